@@ -1,0 +1,21 @@
+"""The catalogue of tasks. To add one: a file in this folder that defines TASK. Importing this loads no torch."""
+
+from __future__ import annotations
+
+from ..rules import FieldError
+from ._task import Batch, Data, Defaults, Task
+from .digits import TASK as _digits
+from .pydoc import TASK as _pydoc
+
+TASKS: dict[str, Task] = {found.name: found for found in (_digits, _pydoc)}
+
+
+def task(name: object) -> Task:
+    """The task of that name; raises FieldError for an unknown one."""
+    found = TASKS.get(name) if isinstance(name, str) else None
+    if found is None:
+        raise FieldError("task", name, f"is not known: give one of {', '.join(TASKS)}")
+    return found
+
+
+__all__ = ["Batch", "Data", "Defaults", "TASKS", "Task", "task"]

@@ -1,0 +1,89 @@
+"""What a task is: a description that pages can read, and a model with data that a calibration trains.
+
+A task's file imports torch inside its methods only: pages read descriptions and must not load torch.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..rules import TrainingConfig
+
+if TYPE_CHECKING:
+    import torch
+
+    from .transformer import Transformer
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a calibration of a task starts from: sized for about three minutes on two CPU cores.
+
+    samples: budget of one run after the branch point; warm_samples: length of the warm start.
+    """
+
+    base: TrainingConfig
+    target_batch: int
+    samples: int
+    warm_samples: int
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples on a device: inputs [n, ...], targets [n, ...] (class indices)."""
+
+    inputs: torch.Tensor
+    targets: torch.Tensor
+
+
+class Data(ABC):
+    """A task's data on a device.
+
+    train_sample, validation: fixed sets on which every run of every arm is measured.
+    """
+
+    train_sample: Batch
+    validation: Batch
+
+    @abstractmethod
+    def draw(self, count: int, generator: torch.Generator) -> Batch:
+        """``count`` independent training samples, with replacement, by a CPU generator.
+
+        Independent draws are the paper's noisy gradient oracle; and because the generator lives on
+        the CPU, a seed names the same samples on every device.
+        """
+
+
+class Task(ABC):
+    """Model, data, loss and metrics of one thing to train.
+
+    name: what users type; title, description: what they read; version: raised when results stop
+    being comparable with stored ones; sample: what one sample is; train_size: distinct training
+    samples; classes: of the prediction; metrics: name -> unit, in the order shown.
+    """
+
+    name: str
+    title: str
+    description: str
+    version: int
+    sample: str
+    train_size: int
+    classes: int
+    metrics: dict[str, str]
+    defaults: Defaults
+
+    @abstractmethod
+    def network(self) -> Transformer:
+        """The model as a function of stacked parameters."""
+
+    @abstractmethod
+    def data(self, device: torch.device) -> Data:
+        """The data on ``device``."""
+
+    @property
+    def reports_accuracy(self) -> bool:
+        """True where the share of right predictions has a meaning."""
+        return "val_accuracy" in self.metrics

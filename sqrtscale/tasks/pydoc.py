@@ -1,0 +1,72 @@
+"""Language: a byte-level causal transformer on the English text of Python's own language reference."""
+
+from __future__ import annotations
+
+from ..rules import TrainingConfig
+from ._task import Batch, Data, Defaults, Task
+
+LENGTH = 32  # bytes of context
+MEASURED = 256  # windows in each of the two fixed sets
+VALIDATION_EVERY = 10  # every tenth topic is held out
+
+
+class Pydoc(Task):
+    name = "pydoc"
+    title = "Language: Python's reference"
+    description = (
+        "A byte-level causal transformer (2 layers, width 48, 32 bytes of context) on the English text of "
+        "Python's language reference that every Python carries (pydoc_data.topics, about 466 kB)."
+    )
+    version = 1
+    sample = "window of 32 bytes"
+    train_size = 13_000
+    classes = 256
+    metrics = {"val_loss": "nats per byte", "train_loss": "nats per byte"}
+    defaults = Defaults(
+        base=TrainingConfig("adam", 8, {"lr": 3e-4, "beta1": 0.95, "beta2": 0.99}),
+        target_batch=64, samples=24_000, warm_samples=64_000, seeds=3,
+    )
+
+    def network(self):
+        from .transformer import Transformer
+
+        return Transformer(width=48, layers=2, heads=2, length=LENGTH, classes=256, tokens=256, causal=True)
+
+    def data(self, device):
+        return _Pydoc(device)
+
+
+class _Pydoc(Data):
+    """Windows of 32 bytes at random places of the training topics; every tenth topic validates."""
+
+    def __init__(self, device):
+        import pydoc_data.topics
+        import torch
+
+        topics = [text for _, text in sorted(pydoc_data.topics.topics.items())]
+        held_out = "\n".join(topics[::VALIDATION_EVERY])
+        rest = "\n".join(text for i, text in enumerate(topics) if i % VALIDATION_EVERY)
+        self.device = device
+        self.text = torch.frombuffer(bytearray(rest.encode()), dtype=torch.uint8).long()
+        self.validation = self._spread(torch.frombuffer(bytearray(held_out.encode()), dtype=torch.uint8).long())
+        self.train_sample = self._spread(self.text)
+
+    def draw(self, count, generator):
+        import torch
+
+        return self._windows(self.text, torch.randint(len(self.text) - LENGTH, (count,), generator=generator))
+
+    def _spread(self, text) -> Batch:
+        """Windows spread evenly over a text."""
+        import torch
+
+        return self._windows(text, torch.linspace(0, len(text) - LENGTH - 1, MEASURED).long())
+
+    def _windows(self, text, starts) -> Batch:
+        import torch
+
+        windows = text[starts.view(-1, 1) + torch.arange(LENGTH + 1)].to(self.device)
+        return Batch(windows[:, :-1], windows[:, 1:])
+
+
+TASK = Pydoc()

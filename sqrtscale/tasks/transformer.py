@@ -1,0 +1,106 @@
+"""One small pre-norm transformer for both tasks, written for a stack of models.
+
+Every parameter has a leading model axis M, every activation is [M, B, T, width]. A stack of models is
+then one program of batched matrix products: no Python loop over models, and attention needs no
+batching rule because models and samples share its batch axis.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of one model: its shape and how it starts (normal with ``std``, or ``constant``)."""
+
+    shape: tuple[int, ...]
+    std: float = 0.0
+    constant: float = 0.0
+
+
+@dataclass(frozen=True)
+class Transformer:
+    """A transformer as data: ``parameters()`` names what it needs, calling it gives the logits.
+
+    tokens: vocabulary size for byte inputs [M, B, T], or None for patches [M, B, T, patch];
+    causal: predict each next token (logits [M, B, T, classes]), else pool over tokens to one
+    prediction (logits [M, B, classes]).
+    """
+
+    width: int
+    layers: int
+    heads: int
+    length: int
+    classes: int
+    tokens: int | None = None
+    patch: int = 0
+    causal: bool = False
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Name -> Parameter. GPT-2 style start: small normal weights, output projections damped by depth."""
+        d = self.width
+        damped = 1 / math.sqrt(d) / math.sqrt(2 * self.layers)
+        entry = Parameter((self.tokens, d), 0.1) if self.tokens else Parameter((self.patch, d), 1 / math.sqrt(self.patch))
+        found = {"entry": entry, "position": Parameter((self.length, d), 0.1)}
+        for i in range(self.layers):
+            found |= {
+                f"{i}.norm1.weight": Parameter((d,), constant=1.0),
+                f"{i}.norm1.bias": Parameter((d,)),
+                f"{i}.qkv.weight": Parameter((d, 3 * d), 1 / math.sqrt(d)),
+                f"{i}.qkv.bias": Parameter((3 * d,)),
+                f"{i}.out.weight": Parameter((d, d), damped),
+                f"{i}.out.bias": Parameter((d,)),
+                f"{i}.norm2.weight": Parameter((d,), constant=1.0),
+                f"{i}.norm2.bias": Parameter((d,)),
+                f"{i}.up.weight": Parameter((d, 4 * d), 1 / math.sqrt(d)),
+                f"{i}.up.bias": Parameter((4 * d,)),
+                f"{i}.down.weight": Parameter((4 * d, d), damped / 2),
+                f"{i}.down.bias": Parameter((d,)),
+            }
+        return found | {
+            "norm.weight": Parameter((d,), constant=1.0),
+            "norm.bias": Parameter((d,)),
+            "head.weight": Parameter((d, self.classes), 0.1 / math.sqrt(d)),
+            "head.bias": Parameter((self.classes,)),
+        }
+
+    def __call__(self, p: dict[str, Tensor], inputs: Tensor) -> Tensor:
+        """Logits of every model: p maps names to [M, *shape], inputs are [M, B, T] or [M, B, T, patch]."""
+        models, batch = inputs.shape[:2]
+        if self.tokens:
+            # One lookup for the whole stack: model i's table starts at row i * tokens.
+            offset = torch.arange(models, device=inputs.device).view(-1, 1, 1) * self.tokens
+            x = F.embedding(inputs + offset, p["entry"].reshape(-1, self.width))
+        else:
+            x = torch.bmm(inputs.flatten(1, 2), p["entry"]).view(models, batch, self.length, self.width)
+        x = (x + p["position"].unsqueeze(1)).flatten(1, 2)  # [M, B*T, width]
+        for i in range(self.layers):
+            x = x + self._attention(p, f"{i}.", _norm(p, f"{i}.norm1", x), batch)
+            x = x + _linear(p, f"{i}.down", F.gelu(_linear(p, f"{i}.up", _norm(p, f"{i}.norm2", x)), approximate="tanh"))
+        x = _norm(p, "norm", x).view(models, batch, self.length, self.width)
+        if self.causal:
+            return _linear(p, "head", x.flatten(1, 2)).view(models, batch, self.length, self.classes)
+        return _linear(p, "head", x.mean(2))
+
+    def _attention(self, p: dict[str, Tensor], layer: str, x: Tensor, batch: int) -> Tensor:
+        models = x.shape[0]
+        qkv = _linear(p, layer + "qkv", x).view(models * batch, self.length, 3, self.heads, self.width // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [M*B, heads, T, width / heads]
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
+        return _linear(p, layer + "out", mixed.transpose(1, 2).reshape(models, batch * self.length, self.width))
+
+
+def _linear(p: dict[str, Tensor], name: str, x: Tensor) -> Tensor:
+    """x [M, n, in] -> [M, n, out], each model with its own weight and bias."""
+    return torch.baddbmm(p[name + ".bias"].unsqueeze(1), x, p[name + ".weight"])
+
+
+def _norm(p: dict[str, Tensor], name: str, x: Tensor) -> Tensor:
+    """Layer norm of x [M, n, width], each model with its own weight and bias."""
+    return torch.addcmul(p[name + ".bias"].unsqueeze(1), F.layer_norm(x, x.shape[-1:]), p[name + ".weight"].unsqueeze(1))

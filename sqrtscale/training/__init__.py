@@ -1,0 +1,33 @@
+"""How a calibration is trained. Importing this package loads no torch; calling it does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from .events import Event, Measured, Progress, RunEnded
+
+if TYPE_CHECKING:
+    from ..plan import CalibrationPlan
+
+# Torch's CPU threads spin while they wait. Where another program wants a core, a small model's step then
+# took 543 ms instead of 6 ms (2 cores, digits). It is read when torch is first loaded, hence here.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def calibrate(plan: CalibrationPlan) -> Iterator[Event]:
+    """Train every run of the plan; see :func:`sqrtscale.training.engine.calibrate`."""
+    from .engine import calibrate as run
+
+    return run(plan)
+
+
+def environment(device: str) -> dict[str, Any]:
+    """What a result depends on beside its plan; see :func:`sqrtscale.training.device.environment`."""
+    from .device import environment as describe
+
+    return describe(device)
+
+
+__all__ = ["Event", "Measured", "Progress", "RunEnded", "calibrate", "environment"]

@@ -1,0 +1,79 @@
+"""Which device a calibration runs on, and what else must be known to repeat it."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..rules import FieldError
+
+PACKAGES = ("sqrtscale", "torch", "numpy", "scikit-learn", "streamlit", "pandas", "plotly", "sqlalchemy", "alembic")
+
+
+def resolve(name: str) -> torch.device:
+    """``auto`` is the first CUDA device, or the CPU; raises FieldError for a device that is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cpu":
+        return torch.device("cpu")
+    index = int(name.partition(":")[2] or 0)
+    if index >= torch.cuda.device_count():
+        found = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
+        raise FieldError("device", name, f"is not on this machine: give one of {found}")
+    return torch.device("cuda", index)
+
+
+def device_name(device: torch.device) -> str:
+    """The device as its maker calls it, for example ``NVIDIA H200`` or the processor's model name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        return platform.processor() or platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Everything beside the plan that a result may depend on, as plain JSON types."""
+    chosen = resolve(device)
+    return {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "host": platform.node(),
+        "device": str(chosen),
+        "device_name": device_name(chosen),
+        "cuda": torch.version.cuda,
+        "threads": torch.get_num_threads(),
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "git": _git(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git() -> dict[str, Any] | None:
+    """Commit of the checkout that this package lies in, and whether files differ from it; None outside of one."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=10)
+        changed = subprocess.run(["git", "status", "--porcelain"], cwd=root, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):  # no git program, or a hanging file system
+        return None
+    if commit.returncode:
+        return None
+    return {"commit": commit.stdout.strip(), "changed": bool(changed.stdout.strip())}

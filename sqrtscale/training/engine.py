@@ -1,0 +1,165 @@
+"""The calibration: a warm start at the base configuration, then every arm from that point, side by side.
+
+The generator says what happens (Measured, RunEnded, Progress) and whoever iterates decides what to do
+with it; closing it is how a calibration is cancelled. It knows no database and no process.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from ..plan import WARM_START, CalibrationPlan
+from ..tasks import Batch, Data, Task, task
+from .device import resolve
+from .events import Event, Measured, Progress, RunEnded
+from .population import Population, Stream
+
+SAY_EVERY = 0.4  # seconds between two Progress events
+HOPELESS = 10  # a loss this many times that of guessing has diverged, even where it is finite
+
+
+def calibrate(plan: CalibrationPlan) -> Iterator[Event]:
+    """Train every run of the plan; yields events as they happen.
+
+    Raises FieldError when the plan's device is not there. Arms advance together from one evaluation
+    point to the next, so that their curves grow side by side.
+    """
+    device = resolve(plan.device)
+    about = task(plan.task)
+    data = about.data(device)
+    clock = _Clock(total=plan.warm_samples + plan.samples * len(plan.arms) * len(plan.seeds))
+    # Denormal numbers in second moments of silent weights would slow a CPU step several times.
+    torch.set_flush_denormal(True)
+    parent = None
+    if plan.start == "warm":
+        group = _Group(about, data, plan, [(WARM_START, plan.seeds[0])], "warm start", device)
+        yield from _side_by_side([group], _warm_points(plan), clock, WARM_START)
+        if not group.runs:
+            raise RuntimeError("the warm start diverged: the base configuration does not train this task, "
+                               "so there is nothing to compare; lower the base learning rate")
+        yield from group.finish()
+        parent = group.population
+    groups = []
+    for batch_size in sorted({arm.config.batch_size for arm in plan.arms}):
+        runs = [(arm.name, seed) for arm in plan.arms for seed in plan.seeds if arm.config.batch_size == batch_size]
+        group = _Group(about, data, plan, runs, "branch", device)
+        if parent is not None:
+            group.population.branch_from(parent, batch_size / plan.base.batch_size)
+        groups.append(group)
+    yield from _side_by_side(groups, plan.evaluation_points, clock, "arms")
+    for group in groups:
+        yield from group.finish()
+
+
+def _warm_points(plan: CalibrationPlan) -> tuple[int, ...]:
+    """Samples at which the warm start is measured: as often as the arms, on whole steps."""
+    steps = plan.warm_samples // plan.base.batch_size
+    count = min(plan.evaluations, steps)
+    return tuple(plan.base.batch_size * round(steps * i / count) for i in range(count + 1))
+
+
+@dataclass
+class _Clock:
+    """Samples done over all runs, and how fast."""
+
+    total: int
+    done: int = 0
+    began: float = field(default_factory=time.monotonic)
+    said: float = 0.0
+    window: list[tuple[float, int]] = field(default_factory=list)
+
+    def tick(self, phase: str, samples: int) -> Progress | None:
+        """Count samples; a Progress when it is time to say one, with the speed of the last seconds."""
+        self.done += samples
+        now = time.monotonic()
+        if now - self.said < SAY_EVERY and self.done < self.total:
+            return None
+        self.said = now
+        self.window = [*self.window[-25:], (now, self.done)]
+        (before, base), seconds = self.window[0], now - self.window[0][0]
+        speed = (self.done - base) / seconds if seconds > 0 else self.done / max(now - self.began, 1e-9)
+        return Progress(phase, self.done, self.total, speed)
+
+
+class _Group:
+    """The runs that share a batch size: one population, and one stream of samples per seed."""
+
+    def __init__(self, about: Task, data: Data, plan: CalibrationPlan, runs: list[tuple[str, int]], stream: str, device):
+        self.data = data
+        self.runs = runs
+        self.seeds = sorted({seed for _, seed in runs})
+        self.hopeless = HOPELESS * math.log(about.classes)
+        configs = [plan.config_of(arm) for arm, _ in runs]
+        self.population = Population(about, configs, [seed for _, seed in runs], device)
+        self.streams = [Stream(data, seed, stream) for seed in self.seeds]
+        self._index()
+
+    def _index(self) -> None:
+        """Which stream each model reads."""
+        self.reads = torch.tensor([self.seeds.index(seed) for _, seed in self.runs], device=self.population.device)
+
+    def draw(self, count: int) -> Batch:
+        """The next ``count`` samples of every stream, [streams, count, ...]."""
+        taken = [stream.take(count) for stream in self.streams]
+        return Batch(torch.stack([x.inputs for x in taken]), torch.stack([x.targets for x in taken]))
+
+    def measured(self, samples: int) -> Iterator[Measured]:
+        """One Measured per run at ``samples`` seen."""
+        values = self.population.measure(self.data)
+        for i, (arm, seed) in enumerate(self.runs):
+            yield Measured(arm, seed, samples, {name: float(value[i]) for name, value in values.items()})
+
+    def end_diverged(self, worst: Tensor, samples: int) -> Iterator[Event]:
+        """End the runs whose largest batch loss since the last point says that they diverged."""
+        losses = worst.tolist()
+        gone = [i for i, loss in enumerate(losses) if not loss < self.hopeless]
+        for i in gone:
+            arm, seed = self.runs[i]
+            yield Measured(arm, seed, samples, {name: math.nan for name in self.population.task.metrics})
+            what = "is not a number" if math.isnan(losses[i]) else f"reached {losses[i]:.4g}"
+            yield RunEnded(arm, seed, "DIVERGED", f"training loss {what} before {samples} samples "
+                                                  f"(ended above {self.hopeless:.4g})")
+        if gone:
+            kept = [i for i in range(len(self.runs)) if i not in gone]
+            self.runs = [self.runs[i] for i in kept]
+            self.population.keep(kept)
+            self._index()
+
+    def finish(self) -> Iterator[RunEnded]:
+        """Every run that is still there is done."""
+        for arm, seed in self.runs:
+            yield RunEnded(arm, seed, "DONE")
+
+
+def _side_by_side(groups: list[_Group], points: tuple[int, ...], clock: _Clock, phase: str) -> Iterator[Event]:
+    """Measure at ``points`` (samples seen, 0 first) and train in between, every group up to a point before the next."""
+    for group in groups:
+        yield from group.measured(0)
+    for start, end in pairwise(points):
+        for group in groups:
+            if group.runs:
+                yield from _train(group, start, end, clock, phase)
+
+
+def _train(group: _Group, start: int, end: int, clock: _Clock, phase: str) -> Iterator[Event]:
+    """Train a group from ``start`` to ``end`` samples seen, then measure it."""
+    population = group.population
+    samples = group.draw(end - start)
+    worst = torch.zeros(len(population), device=population.device)
+    size = population.batch_size
+    for at in range(0, end - start, size):
+        batch = Batch(samples.inputs[group.reads, at : at + size], samples.targets[group.reads, at : at + size])
+        worst = torch.maximum(worst, population.step(batch))  # keeps a NaN
+        said = clock.tick(phase, size * len(population))
+        if said:
+            yield said
+    yield from group.end_diverged(worst, end)
+    if group.runs:
+        yield from group.measured(end)

@@ -1,0 +1,88 @@
+"""How long a calibration will take, from a short timing of each of its steps.
+
+``python -m sqrtscale.training.estimate`` reads a plan as JSON on standard input and prints
+``{"seconds", "device", "arms"}``: pages call it in a process of its own, because they never load torch.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+import torch
+
+from ..plan import WARM_START, CalibrationPlan
+from ..rules import FieldError
+from ..tasks import Batch, task
+from .device import device_name, resolve
+from .population import Population, Stream
+
+WARM_STEPS = 3  # not counted: allocations, and the choice of kernels
+SECONDS_EACH = 0.6  # timing of one group of arms
+START_SECONDS = 4.0  # starting the processes and loading torch and the data
+
+
+def estimate(plan: CalibrationPlan) -> dict[str, Any]:
+    """Seconds of the whole calibration and of each arm on the plan's device, measured now.
+
+    Arms with the same batch size train together; an arm's seconds are its share of its group.
+    Raises FieldError for a device that is not there.
+    """
+    device = resolve(plan.device)
+    about = task(plan.task)
+    data = about.data(device)
+    torch.set_flush_denormal(True)
+    arms: dict[str, float] = {}
+    if plan.start == "warm":
+        arms[WARM_START] = _seconds(about, data, [plan.base], plan.warm_samples, len(plan.evaluation_points), device)
+    for batch_size in sorted({arm.config.batch_size for arm in plan.arms}):
+        together = [arm for arm in plan.arms if arm.config.batch_size == batch_size]
+        configs = [arm.config for arm in together for _ in plan.seeds]
+        whole = _seconds(about, data, configs, plan.samples, len(plan.evaluation_points), device)
+        arms |= {arm.name: whole / len(together) for arm in together}
+    return {"seconds": START_SECONDS + sum(arms.values()), "device": device_name(device), "arms": arms}
+
+
+def _seconds(about, data, configs, samples: int, points: int, device: torch.device) -> float:
+    """Seconds of a population of these configurations over ``samples``, measured at ``points`` of them."""
+    population = Population(about, configs, range(len(configs)), device)
+    stream = Stream(data, 0, "estimate")
+
+    def step() -> None:
+        batch = stream.take(population.batch_size)
+        stack = (x.unsqueeze(0).expand(len(configs), *x.shape) for x in (batch.inputs, batch.targets))
+        population.step(Batch(*stack))
+
+    for _ in range(WARM_STEPS):
+        step()
+    one_step = _time(step, device)
+    one_measurement = _time(lambda: population.measure(data), device)
+    return one_step * samples / population.batch_size + one_measurement * points
+
+
+def _time(work, device: torch.device) -> float:
+    """Seconds of one call, from as many calls as fit into SECONDS_EACH."""
+    began, calls = time.perf_counter(), 0
+    while calls < 2 or time.perf_counter() - began < SECONDS_EACH:
+        work()
+        calls += 1
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+    return (time.perf_counter() - began) / calls
+
+
+def main() -> int:
+    """Standard input to standard output; exit code 2 and one line for a plan that cannot be timed."""
+    try:
+        plan = CalibrationPlan.from_dict(json.load(sys.stdin))
+        print(json.dumps(estimate(plan)))
+    except (FieldError, json.JSONDecodeError, KeyError, TypeError) as error:
+        print(f"no estimate: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""What a calibration says while it trains. Pure data: the runner stores it, nothing here knows torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One evaluation of one run: every metric at a number of samples seen since the branch point.
+
+    For the warm start's own run the samples count from its initialisation. Values may be NaN or infinite.
+    """
+
+    arm: str
+    seed: int
+    samples: int
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class RunEnded:
+    """A run is over: ``DONE``, or ``DIVERGED`` with the reason."""
+
+    arm: str
+    seed: int
+    state: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the whole calibration is, in samples over all its runs, and how fast it goes."""
+
+    phase: str
+    done: int
+    total: int
+    samples_per_second: float
+
+
+Event = Measured | RunEnded | Progress

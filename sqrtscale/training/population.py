@@ -1,0 +1,131 @@
+"""A population: M models of one task and one batch size that train together in one program."""
+
+from __future__ import annotations
+
+import math
+from typing import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..rules import TrainingConfig
+from ..tasks import Batch, Data, Task
+from .optimizers import make_optimizer
+
+BLOCK = 1024  # samples drawn at once: fixed, so that a stream is the same however it is cut into batches
+MEASURE_AT_ONCE = 8192  # samples x models of one forward pass when measuring
+
+
+class Stream:
+    """The endless order of training samples that one seed sees, cut into pieces of any size.
+
+    The same (seed, name) gives the same samples to every arm, whatever its batch size; another name
+    ("warm start", "branch") gives an independent order.
+    """
+
+    def __init__(self, data: Data, seed: int, name: str):
+        self.data = data
+        self.generator = torch.Generator().manual_seed(int.from_bytes(name.encode()[:4], "little") * 100_003 + seed)
+        self.ready: Batch | None = None
+
+    def take(self, count: int) -> Batch:
+        """The next ``count`` samples."""
+        while self.ready is None or len(self.ready.targets) < count:
+            more = self.data.draw(BLOCK, self.generator)
+            self.ready = more if self.ready is None else Batch(
+                torch.cat([self.ready.inputs, more.inputs]), torch.cat([self.ready.targets, more.targets]))
+        taken = Batch(self.ready.inputs[:count], self.ready.targets[:count])
+        self.ready = Batch(self.ready.inputs[count:], self.ready.targets[count:])
+        return taken
+
+
+class Population:
+    """M models stacked along the first axis, one configuration each, all at one batch size.
+
+    configs: one per model, same family and batch size; seeds: one per model, for initial weights.
+    Parameters live in one flat tensor [M, P]; ``views`` are its named pieces [M, *shape].
+    """
+
+    def __init__(self, task: Task, configs: Sequence[TrainingConfig], seeds: Sequence[int], device: torch.device):
+        self.task = task
+        self.device = device
+        self.network = task.network()
+        self.batch_size = configs[0].batch_size
+        self.warmup_steps = torch.tensor([[c.warmup_steps or 0] for c in configs], dtype=torch.float64, device=device)
+        self.taken = 0
+        self._adopt(torch.stack([self._initial(seed) for seed in seeds]).to(device))
+        self.optimizer = make_optimizer(configs, self.flat)
+
+    def _initial(self, seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        pieces = [
+            torch.randn(p.shape, generator=generator) * p.std if p.std else torch.full(p.shape, p.constant)
+            for p in self.network.parameters().values()
+        ]
+        return torch.cat([piece.flatten() for piece in pieces])
+
+    def _adopt(self, flat: Tensor) -> None:
+        """Take ``flat`` [M, P] as the parameters and cut it into the network's pieces."""
+        self.flat, self.views = flat, {}
+        start = 0
+        for name, p in self.network.parameters().items():
+            size = math.prod(p.shape)
+            self.views[name] = flat[:, start : start + size].view(-1, *p.shape).detach().requires_grad_()
+            start += size
+
+    def __len__(self) -> int:
+        return len(self.flat)
+
+    def branch_from(self, parent: Population, kappa: float) -> None:
+        """Start every model from the parent's first one, its optimizer state moved to this batch size."""
+        rows = torch.zeros(len(self), dtype=torch.long, device=self.device)
+        with torch.no_grad():
+            self.flat.copy_(parent.flat[rows])
+        self.optimizer.take(parent.optimizer, rows)
+        self.optimizer.move_to_batch(torch.full((len(self), 1), kappa, dtype=torch.float64, device=self.device))
+        self.warmup_steps.zero_()  # the warm start has already warmed up
+
+    def losses(self, batch: Batch) -> Tensor:
+        """Mean cross-entropy of each model on its own samples: batch [M, B, ...] -> [M]."""
+        logits = self.network(self.views, batch.inputs)
+        each = F.cross_entropy(logits.flatten(0, -2), batch.targets.flatten(), reduction="none")
+        return each.view(len(self), -1).mean(1)
+
+    def step(self, batch: Batch) -> Tensor:
+        """One optimizer step of every model on batch [M, B, ...]; returns the losses [M] before it."""
+        losses = self.losses(batch)
+        # The models share no parameter, so the gradient of the sum is each model's own gradient.
+        pieces = torch.autograd.grad(losses.sum(), list(self.views.values()))
+        self.taken += 1
+        with torch.no_grad():
+            gradients = torch.cat([piece.flatten(1) for piece in pieces], 1)
+            # Linear warm-up: the first step of n already moves by lr / n.
+            factor = (self.taken / self.warmup_steps.clamp(min=1)).clamp(max=1)
+            self.optimizer.step(self.flat, gradients, factor)
+        return losses.detach()
+
+    @torch.no_grad()
+    def measure(self, data: Data) -> dict[str, Tensor]:
+        """Every metric of the task for every model, on the CPU: name -> [M]."""
+        found = {}
+        for prefix, split in (("val", data.validation), ("train", data.train_sample)):
+            loss, right, count = 0.0, 0.0, len(split.targets)
+            for start in range(0, count, max(1, MEASURE_AT_ONCE // len(self))):
+                piece = slice(start, start + max(1, MEASURE_AT_ONCE // len(self)))
+                inputs, targets = (x[piece].expand(len(self), *x[piece].shape) for x in (split.inputs, split.targets))
+                logits = self.network(self.views, inputs)
+                each = F.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none")
+                loss = loss + each.view(len(self), -1).sum(1, dtype=torch.float64)
+                right = right + (logits.argmax(-1) == targets).view(len(self), -1).sum(1)
+            predictions = split.targets.numel()
+            found[f"{prefix}_loss"] = loss / predictions
+            found[f"{prefix}_accuracy"] = right / predictions
+        return {name: found[name].cpu() for name in self.task.metrics}
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Drop all models but ``rows``, for example the ones that have not diverged."""
+        chosen = torch.tensor(rows, dtype=torch.long, device=self.device)
+        self._adopt(self.flat[chosen].clone())
+        self.warmup_steps = self.warmup_steps[chosen]
+        self.optimizer.keep(chosen)

@@ -1,0 +1,128 @@
+"""The calibration as a whole, on small budgets of the real tasks."""
+
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+
+from sqrtscale.plan import WARM_START, Arm, CalibrationPlan, make_plan
+from sqrtscale.rules import FieldError, TrainingConfig
+from sqrtscale.training import Measured, Progress, RunEnded, calibrate, environment
+
+BASE = TrainingConfig("adam", 8, {"lr": 1e-3})
+
+
+def small(**changes):
+    choices = dict(seeds=2, samples=640, start="scratch")
+    return make_plan("digits", BASE, 64, **{**choices, **changes})
+
+
+def curves(events):
+    found = {}
+    for event in events:
+        if isinstance(event, Measured):
+            found.setdefault((event.arm, event.seed), []).append((event.samples, event.values))
+    return found
+
+
+def test_every_run_is_measured_at_the_same_samples_and_ends():
+    plan = small()
+    events = list(calibrate(plan))
+    found = curves(events)
+    assert set(found) == {(arm, seed) for arm in ("base", "scaled", "unscaled", "linear lr") for seed in (0, 1)}
+    for points in found.values():
+        assert tuple(samples for samples, _ in points) == plan.evaluation_points
+        assert all(set(values) == {"val_loss", "train_loss", "val_accuracy"} for _, values in points)
+    assert {(e.arm, e.seed, e.state) for e in events if isinstance(e, RunEnded)} == {(*run, "DONE") for run in plan.runs}
+    last = [e for e in events if isinstance(e, Progress)][-1]
+    assert last.done == last.total == 640 * 8
+
+
+def test_arms_start_from_the_same_weights_and_seeds_differ():
+    found = curves(calibrate(small(samples=64)))
+    for seed in (0, 1):
+        assert len({found[arm, seed][0][1]["val_loss"] for arm in ("scaled", "unscaled", "linear lr")}) == 1
+        assert found["base", seed][0][1]["val_loss"] == pytest.approx(found["scaled", seed][0][1]["val_loss"], rel=1e-6)
+    assert found["base", 0][0][1]["val_loss"] != found["base", 1][0][1]["val_loss"]
+
+
+def test_a_seed_repeats_itself_and_other_seeds_beside_it_do_not_matter():
+    first, second = curves(calibrate(small())), curves(calibrate(small(seeds=1)))
+    for (arm, seed), points in second.items():
+        for (_, a), (_, b) in zip(points, first[arm, seed], strict=True):
+            assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-4)
+
+
+def test_warm_start_trains_once_and_every_arm_branches_there():
+    plan = small(start="warm", warm_samples=800)
+    found = curves(calibrate(plan))
+    assert [run for run in found if run[0] == WARM_START] == [(WARM_START, 0)]
+    end = found[WARM_START, 0][-1]
+    assert end[0] == 800
+    for (arm, _), points in found.items():
+        if arm != WARM_START:
+            assert points[0][1]["val_loss"] == pytest.approx(end[1]["val_loss"], rel=1e-5)
+
+
+def test_training_learns():
+    found = curves(calibrate(make_plan("digits", BASE, 16, seeds=1, samples=12_000, start="scratch", arms=["base"])))
+    first, last = found["base", 0][0][1], found["base", 0][-1][1]
+    assert last["train_loss"] < 0.8 * first["train_loss"]
+    assert last["val_accuracy"] > 0.3
+
+
+def test_a_diverging_arm_ends_alone_with_a_reason():
+    plan = small()
+    wild = Arm("linear lr", TrainingConfig("adam", 64, {"lr": 1e9, "eps": 1e-30}))
+    plan = CalibrationPlan(**{**{f: getattr(plan, f) for f in plan.__dataclass_fields__},
+                              "arms": (*plan.arms[:-1], wild)})
+    events = list(calibrate(plan))
+    ends = {(e.arm, e.seed): e for e in events if isinstance(e, RunEnded)}
+    for seed in (0, 1):
+        assert ends["linear lr", seed].state == "DIVERGED" and "training loss" in ends["linear lr", seed].reason
+        assert math.isnan(curves(events)["linear lr", seed][-1][1]["val_loss"])
+        assert {ends[arm, seed].state for arm in ("base", "scaled", "unscaled")} == {"DONE"}
+    assert all(math.isfinite(v["val_loss"]) for _, v in curves(events)["scaled", 1])
+
+
+def test_a_warm_start_that_diverges_says_what_to_do():
+    wild = TrainingConfig("adam", 8, {"lr": 1e9, "eps": 1e-30})
+    with pytest.raises(RuntimeError, match="warm start diverged.*lower the base learning rate"):
+        list(calibrate(make_plan("digits", wild, 16, seeds=1, samples=640, warm_samples=800)))
+
+
+def test_a_device_that_is_not_there_is_named():
+    with pytest.raises(FieldError, match=r"device = 'cuda:99' is not on this machine: give one of cpu"):
+        next(calibrate(small(device="cuda:99")))
+
+
+def test_closing_the_generator_stops_it():
+    events = calibrate(small(samples=64_000))
+    next(events)
+    events.close()
+    assert list(events) == []
+
+
+def test_environment_is_json_and_names_the_device():
+    found = json.loads(json.dumps(environment("cpu")))
+    assert found["device"] == "cpu" and found["device_name"] and found["packages"]["torch"]
+
+
+def run_estimate(text):
+    return subprocess.run([sys.executable, "-m", "sqrtscale.training.estimate"], input=text, text=True, capture_output=True)
+
+
+def test_estimate_times_every_arm():
+    done = run_estimate(json.dumps(small(start="warm", warm_samples=800).as_dict()))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert set(found["arms"]) == {WARM_START, "base", "scaled", "unscaled", "linear lr"}
+    assert found["seconds"] > sum(found["arms"].values()) > 0
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"task": "nothing"}'])
+def test_estimate_refuses_what_is_no_plan(text):
+    done = run_estimate(text)
+    assert done.returncode == 2 and done.stderr.startswith("no estimate: ") and done.stderr.count("\n") == 1
