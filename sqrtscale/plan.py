@@ -76,11 +76,7 @@ class CalibrationPlan:
         about = task(self.task)
         if not self.task_version:
             object.__setattr__(self, "task_version", about.version)
-        for name, value in (("batch_size", self.base.batch_size), ("target_batch", self.target_batch)):
-            if value > about.train_size:
-                allowed = (f"is more than the {about.train_size} training samples of task {self.task}: "
-                           f"give at most {about.train_size}")
-                raise FieldError(name, value, allowed)
+        _check_fits(self.task, self.base.batch_size, self.target_batch)
         if self.start not in STARTS:
             raise FieldError("start", self.start, f"is not known: give one of {', '.join(STARTS)}")
         names = [arm.name for arm in self.arms]
@@ -152,6 +148,7 @@ def make_plan(
     Raises FieldError for what cannot be run.
     """
     defaults = task(task_name).defaults
+    _check_fits(task_name, base.batch_size, whole("target_batch", target_batch, 1, 64))
     scaled = scale(base, target_batch, decay_form)
     names = [name for name in ARMS if name in set(arms) | {"base", "scaled"}]
     for name in arms:
@@ -167,6 +164,15 @@ def make_plan(
         samples=_round_up(samples, math.lcm(base.batch_size, scaled.target_batch)), start=start,
         warm_samples=_round_up(warm, base.batch_size), decay_form=decay_form, device=device,
     )
+
+
+def _check_fits(task_name: str, base_batch: int, target_batch: int) -> None:
+    """Raise FieldError for a batch larger than the task's training data."""
+    most = task(task_name).train_size
+    for name, value in (("batch_size", base_batch), ("target_batch", target_batch)):
+        if value > most:
+            raise FieldError(name, value, f"is more than the {most} training samples of task {task_name}: "
+                                          f"give at most {most}")
 
 
 def _round_up(value: int, unit: int) -> int:

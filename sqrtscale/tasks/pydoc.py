@@ -23,8 +23,8 @@ class Pydoc(Task):
     classes = 256
     metrics = {"val_loss": "nats per byte", "train_loss": "nats per byte"}
     defaults = Defaults(
-        base=TrainingConfig("adam", 8, {"lr": 3e-4, "beta1": 0.95, "beta2": 0.99}),
-        target_batch=64, samples=24_000, warm_samples=64_000, seeds=3,
+        base=TrainingConfig("adam", 8, {"lr": 5e-4, "beta1": 0.95, "beta2": 0.99}),
+        target_batch=64, samples=24_000, warm_samples=96_000, seeds=3,
     )
 
     def network(self):

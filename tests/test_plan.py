@@ -1,0 +1,62 @@
+"""A plan holds what can be run, refuses what cannot, and survives the store."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sqrtscale.plan import ARMS, CalibrationPlan, make_plan
+from sqrtscale.rules import FieldError, TrainingConfig
+
+BASE = TrainingConfig("adam", 8, {"lr": 1e-3})
+
+
+def test_default_arms_are_the_rule_and_its_controls():
+    plan = make_plan("digits", BASE, 32)
+    configs = {arm.name: arm.config for arm in plan.arms}
+    assert list(configs) == list(ARMS)
+    assert configs["base"] == BASE
+    assert configs["scaled"].batch_size == configs["unscaled"].batch_size == configs["linear lr"].batch_size == 32
+    assert configs["scaled"]["lr"] == pytest.approx(2e-3) and configs["scaled"]["beta1"] == 0.6
+    assert configs["unscaled"]["lr"] == 1e-3 and configs["unscaled"]["beta1"] == 0.9
+    assert configs["linear lr"]["lr"] == pytest.approx(4e-3) and configs["linear lr"]["beta1"] == 0.9
+
+
+@given(base=st.integers(1, 64), target=st.integers(1, 64), samples=st.integers(1, 50_000), warm=st.integers(1, 50_000))
+def test_every_arm_meets_every_evaluation_point_on_a_whole_step(base, target, samples, warm):
+    plan = make_plan("digits", TrainingConfig("adam", base), target, samples=samples, warm_samples=warm,
+                     decay_form="half-life")
+    assert plan.samples >= samples and plan.samples - samples < math.lcm(base, target)
+    points = plan.evaluation_points
+    assert points[0] == 0 and points[-1] == plan.samples and list(points) == sorted(set(points))
+    assert all(point % arm.config.batch_size == 0 for point in points for arm in plan.arms)
+    assert plan.warm_samples % base == 0
+
+
+def test_plan_survives_json():
+    plan = make_plan("pydoc", TrainingConfig("rmsprop", 8, {"momentum": 0.5}, 1000, 100), 64, seeds=2, start="scratch")
+    again = CalibrationPlan.from_dict(json.loads(json.dumps(plan.as_dict())))
+    assert again == plan and hash(again) == hash(plan)
+
+
+@pytest.mark.parametrize("change, message", [
+    (dict(target_batch=100_000), "target_batch = 100000 is more than the 1437 training samples"),
+    (dict(target_batch=0), "target_batch = 0"),
+    (dict(task_name="mnist"), "task = 'mnist' is not known: give one of digits, pydoc"),
+    (dict(seeds=0), "seeds = 0"),
+    (dict(seeds=65), "seeds = 65"),
+    (dict(samples=0), "samples = 0"),
+    (dict(samples=math.nan), "samples = nan"),
+    (dict(start="hot"), "start = 'hot' is not known: give one of warm, scratch"),
+    (dict(warm_samples=-8), "warm_samples = -8"),
+    (dict(arms=["base", "magic"]), "arms = 'magic' is not an arm"),
+    (dict(device="tpu"), "device = 'tpu' is not known"),
+    (dict(target_batch=128), "beta1 = 0.9 has no scaled value"),
+    (dict(base=TrainingConfig("adam", 2000)), "batch_size = 2000 is more than"),
+])
+def test_what_cannot_be_run_is_refused_by_name(change, message):
+    with pytest.raises(FieldError) as error:
+        make_plan(**{**dict(task_name="digits", base=BASE, target_batch=64), **change})
+    assert str(error.value).startswith(message)
