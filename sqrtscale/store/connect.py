@@ -1,0 +1,103 @@
+"""Opening a database: SQLite tuned for one writer among many processes, or any other by its URL."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+
+from ..home import home
+from .models import dumps
+
+T = TypeVar("T")
+BUSY_TIMEOUT_MS = 10_000
+TRIES = 5
+# SQLite's write-ahead log needs memory shared by all its processes: not to be had across a network.
+NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "lustre", "beegfs", "ceph",
+                        "fuse.glusterfs", "afs", "gpfs"}
+
+
+class StoreError(RuntimeError):
+    """The database cannot be used; the message names it and says what to do."""
+
+
+def database_url(url: str | None = None) -> URL:
+    """The database to use: ``url``, else SQRTSCALE_DATABASE_URL, else SQLite in the home folder."""
+    chosen = url or os.environ.get("SQRTSCALE_DATABASE_URL")
+    if not chosen:
+        return URL.create("sqlite", database=str(home() / "sqrtscale.db"))
+    try:
+        return make_url(chosen)
+    except ArgumentError as error:
+        raise StoreError("the database URL cannot be read: give one like sqlite:////path/to/file.db or "
+                         "postgresql+psycopg://user:password@host/name") from error
+
+
+def connect(url: URL) -> Engine:
+    """An engine for that database; its transactions write unless marked ``write=False``."""
+    try:
+        if url.get_backend_name() != "sqlite":
+            return create_engine(url, json_serializer=dumps, pool_pre_ping=True)
+    except (NoSuchModuleError, ImportError) as error:
+        raise StoreError(f"the database {url.render_as_string()} needs a driver that is not installed: {error}") from error
+    path = Path(url.database or "")
+    if not url.database or url.database == ":memory:":
+        raise StoreError("a database in memory is not seen by the training process: give a file")
+    refuse_network(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make the folder of the database {path}: {error.strerror}") from error
+    engine = create_engine(url, json_serializer=dumps)
+    event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "begin", _on_begin)
+    return engine
+
+
+def _on_connect(connection, record) -> None:
+    # Without this the driver begins transactions itself, too late and never IMMEDIATE.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _on_begin(connection) -> None:
+    # A writer takes its lock at the start: one that read first would be refused at once if another wrote since.
+    writes = connection.get_execution_options().get("write", True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def retried(work: Callable[[], T]) -> T:
+    """``work()``, again after a pause while another process holds the database."""
+    for attempt in range(TRIES):
+        try:
+            return work()
+        except OperationalError as error:
+            if "locked" not in str(error).lower() or attempt == TRIES - 1:
+                raise
+            time.sleep(0.1 * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+def refuse_network(path: Path, mounts: Path = Path("/proc/mounts")) -> None:
+    """Raise StoreError when ``path`` lies on a network file system (known only where /proc is)."""
+    if not mounts.exists():
+        return
+    where = path.absolute()
+    best, kind = "", ""
+    for line in mounts.read_text().splitlines():
+        _, point, file_system, *_ = line.split(" ")
+        point = point.replace("\\040", " ")
+        if len(point) >= len(best) and where.is_relative_to(point):
+            best, kind = point, file_system
+    if kind in NETWORK_FILE_SYSTEMS:
+        raise StoreError(f"the database {path} lies on a network file system ({kind}), where SQLite loses data: "
+                         "set SQRTSCALE_HOME to a local folder, or SQRTSCALE_DATABASE_URL to a PostgreSQL database")

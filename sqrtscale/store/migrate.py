@@ -1,0 +1,101 @@
+"""Bring a database to this program's schema: a backup first, one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.exc import DatabaseError
+
+from .connect import StoreError
+
+HEAD = "0001"  # the newest file in migrations/versions; a test holds this to Alembic's own answer
+SCRIPTS = Path(__file__).parent / "migrations"
+LOCK_NUMBER = 74_210_563  # any number: PostgreSQL's advisory lock of this program
+
+
+def migrate(engine: Engine) -> None:
+    """Create or upgrade the schema; raises StoreError for a newer schema or a file that is no database."""
+    try:
+        if _revision(engine) == HEAD:
+            return
+        with _alone(engine):
+            found = _revision(engine)  # another process may have been faster
+            if found != HEAD:
+                _upgrade(engine, found)
+    except DatabaseError as error:
+        raise StoreError(f"cannot open the database {engine.url.render_as_string()}: {error.orig}") from error
+
+
+def _revision(engine: Engine) -> str | None:
+    """The schema's revision; None for an empty database."""
+    with engine.execution_options(write=False).connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.scalar(text("SELECT version_num FROM alembic_version"))
+
+
+def _upgrade(engine: Engine, found: str | None) -> None:
+    # Alembic costs a tenth of a second to import: only an upgrade pays it.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if found is not None and found not in known:
+        raise StoreError(f"the database {engine.url.render_as_string()} was written by a newer sqrtscale (schema {found}, "
+                         f"this program knows up to {HEAD}): upgrade sqrtscale, or set SQRTSCALE_HOME to another folder")
+    if found is not None and engine.dialect.name == "sqlite":
+        _back_up(engine, found)
+    with _without_foreign_keys(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+
+
+@contextmanager
+def _without_foreign_keys(engine: Engine) -> Iterator[Connection]:
+    """A connection on which SQLite may rebuild tables that others refer to."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.connection.driver_connection.rollback()
+            connection.connection.driver_connection.execute("PRAGMA foreign_keys=OFF")
+        try:
+            yield connection
+        finally:
+            if engine.dialect.name == "sqlite":
+                connection.connection.driver_connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _back_up(engine: Engine, revision: str) -> None:
+    path = Path(engine.url.database)
+    folder = path.parent / "backups"
+    folder.mkdir(exist_ok=True)
+    copy = folder / f"{path.stem}-{revision}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}{path.suffix}"
+    connection = engine.raw_connection()
+    try:
+        connection.driver_connection.execute("VACUUM INTO ?", (str(copy),))
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _alone(engine: Engine) -> Iterator[None]:
+    """Only one process at a time is in here, for this database."""
+    if engine.dialect.name == "sqlite":
+        with open(f"{engine.url.database}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+    else:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": LOCK_NUMBER})
+            try:
+                yield
+            finally:
+                connection.execute(text("SELECT pg_advisory_unlock(:number)"), {"number": LOCK_NUMBER})

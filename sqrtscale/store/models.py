@@ -1,0 +1,133 @@
+"""The tables. Portable types only: the same models run on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON, BigInteger, DateTime, Double, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Text,
+    TypeDecorator, UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(TypeDecorator):
+    """An aware datetime in UTC, also where the database keeps none (SQLite)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Numbers(TypeDecorator):
+    """A dict of floats as valid JSON: NaN and infinity, which JSON lacks, are kept as their names."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: dict[str, float] | None, dialect: Any) -> dict[str, Any] | None:
+        return value and {key: number if math.isfinite(number) else repr(number) for key, number in value.items()}
+
+    def process_result_value(self, value: dict[str, Any] | None, dialect: Any) -> dict[str, float]:
+        return {key: float(number) for key, number in (value or {}).items()}
+
+
+def dumps(value: Any) -> str:
+    """Strict JSON for the databases: a stray NaN is an error here, not a damaged row later."""
+    return json.dumps(value, allow_nan=False)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMES)
+
+
+class Calibration(Base):
+    __tablename__ = "calibration"
+    __table_args__ = {"sqlite_autoincrement": True}  # a number is never used twice
+
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)  # order of submission
+    id: Mapped[str] = mapped_column(String(12), unique=True)
+    name: Mapped[str] = mapped_column(String(200), default="")
+    note: Mapped[str] = mapped_column(Text, default="")
+    note_version: Mapped[int] = mapped_column(Integer, default=0)
+    state: Mapped[str] = mapped_column(String(12), index=True)
+    reason: Mapped[str] = mapped_column(Text, default="")
+    plan: Mapped[dict[str, Any]] = mapped_column(JSON)
+    environment: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    # What lists show and filter by, so that they read no plan.
+    task: Mapped[str] = mapped_column(String(40), index=True)
+    optimizer: Mapped[str] = mapped_column(String(40))
+    base_batch: Mapped[int] = mapped_column(BigInteger)
+    target_batch: Mapped[int] = mapped_column(BigInteger)
+    seeds: Mapped[int] = mapped_column(Integer)
+    start: Mapped[str] = mapped_column(String(12))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    cancel_requested_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    heartbeat_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    phase: Mapped[str] = mapped_column(String(40), default="")
+    done: Mapped[int] = mapped_column(BigInteger, default=0)  # samples over all runs
+    total: Mapped[int] = mapped_column(BigInteger, default=0)
+    samples_per_second: Mapped[float | None] = mapped_column(Double)
+    points: Mapped[int] = mapped_column(BigInteger, default=0)  # grows with every batch of curve points
+    device: Mapped[str] = mapped_column(String(100), default="")
+    # The supervisor's identity: a pid alone may be somebody else's tomorrow.
+    host: Mapped[str] = mapped_column(String(255), default="")
+    boot_id: Mapped[str] = mapped_column(String(64), default="")
+    pid: Mapped[int | None] = mapped_column(Integer)
+    pid_started: Mapped[str] = mapped_column(String(40), default="")
+
+
+class Run(Base):
+    __tablename__ = "run"
+    __table_args__ = (UniqueConstraint("calibration_id", "arm", "seed"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    calibration_id: Mapped[str] = mapped_column(ForeignKey("calibration.id", ondelete="CASCADE"), index=True)
+    arm: Mapped[str] = mapped_column(String(80))
+    seed: Mapped[int] = mapped_column(BigInteger)
+    state: Mapped[str] = mapped_column(String(12))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    config: Mapped[dict[str, Any]] = mapped_column(JSON)
+    final: Mapped[dict[str, float]] = mapped_column(Numbers, default=dict)
+    best: Mapped[dict[str, float]] = mapped_column(Numbers, default=dict)
+
+
+class Chunk(Base):
+    __tablename__ = "chunk"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id", ondelete="CASCADE"), primary_key=True)
+    metric: Mapped[str] = mapped_column(String(80), primary_key=True)
+    sequence: Mapped[int] = mapped_column(Integer, primary_key=True)
+    count: Mapped[int] = mapped_column(Integer)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Event(Base):
+    __tablename__ = "event"
+    __table_args__ = (Index("ix_event_calibration_id", "calibration_id"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    calibration_id: Mapped[str] = mapped_column(ForeignKey("calibration.id", ondelete="CASCADE"))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    kind: Mapped[str] = mapped_column(String(40))
+    data: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)

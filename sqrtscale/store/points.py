@@ -1,0 +1,81 @@
+"""Curve points in and out of chunks."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from ..training.events import Measured
+from .chunks import CAPACITY, DamagedChunk, decode, encode
+from .models import Calibration, Chunk, Run
+
+COLUMNS = ["arm", "seed", "metric", "samples", "value"]
+
+
+def write(session: Session, id: str, measured: Sequence[Measured]) -> None:
+    """Append measurements to their curves; the last chunk of a curve is rewritten until it is full."""
+    runs = {(run.arm, run.seed): run for run in session.scalars(select(Run).where(Run.calibration_id == id))}
+    curves: dict[tuple[int, str], list[tuple[int, float]]] = defaultdict(list)
+    for one in measured:
+        run = runs.get((one.arm, one.seed))
+        if run is None:
+            raise LookupError(f"calibration {id} has no run of arm {one.arm} with seed {one.seed}")
+        for metric, value in one.values.items():
+            curves[run.id, metric].append((one.samples, value))
+        if run.state == "QUEUED":
+            run.state = "RUNNING"
+        run.final = dict(one.values)
+        run.best = {metric: _better(metric, run.best.get(metric, math.nan), value) for metric, value in one.values.items()}
+    for (run_id, metric), points in curves.items():
+        _append(session, run_id, metric, *(np.array(column) for column in zip(*points, strict=True)))
+    session.execute(update(Calibration).where(Calibration.id == id).values(points=Calibration.points + len(measured)))
+
+
+def _better(metric: str, old: float, new: float) -> float:
+    """The better of two values: the higher accuracy, the lower loss; NaN only if both are."""
+    choose = np.fmax if metric.endswith("accuracy") else np.fmin
+    return float(choose(old, new))
+
+
+def _append(session: Session, run_id: int, metric: str, samples: np.ndarray, values: np.ndarray) -> None:
+    last = session.scalar(select(Chunk).where(Chunk.run_id == run_id, Chunk.metric == metric)
+                          .order_by(Chunk.sequence.desc()).limit(1))
+    sequence = 0
+    if last is not None:
+        sequence = last.sequence + 1
+        if last.count < CAPACITY:
+            sequence = last.sequence
+            old_samples, old_values = decode(last.data)
+            samples, values = np.concatenate([old_samples, samples]), np.concatenate([old_values, values])
+    for start in range(0, len(samples), CAPACITY):
+        piece = slice(start, start + CAPACITY)
+        session.merge(Chunk(run_id=run_id, metric=metric, sequence=sequence, count=len(samples[piece]),
+                            data=encode(samples[piece], values[piece])))
+        sequence += 1
+
+
+def read(session: Session, id: str) -> pd.DataFrame:
+    """Every point of a calibration, ordered by run, metric and place in the curve."""
+    query = (select(Run.arm, Run.seed, Chunk.metric, Chunk.sequence, Chunk.data).join(Chunk, Chunk.run_id == Run.id)
+             .where(Run.calibration_id == id).order_by(Run.id, Chunk.metric, Chunk.sequence))
+    pieces = []
+    for arm, seed, metric, sequence, data in session.execute(query):
+        try:
+            samples, values = decode(data)
+        except DamagedChunk as error:
+            raise DamagedChunk(f"piece {sequence} of the curve {metric} of arm {arm}, seed {seed}, in calibration {id} "
+                               f"cannot be read: {error}; restore the database from a backup") from error
+        pieces.append((arm, seed, metric, samples, values))
+    counts = [len(piece[3]) for piece in pieces]
+    labels = {name: np.repeat(np.array([piece[i] for piece in pieces], dtype=kind), counts)
+              for i, (name, kind) in enumerate((("arm", object), ("seed", np.int64), ("metric", object)))}
+    return pd.DataFrame(labels | {
+        "samples": np.concatenate([piece[3] for piece in pieces]) if pieces else np.array([], np.int64),
+        "value": np.concatenate([piece[4] for piece in pieces]) if pieces else np.array([], np.float64),
+    }, columns=COLUMNS)

@@ -1,0 +1,104 @@
+"""What the store hands out: frozen records, so that no page holds a database session."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ..plan import CalibrationPlan
+from ..rules import TrainingConfig
+from .models import Calibration, Run
+from .states import FINAL_STATES
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One arm with one seed. final: last value of each metric; best: lowest loss, highest accuracy."""
+
+    arm: str
+    seed: int
+    state: str
+    reason: str
+    config: TrainingConfig
+    final: dict[str, float]
+    best: dict[str, float]
+
+
+@dataclass(frozen=True)
+class CalibrationRecord:
+    """One calibration, whole. Times are aware and in UTC; done and total are samples over all runs."""
+
+    id: str
+    name: str
+    note: str
+    note_version: int
+    state: str
+    reason: str
+    plan: CalibrationPlan
+    environment: dict[str, Any]
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    deleted_at: datetime | None
+    cancel_requested_at: datetime | None
+    heartbeat_at: datetime | None
+    phase: str
+    done: int
+    total: int
+    samples_per_second: float | None
+    device: str
+    host: str
+    boot_id: str
+    pid: int | None
+    pid_started: str
+    runs: tuple[RunRecord, ...]
+
+    @property
+    def progress(self) -> float:
+        """Share of the samples that are done, 0 to 1."""
+        return self.done / self.total if self.total else float(self.state == "DONE")
+
+    @property
+    def final(self) -> bool:
+        """True when nothing more will happen to it."""
+        return self.state in FINAL_STATES
+
+    @classmethod
+    def of(cls, row: Calibration, runs: list[Run]) -> CalibrationRecord:
+        """The record of a row and its runs."""
+        plain = {name: getattr(row, name) for name in cls.__dataclass_fields__ if name not in ("plan", "runs")}
+        return cls(**plain, plan=CalibrationPlan.from_dict(row.plan), runs=tuple(
+            RunRecord(run.arm, run.seed, run.state, run.reason, TrainingConfig.from_dict(run.config), run.final, run.best)
+            for run in runs))
+
+
+@dataclass(frozen=True)
+class CalibrationSummary:
+    """One line of a list. final: arm -> metric -> (mean, standard deviation, seeds), finite values only."""
+
+    id: str
+    name: str
+    state: str
+    reason: str
+    task: str
+    optimizer: str
+    base_batch: int
+    target_batch: int
+    seeds: int
+    start: str
+    created_at: datetime
+    ended_at: datetime | None
+    deleted_at: datetime | None
+    progress: float
+    final: dict[str, dict[str, tuple[float, float, int]]]
+
+
+def spread(values: list[float]) -> tuple[float, float, int]:
+    """Mean, standard deviation (NaN below two) and number of the finite values."""
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return math.nan, math.nan, 0
+    return statistics.fmean(finite), statistics.stdev(finite) if len(finite) > 1 else math.nan, len(finite)

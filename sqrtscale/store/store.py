@@ -1,0 +1,279 @@
+"""The store: calibrations, their runs and their curves, behind short transactions."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import Engine, delete, func, or_, select, update
+from sqlalchemy.orm import Session, sessionmaker
+
+from ..plan import CalibrationPlan
+from ..training.events import Measured
+from . import points
+from .connect import connect, database_url, retried
+from .migrate import migrate
+from .models import Calibration, Event, Run
+from .records import CalibrationRecord, CalibrationSummary, spread
+from .states import ACTIVE_STATES, FINAL_STATES, RUN_ACTIVE_STATES
+
+
+class NotFound(LookupError):
+    """There is no calibration with that id."""
+
+    def __init__(self, id: str):
+        super().__init__(f"there is no calibration {id}: list the stored ones to find its id")
+
+
+class Store:
+    """One database. Safe to share between threads; a new process opens its own."""
+
+    def __init__(self, engine: Engine):
+        self._engine = engine
+        self._write = sessionmaker(engine)
+        self._read = sessionmaker(engine.execution_options(write=False))
+
+    @classmethod
+    def open(cls, url: str | None = None) -> Store:
+        """Open (and create or upgrade) the database; raises StoreError when it cannot be used."""
+        engine = connect(database_url(url))
+        migrate(engine)
+        return cls(engine)
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self._engine.dispose()
+
+    # --- writing ---------------------------------------------------------------------------------
+
+    def create(self, plan: CalibrationPlan, name: str = "", environment: dict[str, Any] | None = None) -> str:
+        """Store a calibration and all its runs as QUEUED in one transaction; returns its id."""
+        id = uuid.uuid4().hex[:12]
+
+        def work() -> None:
+            with self._write.begin() as session:
+                session.add(Calibration(
+                    id=id, name=name.strip()[:200], state="QUEUED", plan=plan.as_dict(), environment=environment or {},
+                    task=plan.task, optimizer=plan.base.optimizer, base_batch=plan.base.batch_size,
+                    target_batch=plan.target_batch, seeds=len(plan.seeds), start=plan.start,
+                    created_at=self._now(session)))
+                session.flush()  # runs refer to it
+                session.add_all(
+                    Run(calibration_id=id, arm=arm, seed=seed, state="QUEUED", config=plan.config_of(arm).as_dict())
+                    for arm, seed in plan.runs)
+
+        retried(work)
+        return id
+
+    def transition(self, id: str, to: str, *, among: Iterable[str], reason: str = "", **columns: Any) -> bool:
+        """Compare-and-set: move to ``to`` if the state is one of ``among`` now; False when it was not.
+
+        A final state never changes. Runs that have not ended follow their calibration into a final state.
+        """
+        among = [state for state in among if state not in FINAL_STATES]
+
+        def work() -> bool:
+            with self._write.begin() as session:
+                now = self._now(session)
+                if to == "STARTING":
+                    columns["started_at"] = now
+                if to in FINAL_STATES:
+                    columns["ended_at"] = now
+                if reason:
+                    columns["reason"] = reason
+                changed = session.execute(
+                    update(Calibration).where(Calibration.id == id, Calibration.state.in_(among)).values(state=to, **columns))
+                if changed.rowcount and to in FINAL_STATES:
+                    session.execute(
+                        update(Run).where(Run.calibration_id == id, Run.state.in_(RUN_ACTIVE_STATES))
+                        .values(state=to, reason=reason))
+                return bool(changed.rowcount)
+
+        return retried(work)
+
+    def set_process(self, id: str, *, host: str, boot_id: str, pid: int, pid_started: str) -> None:
+        """Store who supervises the calibration."""
+        self._set(id, host=host, boot_id=boot_id, pid=pid, pid_started=pid_started)
+
+    def set_environment(self, id: str, environment: dict[str, Any]) -> None:
+        """Store everything beside the plan that the result may depend on."""
+        self._set(id, environment=environment)
+
+    def heartbeat(self, id: str, **progress: Any) -> None:
+        """Say that the calibration lives; progress: phase, done, total, samples_per_second, device."""
+        def work() -> None:
+            with self._write.begin() as session:
+                session.execute(update(Calibration).where(Calibration.id == id)
+                                .values(heartbeat_at=self._now(session), **progress))
+
+        retried(work)
+
+    def request_cancel(self, id: str) -> str:
+        """Ask for an end: a queued calibration is CANCELLED at once, a running one CANCELLING; returns its state."""
+        self.get(id)
+        self._set(id, cancel_requested_at=self.now())
+        if not self.transition(id, "CANCELLED", among=["QUEUED"], reason="cancelled before it started"):
+            self.transition(id, "CANCELLING", among=["STARTING", "RUNNING"])
+        return self.get(id).state
+
+    def cancel_requested(self, id: str) -> bool:
+        """True once somebody asked for an end."""
+        with self._read.begin() as session:
+            return session.scalar(select(Calibration.cancel_requested_at).where(Calibration.id == id)) is not None
+
+    def write_points(self, id: str, measured: Sequence[Measured]) -> None:
+        """Store a batch of measurements in one transaction: curves, last and best values, running runs."""
+        def work() -> None:
+            with self._write.begin() as session:
+                points.write(session, id, measured)
+
+        retried(work)
+
+    def end_run(self, id: str, arm: str, seed: int, state: str, reason: str = "") -> None:
+        """Store the end of one run, unless it has ended before."""
+        def work() -> None:
+            with self._write.begin() as session:
+                session.execute(
+                    update(Run).where(Run.calibration_id == id, Run.arm == arm, Run.seed == seed,
+                                      Run.state.in_(RUN_ACTIVE_STATES)).values(state=state, reason=reason))
+
+        retried(work)
+
+    def rename(self, id: str, name: str) -> None:
+        """Give the calibration a name of at most 200 characters."""
+        self._set(id, name=name.strip()[:200])
+
+    def set_note(self, id: str, note: str, version: int) -> bool:
+        """Replace the note if nobody changed it since ``version``; False when somebody did."""
+        def work() -> bool:
+            with self._write.begin() as session:
+                changed = session.execute(
+                    update(Calibration).where(Calibration.id == id, Calibration.note_version == version)
+                    .values(note=note, note_version=version + 1))
+                return bool(changed.rowcount)
+
+        return retried(work)
+
+    def delete(self, id: str) -> None:
+        """Put the calibration away; nothing is lost until :meth:`purge`."""
+        self._set(id, deleted_at=self.now())
+
+    def restore(self, id: str) -> None:
+        """Take a deleted calibration back."""
+        self._set(id, deleted_at=None)
+
+    def purge(self, before: datetime | None = None) -> list[str]:
+        """Really remove ended calibrations deleted before a time (default: now); returns their ids."""
+        def work() -> list[str]:
+            with self._write.begin() as session:
+                gone = list(session.scalars(
+                    select(Calibration.id).where(Calibration.deleted_at <= (before or self._now(session)),
+                                                 Calibration.state.in_(FINAL_STATES))))
+                session.execute(delete(Calibration).where(Calibration.id.in_(gone)))
+                return gone
+
+        return retried(work)
+
+    def add_event(self, id: str, kind: str, data: dict[str, Any]) -> None:
+        """Note that something happened."""
+        def work() -> None:
+            with self._write.begin() as session:
+                session.add(Event(calibration_id=id, at=self._now(session), kind=kind, data=data))
+
+        retried(work)
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        """The database's time: one clock for all hosts that share it."""
+        with self._read.begin() as session:
+            return self._now(session)
+
+    def get(self, id: str) -> CalibrationRecord:
+        """One calibration, deleted or not; raises NotFound."""
+        with self._read.begin() as session:
+            row = session.scalar(select(Calibration).where(Calibration.id == id))
+            if row is None:
+                raise NotFound(id)
+            return CalibrationRecord.of(row, self._runs(session, [id]))
+
+    def list(
+        self, *, deleted: bool = False, text: str = "", states: Iterable[str] | None = None,
+        limit: int = 1000, offset: int = 0,
+    ) -> list[CalibrationSummary]:
+        """Calibrations, newest first. text is looked for in name, id, note, task and optimizer."""
+        query = select(Calibration.__table__).order_by(Calibration.number.desc()).limit(limit).offset(offset)
+        query = query.where(Calibration.deleted_at.is_not(None) if deleted else Calibration.deleted_at.is_(None))
+        if text.strip():
+            columns = (Calibration.name, Calibration.id, Calibration.note, Calibration.task, Calibration.optimizer)
+            query = query.where(or_(*(column.icontains(text.strip(), autoescape=True) for column in columns)))
+        if states is not None:
+            query = query.where(Calibration.state.in_(list(states)))
+        with self._read.begin() as session:
+            rows = session.execute(query).all()
+            finals = self._finals(session, [row.id for row in rows])
+        shared = [name for name in CalibrationSummary.__dataclass_fields__ if name not in ("progress", "final")]
+        return [
+            CalibrationSummary(**{name: getattr(row, name) for name in shared}, final=finals.get(row.id, {}),
+                               progress=row.done / row.total if row.total else float(row.state == "DONE"))
+            for row in rows]
+
+    def queue(self) -> list[CalibrationRecord]:
+        """Calibrations that have not ended, oldest first: this order is the queue's."""
+        with self._read.begin() as session:
+            rows = list(session.scalars(
+                select(Calibration).where(Calibration.state.in_(ACTIVE_STATES)).order_by(Calibration.number)))
+            runs: dict[str, list[Run]] = {}
+            for run in self._runs(session, [row.id for row in rows]):
+                runs.setdefault(run.calibration_id, []).append(run)
+            return [CalibrationRecord.of(row, runs.get(row.id, [])) for row in rows]
+
+    def curves(self, id: str) -> pd.DataFrame:
+        """Every point: columns arm, seed, metric, samples (int64), value (float64), in order."""
+        with self._read.begin() as session:
+            return points.read(session, id)
+
+    def curves_version(self, id: str) -> str:
+        """A token that changes when points were added."""
+        with self._read.begin() as session:
+            return str(session.scalar(select(Calibration.points).where(Calibration.id == id)))
+
+    def events(self, id: str) -> list[tuple[datetime, str, dict[str, Any]]]:
+        """(time, kind, data) of everything noted, oldest first."""
+        with self._read.begin() as session:
+            found = session.scalars(select(Event).where(Event.calibration_id == id).order_by(Event.id))
+            return [(event.at, event.kind, event.data) for event in found]
+
+    # --- shared ----------------------------------------------------------------------------------
+
+    def _set(self, id: str, **columns: Any) -> None:
+        def work() -> None:
+            with self._write.begin() as session:
+                if not session.execute(update(Calibration).where(Calibration.id == id).values(**columns)).rowcount:
+                    raise NotFound(id)
+
+        retried(work)
+
+    def _now(self, session: Session) -> datetime:
+        if self._engine.dialect.name == "sqlite":  # one host, and its own function has whole seconds only
+            return datetime.now(UTC)
+        return session.scalar(select(func.now()))
+
+    @staticmethod
+    def _runs(session: Session, ids: Sequence[str]) -> Iterator[Run]:
+        return iter(session.scalars(select(Run).where(Run.calibration_id.in_(ids)).order_by(Run.id)))
+
+    @staticmethod
+    def _finals(session: Session, ids: Sequence[str]) -> dict[str, dict[str, dict[str, tuple[float, float, int]]]]:
+        """calibration -> arm -> metric -> spread of the last values over seeds."""
+        values: dict[str, dict[str, dict[str, list[float]]]] = {}
+        query = select(Run.calibration_id, Run.arm, Run.final).where(Run.calibration_id.in_(ids)).order_by(Run.id)
+        for id, arm, final in session.execute(query):
+            metrics = values.setdefault(id, {}).setdefault(arm, {})
+            for metric, value in final.items():
+                metrics.setdefault(metric, []).append(value)
+        return {id: {arm: {metric: spread(numbers) for metric, numbers in metrics.items()} for arm, metrics in arms.items()}
+                for id, arms in values.items()}
