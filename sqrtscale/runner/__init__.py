@@ -1,0 +1,73 @@
+"""Who runs a calibration: submit, watch, cancel. No torch and no streamlit here; the child alone trains."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..plan import CalibrationPlan
+from ..rules import FieldError
+from ..store import CalibrationRecord, Store
+from .device import cuda_devices
+from .log import read_log
+from .reconcile import reconcile, start_supervisor
+from .supervisor import child_environment
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How long a calibration will take: seconds in all and by arm, and the device that was timed."""
+
+    seconds: float
+    device: str
+    arms: dict[str, float]
+
+
+def submit(store: Store, plan: CalibrationPlan, name: str = "") -> str:
+    """Queue a calibration and start its supervisor; returns the id at once."""
+    id = store.create(plan, name)
+    start_supervisor(id)
+    return id
+
+
+def cancel(store: Store, id: str) -> str:
+    """Ask a calibration to end; returns its state now. Its supervisor ends the processes within seconds."""
+    store.request_cancel(id)
+    reconcile(store)  # where there is no supervisor any more
+    return store.get(id).state
+
+
+def estimate(plan: CalibrationPlan, timeout: float = 120) -> Estimate:
+    """Time a few steps of every arm in a process of its own. Raises FieldError, or RuntimeError with the reason."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "sqrtscale.training.estimate"], input=json.dumps(plan.as_dict()), text=True,
+            capture_output=True, timeout=timeout, env=child_environment())
+    except subprocess.TimeoutExpired as error:
+        raise RuntimeError(f"no estimate: a few steps of every arm took more than {timeout:.0f} s") from error
+    if done.returncode == 2 and "device" in done.stderr:
+        raise FieldError("device", plan.device, done.stderr.strip().partition(" is ")[2] or "cannot be used")
+    if done.returncode:
+        raise RuntimeError((done.stderr.strip().splitlines() or ["no estimate: the timing process ended"])[-1])
+    return Estimate(**json.loads(done.stdout))
+
+
+def wait(
+    store: Store, id: str, poll: float = 0.5, on_progress: Callable[[CalibrationRecord], None] | None = None,
+) -> CalibrationRecord:
+    """Look every ``poll`` seconds until the calibration has ended; returns its record."""
+    while True:
+        reconcile(store)
+        record = store.get(id)
+        if on_progress:
+            on_progress(record)
+        if record.final:
+            return record
+        time.sleep(poll)
+
+
+__all__ = ["Estimate", "cancel", "cuda_devices", "estimate", "read_log", "reconcile", "submit", "wait"]

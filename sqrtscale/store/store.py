@@ -94,7 +94,7 @@ class Store:
 
         return retried(work)
 
-    def set_process(self, id: str, *, host: str, boot_id: str, pid: int, pid_started: str) -> None:
+    def set_process(self, id: str, *, host: str, boot_id: str, pid: int | None, pid_started: str) -> None:
         """Store who supervises the calibration."""
         self._set(id, host=host, boot_id=boot_id, pid=pid, pid_started=pid_started)
 

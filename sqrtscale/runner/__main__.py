@@ -1,0 +1,24 @@
+"""``python -m sqrtscale.runner ID``: supervise one calibration that is in the store."""
+
+import sys
+
+from ..store import NotFound, Store, StoreError
+from .supervisor import Supervisor
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code 0: the calibration ended; 1: another supervisor has it; 2: bad input."""
+    if len(arguments) != 1:
+        print("usage: python -m sqrtscale.runner ID", file=sys.stderr)
+        return 2
+    try:
+        store = Store.open()
+        store.get(arguments[0])
+    except (NotFound, StoreError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return Supervisor(store, arguments[0]).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
