@@ -43,7 +43,7 @@ class Numbers(TypeDecorator):
     cache_ok = True
 
     def process_bind_param(self, value: dict[str, float] | None, dialect: Any) -> dict[str, Any] | None:
-        return value and {key: number if math.isfinite(number) else repr(number) for key, number in value.items()}
+        return value and {key: number if math.isfinite(number) else repr(float(number)) for key, number in value.items()}
 
     def process_result_value(self, value: dict[str, Any] | None, dialect: Any) -> dict[str, float]:
         return {key: float(number) for key, number in (value or {}).items()}

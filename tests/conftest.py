@@ -1,0 +1,50 @@
+"""What every test may use: a home of its own, a waiting helper, both databases."""
+
+import os
+import threading
+import time
+import uuid
+
+import pytest
+
+# Read when torch is first loaded: waiting threads must not spin on the few cores that tests share.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """Nothing that a test stores reaches the user's own home."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("SQRTSCALE_HOME", str(folder))
+    monkeypatch.delenv("SQRTSCALE_DATABASE_URL", raising=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory):
+    """One PostgreSQL server for the whole session."""
+    from databases import PostgreSQL
+
+    with PostgreSQL(tmp_path_factory.mktemp("postgresql")) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request, tmp_path):
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'database' / 'test.db'}"
+    return request.getfixturevalue("postgresql").database(f"t{uuid.uuid4().hex[:12]}")
+
+
+def until(condition, seconds=60, what="the condition"):
+    """Wait for ``condition()`` to be true; returns its value. Fails after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what} did not come true within {seconds} s")
+        pause.wait(0.05)
