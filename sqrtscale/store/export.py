@@ -1,0 +1,43 @@
+"""Stored calibrations as files that others can read: CSV of the curves, JSON of everything."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .records import CalibrationRecord
+from .store import Store
+
+
+def curves_csv(store: Store, record: CalibrationRecord) -> str:
+    """The curves, one line a point: arm, seed, metric, samples, value (NaN and infinity by name, all digits)."""
+    return store.curves(record.id).to_csv(index=False, na_rep="nan", lineterminator="\n")
+
+
+def everything_json(store: Store, record: CalibrationRecord) -> str:
+    """The record and its curves as one JSON object; the plan in it can be run again as it is."""
+    curves = [
+        {"arm": arm, "seed": int(seed), "metric": metric, "samples": group["samples"].tolist(), "values": group["value"].tolist()}
+        for (arm, seed, metric), group in store.curves(record.id).groupby(["arm", "seed", "metric"], sort=False)]
+    return json.dumps(record_json(record) | {"curves": plain(curves)}, indent=2, allow_nan=False) + "\n"
+
+
+FORMATS = {"csv": curves_csv, "json": everything_json}
+
+
+def record_json(record: CalibrationRecord) -> dict[str, Any]:
+    """Everything stored about one calibration but its curves, in plain JSON types."""
+    found = dict(vars(record)) | {"plan": record.plan.as_dict(), "progress": record.progress}
+    found["runs"] = [dict(vars(run)) | {"config": run.config.as_dict()} for run in record.runs]
+    return plain(found)
+
+
+def plain(value: Any) -> Any:
+    """``value`` in plain JSON types: times as ISO text, and NaN and infinity, which JSON lacks, by name."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and value - value != 0:
+        return repr(value)
+    return value.isoformat() if hasattr(value, "isoformat") else value

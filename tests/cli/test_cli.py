@@ -1,0 +1,160 @@
+"""The command line as a user meets it: real processes, exit codes, one line for bad input."""
+
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+
+from sqrtscale.plan import make_plan
+from sqrtscale.rules import TrainingConfig
+from sqrtscale.store import ACTIVE_STATES, Store
+from sqrtscale.training.events import Measured
+
+ADAM = ["scale", "--optimizer", "adam", "--lr", "1e-3", "--betas", "0.9", "0.999", "--eps", "1e-8",
+        "--weight-decay", "0", "--batch", "256", "--target", "1024"]
+
+
+def sqrtscale(*arguments, **options):
+    return subprocess.run([sys.executable, "-m", "sqrtscale", *arguments], text=True, capture_output=True,
+                          stdin=subprocess.DEVNULL, **options)
+
+
+def test_scale_prints_exact_digits_and_why():
+    done = sqrtscale(*ADAM[:-1], "2048")
+    assert done.returncode == 0 and done.stderr == ""
+    assert "kappa = 8" in done.stdout and "0.0028284271" in done.stdout and "3.5355339e-09" in done.stdout
+    assert "lr' = sqrt(kappa) * lr" in done.stdout and "proved in the paper" in done.stdout
+
+
+def test_scale_json_is_one_object_with_everything():
+    done = sqrtscale(*ADAM, "--steps", "100000", "--warmup", "2000", "--json")
+    found = json.loads(done.stdout)
+    assert found["kappa"] == 4
+    assert found["scaled"] == {"optimizer": "adam", "lr": 2e-3, "betas": [0.6, 0.996], "eps": 5e-9, "weight_decay": 0.0,
+                               "batch_size": 1024, "total_steps": 25000, "warmup_steps": 500}
+    assert found["base"]["betas"] == [0.9, 0.999] and found["base"]["batch_size"] == 256
+    assert {"name", "base", "scaled", "formula", "source", "status"} <= set(found["fields"][0])
+    assert found["warnings"] == []
+
+
+def test_scale_rmsprop_and_a_decay_without_a_number():
+    rmsprop = ["scale", "--optimizer", "rmsprop", "--lr", "1e-3", "--alpha", "0.99", "--eps", "1e-8", "--momentum", "0.5",
+               "--batch", "256", "--json", "--target"]
+    found = json.loads(sqrtscale(*rmsprop, "1024").stdout)
+    assert found["scaled"]["alpha"] == pytest.approx(0.96) and found["scaled"]["momentum"] == 0.5
+    beyond = json.loads(sqrtscale(*rmsprop, "51200").stdout)
+    assert beyond["scaled"]["alpha"] is None and "half-life" in beyond["warnings"][0]
+    kept = json.loads(sqrtscale(*rmsprop, "51200", "--decay-form", "half-life").stdout)
+    assert kept["scaled"]["alpha"] == pytest.approx(0.99**200)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ([], "sqrtscale: the following arguments are required: COMMAND"),
+    (["scale"], "sqrtscale scale: the following arguments are required: --optimizer, --lr, --batch, --target"),
+    ([*ADAM, "--speed", "9"], "sqrtscale: unrecognized arguments: --speed 9"),
+    ([*ADAM, "--optimizer", "sgd"], "optimizer = 'sgd' is not known: give one of adam, adamw, rmsprop"),
+    ([*ADAM, "--lr", "fast"], "lr = 'fast' is not allowed: give a finite number above 0, for example 0.001"),
+    ([*ADAM, "--lr", "-1"], "lr = -1 is not allowed"),
+    ([*ADAM, "--lr", "nan"], "lr = nan is not allowed"),
+    ([*ADAM, "--betas", "0.9", "1"], "beta2 = 1 is not a decay rate: give a number in [0, 1), for example 0.999"),
+    ([*ADAM, "--eps", "inf"], "eps = inf is not allowed"),
+    ([*ADAM, "--alpha", "0.9"], "alpha = 0.9 is not a field of Adam: it has lr, beta1, beta2, eps, weight_decay"),
+    ([*ADAM, "--target", "0"], "target_batch = 0 is not allowed: give a whole number from 1"),
+    ([*ADAM, "--batch", "1.5"], "batch_size = 1.5 is not allowed"),
+    ([*ADAM, "--steps", "10", "--warmup", "11"], "warmup_steps = 11 is longer than the run"),
+    ([*ADAM, "--decay-form", "cubic"], "decay_form = 'cubic' is not known"),
+    (["calibrate", "--task", "mnist"], "task = 'mnist' is not known: give one of digits, pydoc"),
+    (["calibrate", "--task", "digits", "--target", "99999"], "target_batch = 99999 is more than the 1437 training samples"),
+    (["calibrate", "--task", "digits", "--seeds", "0"], "seeds = 0 is not allowed"),
+    (["calibrate", "--task", "digits", "--samples", "-1"], "samples = -1 is not allowed"),
+    (["calibrate", "--task", "digits", "--start", "hot"], "start = 'hot' is not known: give one of warm, scratch"),
+    (["calibrate", "--task", "digits", "--arms", "magic"], "arms = 'magic' is not an arm"),
+    (["calibrate", "--task", "digits", "--device", "toaster"], "device = 'toaster' is not known"),
+    (["runs", "show", "nothere"], "ID = 'nothere' is not a stored calibration"),
+    (["runs", "export", "nothere", "--format", "xml"], "--format = 'xml' is not known: give one of csv, json"),
+])
+def test_bad_input_is_one_line_and_exit_code_2(arguments, message):
+    done = sqrtscale(*arguments)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith(message) and done.stderr.count("\n") == 1
+
+
+def test_a_store_that_cannot_be_used_is_one_line_and_exit_code_1(monkeypatch):
+    monkeypatch.setenv("SQRTSCALE_DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/none")
+    done = sqrtscale("runs", "list")
+    assert done.returncode == 1 and done.stderr.startswith("cannot open the database") and done.stderr.count("\n") == 1
+
+
+def test_every_command_and_option_has_help():
+    for command in ([], ["scale"], ["calibrate"], ["runs"], ["app"],
+                    *(["runs", action] for action in ("list", "show", "cancel", "export", "delete", "restore"))):
+        done = sqrtscale(*command, "--help")
+        assert done.returncode == 0 and done.stdout.startswith("usage: sqrtscale")
+
+
+def test_scale_loads_nothing_heavy():
+    code = (f"import sys; from sqrtscale.cli import main; main({ADAM!r}); "
+            "print([m for m in ('torch', 'numpy', 'pandas', 'sqlalchemy', 'streamlit') if m in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.fixture
+def stored():
+    """A finished calibration with a NaN, in the home of this test."""
+    store = Store.open()
+    id = store.create(make_plan("digits", TrainingConfig("adam", 8), 64, seeds=2, samples=640), "mine")
+    for arm, loss in (("base", 1.0), ("scaled", 1.1), ("linear lr", math.nan)):
+        for seed in (0, 1):
+            store.write_points(id, [Measured(arm, seed, 8 * i, {"val_loss": loss + seed / 10}) for i in range(3)])
+    store.transition(id, "DONE", among=ACTIVE_STATES)
+    store.close()
+    return id
+
+
+def test_runs_are_listed_shown_exported_deleted_and_restored(stored, tmp_path):
+    assert stored in sqrtscale("runs", "list").stdout
+    assert json.loads(sqrtscale("runs", "list", "--json").stdout)[0]["id"] == stored
+    shown = sqrtscale("runs", "show", stored[:6]).stdout
+    assert "DONE" in shown and "+0.10000" in shown and "scaled ends 0.1 nats per image above base" in shown
+    assert json.loads(sqrtscale("runs", "show", stored, "--json").stdout)["plan"]["target_batch"] == 64
+    lines = sqrtscale("runs", "export", stored, "--format", "csv").stdout.splitlines()
+    assert lines[0] == "arm,seed,metric,samples,value" and "base,1,val_loss,16,1.1" in lines
+    assert "linear lr,0,val_loss,0,nan" in lines
+    file = tmp_path / "all.json"
+    assert sqrtscale("runs", "export", stored, "--format", "json", "--output", str(file)).returncode == 0
+    found = json.loads(file.read_text(), parse_constant=pytest.fail)
+    assert found["id"] == stored and len(found["curves"]) == 6
+    again = sqrtscale("runs", "export", stored, "--output", str(file))
+    assert again.returncode == 2 and "cannot be written" in again.stderr
+    assert sqrtscale("runs", "delete", stored).returncode == 0
+    assert stored not in sqrtscale("runs", "list").stdout and stored in sqrtscale("runs", "list", "--deleted").stdout
+    assert sqrtscale("runs", "restore", stored).returncode == 0 and stored in sqrtscale("runs", "list").stdout
+
+
+def test_an_ended_calibration_cannot_be_cancelled(stored):
+    done = sqrtscale("runs", "cancel", stored)
+    assert done.returncode == 2 and "has ended already: it is DONE" in done.stderr
+
+
+def test_an_empty_store_says_what_to_do():
+    assert "sqrtscale calibrate" in sqrtscale("runs", "list").stdout
+
+
+def test_calibrate_and_wait_ends_done_in_the_same_store():
+    done = sqrtscale("calibrate", "--task", "digits", "--target", "32", "--seeds", "1", "--samples", "320", "--start",
+                     "scratch", "--arms", "base", "scaled", "--device", "cpu", "--name", "short", "--wait", "--json")
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert record["state"] == "DONE" and record["name"] == "short"
+    assert [run["arm"] for run in record["runs"]] == ["base", "scaled"]
+    assert record["environment"]["device"] == "cpu"
+    assert len(Store.open().curves(record["id"])) == 2 * 3 * 11
+
+
+def test_calibrate_that_fails_has_exit_code_1():
+    done = sqrtscale("calibrate", "--task", "digits", "--lr", "1e9", "--eps", "1e-30", "--seeds", "1", "--samples", "640",
+                     "--warm-samples", "800", "--wait")
+    assert done.returncode == 1 and "FAILED" in done.stdout and "the warm start diverged" in done.stdout
