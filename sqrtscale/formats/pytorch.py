@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from ..rules import ScaledConfig, family
 from ..rules.config import named_as_pytorch
 
+WIDTH = 76
 RULE = {"linear": "square-root rule", "half-life": "square-root rule, decays by half-life"}
 
 
@@ -22,7 +25,8 @@ def snippet(scaled: ScaledConfig) -> str:
     if not scaled.complete:
         missing = [row for row in scaled.fields if row.scaled is None]
         known = [f"# {row.name} = {row.scaled!r}" for row in scaled.fields if row.scaled is not None]
-        why = [f"# {row.name} has no number. {row.warning}" for row in missing]
+        why = [line for row in missing for line in
+               textwrap.wrap(f"# {row.name} has no number. {row.warning}", WIDTH, subsequent_indent="# ")]
         return "\n".join([head, "# No optimizer:", *why, "# What is known:", *known, tail[0]]) + "\n"
     values = {row.name: row.scaled for row in scaled.fields if row.name in scaled.base.hyperparameters}
     arguments = [

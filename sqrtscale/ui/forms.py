@@ -7,28 +7,30 @@ from typing import NamedTuple
 import streamlit as st
 
 from ..rules import DECAY_FORMS, FAMILIES, FieldError, family
-from . import inputs
+from . import inputs, tables
 from .inputs import Inputs
 
 LABELS = {"batch_size": "Base batch", "target_batch": "Target batch", "total_steps": "Total steps",
           "warmup_steps": "Warm-up steps"}
 HELP = {
-    "batch_size": "Global batch in samples: per device × accumulation × devices.",
+    "batch_size": "Global batch in samples: per-device batch * accumulation * devices.",
     "target_batch": "The global batch you want to train with, larger or smaller than the base.",
 }
 DECAY_LABELS = {"linear": "Linear", "half-life": "Half-life"}
-DECAY_HELP = ("How the betas move. Linear is the paper's rule, 1 − κ(1 − β). Half-life is β^κ: it agrees while κ(1 − β) "
+DECAY_HELP = ("How decays move. Linear is the paper's rule, 1 - κ (1 - β). Half-life is β^κ: it agrees while κ (1 - β) "
               "is small, and has a number for every κ.")
 CHOICES = {"opt": tuple(FAMILIES), "form": DECAY_FORMS}
 SHORT = 40  # characters: longer than any number with all its digits
 PAUSE = "500ms"  # an answer while typing, but not one per keystroke
+NARROW = 95  # pixels: three fields beside each other on a telephone
 KEPT = "transfer"
+REFUSED = "refused choices"
 
 
 class Kept(NamedTuple):
-    """What the last run left behind: the inputs as text, and those of them that went into the address."""
+    """What the last run left behind: the widgets' values, and those inputs that went into the address."""
 
-    texts: dict[str, str]
+    values: dict[str, str | None]
     link: dict[str, str]
 
 
@@ -56,26 +58,29 @@ def configuration_from_query() -> Inputs | None:
 
 def training_configuration() -> Asked:
     """The form: optimizer, batches, hyperparameters, lengths. Bad input is marked below its field."""
-    refused = _load()
+    _load()
     boxes = {"opt": st.container(gap="xxsmall")}
     boxes["opt"].segmented_control("Optimizer", CHOICES["opt"], required=True, key="opt", width="stretch",
                                    format_func=lambda name: family(name).label, on_change=_take_defaults)
     kin = family(st.session_state["opt"] or inputs.DEFAULT_OPTIMIZER)
-    names = ["batch_size", "target_batch", *kin.fields]
-    for pair in (names[i : i + 2] for i in range(0, len(names), 2)):
-        for name, place in zip(pair, st.columns(2, gap="small"), strict=False):
-            boxes[inputs.key(name)] = _text(name, LABELS.get(name) or kin.fields[name].label, place)
-    unfold = any(st.session_state[name] for name in ("steps", "warmup")) or st.session_state["form"] != DECAY_FORMS[0]
-    with st.expander("Schedule and decay form", expanded=unfold):
-        for name, place in zip(("total_steps", "warmup_steps"), st.columns(2, gap="small"), strict=True):
-            boxes[inputs.key(name)] = _text(name, LABELS[name], place, placeholder="optional")
+    rest = [name for name in kin.fields if name not in ("lr", "weight_decay")]
+    for names in (["batch_size", "target_batch"], ["lr", "weight_decay"], rest):
+        grid = st.grid(len(names), min_column_width=NARROW)
+        boxes |= {inputs.key(name): _text(name, LABELS.get(name) or kin.fields[name].label, grid) for name in names}
+    given = any(st.session_state[name] for name in ("steps", "warmup"))
+    with st.expander("Schedule and decay form", expanded=given or st.session_state["form"] != DECAY_FORMS[0]):
+        grid = st.grid(2, min_column_width=NARROW)
+        for name in ("total_steps", "warmup_steps"):
+            boxes[inputs.key(name)] = _text(name, LABELS[name], grid, placeholder="optional")
         boxes["form"] = st.container(gap="xxsmall")
         boxes["form"].segmented_control("Decay form", DECAY_FORMS, required=True, key="form", help=DECAY_HELP,
                                         format_func=DECAY_LABELS.get)
-    texts = {name: st.session_state[name] for name in boxes} | refused
+    texts = {name: st.session_state[name] for name in boxes}
+    texts |= {name: text for name, text in st.session_state[REFUSED].items() if texts[name] is None}
     found, errors = inputs.read(texts)
     for name, error in errors.items():
-        boxes[name].caption(f":red[{error.allowed}]")
+        advice = error.allowed.split(": ", 1)[-1]
+        boxes[name].markdown(f":small[:red[{tables.plain(advice[0].upper() + advice[1:])}]]")
     return Asked(found, tuple(errors.values()), _save(texts))
 
 
@@ -84,30 +89,51 @@ def use_half_life() -> None:
     st.session_state["form"] = "half-life"
 
 
-def _text(name, label, place, **options):
-    box = place.container(gap="xxsmall")
+def _text(name, label, grid, **options):
+    box = grid.container(gap="xxsmall")
     box.text_input(label, key=inputs.key(name), live=PAUSE, max_chars=SHORT, help=HELP.get(name), **options)
     return box
 
 
-def _load() -> dict[str, str]:
-    """Fill the widgets: from the address, from what was typed before, or from the defaults.
-
-    Returns the choices that the address names and that do not exist; they stay until another is made.
-    """
+def _load() -> None:
+    """Fill the widgets from the address or from what was typed before, when either is new to them."""
     kept = st.session_state.get(KEPT, Kept({}, {}))
     address = inputs.carried(st.query_params.to_dict())
     if "opt" not in st.session_state:  # opened by a link, or again after another page
-        _fill(address or kept.texts)
-    elif address != kept.link and all(st.session_state.get(name) == text for name, text in kept.texts.items()):
+        _fill(address or kept.link)
+    elif address != kept.link and all(st.session_state.get(name) == was for name, was in kept.values.items()):
         _fill(address)  # the address changed and no input did: Back or Forward
-    else:
-        _fill({name: st.session_state[name] for name in inputs.defaults(inputs.DEFAULT_OPTIMIZER)})
-    return {}
 
 
-def _fill(texts): ...
+def _fill(texts: dict[str, str]) -> None:
+    """Put texts into the widgets; a choice that does not exist selects nothing and is remembered as refused."""
+    refused, chosen = {}, {}
+    for name, known in CHOICES.items():
+        wanted = texts.get(name, inputs.defaults(inputs.DEFAULT_OPTIMIZER)[name])
+        chosen[name] = wanted.lower() if wanted.lower() in known else None
+        if chosen[name] is None:
+            refused[name] = wanted
+    first = inputs.defaults(chosen["opt"] or inputs.DEFAULT_OPTIMIZER)
+    for name, text in first.items():
+        st.session_state[name] = chosen[name] if name in chosen else texts.get(name, text)[:SHORT]
+    st.session_state[REFUSED] = refused
 
 
-def _take_defaults(): ...
-def _save(texts): ...
+def _take_defaults() -> None:
+    """Another optimizer: what still stands at the old one's default goes to the new one's; what was typed stays."""
+    was = inputs.defaults(st.session_state[KEPT].values["opt"] or inputs.DEFAULT_OPTIMIZER)
+    for name, text in inputs.defaults(st.session_state["opt"]).items():
+        if name not in CHOICES and st.session_state.get(name, was.get(name)) == was.get(name):
+            st.session_state[name] = text
+
+
+def _save(texts: dict[str, str]) -> dict[str, str]:
+    """Write every input that differs from its default into the address, and return those."""
+    first = inputs.defaults(st.session_state["opt"] or inputs.DEFAULT_OPTIMIZER) | {"opt": inputs.DEFAULT_OPTIMIZER}
+    link = {name: text for name, text in texts.items() if text != first[name]}
+    address = st.query_params.to_dict()
+    if inputs.carried(address) != link:
+        others = {name: text for name, text in address.items() if name not in inputs.carried(address)}
+        st.query_params.from_dict(others | link)
+    st.session_state[KEPT] = Kept({name: st.session_state[name] for name in texts}, link)
+    return link

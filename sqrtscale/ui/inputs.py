@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Mapping, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from ..rules import DECAY_FORMS, FAMILIES, DecayForm, FieldError, TrainingConfig, family, scale
 from ..rules.config import LARGEST_BATCH
@@ -50,12 +51,13 @@ def defaults(optimizer: str) -> dict[str, str]:
 
 def read(texts: Mapping[str, str]) -> tuple[Inputs | None, dict[str, FieldError]]:
     """The inputs that texts say, or the errors by key; a key that is not there has its default."""
+    errors: dict[str, FieldError] = {}
     try:
         kin = family(texts.get("opt", DEFAULT_OPTIMIZER))
     except FieldError as error:
-        return None, {"opt": error}
+        errors["opt"] = error
+        kin = family(DEFAULT_OPTIMIZER)  # to check the other fields all the same
     texts = defaults(kin.name) | dict(texts)
-    errors: dict[str, FieldError] = {}
 
     def checked(field, check):
         try:

@@ -1,0 +1,18 @@
+"""The app: ``streamlit run app.py``. The one list of pages; everything else lives in pages/ and sqrtscale/."""
+
+from pathlib import Path
+
+import streamlit as st
+
+ASSETS = Path(__file__).parent / "sqrtscale" / "ui" / "assets"
+
+st.set_page_config(page_title="sqrtscale", page_icon=ASSETS / "icon.png", layout="wide")
+st.logo(ASSETS / "logo.svg", size="large")
+st.navigation(
+    [
+        st.Page("pages/scale.py", title="Scale", default=True),
+        st.Page("pages/calibrate.py", title="Calibrate"),
+        st.Page("pages/results.py", title="Results"),
+    ],
+    position="top",
+).run()

@@ -1,0 +1,40 @@
+"""Calibrate: choose a task, see what will be trained and how long it takes, launch."""
+
+import streamlit as st
+
+from sqrtscale import FieldError, runner
+from sqrtscale.ui import launch, runs, timing
+from sqrtscale.ui.state import open_store
+from sqrtscale.ui.tables import plain
+
+store = open_store()
+runner.reconcile(store)
+for one in store.queue():
+    name = runs.title(one.name, one.plan.task, one.plan.base.batch_size, one.plan.target_batch)
+    st.page_link("pages/results.py", label=f"{one.state}: {plain(name)}, {one.progress:.0%}",
+                 icon=":material/progress_activity:", query_params={"id": one.id})
+
+st.caption("Train the base and the scaled configuration side by side on real data, and see whether they follow each other.")
+left, right = st.columns([1, 1.5], gap="large")
+plan = None
+with left:
+    st.subheader("What to train", anchor=False)
+    task = launch.task_choice()
+    inputs = launch.transfer_choice(task)
+    try:
+        plan = launch.plan_choice(task, inputs)
+    except FieldError as error:
+        problem = error
+with right:
+    st.subheader("The arms", anchor=False)
+    if plan is None:
+        st.error(plain(str(problem)), title="This cannot be run")
+    else:
+        launch.arms_table(plan)
+        st.caption(f"{len(plan.arms)} arms × {len(plan.seeds)} seeds × {plan.samples:,} samples"
+                   + (f", after a warm start of {plan.warm_samples:,} samples." if plan.warm_samples else ".")
+                   + " The learning rate is constant after any warm-up.")
+        timing.show(plan)
+        name = st.text_input("Name", key="name", max_chars=200, placeholder="optional")
+        if st.button("Launch", type="primary", icon=":material/play_arrow:"):
+            st.switch_page("pages/results.py", query_params={"id": runner.submit(store, plan, name)})

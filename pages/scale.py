@@ -1,0 +1,29 @@
+"""Scale: a configuration and a target batch go in, the scaled configuration comes out."""
+
+import streamlit as st
+
+from sqrtscale import scale
+from sqrtscale.ui import answer, forms, tables
+
+st.caption("Carry Adam, AdamW or RMSprop settings to another batch size by the square-root scaling rule "
+           "(Malladi et al., 2022).")
+left, right = st.columns([1, 1.7], gap="large")
+with left:
+    st.subheader("Your configuration", anchor=False)
+    asked = forms.training_configuration()
+with right:
+    if asked.inputs is None:
+        answer.refusal(asked.errors)
+    else:
+        scaled = scale(*asked.inputs)
+        answer.headline(scaled)
+        tables.base_beside_scaled(scaled)
+        answer.validity(scaled)
+        answer.snippet(scaled)
+        answer.take_away(scaled, asked.inputs, asked.link)
+        st.caption(
+            "The rule holds while gradient noise dominates the gradient: after the first stretch of training, and "
+            "while κ stays moderate. Calibrate measures on real data whether it does."
+        )
+        with st.expander("Why: formula, reason and source of each field"):
+            tables.reasons(scaled)

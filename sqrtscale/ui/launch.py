@@ -1,0 +1,86 @@
+"""The form of the Calibrate page: a plan from a few choices."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from ..plan import ARMS, CalibrationPlan, make_plan
+from ..rules import FieldError, family
+from ..runner import cuda_devices
+from ..tasks import TASKS, Task
+from . import forms
+from .inputs import Inputs, number
+from .tables import plain
+
+OWN, TESTED = "Your configuration", "The task's tested defaults"
+CONTROLS = [name for name in ARMS if name not in ("base", "scaled")]
+STARTS = {"warm": "Warm start", "scratch": "From scratch"}
+START_HELP = ("Warm: train once at the base configuration, then branch every arm from there with fresh data. From scratch "
+              "the signal dominates at first, and the rule is not tested there.")
+
+
+def task_choice() -> Task:
+    """Which task to train, with what it is."""
+    name = st.segmented_control("Task", list(TASKS), default=next(iter(TASKS)), required=True, key="task",
+                                format_func=lambda one: TASKS[one].title)
+    st.caption(TASKS[name].description)
+    return TASKS[name]
+
+
+def transfer_choice(task: Task) -> Inputs | None:
+    """The configuration to test: the one carried over from Scale, or the one the task was tested with."""
+    tested = Inputs(task.defaults.base, task.defaults.target_batch, "linear")
+    try:
+        own = forms.configuration_from_query()
+    except FieldError as error:
+        st.error(plain(f"The address carries no usable configuration: {error}"))
+        own = None
+    if own is None:
+        st.caption("Taken: the configuration this task was tested with. To test your own, fill in the Scale page and press "
+                   "“Calibrate this” there.")
+        return tested
+    chosen = st.segmented_control("Configuration", [OWN, TESTED], default=OWN, required=True, key="source")
+    if chosen == TESTED:
+        return tested
+    st.caption("Your learning rate was tuned for your model; on this small task it may train worse or not at all. What is "
+               "tested is whether scaled follows base.")
+    return own
+
+
+def plan_choice(task: Task, inputs: Inputs) -> CalibrationPlan:
+    """Arms, seeds, budget, start and device; raises FieldError for what cannot be run."""
+    defaults = task.defaults
+    controls = st.pills("Controls beside base and scaled", CONTROLS, default=CONTROLS, selection_mode="multi", key="controls",
+                        help=" ".join(ARMS[name] for name in CONTROLS))
+    grid = st.grid(2, min_column_width=150)
+    seeds = grid.number_input("Seeds", value=defaults.seeds, step=1, key=f"seeds-{task.name}",
+                              help="Runs of every arm. More seeds make smaller differences visible.")
+    samples = grid.number_input(f"Samples per run ({task.sample}s)", value=defaults.samples, step=1000,
+                                key=f"samples-{task.name}", help="Counted from the branch point; the same in every arm.")
+    start = st.segmented_control("Start", list(STARTS), default="warm", required=True, key="start", help=START_HELP,
+                                 format_func=STARTS.get)
+    grid = st.grid(2, min_column_width=150)
+    warm_samples = None
+    if start == "warm":
+        warm_samples = grid.number_input("Warm-start samples", value=defaults.warm_samples, step=1000,
+                                         key=f"warm-{task.name}")
+    names = cuda_devices()
+    devices = {"auto": "auto: " + (names[0] if names else "CPU, no GPU found"), "cpu": "CPU",
+               **{f"cuda:{i}": f"cuda:{i} ({name})" for i, name in enumerate(names)}}
+    device = grid.selectbox("Device", list(devices), format_func=devices.get, key="device")
+    return make_plan(task.name, inputs.config, inputs.target_batch, arms=["base", "scaled", *controls], seeds=seeds,
+                     samples=samples, start=start, warm_samples=warm_samples, decay_form=inputs.decay_form, device=device)
+
+
+def arms_table(plan: CalibrationPlan) -> None:
+    """The configuration of every arm, one column each."""
+    rows = {"Batch size": [str(arm.config.batch_size) for arm in plan.arms]}
+    for name, field in family(plan.base.optimizer).fields.items():
+        rows[field.label] = [number(arm.config[name]) for arm in plan.arms]
+    if plan.base.warmup_steps:
+        rows["Warm-up steps"] = [str(arm.config.warmup_steps) for arm in plan.arms]
+    colours = {"base": "blue", "scaled": "orange"}
+    heads = [f":{colours.get(arm.name, 'gray')}[{arm.name.capitalize()}]" for arm in plan.arms]
+    st.table(pd.DataFrame([[label, *values] for label, values in rows.items()], columns=["Field", *heads]),
+             border="horizontal", hide_index=True, alt="Configuration of every arm")

@@ -1,0 +1,50 @@
+"""Tables of the Scale page. Strings throughout: a number is shown with the digits it has."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import streamlit as st
+
+from ..rules import ScaledConfig, ScaledField
+from .inputs import number
+
+NONE = "no number"
+
+
+def plain(text: str) -> str:
+    """Text as it is, with no character taken for Markdown."""
+    return re.sub(r"([\\`*_{}\[\]<>#~|$:!^&])", r"\\\1", text)
+
+
+def with_numbers(row: ScaledField, kappa: float) -> str:
+    """The right-hand side of a field's formula with its numbers: ``√4 · 0.001``, or ``unchanged``."""
+    side = row.formula.split(" = ", 1)[1]
+    if side == row.name:
+        return "unchanged"
+    side = re.sub(rf"\b{row.name}\b", number(row.base), side)
+    side = re.sub(r"\bkappa\b", number(kappa), side)
+    side = re.sub(r"sqrt\(([^()]*)\)", r"√\1", side).replace(" * ", " · ")
+    if row.scaled is None and row.half_life is not None:
+        side += f", out of range; half-life gives {number(row.half_life)}"
+    return side
+
+
+def base_beside_scaled(scaled: ScaledConfig) -> None:
+    """Field, base, scaled and rule; blue is the base and orange the scaled value."""
+    rows = [("Batch size", str(scaled.base.batch_size), str(scaled.target_batch), "chosen")]
+    for row in scaled.fields:
+        value = NONE if row.scaled is None else number(row.scaled)
+        rows.append((row.label, number(row.base), value, with_numbers(row, scaled.kappa)))
+    cells = [(name, f":blue[{base}]", f":red[{value}]" if value == NONE else f"**:orange[{value}]**", plain(rule))
+             for name, base, value, rule in rows]
+    st.table(pd.DataFrame(cells, columns=["Field", ":blue[Base]", ":orange[Scaled]", "Rule"]), border="horizontal",
+             hide_index=True, alt="Base and scaled value of every field, and the rule with its numbers")
+
+
+def reasons(scaled: ScaledConfig) -> None:
+    """Formula, reason, certainty and source of every field."""
+    for row in scaled.fields:
+        grounds = plain(f"{row.status[0].upper()}{row.status[1:]}: {row.source}.")
+        st.markdown(f"**{row.label}** `{row.formula}`  \n{plain(row.reason)}  \n:gray[{grounds}]")

@@ -1,0 +1,67 @@
+"""The estimate of a calibration's time, made beside the pages: no page waits for it."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import streamlit as st
+
+from ..plan import CalibrationPlan
+from ..runner import Estimate, estimate
+from ..rules import FieldError
+
+
+class Timings:
+    """One timing at a time; asking for another plan drops those that nobody waits for any more."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="timing")
+        self._found: dict[str, Future[Estimate]] = {}
+
+    def of(self, plan: CalibrationPlan) -> Future[Estimate]:
+        """The timing of a plan, done or under way."""
+        key = json.dumps(plan.as_dict(), sort_keys=True)
+        if key not in self._found or self._found[key].cancelled():
+            for waiting in self._found.values():
+                waiting.cancel()
+            self._found[key] = self._pool.submit(estimate, plan)
+        return self._found[key]
+
+
+@st.cache_resource(show_spinner=False)
+def timings() -> Timings:
+    """The server's one pool of timings."""
+    return Timings()
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: ``45 s``, ``2 min 10 s``, ``1 h 5 min``."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, rest = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest and minutes < 10 else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def show(plan: CalibrationPlan) -> None:
+    """Say how long the plan will take; looks again every second until the timing is there."""
+    timing = timings().of(plan)
+
+    @st.fragment(run_every=None if timing.done() else 1.0, key="timing")
+    def look() -> None:
+        if not timing.done():
+            st.caption(":material/timer: Timing a few steps of every arm …")
+            return
+        try:
+            found = timing.result()
+        except (FieldError, RuntimeError) as error:
+            st.caption(f":material/timer: {error}")
+            return
+        parts = ", ".join(f"{arm} {duration(seconds)}" for arm, seconds in found.arms.items())
+        st.markdown(f":material/timer: About **{duration(found.seconds)}** on {found.device}, timed just now "
+                    f"(:small[{parts}]).")
+
+    look()
