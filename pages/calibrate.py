@@ -4,9 +4,10 @@ import streamlit as st
 
 from sqrtscale import FieldError, runner
 from sqrtscale.ui import launch, runs, timing
-from sqrtscale.ui.state import open_store
+from sqrtscale.ui.state import open_store, through_app
 from sqrtscale.ui.tables import plain
 
+through_app()
 store = open_store()
 runner.reconcile(store)
 for one in store.queue():

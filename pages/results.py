@@ -5,8 +5,9 @@ import streamlit as st
 from sqrtscale import runner
 from sqrtscale.store import STATES, NotFound
 from sqrtscale.ui import detail, runs
-from sqrtscale.ui.state import open_store
+from sqrtscale.ui.state import open_store, through_app
 
+through_app()
 store = open_store()
 runner.reconcile(store)
 id = st.query_params.get("id")

@@ -4,7 +4,9 @@ import streamlit as st
 
 from sqrtscale import scale
 from sqrtscale.ui import answer, forms, tables
+from sqrtscale.ui.state import through_app
 
+through_app()
 st.caption("Carry Adam, AdamW or RMSprop settings to another batch size by the square-root scaling rule "
            "(Malladi et al., 2022).")
 left, right = st.columns([1, 1.7], gap="large")

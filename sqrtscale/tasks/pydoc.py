@@ -7,6 +7,7 @@ from ._task import Batch, Data, Defaults, Task
 
 LENGTH = 32  # bytes of context
 MEASURED = 256  # windows in each of the two fixed sets
+CHARACTERS = 128  # the text is ASCII but for a few signs, which become "?"
 VALIDATION_EVERY = 10  # every tenth topic is held out
 
 
@@ -20,17 +21,18 @@ class Pydoc(Task):
     version = 1
     sample = "window of 32 bytes"
     train_size = 13_000
-    classes = 256
+    classes = CHARACTERS
     metrics = {"val_loss": "nats per byte", "train_loss": "nats per byte"}
     defaults = Defaults(
         base=TrainingConfig("adam", 8, {"lr": 5e-4, "beta1": 0.95, "beta2": 0.99}),
-        target_batch=64, samples=24_000, warm_samples=96_000, seeds=3,
+        target_batch=64, samples=24_000, warm_samples=72_000, seeds=3,
     )
 
     def network(self):
         from .transformer import Transformer
 
-        return Transformer(width=48, layers=2, heads=2, length=LENGTH, classes=256, tokens=256, causal=True)
+        return Transformer(width=48, layers=2, heads=2, length=LENGTH, classes=CHARACTERS, tokens=CHARACTERS,
+                           causal=True)
 
     def data(self, device):
         return _Pydoc(device)
@@ -47,9 +49,15 @@ class _Pydoc(Data):
         held_out = "\n".join(topics[::VALIDATION_EVERY])
         rest = "\n".join(text for i, text in enumerate(topics) if i % VALIDATION_EVERY)
         self.device = device
-        self.text = torch.frombuffer(bytearray(rest.encode()), dtype=torch.uint8).long()
-        self.validation = self._spread(torch.frombuffer(bytearray(held_out.encode()), dtype=torch.uint8).long())
+        self.text = self._bytes(rest)
+        self.validation = self._spread(self._bytes(held_out))
         self.train_sample = self._spread(self.text)
+
+    @staticmethod
+    def _bytes(text):
+        import torch
+
+        return torch.frombuffer(bytearray(text.encode("ascii", "replace")), dtype=torch.uint8).long()
 
     def draw(self, count, generator):
         import torch

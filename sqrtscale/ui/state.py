@@ -1,13 +1,25 @@
-"""What pages share between sessions: one open store."""
+"""What pages share: the way in through app.py, and one open store."""
 
 from __future__ import annotations
 
 import os
 
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 
 from ..home import home
 from ..store import Store
+
+
+def through_app() -> None:
+    """Every page's first line: run again through app.py where Streamlit has left it out.
+
+    Until st.navigation has been called once, a server that finds a folder ``pages/`` runs the file of the
+    address by itself (Streamlit 1.67), without our page list and layout.
+    """
+    if PagesManager.uses_pages_directory:
+        PagesManager.uses_pages_directory = False
+        st.rerun()
 
 
 def open_store() -> Store:
