@@ -33,9 +33,10 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     deleted = st.toggle("Deleted", key="deleted")
 found = store.list(text=text, states=states or None, deleted=deleted)
 if not found:
-    st.info("Nothing deleted." if deleted and not text and not states else "No calibration fits. Change the search or the states.")
+    st.info("Nothing deleted." if deleted and not text and not states
+            else "No calibration fits. Change the search or the states.")
 else:
-    st.caption(f"{len(found)} calibrations, newest first. Choose a row to open it.")
+    st.caption(f"{len(found)} calibration{'s' * (len(found) != 1)}, newest first. Choose a row to open it.")
     chosen = runs.table(found, key="list")
     if chosen:
         st.switch_page("pages/results.py", query_params={"id": chosen})

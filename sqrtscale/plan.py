@@ -6,8 +6,9 @@ Pure data, no torch: pages build it, the store keeps it, the training child read
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Iterable, Literal, Mapping
+from typing import Any, Literal
 
 from .rules import DecayForm, FieldError, ScaledConfig, TrainingConfig, scale
 from .rules.errors import whole

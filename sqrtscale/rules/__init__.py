@@ -6,6 +6,15 @@ from .families import FAMILIES, Family, Field, family
 from .transfer import DECAY_FORMS, DecayForm, ScaledConfig, ScaledField, scale
 
 __all__ = [
-    "DECAY_FORMS", "DecayForm", "FAMILIES", "Family", "Field", "FieldError", "ScaledConfig", "ScaledField",
-    "TrainingConfig", "family", "scale",
+    "DECAY_FORMS",
+    "FAMILIES",
+    "DecayForm",
+    "Family",
+    "Field",
+    "FieldError",
+    "ScaledConfig",
+    "ScaledField",
+    "TrainingConfig",
+    "family",
+    "scale",
 ]

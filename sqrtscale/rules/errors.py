@@ -23,9 +23,13 @@ class FieldError(ValueError):
 
 def real(field: str, value: object, allowed: str) -> float:
     """``value`` as a finite float; raises FieldError for text, booleans, NaN and infinity."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+    try:
+        number = math.nan if isinstance(value, bool) or not isinstance(value, numbers.Real) else float(value)
+    except OverflowError:  # an integer beyond floating point
+        number = math.inf
+    if not math.isfinite(number):
         raise FieldError(field, value, allowed)
-    return float(value)
+    return number
 
 
 def whole(field: str, value: object, least: int, example: int, most: int = 10**15) -> int:

@@ -8,8 +8,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
-    JSON, BigInteger, DateTime, Double, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Text,
-    TypeDecorator, UniqueConstraint,
+    JSON,
+    BigInteger,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -60,7 +71,7 @@ class Base(DeclarativeBase):
 
 class Calibration(Base):
     __tablename__ = "calibration"
-    __table_args__ = {"sqlite_autoincrement": True}  # a number is never used twice
+    __table_args__ = ({"sqlite_autoincrement": True},)  # a number is never used twice
 
     number: Mapped[int] = mapped_column(Integer, primary_key=True)  # order of submission
     id: Mapped[str] = mapped_column(String(12), unique=True)

@@ -18,4 +18,4 @@ def task(name: object) -> Task:
     return found
 
 
-__all__ = ["Batch", "Data", "Defaults", "TASKS", "Task", "task"]
+__all__ = ["TASKS", "Batch", "Data", "Defaults", "Task", "task"]

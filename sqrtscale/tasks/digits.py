@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from ..rules import TrainingConfig
 from ._task import Batch, Data, Defaults, Task
 
@@ -20,7 +22,7 @@ class Digits(Task):
     sample = "image"
     train_size = 1437
     classes = 10
-    metrics = {"val_loss": "nats per image", "train_loss": "nats per image", "val_accuracy": "share right"}
+    metrics: ClassVar = {"val_loss": "nats per image", "train_loss": "nats per image", "val_accuracy": "share right"}
     defaults = Defaults(
         base=TrainingConfig("adam", 8, {"lr": 2e-3}),
         target_batch=64, samples=64_000, warm_samples=96_000, seeds=3,

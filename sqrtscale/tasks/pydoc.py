@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from ..rules import TrainingConfig
 from ._task import Batch, Data, Defaults, Task
 
@@ -22,7 +24,7 @@ class Pydoc(Task):
     sample = "window of 32 bytes"
     train_size = 13_000
     classes = CHARACTERS
-    metrics = {"val_loss": "nats per byte", "train_loss": "nats per byte"}
+    metrics: ClassVar = {"val_loss": "nats per byte", "train_loss": "nats per byte"}
     defaults = Defaults(
         base=TrainingConfig("adam", 8, {"lr": 5e-4, "beta1": 0.95, "beta2": 0.99}),
         target_batch=64, samples=24_000, warm_samples=72_000, seeds=3,
@@ -43,7 +45,7 @@ class _Pydoc(Data):
 
     def __init__(self, device):
         import pydoc_data.topics
-        import torch
+
 
         topics = [text for _, text in sorted(pydoc_data.topics.topics.items())]
         held_out = "\n".join(topics[::VALIDATION_EVERY])

@@ -83,8 +83,8 @@ class _Clock:
             return None
         self.said = now
         self.window = [*self.window[-25:], (now, self.done)]
-        (before, base), seconds = self.window[0], now - self.window[0][0]
-        speed = (self.done - base) / seconds if seconds > 0 else self.done / max(now - self.began, 1e-9)
+        first, done_then = self.window[0]
+        speed = (self.done - done_then) / (now - first) if now > first else self.done / max(now - self.began, 1e-9)
         return Progress(phase, self.done, self.total, speed)
 
 

@@ -7,7 +7,7 @@ of torch.optim (eps outside the root; RMSprop without bias correction and its mo
 
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor

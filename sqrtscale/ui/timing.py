@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import streamlit as st
 
 from ..plan import CalibrationPlan
-from ..runner import Estimate, estimate
 from ..rules import FieldError
+from ..runner import Estimate, estimate
 
 
 class Timings:

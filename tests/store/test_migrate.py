@@ -13,7 +13,8 @@ from sqlalchemy import text
 from sqrtscale.plan import make_plan
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.store import Store, StoreError
-from sqrtscale.store.connect import connect, database_url as chosen_url, refuse_network
+from sqrtscale.store.connect import connect, refuse_network
+from sqrtscale.store.connect import database_url as chosen_url
 from sqrtscale.store.migrate import HEAD, SCRIPTS
 from sqrtscale.store.models import Base
 
@@ -52,7 +53,7 @@ def test_a_newer_database_is_left_alone(database_url):
     with store._engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     store.close()
-    with pytest.raises(StoreError, match="newer sqrtscale.*schema 9999.*upgrade sqrtscale"):
+    with pytest.raises(StoreError, match=r"newer sqrtscale.*schema 9999.*upgrade sqrtscale"):
         Store.open(database_url)
 
 

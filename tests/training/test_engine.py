@@ -89,7 +89,7 @@ def test_a_diverging_arm_ends_alone_with_a_reason():
 
 def test_a_warm_start_that_diverges_says_what_to_do():
     wild = TrainingConfig("adam", 8, {"lr": 1e9, "eps": 1e-30})
-    with pytest.raises(RuntimeError, match="warm start diverged.*lower the base learning rate"):
+    with pytest.raises(RuntimeError, match=r"warm start diverged.*lower the base learning rate"):
         list(calibrate(make_plan("digits", wild, 16, seeds=1, samples=640, warm_samples=800)))
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Mapping
 
-from ..kinds import Decay, Kind, KeptMomentum
+from ..kinds import Decay, KeptMomentum, Kind
 
 
 @dataclass(frozen=True)

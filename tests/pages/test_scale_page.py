@@ -1,0 +1,199 @@
+"""The Scale page, run by Streamlit's own test harness."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from sqrtscale import TrainingConfig, scale
+from sqrtscale.ui.inputs import Inputs, read
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = [pytest.mark.filterwarnings("error::DeprecationWarning:sqrtscale"),
+              pytest.mark.filterwarnings("error::FutureWarning")]
+
+
+@pytest.fixture(autouse=True)
+def nothing_deprecated(caplog):
+    yield
+    assert not [record.message for record in caplog.records if "deprecat" in record.message.lower()]
+
+
+def opened(query: str = "") -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception
+    return app
+
+
+def answer(app: AppTest) -> dict[str, tuple[str, str]]:
+    """Field -> (base, scaled) as the table shows them, without colour and weight."""
+    if not app.table:
+        return {}
+    frame = app.table[0].value
+    return {row.iloc[0]: tuple(cell.strip("*").split("[")[-1].rstrip("]") for cell in row.iloc[1:3])
+            for _, row in frame.iterrows()}
+
+
+def headline(app: AppTest) -> str:
+    return app.subheader[1].value
+
+
+def test_first_visit_shows_an_answer():
+    app = opened()
+    assert headline(app) == "κ = 4: batch :blue[256] → :orange[1024]"
+    assert answer(app) == {
+        "Batch size": ("256", "1024"), "Learning rate": ("0.001", "0.002"), "beta1": ("0.9", "0.6"),
+        "beta2": ("0.999", "0.996"), "Epsilon": ("1e-8", "5e-9"), "Weight decay (decoupled)": ("0.01", "0.02")}
+    assert "torch.optim.AdamW(" in app.code[0].value
+    assert not app.error and not app.query_params
+
+
+def test_digits_are_exact():
+    app = opened("b1=2048")
+    assert answer(app)["Learning rate"] == ("0.001", "0.0028284271")
+    assert f"lr={0.001 * 8**0.5!r}," in app.code[0].value
+
+
+@pytest.mark.parametrize("text", ["1e-3", "3e-4", "0.00025"])
+def test_a_typed_learning_rate_changes_answer_and_address(text):
+    app = opened()
+    app.text_input(key="lr").set_value(text).run()
+    assert f"lr={2 * float(text)!r}," in app.code[0].value
+    assert app.query_params.get("lr") == text
+    again = opened(f"lr={text}")
+    assert answer(again) == answer(app) and again.text_input(key="lr").value == text
+
+
+@pytest.mark.parametrize(("key", "text", "field", "allowed"), [
+    ("b0", "0", "batch\\_size", "whole number from 1"), ("b1", "0", "target\\_batch", "whole number from 1"),
+    ("b1", "-3", "target\\_batch", "whole number from 1"), ("b1", "12.5", "target\\_batch", "whole number from 1"),
+    ("lr", "abc", "lr", "finite number above 0"), ("lr", "nan", "lr", "finite number above 0"),
+    ("lr", "-0.1", "lr", "finite number above 0"), ("lr", "1e400", "lr", "finite number above 0"),
+    ("beta1", "1", "beta1", "a number in"), ("beta2", "1.2", "beta2", "a number in"), ("eps", "-1", "eps", "0 or more"),
+    ("wd", "x", "weight\\_decay", "0 or more"), ("steps", "0", "total\\_steps", "whole number from 1"),
+    ("warmup", "-1", "warmup\\_steps", "whole number from 0")])
+def test_bad_input_is_named_in_place_of_an_answer(key, text, field, allowed):
+    app = opened("lr=0.5")
+    app.text_input(key=key).set_value(text).run()
+    assert not app.exception and not app.table and not app.code
+    [error] = app.error
+    assert error.value.startswith(field + " = ") and allowed in error.value
+    assert any(allowed in mark.value for mark in app.markdown)
+    good = {"steps": "", "warmup": "", "b0": "8", "b1": "8"}.get(key, "0.5")
+    app.text_input(key=key).set_value(good).run()
+    assert not app.error and app.table
+
+
+@pytest.mark.parametrize("query", [
+    "lr=abc&b1=-3", "opt=SGD", "form=banana",
+    "opt=SGD&form=banana&lr=&b0=x&b1=1e99&beta1=2&beta2=&eps=-1&wd=nan&steps=.",
+    "lr=%F0%9F%98%80", "b0=" + "9" * 500, "lr=**x**%5By%5D(z)", "beta1=0.9&beta1=7"])
+def test_a_bad_link_shows_its_errors(query):
+    app = opened(query)
+    assert app.error and not app.table and not app.code
+    assert dict(app.query_params) == dict(parse_qsl(query, keep_blank_values=True)) or len(query) > 400
+
+
+def test_an_unknown_optimizer_is_mended_by_a_choice():
+    app = opened("opt=SGD")
+    assert "optimizer = 'SGD' is not known" in app.error[0].value
+    app.get("button_group")[0].set_value("adam").run()
+    assert not app.error and app.query_params == {"opt": "adam"}
+
+
+def test_another_optimizer_takes_its_defaults_but_keeps_what_was_typed():
+    app = opened("b1=512&beta1=0.8")
+    app.get("button_group")[0].set_value("rmsprop").run()
+    assert answer(app) == {
+        "Batch size": ("256", "512"), "Learning rate": ("0.01", "0.014142136"), "alpha": ("0.99", "0.98"),
+        "Epsilon": ("1e-8", "7.0710678e-9"), "Weight decay (L2)": ("0", "0"), "Momentum": ("0", "0")}
+    assert app.query_params == {"opt": "rmsprop", "b1": "512"}
+    app.text_input(key="lr").set_value("0.02").run()
+    app.get("button_group")[0].set_value("adam").run()
+    assert answer(app)["Learning rate"][0] == "0.02" and answer(app)["beta1"][0] == "0.9"
+
+
+def test_the_half_life_form_is_offered_beside_a_decay_without_a_number():
+    app = opened("b1=8192")
+    assert answer(app)["beta1"] == ("0.9", "no number")
+    assert "half-life gives 0.034336838" in app.table[0].value.iloc[2, 3]
+    assert "beta1 has no number" in app.code[0].value
+    assert app.get("page_link")[0].proto.disabled
+    app.button[0].click().run()
+    assert answer(app)["beta1"] == ("0.9", "0.034336838")
+    assert app.query_params == {"b1": "8192", "form": "half-life"}
+    assert not app.button and not app.get("page_link")[0].proto.disabled
+
+
+@pytest.mark.parametrize("query", [
+    "lr=3e-4&b1=4096&beta2=0.9999", "opt=rmsprop&alpha=0.9&mom=0.9&eps=1e-5", "opt=adam&wd=0.1&b0=1024&b1=64",
+    "steps=100000&warmup=2000&b1=300", "form=half-life&b1=100000"])
+def test_a_share_link_shows_the_same_again(query):
+    app = opened(query)
+    assert app.query_params == dict(parse_qsl(query))
+    inputs, errors = read(dict(parse_qsl(query)))
+    assert not errors
+    assert headline(app).startswith(f"κ = {scale(*inputs).kappa:.8g}:")
+
+
+def test_calibrate_this_carries_every_input():
+    app = opened("opt=rmsprop&lr=3e-4&b1=512&steps=1000&form=half-life")
+    link = app.get("page_link")[0].proto
+    assert link.page == "calibrate"
+    config = TrainingConfig("rmsprop", 256, {"lr": 3e-4}, 1000)
+    assert read(dict(parse_qsl(link.query_string))) == (Inputs(config, 512, "half-life"), {})
+
+
+def test_the_download_is_the_answer_of_the_command_line():
+    from sqrtscale.ui import answer as parts
+
+    given, _ = read({"b1": "8192", "steps": "100"})
+    data = json.loads(parts.as_json(scale(*given)))
+    assert data == scale(*given).as_dict() and data["scaled"]["betas"][0] is None
+
+
+def test_warnings_stand_beside_the_answer():
+    app = opened("steps=5&b1=1024")
+    assert any("rounded" in warning.value for warning in app.warning)
+    assert any("equals the base batch" in warning.value for warning in opened("b1=256").warning)
+
+
+def from_query():
+    import streamlit as st
+
+    from sqrtscale.rules import FieldError
+    from sqrtscale.ui.forms import configuration_from_query
+
+    try:
+        st.session_state.found = configuration_from_query()
+    except FieldError as error:
+        st.session_state.found = str(error)
+
+
+@pytest.mark.parametrize(("query", "found"), [
+    ({}, None), ({"id": "abc"}, None),
+    ({"lr": "x"}, "lr = 'x' is not allowed: give a finite number above 0, for example 0.001"),
+    ({"opt": "AdamW", "b1": "64"}, Inputs(TrainingConfig("adamw", 256), 64, "linear"))])
+def test_another_page_reads_the_link(query, found):
+    app = AppTest.from_function(from_query, default_timeout=60)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.run()
+    assert app.session_state.found == found
+
+
+def test_the_page_does_not_import_torch():
+    code = (
+        "import sys; from streamlit.testing.v1 import AppTest; app = AppTest.from_file('app.py', default_timeout=120);"
+        "app.run(); assert app.table and not app.exception; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, timeout=240)
