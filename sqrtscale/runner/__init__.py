@@ -14,7 +14,7 @@ from ..rules import FieldError
 from ..store import CalibrationRecord, Store
 from .device import cuda_devices
 from .log import read_log
-from .reconcile import reconcile, start_supervisor
+from .reconciliation import reconcile, start_supervisor
 from .supervisor import child_environment
 
 
@@ -50,7 +50,7 @@ def estimate(plan: CalibrationPlan, timeout: float = 120) -> Estimate:
     except subprocess.TimeoutExpired as error:
         raise RuntimeError(f"no estimate: a few steps of every arm took more than {timeout:.0f} s") from error
     if done.returncode == 2 and "device" in done.stderr:
-        raise FieldError("device", plan.device, done.stderr.strip().partition(" is ")[2] or "cannot be used")
+        raise FieldError("device", plan.device, "is " + (done.stderr.strip().partition(" is ")[2] or "not to be used"))
     if done.returncode:
         raise RuntimeError((done.stderr.strip().splitlines() or ["no estimate: the timing process ended"])[-1])
     return Estimate(**json.loads(done.stdout))

@@ -15,6 +15,7 @@ import traceback
 from ..plan import CalibrationPlan
 from ..store import Store
 from ..training import Measured, Progress, RunEnded, calibrate, environment
+from . import exit_codes
 
 FLUSH_EVERY = 2.0  # seconds that a measurement may wait in memory
 PROGRESS_EVERY = 1.0
@@ -89,25 +90,33 @@ def train(store: Store, id: str, plan: CalibrationPlan, told: Told) -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code 0: done; 1: failed, the last line of the output says why; 3: told to end."""
+    """Train the calibration of that id; returns one of ``exit_codes``."""
     told = Told()
     try:
         store = Store.open()
         (id,) = arguments
         if not store.transition(id, "RUNNING", among=["STARTING"]):
             print(f"FAILED: calibration {id} is not starting")
-            return 1
-        return 0 if train(store, id, store.get(id).plan, told) else 3
-    except Exception as error:  # the log gets the traceback, the last line says it in one
-        traceback.print_exc(file=sys.stdout)
-        reason = " ".join(str(error).split())[:500]
-        kind = type(error).__name__
-        if "out of memory" in reason.lower() or isinstance(error, MemoryError):
-            kind = "out of memory: take a smaller batch, fewer seeds or fewer arms"
-        elif "disk is full" in reason or "No space left" in reason:
-            kind = "the disk is full: make room and start again"
-        print(f"FAILED: {kind} ({reason})")
-        return 1
+            return exit_codes.FAILED
+        return exit_codes.DONE if train(store, id, store.get(id).plan, told) else exit_codes.TOLD_TO_END
+    except Exception as error:
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    """The traceback and, in its last line, the reason to the log; the exit code for the supervisor."""
+    reason = " ".join(str(error).split())[:500]
+    code = exit_codes.FAILED
+    if isinstance(error, MemoryError) or "out of memory" in reason.lower():
+        code = exit_codes.OUT_OF_MEMORY
+    elif "disk is full" in reason or "No space left" in reason:
+        code = exit_codes.DISK_FULL
+    try:
+        traceback.print_exception(error, file=sys.stdout)
+        print(f"FAILED: {reason or type(error).__name__}", flush=True)
+    except OSError:  # the log is on the full disk, too
+        code = exit_codes.DISK_FULL
+    return code
 
 
 if __name__ == "__main__":

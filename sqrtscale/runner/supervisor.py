@@ -15,10 +15,10 @@ from sqlalchemy.exc import OperationalError
 
 from ..home import calibration_folder
 from ..store import ACTIVE_STATES, Store
-from . import locks, process
+from . import exit_codes, locks, process
 from .device import occupied
 from .log import last_lines, train_log, trim
-from .reconcile import reconcile
+from .reconciliation import reconcile
 
 LOOK_EVERY = 0.5  # seconds between two looks at the store and the child
 BEAT_EVERY = 5.0  # seconds between two heartbeats
@@ -127,13 +127,15 @@ class Supervisor:
 
     def _verdict(self, code: int, memory_kills: bool) -> tuple[str, str]:
         """Final state and reason from the child's exit code."""
-        if code == 0:
+        if code == exit_codes.DONE:
             return "DONE", ""
         if code < 0:
             name = signal.Signals(-code).name
             why = ": the kernel killed a process for lack of memory, so take a smaller batch or fewer seeds" \
                 if memory_kills else ", from outside"
             return "FAILED", f"the training process was killed by {name}{why}"
+        if code in exit_codes.REASONS:
+            return "FAILED", exit_codes.REASONS[code]
         last = last_lines(self.id, 1).strip()
         return "FAILED", last.removeprefix("FAILED: ") or f"the training process ended with exit code {code}"
 

@@ -22,6 +22,7 @@ from .events import Event, Measured, Progress, RunEnded
 from .population import Population, Stream
 
 SAY_EVERY = 0.4  # seconds between two Progress events
+DRAW_AT_ONCE = 2048  # samples of each stream that wait on the device
 HOPELESS = 10  # a loss this many times that of guessing has diverged, even where it is finite
 
 
@@ -150,16 +151,17 @@ def _side_by_side(groups: list[_Group], points: tuple[int, ...], clock: _Clock, 
 
 def _train(group: _Group, start: int, end: int, clock: _Clock, phase: str) -> Iterator[Event]:
     """Train a group from ``start`` to ``end`` samples seen, then measure it."""
-    population = group.population
-    samples = group.draw(end - start)
+    population, size = group.population, group.population.batch_size
     worst = torch.zeros(len(population), device=population.device)
-    size = population.batch_size
-    for at in range(0, end - start, size):
-        batch = Batch(samples.inputs[group.reads, at : at + size], samples.targets[group.reads, at : at + size])
-        worst = torch.maximum(worst, population.step(batch))  # keeps a NaN
-        said = clock.tick(phase, size * len(population))
-        if said:
-            yield said
+    drawn = size * max(1, DRAW_AT_ONCE // size)
+    for block in range(start, end, drawn):
+        samples = group.draw(min(drawn, end - block))
+        for at in range(0, samples.targets.shape[1], size):
+            batch = Batch(samples.inputs[group.reads, at : at + size], samples.targets[group.reads, at : at + size])
+            worst = torch.maximum(worst, population.step(batch))  # keeps a NaN
+            said = clock.tick(phase, size * len(population))
+            if said:
+                yield said
     yield from group.end_diverged(worst, end)
     if group.runs:
         yield from group.measured(end)

@@ -31,17 +31,17 @@ class Stream:
     def __init__(self, data: Data, seed: int, name: str):
         self.data = data
         self.generator = torch.Generator().manual_seed(int.from_bytes(name.encode()[:4], "little") * 100_003 + seed)
-        self.ready: Batch | None = None
+        self.rest: Batch | None = None  # drawn, not yet taken
 
     def take(self, count: int) -> Batch:
         """The next ``count`` samples."""
-        while self.ready is None or len(self.ready.targets) < count:
-            more = self.data.draw(BLOCK, self.generator)
-            self.ready = more if self.ready is None else Batch(
-                torch.cat([self.ready.inputs, more.inputs]), torch.cat([self.ready.targets, more.targets]))
-        taken = Batch(self.ready.inputs[:count], self.ready.targets[:count])
-        self.ready = Batch(self.ready.inputs[count:], self.ready.targets[count:])
-        return taken
+        pieces = [] if self.rest is None else [self.rest]
+        while sum(len(piece.targets) for piece in pieces) < count:
+            pieces.append(self.data.draw(BLOCK, self.generator))
+        inputs = torch.cat([piece.inputs for piece in pieces])
+        targets = torch.cat([piece.targets for piece in pieces])
+        self.rest = Batch(inputs[count:], targets[count:])
+        return Batch(inputs[:count], targets[:count])
 
 
 class Population:

@@ -1,8 +1,7 @@
 """The rule by simulation: thousands of one-dimensional chains at two batch sizes, compared at equal samples seen.
 
-The gradient at x is a x + z / sqrt(B) with z standard normal and a small: noise dominates. The optimizers are written here once
-more, in
-PyTorch's conventions, and know nothing of the package; it only says how the hyperparameters move.
+The gradient at x is a x + z / sqrt(B) with z standard normal and a small: noise dominates. The optimizers are written
+here once more, in PyTorch's conventions, and know nothing of the package; it only says how the hyperparameters move.
 """
 
 import math

@@ -1,0 +1,246 @@
+"""Calibrations as processes: real ones, really killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from conftest import until
+from runner.conftest import long_plan, pid_of, plan
+from sqrtscale import runner
+from sqrtscale.home import calibration_folder
+from sqrtscale.rules import FieldError, TrainingConfig
+from sqrtscale.runner import locks, process
+from sqrtscale.store import Store
+from sqrtscale.store.models import Calibration
+
+CHILD, SUPERVISOR = "sqrtscale.runner.child", "sqrtscale.runner"
+
+
+def ended(store, id, seconds=120):
+    """The record once it is final, with the store kept in step as a page would."""
+    def look():
+        runner.reconcile(store)
+        record = store.get(id)
+        return record if record.final else None
+
+    return until(look, seconds, f"the end of {id}, which is {store.get(id).state}")
+
+
+def running(store, id):
+    """Wait until the calibration has stored points."""
+    until(lambda: store.curves_version(id) != "0", 120, f"the first points of {id}")
+    return store.get(id)
+
+
+def nobody_left(home, id):
+    until(lambda: not pid_of(home, CHILD, id) and not pid_of(home, SUPERVISOR, id), 30, "the end of its processes")
+
+
+def test_a_calibration_runs_to_its_end_and_stays(store, home):
+    id = runner.submit(store, plan(), "first")
+    record = ended(store, id)
+    assert (record.state, record.reason, record.progress) == ("DONE", "", 1.0)
+    assert {run.state for run in record.runs} == {"DONE"}
+    assert record.environment["packages"]["torch"] and record.environment["device"] == "cpu"
+    assert record.started_at <= record.ended_at and record.device
+    curves = store.curves(id)
+    points = len(plan().evaluation_points)
+    assert curves.groupby(["arm", "metric"]).size().to_dict() == {
+        (arm, metric): points for arm in ("base", "scaled") for metric in ("val_loss", "train_loss", "val_accuracy")}
+    assert "training on" in runner.read_log(id) and "base, seed 0: DONE" in runner.read_log(id)
+    nobody_left(home, id)
+    assert not (calibration_folder(id) / "reserve").exists()
+    assert runner.reconcile(store) == [] and store.get(id) == record
+
+
+def test_one_at_a_time_in_order_and_cancel_of_a_waiting_one(store, home):
+    first, second, third = (runner.submit(store, one) for one in (long_plan(), plan(), plan()))
+    running(store, first)
+    assert store.get(second).state == store.get(third).state == "QUEUED"
+    assert runner.cancel(store, second) == "CANCELLED"
+    assert runner.cancel(store, first) == "CANCELLING"
+    record = ended(store, first)
+    assert (record.state, record.reason) == ("CANCELLED", "cancelled by the user")
+    assert {run.state for run in record.runs} == {"CANCELLED"}
+    assert len(store.curves(first)) > 0
+    nobody_left(home, first)
+    assert ended(store, third).state == "DONE"
+    assert ended(store, second).reason == "cancelled before it started"
+    nobody_left(home, second)
+
+
+def test_a_killed_child_is_a_failure_with_its_signal(store, home):
+    id = runner.submit(store, long_plan())
+    running(store, id)
+    os.kill(pid_of(home, CHILD, id), signal.SIGKILL)
+    record = ended(store, id)
+    assert record.state == "FAILED" and "killed by SIGKILL" in record.reason
+    assert len(store.curves(id)) > 0
+
+
+def test_a_killed_supervisor_is_noticed_and_its_child_ended(store, home):
+    id = runner.submit(store, long_plan())
+    running(store, id)
+    os.kill(pid_of(home, SUPERVISOR, id), signal.SIGKILL)
+    record = ended(store, id)
+    assert record.state == "LOST" and "supervisor process ended unexpectedly" in record.reason
+    assert "training on" in record.reason  # the end of the log
+    nobody_left(home, id)
+    again = runner.submit(store, plan())  # the device is free again
+    assert ended(store, again).state == "DONE"
+
+
+def test_a_supervisor_that_dies_while_waiting_is_replaced(store, home):
+    first, second = runner.submit(store, long_plan()), runner.submit(store, plan())
+    running(store, first)
+    old = until(lambda: store.get(second).pid, what="the waiting supervisor's word")
+    os.kill(old, signal.SIGKILL)
+    until(lambda: runner.reconcile(store) == [second] or store.get(second).pid not in (None, old), what="a new supervisor")
+    runner.cancel(store, first)
+    assert ended(store, second).state == "DONE"
+    assert [kind for _, kind, _ in store.events(second)] == ["supervisor started again"]
+
+
+def test_a_supervisor_told_to_stop_cancels(store, home):
+    id = runner.submit(store, long_plan())
+    running(store, id)
+    os.kill(pid_of(home, SUPERVISOR, id), signal.SIGTERM)
+    record = ended(store, id)
+    assert (record.state, record.reason) == ("CANCELLED", "the supervisor was stopped by SIGTERM")
+    nobody_left(home, id)
+
+
+def test_a_time_limit_ends_it(store, monkeypatch):
+    monkeypatch.setenv("SQRTSCALE_TIMEOUT_S", "1")
+    record = ended(store, runner.submit(store, long_plan()))
+    assert record.state == "TIMED_OUT" and "SQRTSCALE_TIMEOUT_S = 1" in record.reason
+
+
+def test_a_diverging_base_fails_with_one_line_and_a_traceback_in_the_log(store):
+    wild = TrainingConfig("adam", 8, {"lr": 1e9, "eps": 1e-30})
+    id = runner.submit(store, plan(base=wild, start="warm", warm_samples=800))
+    record = ended(store, id)
+    assert record.state == "FAILED" and "the warm start diverged" in record.reason and "\n" not in record.reason
+    assert "Traceback" in runner.read_log(id)
+    states = {run.arm: run.state for run in record.runs}
+    assert states == {"warm start": "DIVERGED", "base": "FAILED", "scaled": "FAILED"}
+
+
+def pretend(store, id, **columns):
+    """Write columns that only another machine or another time could have written."""
+    with store._write.begin() as session:
+        session.execute(update(Calibration).where(Calibration.id == id).values(**columns))
+
+
+def stored_as_running(store, **identity):
+    id = store.create(plan())
+    store.transition(id, "STARTING", among=["QUEUED"])
+    store.transition(id, "RUNNING", among=["STARTING"])
+    me = process.me()
+    store.set_process(id, **{**dict(host=me.host, boot_id=me.boot_id, pid=me.pid, pid_started=me.pid_started), **identity})
+    return id
+
+
+def test_a_reboot_is_noticed(store):
+    id = stored_as_running(store, boot_id="another boot")
+    assert runner.reconcile(store) == [id]
+    assert (store.get(id).state, store.get(id).reason) == ("LOST", "the machine was restarted")
+
+
+def test_another_process_with_the_same_pid_is_not_taken_for_it(store):
+    id = stored_as_running(store, pid_started="1")
+    assert runner.reconcile(store) == [id] and store.get(id).state == "LOST"
+    alive = stored_as_running(store)
+    assert runner.reconcile(store) == [] and store.get(alive).state == "RUNNING"
+
+
+def test_another_host_is_judged_by_its_heartbeat(store):
+    id = stored_as_running(store, host="elsewhere", pid=1)
+    store.heartbeat(id)
+    assert runner.reconcile(store) == []
+    pretend(store, id, heartbeat_at=store.now() - timedelta(hours=1))
+    assert runner.reconcile(store) == [id]
+    assert store.get(id).state == "LOST" and "no word from its host elsewhere" in store.get(id).reason
+
+
+def test_one_that_was_cancelled_and_lost_its_supervisor_is_cancelled(store):
+    id = stored_as_running(store, pid_started="1")
+    assert runner.cancel(store, id) == "CANCELLED"
+
+
+def test_one_whose_supervisor_never_started_gets_another_a_few_times(store, monkeypatch):
+    id = store.create(plan())
+    pretend(store, id, created_at=store.now() - timedelta(minutes=5))
+    monkeypatch.setattr("sqrtscale.runner.reconciliation.start_supervisor", lambda id: None)  # it fails each time
+    assert [runner.reconcile(store) for _ in range(3)] == [[id]] * 3
+    assert store.get(id).state == "LOST" and "its supervisor never started, 3 times" in store.get(id).reason
+
+
+def test_ctrl_c_in_the_submitting_terminal_does_not_end_it(store, home):
+    code = ("import sys; sys.path.insert(0, 'tests')\nfrom runner.conftest import plan\nfrom sqrtscale import runner\n"
+            "from sqrtscale.store import Store\nimport signal\n"
+            "print(runner.submit(Store.open(), plan(samples=6400)), flush=True)\nsignal.pause()")
+    submitting = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, process_group=0)
+    id = submitting.stdout.readline().strip()
+    os.killpg(submitting.pid, signal.SIGINT)
+    submitting.wait(30)
+    assert ended(store, id).state == "DONE"
+
+
+def test_a_full_disk_is_a_failure_that_is_stored(tmp_path, monkeypatch):
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", small]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small file system takes the right to mount one")
+    try:
+        monkeypatch.setenv("SQRTSCALE_HOME", str(small))
+        store = Store.open()
+        id = runner.submit(store, long_plan())
+        running(store, id)
+        with (small / "filler").open("wb") as filler, pytest.raises(OSError, match="No space left"):
+            while True:
+                filler.write(b"\0" * 65536)
+                filler.flush()
+        record = ended(store, id)
+        assert record.state == "FAILED" and "disk is full" in record.reason
+        assert len(store.curves(id)) > 0 and store.queue() == []
+        store.close()
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)
+
+
+def test_a_second_supervisor_steps_back(store, home):
+    id = runner.submit(store, long_plan())
+    running(store, id)
+    assert subprocess.run([sys.executable, "-m", SUPERVISOR, id], timeout=60).returncode == 1
+    assert store.get(id).state == "RUNNING"
+
+
+def test_bad_arguments_of_the_supervisor(store):
+    for arguments, message in (([], "usage"), (["nothere"], "there is no calibration nothere")):
+        done = subprocess.run([sys.executable, "-m", SUPERVISOR, *arguments], capture_output=True, text=True)
+        assert done.returncode == 2 and message in done.stderr
+
+
+def test_estimate_and_a_device_that_is_not_there():
+    found = runner.estimate(plan())
+    assert found.seconds > 0 and set(found.arms) == {"base", "scaled"} and found.device
+    missing = plan()
+    object.__setattr__(missing, "device", "cuda:99")
+    with pytest.raises(FieldError, match=r"device = 'cuda:99' is not on this machine"):
+        runner.estimate(missing)
+
+
+def test_locks_are_free_when_their_holder_is_gone(home):
+    path = locks.alive_lock("x")
+    assert not locks.held(path)
+    descriptor = locks.take(path)
+    assert locks.held(path) and locks.take(path) is None
+    os.close(descriptor)
+    assert not locks.held(path)
