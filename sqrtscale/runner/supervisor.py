@@ -52,10 +52,12 @@ class Supervisor:
             return 0
         if self.store.transition(self.id, "STARTING", among=["QUEUED"]):
             try:
-                self._reserve()
-                self._watch(self._start_child(alive, device))
+                self.reserve.write_bytes(b"\0" * RESERVE)
+                child = self._start_child(alive, device)
             except OSError as error:
                 self._end("FAILED", f"the training process could not be started: {error}")
+            else:
+                self._watch(child)
         return 0
 
     def _on_signal(self, number: int, frame: object) -> None:
@@ -122,7 +124,7 @@ class Supervisor:
             if self.store.cancel_requested(self.id):
                 return "CANCELLED", "cancelled by the user"
         except OperationalError as error:  # a store that cannot be read now must not end the training
-            print(f"cannot read the store: {error}", file=sys.stderr)
+            _say(f"cannot read the store: {error}")
         return None
 
     def _verdict(self, code: int, memory_kills: bool) -> tuple[str, str]:
@@ -146,11 +148,7 @@ class Supervisor:
         try:
             self.store.heartbeat(self.id)
         except OperationalError as error:  # a full disk, for example: the child's own end decides
-            print(f"no heartbeat: {error}", file=sys.stderr)
-
-    def _reserve(self) -> None:
-        """Keep some room on the disk for the last write."""
-        self.reserve.write_bytes(b"\0" * RESERVE)
+            _say(f"no heartbeat: {error}")
 
     def _end(self, state: str, reason: str) -> None:
         """Write the final state, trying for a while where the disk is full or the database is locked."""
@@ -160,7 +158,7 @@ class Supervisor:
                 self.store.transition(self.id, state, among=ACTIVE_STATES, reason=reason)
                 return
             except OperationalError as error:
-                print(f"cannot write {state} ({reason}): {error}", file=sys.stderr)
+                _say(f"cannot write {state} ({reason}): {error}")
                 time.sleep(min(0.5 * 2**attempt, 30))
 
     @staticmethod
@@ -169,6 +167,14 @@ class Supervisor:
             os.killpg(child.pid, number)
         except ProcessLookupError:  # the whole group is gone
             return
+
+
+def _say(text: str) -> None:
+    """A line for the supervisor's log, where there is room for it."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:  # the full disk that is being reported
+        return
 
 
 def child_environment() -> dict[str, str]:

@@ -7,9 +7,9 @@ import sys
 from datetime import timedelta
 
 import pytest
+from conftest import until
 from sqlalchemy import update
 
-from conftest import until
 from runner.conftest import long_plan, pid_of, plan
 from sqrtscale import runner
 from sqrtscale.home import calibration_folder
