@@ -61,7 +61,7 @@ def whole(plan) -> None:
     for arm, line in found.items():
         difference = "" if line.pairs == 0 else f"{line.difference:+.4f} +- {line.half_width:.4f}"
         print(f"| {arm} | {line.mean:.4f} +- {line.std:.4f} | {difference} |")
-    print(f"\n{describe(found, task(plan.task).metrics['val_loss'])}\n")
+    print(f"\n{chr(10).join(describe(found, task(plan.task).metrics['val_loss']))}\n")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .plan import ARMS, MOST_SEEDS, STARTS, make_plan
+from .plan import ARMS, MOST_SEEDS, STARTS, WARM_START, make_plan
 from .rules import DECAY_FORMS, FAMILIES, FieldError, ScaledConfig, TrainingConfig, family, scale
 from .tasks import TASKS, task
 
@@ -239,14 +239,15 @@ def record_text(store: Store, record: CalibrationRecord) -> str:
              f"progress {record.progress:.0%}",
              f"task     {plan.task}, {plan.base.optimizer}, batch {plan.base.batch_size} -> {plan.target_batch}, "
              f"{plan.start} start, {plan.samples} samples a run, {len(plan.seeds)} seeds"]
-    found = summarise(store.curves(record.id))
+    curves = store.curves(record.id)
+    found = summarise(curves[curves["arm"] != WARM_START])
     if found:
         rows = [("arm", "end val_loss", "std", "seeds", "difference to base (95% interval)")]
         for arm, one in found.items():
             difference = f"{one.difference:+.5f} +- {one.half_width:.5f}" if one.pairs else ""
             rows.append((arm, f"{one.mean:.6g}", f"{one.std:.3g}", str(one.n), difference))
-        sentence = describe(found, task(plan.task).metrics["val_loss"]).replace("**", "")
-        lines += ["", *table(rows), "", sentence]
+        sentences = describe(found, task(plan.task).metrics["val_loss"])
+        lines += ["", *table(rows), "", *(sentence.replace("**", "") for sentence in sentences)]
     lines += [f"{run.arm}, seed {run.seed}: {run.state}, {run.reason}" for run in record.runs if run.state == "DIVERGED"]
     return "\n".join(lines)
 

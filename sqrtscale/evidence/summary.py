@@ -64,7 +64,9 @@ def summarise(curves: pd.DataFrame, metric: str = "val_loss") -> dict[str, ArmSu
     """ArmSummary by arm, from the curves of a calibration (columns arm, seed, metric, samples, value)."""
     ends = end_values(curves, metric)
     found = {}
-    for arm in ends.columns:
+    for arm in dict.fromkeys(curves["arm"]):  # in the order of the plan
+        if arm not in ends:
+            continue
         values = _finite(ends[arm])
         paired = _finite(ends[arm] - ends["base"]) if arm != "base" and "base" in ends else pd.Series(dtype=float)
         half_width = math.inf
@@ -80,15 +82,13 @@ def _finite(values: pd.Series) -> pd.Series:
     return values[values.map(math.isfinite)]
 
 
-def describe(summaries: Mapping[str, ArmSummary], unit: str) -> str:
-    """One honest sentence about the scaled arm, and one about each control, in words."""
+def describe(summaries: Mapping[str, ArmSummary], unit: str) -> tuple[str, ...]:
+    """One honest sentence about the scaled arm, and one about each control; Markdown with the arms in bold."""
     scaled = summaries.get("scaled")
     if "base" not in summaries or scaled is None or not scaled.pairs:
-        return "There are not yet both a base and a scaled run to compare."
-    sentences = [_about(scaled, unit)]
-    controls = [_about(found, unit) for arm, found in summaries.items()
-                if arm not in ("base", "scaled", "warm start") and found.pairs]
-    return " ".join(sentences + controls)
+        return ("There are not yet both a base and a scaled run to compare.",)
+    controls = [found for found in summaries.values() if found.pairs and found.arm not in ("scaled", "warm start")]
+    return tuple(_about(found, unit) for found in (scaled, *controls))
 
 
 def _about(found: ArmSummary, unit: str) -> str:

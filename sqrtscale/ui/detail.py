@@ -112,13 +112,11 @@ def _outcome(record: CalibrationRecord, curves: pd.DataFrame) -> None:
     if not record.final or not found:
         return
     unit = task(record.plan.task).metrics["val_loss"]
-    st.markdown(describe(found, unit))
+    st.markdown("\n".join(f"- {sentence}" for sentence in describe(found, unit)))
     colours = {"base": "blue", "scaled": "orange"}
     rows = [(f":{colours.get(arm, 'gray')}[{arm}]", _digits(one.mean), _digits(one.std), str(one.n),
              f"{one.difference:+.4f} ± {one.half_width:.4f}" if one.pairs > 1 else _digits(one.difference))
             for arm, one in found.items()]
-    order = {arm.name: i for i, arm in enumerate(record.plan.arms)}
-    rows = [row for _, row in sorted(zip((order.get(arm, 99) for arm in found), rows, strict=True))]
     st.table(pd.DataFrame(rows, columns=["Arm", "End validation loss", "Std over seeds", "Seeds", "Difference to base, 95%"]),
              border="horizontal", hide_index=True, alt="End validation loss of every arm, and its difference to base")
     st.caption("End value: mean over the last tenth of the samples. Differences are paired by seed. A difference that was not "
