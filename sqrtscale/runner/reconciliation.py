@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from ..home import calibration_folder
 from ..store import ACTIVE_STATES, CalibrationRecord, Store
@@ -15,6 +15,7 @@ from .log import last_lines
 START_GRACE = timedelta(seconds=20)  # from the submission to the supervisor's first word
 STALE = timedelta(minutes=3)  # without a heartbeat from another host
 MOST_RESTARTS = 2
+RESTARTED = "supervisor started again"  # the kind of event
 
 
 def start_supervisor(id: str) -> None:
@@ -47,7 +48,8 @@ def _correct(store: Store, record: CalibrationRecord) -> bool:
         return store.transition(record.id, "LOST", among=ACTIVE_STATES,
                                 reason=f"no word from its host {record.host} since {beat:%Y-%m-%d %H:%M:%S} UTC")
     if record.pid is None:
-        if store.now() - record.created_at <= START_GRACE or locks.held(locks.alive_lock(record.id)):
+        since = max([record.created_at, *_restarts(store, record.id)])
+        if store.now() - since <= START_GRACE or locks.held(locks.alive_lock(record.id)):
             return False
         return _start_again(store, record, "its supervisor never started")
     identity = process.Identity(record.host, record.boot_id, record.pid, record.pid_started)
@@ -67,14 +69,19 @@ def _correct(store: Store, record: CalibrationRecord) -> bool:
                             reason=reason + (f"; end of its log: {end}" if end else ""))
 
 
+def _restarts(store: Store, id: str) -> list[datetime]:
+    """When the calibration got another supervisor."""
+    return [at for at, kind, _ in store.events(id) if kind == RESTARTED]
+
+
 def _start_again(store: Store, record: CalibrationRecord, reason: str) -> bool:
     """A calibration that still waits gets a new supervisor, a few times at most."""
-    restarts = sum(kind == "supervisor started again" for _, kind, _ in store.events(record.id))
+    restarts = len(_restarts(store, record.id))
     if restarts >= MOST_RESTARTS:
         return store.transition(record.id, "LOST", among=["QUEUED"], reason=f"{reason}, {restarts + 1} times")
     if locks.held(locks.alive_lock(record.id)):
         return False
-    store.add_event(record.id, "supervisor started again", {"reason": reason})
+    store.add_event(record.id, RESTARTED, {"reason": reason})
     # The next look must wait for the new one instead of judging the old one again.
     store.set_process(record.id, host=process.host(), boot_id=process.boot_id(), pid=None, pid_started="")
     start_supervisor(record.id)

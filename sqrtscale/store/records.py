@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -101,4 +100,7 @@ def spread(values: list[float]) -> tuple[float, float, int]:
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return math.nan, math.nan, 0
-    return statistics.fmean(finite), statistics.stdev(finite) if len(finite) > 1 else math.nan, len(finite)
+    # The statistics module would be exact, and ten times slower on lists of thousands of runs.
+    count, mean = len(finite), math.fsum(finite) / len(finite)
+    std = math.sqrt(math.fsum((value - mean) ** 2 for value in finite) / (count - 1)) if count > 1 else math.nan
+    return mean, std, count

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
@@ -12,52 +13,79 @@ from .colours import ARM_COLOURS, ARM_DASHES, UNSCALED, faint
 
 METRIC_LABELS = {"val_loss": "Validation loss", "train_loss": "Train loss", "val_accuracy": "Validation accuracy"}
 BANDS = ("min to max", "± std", "none")
-AXES = {"samples": "Samples seen since the branch point", "steps": "Optimizer steps since the branch point"}
+NOTHING_FINITE = "No finite value was measured."
+MARGIN = 0.05  # of the range that is kept free above and below the fitted arms
 
 
 def curves_figure(
     curves: pd.DataFrame, metric: str, unit: str, *, band: str = BANDS[0], seeds: bool = False, log_x: bool = False,
-    log_y: bool = False, batches: Mapping[str, int] | None = None, x_title: str | None = None,
+    log_y: bool = False, batches: Mapping[str, int] | None = None, since: str = "the branch point",
+    fit: Collection[str] | None = None,
 ) -> go.Figure:
     """Mean curve of every arm over its seeds, with a band and, if wanted, every single seed.
 
     curves: columns arm, seed, metric, samples, value; band: one of BANDS; batches: arm -> batch size, given
-    when the x axis counts optimizer steps instead of samples. NaN values are left out of mean and band.
+    when the x axis counts optimizer steps instead of samples; since: where that count starts; fit: the arms
+    that set the range of the y axis (default: all). NaN and infinity are left out of mean and band.
     """
-    figure = go.Figure()
     chosen = curves[curves["metric"] == metric]
-    for arm in [name for name in dict.fromkeys(curves["arm"])]:
-        mine = chosen[chosen["arm"] == arm].assign(value=lambda table: table["value"].where(np.isfinite(table["value"])))
-        colour, dash = ARM_COLOURS.get(arm, UNSCALED), ARM_DASHES.get(arm, "dash")
-        per = batches[arm] if batches else 1
-        points = mine.groupby("samples")["value"].agg(["mean", "std", "min", "max", "count"]).reset_index()
-        points["x"] = points["samples"] / per
-        several = len(points) and points["count"].max() > 1
-        if several and band != "none":
-            low, high = (points["min"], points["max"]) if band == BANDS[0] else (
-                points["mean"] - points["std"], points["mean"] + points["std"])
-            shown = points[low.notna() & high.notna()].index
-            figure.add_trace(go.Scatter(
-                x=np.concatenate([points["x"][shown], points["x"][shown][::-1]]),
-                y=np.concatenate([low[shown], high[shown][::-1]]), fill="toself", fillcolor=faint(colour, 0.16),
-                line={"width": 0}, hoverinfo="skip", showlegend=False, legendgroup=arm, name=f"{arm} band"))
-        if seeds and several:
-            for seed, one in mine.groupby("seed"):
-                figure.add_trace(go.Scatter(
-                    x=(one["samples"] / per).to_numpy(), y=one["value"].to_numpy(), mode="lines", name=f"{arm}, seed {seed}",
-                    line={"color": faint(colour, 0.55), "width": 1, "dash": dash}, showlegend=False, legendgroup=arm,
-                    hoverinfo="skip"))
-        single = len(points) == 1
-        figure.add_trace(go.Scatter(
-            x=points["x"].to_numpy(), y=points["mean"].to_numpy(), mode="markers" if single else "lines", name=arm,
-            legendgroup=arm, line={"color": colour, "width": 2.5, "dash": dash}, marker={"color": colour, "size": 8},
-            hovertemplate="%{y:.5g}"))
+    chosen = chosen.assign(x=chosen["samples"] / chosen["arm"].map(batches) if batches else chosen["samples"],
+                           value=chosen["value"].where(np.isfinite(chosen["value"])))
+    if log_x:
+        chosen = chosen[chosen["x"] > 0]  # zero has no place on a logarithmic axis
+    figure = go.Figure()
+    for arm in dict.fromkeys(curves["arm"]):
+        figure.add_traces(_arm(chosen[chosen["arm"] == arm], arm, band, seeds, log_y))
     label = METRIC_LABELS.get(metric, metric)
     figure.update_layout(
         height=380, margin={"l": 64, "r": 12, "t": 36, "b": 52}, hovermode="x unified", uirevision="kept",
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
-        xaxis={"title": {"text": x_title or AXES["steps" if batches else "samples"]}, "type": "log" if log_x else "linear",
-               "automargin": True},
+        xaxis={"title": {"text": f"{'Optimizer steps' if batches else 'Samples seen'} since {since}"},
+               "type": "log" if log_x else "linear", "automargin": True},
         yaxis={"title": {"text": f"{label} ({unit})" if unit else label}, "type": "log" if log_y else "linear",
                "automargin": True})
+    if fit is not None and (bounds := _range(chosen[chosen["arm"].isin(fit)]["value"], log_y)):
+        figure.update_yaxes(range=bounds)
+    if not chosen["value"].notna().any():
+        figure.add_annotation(text=NOTHING_FINITE, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
     return figure
+
+
+def _arm(mine: pd.DataFrame, arm: str, band: str, seeds: bool, log_y: bool) -> list[go.Scatter]:
+    """The traces of one arm: band, single seeds, mean. A uid each: what a user hides is known by it while data grow."""
+    colour, dash = ARM_COLOURS.get(arm, UNSCALED), ARM_DASHES.get(arm, "dash")
+    points = mine.groupby("x")["value"].agg(["mean", "std", "min", "max", "count"]).reset_index()
+    several = len(points) and points["count"].max() > 1
+    traces = []
+    if several and band != "none":
+        low, high = (points["min"], points["max"]) if band == BANDS[0] else (
+            points["mean"] - points["std"], points["mean"] + points["std"])
+        if log_y:
+            low = low.where(low > 0, points["min"])
+        shown = points[low.notna() & high.notna()].index
+        traces.append(go.Scatter(
+            uid=f"{arm} band", x=np.concatenate([points["x"][shown], points["x"][shown][::-1]]),
+            y=np.concatenate([low[shown], high[shown][::-1]]), fill="toself", fillcolor=faint(colour, 0.16),
+            line={"width": 0}, hoverinfo="skip", showlegend=False, legendgroup=arm, name=f"{arm} band"))
+    if seeds and several:
+        traces += [go.Scatter(
+            uid=f"{arm} {seed}", x=one["x"].to_numpy(), y=one["value"].to_numpy(), mode="lines", name=f"{arm}, seed {seed}",
+            line={"color": faint(colour, 0.55), "width": 1, "dash": dash}, showlegend=False, legendgroup=arm,
+            hoverinfo="skip") for seed, one in mine.groupby("seed")]
+    lonely = points["mean"].notna().sum() == 1  # one point makes no line
+    traces.append(go.Scatter(
+        uid=arm, x=points["x"].to_numpy(), y=points["mean"].to_numpy(), mode="markers" if lonely else "lines", name=arm,
+        legendgroup=arm, line={"color": colour, "width": 2.5, "dash": dash}, marker={"color": colour, "size": 8},
+        customdata=points["count"].to_numpy(),
+        hovertemplate="%{y:.6g}" + (" (%{customdata} seeds)" if several else "")))
+    return traces
+
+
+def _range(values: pd.Series, log: bool) -> list[float] | None:
+    """Ends of an axis that holds the values with some room, in the axis' own units; None without values."""
+    kept = values[values > 0] if log else values.dropna()
+    if kept.empty:
+        return None
+    low, high = (math.log10(kept.min()), math.log10(kept.max())) if log else (float(kept.min()), float(kept.max()))
+    room = MARGIN * ((high - low) or abs(high) or 1.0)
+    return [low - room, high + room]

@@ -11,6 +11,7 @@ from ..runner import cuda_devices
 from ..tasks import TASKS, Task
 from . import forms
 from .inputs import Inputs, number
+from .runs import coloured
 from .tables import plain
 
 OWN, TESTED = "Your configuration", "The task's tested defaults"
@@ -23,7 +24,7 @@ START_HELP = ("Warm: train once at the base configuration, then branch every arm
 def task_choice() -> Task:
     """Which task to train, with what it is."""
     name = st.segmented_control("Task", list(TASKS), default=next(iter(TASKS)), required=True, key="task",
-                                format_func=lambda one: TASKS[one].title)
+                                wrap=True, format_func=lambda one: TASKS[one].title)
     st.caption(TASKS[name].description)
     return TASKS[name]
 
@@ -40,7 +41,7 @@ def transfer_choice(task: Task) -> Inputs | None:
         st.caption("Taken: the configuration this task was tested with. To test your own, fill in the Scale page and press "
                    "“Calibrate this” there.")
         return tested
-    chosen = st.segmented_control("Configuration", [OWN, TESTED], default=OWN, required=True, key="source")
+    chosen = st.segmented_control("Configuration", [OWN, TESTED], default=OWN, required=True, key="source", wrap=True)
     if chosen == TESTED:
         return tested
     st.caption("Your learning rate was tuned for your model; on this small task it may train worse or not at all. What is "
@@ -80,7 +81,6 @@ def arms_table(plan: CalibrationPlan) -> None:
         rows[field.label] = [number(arm.config[name]) for arm in plan.arms]
     if plan.base.warmup_steps:
         rows["Warm-up steps"] = [str(arm.config.warmup_steps) for arm in plan.arms]
-    colours = {"base": "blue", "scaled": "orange"}
-    heads = [f":{colours.get(arm.name, 'gray')}[{arm.name.capitalize()}]" for arm in plan.arms]
+    heads = [coloured(arm.name, arm.name.capitalize()) for arm in plan.arms]
     st.table(pd.DataFrame([[label, *values] for label, values in rows.items()], columns=["Field", *heads]),
              border="horizontal", hide_index=True, alt="Configuration of every arm")

@@ -1,18 +1,22 @@
-"""Stored calibrations as a list, and the words and colours of their states."""
+"""Stored calibrations as a list, runs as a table, and the words and colours of their states."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 import streamlit as st
 
 from ..rules import family
-from ..store import CalibrationSummary
+from ..store import FINAL_STATES, CalibrationRecord, CalibrationSummary
+from ..tasks import task
+from .charts import METRIC_LABELS
 
 STATE_COLOURS = {"DONE": "green", "RUNNING": "blue", "STARTING": "blue", "QUEUED": "gray", "CANCELLING": "orange",
                  "CANCELLED": "gray", "FAILED": "red", "LOST": "red", "TIMED_OUT": "red"}
+ARM_TEXT = {"base": "blue", "scaled": "orange"}
+LONGEST_NUMBER = 1e7  # from here on with an exponent
 
 
 def badge(state: str) -> str:
@@ -20,36 +24,78 @@ def badge(state: str) -> str:
     return f":{STATE_COLOURS.get(state, 'gray')}-badge[{state}]"
 
 
+def coloured(arm: str, text: str = "") -> str:
+    """An arm's name, or another text, in the arm's colour."""
+    return f":{ARM_TEXT.get(arm, 'gray')}[{text or arm}]"
+
+
 def title(name: str, task: str, base_batch: int, target_batch: int) -> str:
     """What a calibration is called: its own name, or what it does."""
     return name or f"{task}: batch {base_batch} → {target_batch}"
 
 
+def places(values: Iterable[float]) -> int:
+    """Decimals with which the smallest of the values still shows six digits; one number for a whole column."""
+    sizes = [abs(value) for value in values if math.isfinite(value) and value]
+    return min(max(5 - math.floor(math.log10(min(sizes))), 0), 10) if sizes else 6
+
+
+def fixed(value: float, decimals: int, sign: str = "") -> str:
+    """A number with that many decimals; nothing for NaN."""
+    if math.isnan(value):
+        return ""
+    return f"{value:{sign}.6g}" if abs(value) >= LONGEST_NUMBER else f"{value:{sign}.{decimals}f}"
+
+
 def table(found: Sequence[CalibrationSummary], key: str) -> str | None:
-    """The list; returns the id of a row that the user has just chosen."""
+    """The list; returns the id of a row that the user has just chosen, by its box or by any cell."""
+    ends = [one.final.get(arm, {}).get("val_loss", (math.nan,))[0] for one in found for arm in ("base", "scaled")]
+    decimals = min(places(ends), 6)
     frame = pd.DataFrame([
-        {"State": one.state, "Name": title(one.name, one.task, one.base_batch, one.target_batch), "Task": one.task,
-         "Optimizer": family(one.optimizer).label, "κ": f"{one.target_batch / one.base_batch:.4g}",
-         "Base": end_value(one, "base"), "Scaled": end_value(one, "scaled"), "Unscaled": end_value(one, "unscaled"),
-         "Linear lr": end_value(one, "linear lr"), "Seeds": one.seeds, "Created": one.created_at, "Id": one.id}
+        {"State": one.state if one.state in FINAL_STATES else f"{one.state} {one.progress:.0%}",
+         "Name": title(one.name, one.task, one.base_batch, one.target_batch),
+         "Batch": f"{one.base_batch} → {one.target_batch}",
+         **{arm.capitalize(): end_value(one, arm, decimals) for arm in ("base", "scaled", "unscaled", "linear lr")},
+         "Task": one.task, "Optimizer": family(one.optimizer).label, "Seeds": one.seeds, "Created": one.created_at}
         for one in found])
+    # The row that comes back is numbered as the user saw the list, and a new one may have come on top since.
+    seen = st.session_state.get(f"{key} seen", [])
+    st.session_state[f"{key} seen"] = [one.id for one in found]
     chosen = st.dataframe(
-        frame, hide_index=True, width="stretch", key=key, on_select="rerun", selection_mode="single-row",
-        column_config={"Created": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm", timezone="UTC",
-                                                                  help="In UTC"),
+        frame, hide_index=True, width="stretch", key=key, on_select="rerun", selection_mode=("single-row", "single-cell"),
+        column_config={"Created": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm", timezone="UTC", help="In UTC"),
                        "Name": st.column_config.TextColumn(width="medium"),
                        **{arm: st.column_config.TextColumn(help="Last validation loss: mean ± standard deviation over seeds")
                           for arm in ("Base", "Scaled", "Unscaled", "Linear lr")}},
-        alt="Stored calibrations; choose a row to open it")
-    rows = chosen.selection.rows
-    return found[rows[0]].id if rows and rows[0] < len(found) else None
+        alt="Stored calibrations; choose a row to open it").selection
+    rows = [*chosen.rows, *(cell[0] for cell in chosen.cells)]
+    return seen[rows[0]] if rows and rows[0] < len(seen) else None
 
 
-def end_value(one: CalibrationSummary, arm: str) -> str:
+def end_value(one: CalibrationSummary, arm: str, decimals: int) -> str:
     """Last validation loss of an arm over its seeds, or nothing where there is none."""
     mean, std, count = one.final.get(arm, {}).get("val_loss", (math.nan, math.nan, 0))
     if not count:
         return ""
-    return f"{mean:.4f}" + (f" ± {std:.4f}" if count > 1 else "")
+    return fixed(mean, decimals) + (f" ± {std:.2g}" if count > 1 else "")
 
 
+def of(record: CalibrationRecord) -> None:
+    """Every run of a calibration with its state, its last values and why it ended."""
+    metrics = list(task(record.plan.task).metrics)
+    decimals = {metric: places(run.final.get(metric, math.nan) for run in record.runs) for metric in metrics}
+    rows = [(run.arm, str(run.seed), run.state,
+             *(fixed(run.final.get(metric, math.nan), decimals[metric]) for metric in metrics), run.reason)
+            for run in record.runs]
+    heads = [METRIC_LABELS.get(metric, metric) for metric in metrics]
+    st.dataframe(pd.DataFrame(rows, columns=["Arm", "Seed", "State", *heads, "Reason"]), hide_index=True, width="stretch",
+                 alt="Every run with its state and its last values")
+
+
+def diverged(record: CalibrationRecord) -> dict[str, list[str]]:
+    """Arm -> reasons of its runs that diverged, for the arms that have some."""
+    found: dict[str, list[str]] = {}
+    for run in record.runs:
+        if run.state == "DIVERGED":
+            found.setdefault(run.arm, []).append(run.reason)
+    return found

@@ -10,6 +10,7 @@ import streamlit as st
 from ..plan import CalibrationPlan
 from ..rules import FieldError
 from ..runner import Estimate, estimate
+from .tables import plain
 
 
 class Timings:
@@ -19,10 +20,11 @@ class Timings:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="timing")
         self._found: dict[str, Future[Estimate]] = {}
 
-    def of(self, plan: CalibrationPlan) -> Future[Estimate]:
-        """The timing of a plan, done or under way."""
+    def of(self, plan: CalibrationPlan, again: bool = False) -> Future[Estimate]:
+        """The timing of a plan, done or under way; again: try once more where it failed (the machine was busy, say)."""
         key = json.dumps(plan.as_dict(), sort_keys=True)
-        if key not in self._found or self._found[key].cancelled():
+        known = self._found.get(key)
+        if known is None or known.cancelled() or (again and known.done() and known.exception()):
             for waiting in self._found.values():
                 waiting.cancel()
             self._found[key] = self._pool.submit(estimate, plan)
@@ -48,18 +50,21 @@ def duration(seconds: float) -> str:
 
 def show(plan: CalibrationPlan) -> None:
     """Say how long the plan will take; looks again every second until the timing is there."""
-    timing = timings().of(plan)
+    waiting = not timings().of(plan, again=True).done()
 
-    @st.fragment(run_every=None if timing.done() else 1.0, key="timing")
+    @st.fragment(run_every=1.0 if waiting else None, key="timing")
     def look() -> None:
+        timing = timings().of(plan)  # asked anew each time: another tab's plan may have pushed it out of the queue
         if not timing.done():
             st.caption(":material/timer: Timing a few steps of every arm …")
             return
         try:
             found = timing.result()
         except (FieldError, RuntimeError) as error:
-            st.caption(f":material/timer: {error}")
+            st.caption(f":material/timer: {plain(str(error))}")
             return
+        if waiting:
+            st.rerun()  # once, so that it looks no more
         parts = ", ".join(f"{arm} {duration(seconds)}" for arm, seconds in found.arms.items())
         st.markdown(f":material/timer: About **{duration(found.seconds)}** on {found.device}, timed just now "
                     f"(:small[{parts}]).")

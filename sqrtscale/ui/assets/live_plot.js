@@ -14,21 +14,32 @@ function load(source) {
   return window.sqrtscalePlotly;
 }
 
-export default function ({ data, parentElement }) {
-  const box = parentElement.querySelector(".live-plot");
-  const figure = JSON.parse(data.figure);
-  const theme = getComputedStyle(parentElement);
+// The figure in the colours of the page as they are now.
+function themed(figure, element) {
+  const theme = getComputedStyle(element);
   const text = theme.getPropertyValue("--st-text-color").trim() || "#444";
   const line = theme.getPropertyValue("--st-border-color").trim() || "#ccc";
   const back = theme.getPropertyValue("--st-background-color").trim() || "#fff";
+  const grey = theme.getPropertyValue("--st-gray-text-color").trim() || "#888";
+  const clear = "rgba(0,0,0,0)";
   const axis = { gridcolor: line, zerolinecolor: line, linecolor: line, tickcolor: line };
-  const layout = figure.layout;
-  layout.paper_bgcolor = layout.plot_bgcolor = "rgba(0,0,0,0)";
-  layout.font = { family: theme.fontFamily, color: text, size: 13 };
-  layout.hoverlabel = { bgcolor: back, bordercolor: line, font: { color: text } };
-  layout.xaxis = { ...layout.xaxis, ...axis };
-  layout.yaxis = { ...layout.yaxis, ...axis };
+  return {
+    ...figure.layout,
+    paper_bgcolor: clear,
+    plot_bgcolor: clear,
+    font: { family: theme.fontFamily, color: text, size: 13 },
+    hoverlabel: { bgcolor: back, bordercolor: line, font: { color: text } },
+    modebar: { bgcolor: clear, color: grey, activecolor: text },
+    xaxis: { ...figure.layout.xaxis, ...axis },
+    yaxis: { ...figure.layout.yaxis, ...axis },
+  };
+}
+
+export default function ({ data, parentElement }) {
+  const box = parentElement.querySelector(".live-plot");
+  const figure = JSON.parse(data.figure);
   const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
-  box.style.height = layout.height + "px";
-  load(data.source).then((Plotly) => Plotly.react(box, figure.data, layout, config));
+  box.style.height = figure.layout.height + "px";
+  box.setAttribute("aria-label", data.alt);
+  load(data.source).then((Plotly) => Plotly.react(box, figure.data, themed(figure, parentElement), config));
 }

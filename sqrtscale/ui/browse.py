@@ -1,0 +1,50 @@
+"""The list of stored calibrations with its search; it follows those that still run."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from .. import runner
+from ..store import STATES, Store
+from . import runs
+
+LOOK_EVERY = 4.0
+
+
+def nothing_yet() -> None:
+    """What a newcomer reads: what will stand here, and how to make it."""
+    st.subheader("Nothing stored yet", anchor=False)
+    st.markdown("A calibration trains the base and the scaled configuration side by side on real data. It takes a few "
+                "minutes, and its curves stay here.")
+    st.page_link("pages/calibrate.py", label="**Run the first calibration**", icon=":material/science:")
+    st.page_link("pages/scale.py", label="Or scale a configuration first", icon=":material/calculate:")
+
+
+def show(store: Store) -> None:
+    """Search, and the list; opens the row that the user chooses."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        text = st.text_input("Search", key="text", placeholder="name, note, task, optimizer or id")
+        states = st.multiselect("State", STATES, key="states", placeholder="any")
+        deleted = st.toggle("Deleted", key="deleted")
+    active = bool(store.queue())
+
+    @st.fragment(run_every=LOOK_EVERY if active else None, key="list")
+    def look() -> None:
+        if active:
+            runner.reconcile(store)
+        found = store.list(text=text, states=states or None, deleted=deleted)
+        if not found:
+            st.info(_nothing_found(bool(text.strip() or states), deleted))
+            return
+        st.caption(f"{len(found)} calibration{'s' * (len(found) != 1)}, newest first. Choose a row to open it.")
+        chosen = runs.table(found, key="stored")
+        if chosen:
+            st.switch_page("pages/results.py", query_params={"id": chosen})
+
+    look()
+
+
+def _nothing_found(filtered: bool, deleted: bool) -> str:
+    if filtered:
+        return "No calibration fits. Change the search or the states."
+    return "Nothing is deleted." if deleted else "All calibrations are deleted. Switch on “Deleted” to see them."
