@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +11,11 @@ from dataclasses import dataclass
 from ..plan import CalibrationPlan
 from ..rules import FieldError
 from ..store import CalibrationRecord, Store
+from . import launch, process
 from .device import cuda_devices
+from .ending import end
 from .log import read_log
-from .reconciliation import reconcile, start_supervisor
-from .supervisor import child_environment
+from .reconciliation import reconcile
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,12 @@ class Estimate:
 def submit(store: Store, plan: CalibrationPlan, name: str = "") -> str:
     """Queue a calibration and start its supervisor; returns the id at once."""
     id = store.create(plan, name)
-    start_supervisor(id)
+    # From here on it is this host's to judge, also where several hosts share the store.
+    store.set_process(id, host=process.host(), boot_id=process.boot_id(), pid=None, pid_started="")
+    try:
+        launch.start_supervisor(id)
+    except OSError as error:
+        end(store, id, "FAILED", f"its supervisor process could not be started: {error}")
     return id
 
 
@@ -45,8 +50,8 @@ def estimate(plan: CalibrationPlan, timeout: float = 120) -> Estimate:
     """Time a few steps of every arm in a process of its own. Raises FieldError, or RuntimeError with the reason."""
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "sqrtscale.training.estimate"], input=json.dumps(plan.as_dict()), text=True,
-            capture_output=True, timeout=timeout, env=child_environment())
+            launch.command("training.estimate"), input=json.dumps(plan.as_dict()), text=True, capture_output=True,
+            timeout=timeout, env=launch.environment())
     except subprocess.TimeoutExpired as error:
         raise RuntimeError(f"no estimate: a few steps of every arm took more than {timeout:.0f} s") from error
     if done.returncode == 2 and "device" in done.stderr:

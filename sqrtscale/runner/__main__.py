@@ -7,7 +7,7 @@ from .supervisor import Supervisor
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code 0: the calibration ended; 1: another supervisor has it; 2: bad input."""
+    """Exit code 0: the calibration ended; 1: it has, or had, another supervisor; 2: bad input."""
     if len(arguments) != 1:
         print("usage: python -m sqrtscale.runner ID", file=sys.stderr)
         return 2

@@ -1,7 +1,7 @@
 """``python -m sqrtscale.runner.child ID``: the training process of one calibration.
 
 Reads the plan from the store, trains it, and writes what is measured in batches. It ends by itself when it
-is told to (SIGTERM), when somebody cancels, and when its supervisor is gone.
+is told to (SIGTERM, which its supervisor sends when somebody cancels) and when its supervisor is gone.
 """
 
 from __future__ import annotations
@@ -11,46 +11,86 @@ import signal
 import sys
 import time
 import traceback
+from itertools import groupby
+
+from sqlalchemy.exc import OperationalError
 
 from ..plan import CalibrationPlan
+from ..rules import FieldError
 from ..store import Store
-from ..training import Measured, Progress, RunEnded, calibrate, environment
-from . import exit_codes
+from ..training import Event, Measured, Progress, RunEnded, calibrate, environment
+from . import exit_codes, room
 
 FLUSH_EVERY = 2.0  # seconds that a measurement may wait in memory
 PROGRESS_EVERY = 1.0
+PATIENCE = 600.0  # seconds that a database may refuse to be written
+NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
 
 
 class Sink:
-    """Writes events to the store: measurements in batches, progress now and then, ends at once."""
+    """Writes events to the store: measurements and ends in batches, progress now and then.
+
+    What the database refuses (it is locked, it is being restarted) stays here, in order, for the next try.
+    """
 
     def __init__(self, store: Store, id: str):
         self.store = store
         self.id = id
-        self.waiting: list[Measured] = []
+        self.waiting: list[Measured | RunEnded] = []
         self.flushed = self.said = time.monotonic()
+        self.refused_since: float | None = None
 
-    def take(self, event: Measured | RunEnded | Progress) -> None:
-        """Store one event, now or within FLUSH_EVERY seconds."""
-        if isinstance(event, Measured):
+    def take(self, event: Event) -> None:
+        """Store one event within FLUSH_EVERY seconds."""
+        if not isinstance(event, Progress):
             self.waiting.append(event)
-        elif isinstance(event, RunEnded):
-            self.flush()
-            self.store.end_run(self.id, event.arm, event.seed, event.state, event.reason)
-            print(f"{event.arm}, seed {event.seed}: {event.state} {event.reason}".rstrip())
         elif time.monotonic() - self.said > PROGRESS_EVERY or event.done == event.total:
             self.said = time.monotonic()
-            self.store.heartbeat(self.id, phase=event.phase, done=event.done, total=event.total,
-                                 samples_per_second=event.samples_per_second)
+            self._try(lambda: self.store.heartbeat(self.id, phase=event.phase, done=event.done, total=event.total,
+                                                   samples_per_second=event.samples_per_second))
+        if isinstance(event, RunEnded):
+            print(f"{event.arm}, seed {event.seed}: {event.state} {event.reason}".rstrip())
         if time.monotonic() - self.flushed > FLUSH_EVERY:
             self.flush()
 
     def flush(self) -> None:
-        """Store everything that waits."""
+        """Store what waits. Raises OperationalError when the disk is full or the database refused for too long."""
         self.flushed = time.monotonic()
-        if self.waiting:
-            self.store.write_points(self.id, self.waiting)
-            self.waiting = []
+        if self.waiting and self._try(self._write):
+            self.refused_since = None
+
+    def close(self) -> None:
+        """Store what waits, however often it takes."""
+        self.flush()
+        while self.waiting:
+            time.sleep(1)
+            self.flush()
+
+    def _try(self, work) -> bool:
+        try:
+            work()
+            return True
+        except OperationalError as error:
+            if room.is_full(error):
+                room.free(self.id)
+                self._write()
+                raise
+            self.refused_since = self.refused_since or time.monotonic()
+            if time.monotonic() - self.refused_since > PATIENCE:
+                raise
+            print(f"the database refused to be written, trying again: {error.orig}")
+            return False
+
+    def _write(self) -> None:
+        for kind, events in groupby(list(self.waiting), type):
+            batch = list(events)
+            if kind is Measured:
+                self.store.write_points(self.id, batch)
+                del self.waiting[: len(batch)]
+            else:
+                for event in batch:
+                    self.store.end_run(self.id, event.arm, event.seed, event.state, event.reason)
+                    del self.waiting[0]
 
 
 class Told:
@@ -86,37 +126,39 @@ def train(store: Store, id: str, plan: CalibrationPlan, told: Told) -> bool:
         return True
     finally:
         events.close()
-        sink.flush()
+        sink.close()
+
+
+def explained(error: Exception) -> tuple[int, str]:
+    """The exit code for the supervisor, and why the training failed in one line."""
+    text = " ".join(str(getattr(error, "orig", error)).split())[:500]  # without the SQL of a database's error
+    if isinstance(error, MemoryError) or any(words in text.lower() for words in NO_MEMORY):
+        return exit_codes.OUT_OF_MEMORY, text or "MemoryError"
+    if room.is_full(error):
+        return exit_codes.DISK_FULL, text
+    said = isinstance(error, FieldError | RuntimeError) and text
+    return exit_codes.FAILED, text if said else f"{type(error).__name__}: {text}"
 
 
 def main(arguments: list[str]) -> int:
-    """Train the calibration of that id; returns one of ``exit_codes``."""
+    """Returns one of ``exit_codes``; after FAILED the last line of the output says why."""
     told = Told()
     try:
         store = Store.open()
         (id,) = arguments
         if not store.transition(id, "RUNNING", among=["STARTING"]):
-            print(f"FAILED: calibration {id} is not starting")
-            return exit_codes.FAILED
+            if store.cancel_requested(id):
+                return exit_codes.TOLD_TO_END
+            raise RuntimeError(f"calibration {id} is {store.get(id).state} and cannot be started again")
         return exit_codes.DONE if train(store, id, store.get(id).plan, told) else exit_codes.TOLD_TO_END
-    except Exception as error:
-        return _failed(error)
-
-
-def _failed(error: Exception) -> int:
-    """The traceback and, in its last line, the reason to the log; the exit code for the supervisor."""
-    reason = " ".join(str(error).split())[:500]
-    code = exit_codes.FAILED
-    if isinstance(error, MemoryError) or "out of memory" in reason.lower():
-        code = exit_codes.OUT_OF_MEMORY
-    elif "disk is full" in reason or "No space left" in reason:
-        code = exit_codes.DISK_FULL
-    try:
-        traceback.print_exception(error, file=sys.stdout)
-        print(f"FAILED: {reason or type(error).__name__}", flush=True)
-    except OSError:  # the log is on the full disk, too
-        code = exit_codes.DISK_FULL
-    return code
+    except Exception as error:  # the log gets the traceback, the last line says it in one
+        code, text = explained(error)
+        try:
+            traceback.print_exc(file=sys.stdout)
+            print(f"FAILED: {text}")
+        except OSError:  # the log is on the full disk, too
+            return exit_codes.DISK_FULL
+        return code
 
 
 if __name__ == "__main__":

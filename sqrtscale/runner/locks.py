@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..home import calibration_folder, home
+
+LOOK_EVERY = 0.02  # seconds
 
 
 def alive_lock(id: str) -> Path:
@@ -19,20 +24,26 @@ def device_lock(device: str) -> Path:
     return home() / "locks" / f"{device.replace(':', '-')}.lock"
 
 
-def take(path: Path) -> int | None:
-    """The lock's descriptor (to be passed on to a child), or None when somebody holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
+def take(path: Path, patience: float = 0) -> int | None:
+    """The lock's descriptor (to be passed on to a child), or None when somebody holds it for ``patience`` seconds."""
+    descriptor = _open(path)
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                os.close(descriptor)
+                return None
+            time.sleep(LOOK_EVERY)
 
 
 def held(path: Path) -> bool:
-    """True while somebody holds the lock."""
+    """True while somebody holds the lock.
+
+    The look itself holds the lock for an instant: who wants it must have some patience.
+    """
     if not path.exists():
         return False
     descriptor = take(path)
@@ -40,3 +51,19 @@ def held(path: Path) -> bool:
         return True
     os.close(descriptor)
     return False
+
+
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """One process (and thread) at a time is in here, for this home."""
+    descriptor = _open(home() / "locks" / f"{name}.lock")
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -17,14 +17,24 @@ def train_log(id: str) -> Path:
 
 def read_log(id: str, last_bytes: int = 65_536) -> str:
     """The end of a calibration's log; empty when there is none."""
+    return tail(train_log(id), last_bytes)
+
+
+def tail(path: Path, last_bytes: int) -> str:
+    """The end of a text file, in whole lines; empty when there is none."""
     try:
-        with train_log(id).open("rb") as file:
+        with path.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - last_bytes))
-            text = file.read().decode("utf-8", "replace")
+            text = file.read().decode("utf-8", "replace").replace("\0", "")  # which PostgreSQL cannot store
     except FileNotFoundError:
         return ""
     return text if size <= last_bytes else text.partition("\n")[2]
+
+
+def supervisor_log(id: str) -> Path:
+    """Where the supervisor writes, should it have anything to say."""
+    return calibration_folder(id) / "supervisor.log"
 
 
 def last_lines(id: str, count: int = 20) -> str:

@@ -25,6 +25,11 @@ class Identity:
         """True while that very process runs; meaningful on its own host only."""
         return self.boot_id == boot_id() and self.pid_started != "" and started(self.pid) == self.pid_started
 
+    @property
+    def pid_taken(self) -> bool:
+        """True when the pid belongs to another process by now, so that its session is not ours to end."""
+        return started(self.pid) not in ("", self.pid_started)
+
 
 def host() -> str:
     """The name of this machine."""

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import threading
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import timedelta
 
-from ..home import calibration_folder
-from ..store import ACTIVE_STATES, CalibrationRecord, Store
-from . import locks, process
-from .log import last_lines
+from ..store import CalibrationRecord, Store
+from . import locks, process, room
+from .ending import end
+from .launch import start_supervisor
+from .log import last_lines, supervisor_log, tail
 
-START_GRACE = timedelta(seconds=20)  # from the submission to the supervisor's first word
+START_GRACE = timedelta(seconds=20)  # from a supervisor's start to its first word
 STALE = timedelta(minutes=3)  # without a heartbeat from another host
 MOST_RESTARTS = 2
-RESTARTED = "supervisor started again"  # the kind of event
-
-
-def start_supervisor(id: str) -> None:
-    """Start the supervisor of a calibration, detached: it survives this process and its terminal."""
-    from .supervisor import child_environment
-
-    folder = calibration_folder(id)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "supervisor.log").open("ab") as log:
-        supervisor = subprocess.Popen(
-            [sys.executable, "-m", "sqrtscale.runner", id], start_new_session=True, stdin=subprocess.DEVNULL,
-            stdout=log, stderr=subprocess.STDOUT, cwd=folder, env=child_environment())
-    # Somebody must take its exit code, or it stays as a zombie while this process lives.
-    threading.Thread(target=supervisor.wait, daemon=True, name=f"supervisor of {id}").start()
+RESTARTED = "supervisor started again"
 
 
 def reconcile(store: Store) -> list[str]:
@@ -37,7 +22,12 @@ def reconcile(store: Store) -> list[str]:
 
     Cheap enough for a page that looks every two seconds: it reads the queue and a few files of /proc.
     """
-    return [record.id for record in store.queue() if _correct(store, record)]
+    return correct(store, store.queue())
+
+
+def correct(store: Store, queue: Iterable[CalibrationRecord]) -> list[str]:
+    """:func:`reconcile` for a queue that was just read."""
+    return [record.id for record in queue if _correct(store, record)]
 
 
 def _correct(store: Store, record: CalibrationRecord) -> bool:
@@ -45,44 +35,50 @@ def _correct(store: Store, record: CalibrationRecord) -> bool:
         beat = record.heartbeat_at or record.created_at
         if store.now() - beat <= STALE:
             return False
-        return store.transition(record.id, "LOST", among=ACTIVE_STATES,
-                                reason=f"no word from its host {record.host} since {beat:%Y-%m-%d %H:%M:%S} UTC")
-    if record.pid is None:
-        since = max([record.created_at, *_restarts(store, record.id)])
-        if store.now() - since <= START_GRACE or locks.held(locks.alive_lock(record.id)):
-            return False
-        return _start_again(store, record, "its supervisor never started")
-    identity = process.Identity(record.host, record.boot_id, record.pid, record.pid_started)
+        return end(store, record.id, "LOST", f"no word from its host {record.host} since {beat:%Y-%m-%d %H:%M:%S} UTC")
+    identity = _supervisor(record)
     if identity.alive:
         return False
-    rebooted = record.boot_id != process.boot_id()
-    reason = "the machine was restarted" if rebooted else "its supervisor process ended unexpectedly"
-    if not rebooted and locks.held(locks.alive_lock(record.id)):
-        process.kill_session(record.pid)  # the training child outlived its supervisor
     if record.state == "QUEUED":
-        return _start_again(store, record, reason)
-    if record.state == "CANCELLING":
-        return store.transition(record.id, "CANCELLED", among=ACTIVE_STATES, reason=f"cancelled by the user; {reason}")
-    (calibration_folder(record.id) / "reserve").unlink(missing_ok=True)
-    end = last_lines(record.id, 5)
-    return store.transition(record.id, "LOST", among=ACTIVE_STATES,
-                            reason=reason + (f"; end of its log: {end}" if end else ""))
-
-
-def _restarts(store: Store, id: str) -> list[datetime]:
-    """When the calibration got another supervisor."""
-    return [at for at, kind, _ in store.events(id) if kind == RESTARTED]
-
-
-def _start_again(store: Store, record: CalibrationRecord, reason: str) -> bool:
-    """A calibration that still waits gets a new supervisor, a few times at most."""
-    restarts = len(_restarts(store, record.id))
-    if restarts >= MOST_RESTARTS:
-        return store.transition(record.id, "LOST", among=["QUEUED"], reason=f"{reason}, {restarts + 1} times")
-    if locks.held(locks.alive_lock(record.id)):
+        return _start_again(store, record.id)
+    if record.pid is None and locks.held(locks.alive_lock(record.id)):  # it lives, whoever it is
         return False
-    store.add_event(record.id, RESTARTED, {"reason": reason})
-    # The next look must wait for the new one instead of judging the old one again.
-    store.set_process(record.id, host=process.host(), boot_id=process.boot_id(), pid=None, pid_started="")
-    start_supervisor(record.id)
-    return True
+    rebooted = record.boot_id != process.boot_id()
+    if not rebooted and not identity.pid_taken and locks.held(locks.alive_lock(record.id)):
+        process.kill_session(identity.pid)  # the training child outlived its supervisor
+    reason = "the machine was restarted" if rebooted else _last_words(record.id, "its supervisor process ended unexpectedly")
+    if record.state == "CANCELLING":
+        changed = end(store, record.id, "CANCELLED", f"cancelled by the user; {reason}")
+    else:
+        log = last_lines(record.id, 5)
+        changed = end(store, record.id, "LOST", reason + (f"; end of its log: {log}" if log else ""))
+    room.free(record.id)
+    return changed
+
+
+def _start_again(store: Store, id: str) -> bool:
+    """A calibration that still waits gets a new supervisor, a few times at most."""
+    with locks.alone("reconcile"):  # several pages and supervisors see the same death; one acts on it
+        record = store.get(id)
+        if record.state != "QUEUED" or _supervisor(record).alive or locks.held(locks.alive_lock(id)):
+            return False
+        restarts = [at for at, kind, _ in store.events(id) if kind == RESTARTED]
+        if record.pid is None and store.now() - max([record.created_at, *restarts]) <= START_GRACE:
+            return False  # it is still being started
+        reason = "its supervisor ended while it waited" if record.pid else "its supervisor never started"
+        if len(restarts) >= MOST_RESTARTS:
+            return end(store, id, "LOST", _last_words(id, f"{reason}, {len(restarts) + 1} times"))
+        store.add_event(id, RESTARTED, {"reason": reason})
+        store.set_process(id, host=process.host(), boot_id=process.boot_id(), pid=None, pid_started="")
+        start_supervisor(id)
+        return True
+
+
+def _supervisor(record: CalibrationRecord) -> process.Identity:
+    return process.Identity(record.host, record.boot_id, record.pid or 0, record.pid_started)
+
+
+def _last_words(id: str, reason: str) -> str:
+    """The reason with the last line that the supervisor wrote, if it wrote any."""
+    words = tail(supervisor_log(id), 8_192).splitlines()[-1:]
+    return f"{reason}: {words[0].strip()}" if words else reason

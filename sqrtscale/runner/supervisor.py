@@ -4,27 +4,28 @@ training child, watches it, and writes how it ended. It loads neither torch nor 
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from sqlalchemy.exc import OperationalError
 
-from ..home import calibration_folder
-from ..store import ACTIVE_STATES, Store
-from . import exit_codes, locks, process
+from ..store import Store
+from . import exit_codes, launch, locks, process, room
 from .device import occupied
+from .ending import end
 from .log import last_lines, train_log, trim
-from .reconciliation import reconcile
+from .reconciliation import correct
 
 LOOK_EVERY = 0.5  # seconds between two looks at the store and the child
+LOOK_FROM_BEHIND_EVERY = 3.0  # where others wait before this one
 BEAT_EVERY = 5.0  # seconds between two heartbeats
 GRACE = 10.0  # seconds from SIGTERM to SIGKILL
-RESERVE = 4_000_000  # bytes kept back, so that the end can be written on a full disk
 WRITE_TRIES = 120
+LOCK_PATIENCE = 1.0  # others only look at the lock, for an instant
 
 
 class Supervisor:
@@ -35,12 +36,11 @@ class Supervisor:
         self.id = id
         self.told_to_stop = ""
         self.next_beat = 0.0
-        self.reserve = calibration_folder(id) / "reserve"
 
     def run(self) -> int:
-        """Exit code 0 when the calibration ended, however it ended; 1 when another supervisor has it."""
-        alive = locks.take(locks.alive_lock(self.id))
-        if alive is None:
+        """Exit code 0 when the calibration ended, however it ended; 1 when it has, or had, another supervisor."""
+        alive = locks.take(locks.alive_lock(self.id), LOCK_PATIENCE)
+        if alive is None or self.store.get(self.id).state != "QUEUED":
             return 1
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
@@ -48,16 +48,17 @@ class Supervisor:
         self.store.set_process(self.id, host=identity.host, boot_id=identity.boot_id, pid=identity.pid,
                                pid_started=identity.pid_started)
         device = self._wait_for_turn()
-        if device is None:
+        if device is None or not self.store.transition(self.id, "STARTING", among=["QUEUED"]):
             return 0
-        if self.store.transition(self.id, "STARTING", among=["QUEUED"]):
-            try:
-                self.reserve.write_bytes(b"\0" * RESERVE)
-                child = self._start_child(alive, device)
-            except OSError as error:
-                self._end("FAILED", f"the training process could not be started: {error}")
-            else:
-                self._watch(child)
+        try:
+            limit = time_limit()
+            room.keep(self.id)
+            child = self._start_child(alive, device)
+        except (OSError, ValueError) as error:
+            self._end("FAILED", exit_codes.REASONS[exit_codes.DISK_FULL] if room.is_full(error)
+                      else f"the training could not be started: {error}")
+        else:
+            self._watch(child, limit)
         return 0
 
     def _on_signal(self, number: int, frame: object) -> None:
@@ -67,52 +68,60 @@ class Supervisor:
         """The device's lock once this is the oldest calibration for it; None when it was cancelled meanwhile."""
         mine = occupied(self.store.get(self.id).plan.device)
         while True:
-            reconcile(self.store)  # one that died ahead of this must not block the queue
-            waiting = [one for one in self.store.queue()
+            queue = self.store.queue()
+            waiting = [one.id for one in queue
                        if occupied(one.plan.device) == mine and one.host in ("", process.host())]
-            if self.id not in {one.id for one in waiting}:
+            if self.id not in waiting:
                 return None
             if self.told_to_stop:
                 self._end("CANCELLED", f"the supervisor was stopped by {self.told_to_stop} before the start")
                 return None
-            if waiting[0].id == self.id:
+            first = waiting[0] == self.id
+            if first:
                 device = locks.take(locks.device_lock(mine))
                 if device is not None:
                     return device
+            elif correct(self.store, [one for one in queue if one.id == waiting[0]]):
+                continue  # the one ahead had died, and must not block the queue
             self._beat()
-            time.sleep(LOOK_EVERY)
+            time.sleep(LOOK_EVERY if first or waiting[1] == self.id else LOOK_FROM_BEHIND_EVERY)
 
     def _start_child(self, *descriptors: int) -> subprocess.Popen:
         """The training child, in a process group of its own; it holds the locks as long as it lives."""
-        log = train_log(self.id).open("ab")
-        with log:
+        with train_log(self.id).open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-u", "-m", "sqrtscale.runner.child", self.id], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=subprocess.STDOUT, pass_fds=descriptors, process_group=0, env=child_environment())
+                launch.command("runner.child", self.id), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                pass_fds=descriptors, process_group=0, env=launch.environment())
 
-    def _watch(self, child: subprocess.Popen) -> None:
-        """Wait for the child's end, cancel it when asked, then write how it ended."""
+    def _watch(self, child: subprocess.Popen, limit: float) -> None:
+        """Wait for the child's end, bring it about when asked, then write how it ended."""
         killed_before = process.out_of_memory_kills()
-        limit = float(os.environ.get("SQRTSCALE_TIMEOUT_S") or 0)
-        began, kill_at, ending = time.monotonic(), None, None
+        late_at = time.monotonic() + limit
+        kill_at = math.inf
+        asked: tuple[str, str] | None = None
         while child.poll() is None:
             now = time.monotonic()
-            if ending is None:
-                ending = self._asked_to_end(limit and now - began > limit)
-                if ending:
+            if asked is None:
+                asked = self._asked_to_end(now > late_at)
+                if asked:
                     kill_at = now + GRACE
                     self._signal(child, signal.SIGTERM)
-            elif kill_at is not None and now > kill_at:
+            elif now > kill_at:
                 self._signal(child, signal.SIGKILL)
-                kill_at = None
+                kill_at = math.inf
             self._beat()
-            trim(train_log(self.id))
+            self._trim()
             try:
                 child.wait(LOOK_EVERY)
             except subprocess.TimeoutExpired:
                 continue
         self._signal(child, signal.SIGKILL)  # whatever it may have left in its group
-        self._end(*(ending or self._verdict(child.returncode, process.out_of_memory_kills() > killed_before)))
+        code = child.returncode
+        if code == exit_codes.TOLD_TO_END and not asked:
+            asked = self._asked_to_end(late=False) or ("CANCELLED", "the training process was told to end from outside")
+        if code == exit_codes.DONE or not asked:  # it may have been done before it was told
+            asked = self._verdict(code, process.out_of_memory_kills() > killed_before)
+        self._end(*asked, code)
 
     def _asked_to_end(self, late: bool) -> tuple[str, str] | None:
         """Final state and reason when the child shall end before it is done."""
@@ -124,7 +133,7 @@ class Supervisor:
             if self.store.cancel_requested(self.id):
                 return "CANCELLED", "cancelled by the user"
         except OperationalError as error:  # a store that cannot be read now must not end the training
-            _say(f"cannot read the store: {error}")
+            self._note(f"cannot read the store: {error.orig}")
         return None
 
     def _verdict(self, code: int, memory_kills: bool) -> tuple[str, str]:
@@ -133,8 +142,9 @@ class Supervisor:
             return "DONE", ""
         if code < 0:
             name = signal.Signals(-code).name
-            why = ": the kernel killed a process for lack of memory, so take a smaller batch or fewer seeds" \
-                if memory_kills else ", from outside"
+            why = ", from outside"
+            if memory_kills:
+                why = ": the kernel killed a process for lack of memory, so take a smaller batch or fewer seeds"
             return "FAILED", f"the training process was killed by {name}{why}"
         if code in exit_codes.REASONS:
             return "FAILED", exit_codes.REASONS[code]
@@ -148,18 +158,32 @@ class Supervisor:
         try:
             self.store.heartbeat(self.id)
         except OperationalError as error:  # a full disk, for example: the child's own end decides
-            _say(f"no heartbeat: {error}")
+            self._note(f"no heartbeat: {error.orig}")
 
-    def _end(self, state: str, reason: str) -> None:
+    def _trim(self) -> None:
+        try:
+            trim(train_log(self.id))
+        except OSError as error:  # a long log is no reason to end a training
+            self._note(f"cannot trim the log: {error}")
+
+    def _end(self, state: str, reason: str, exit_code: int | None = None) -> None:
         """Write the final state, trying for a while where the disk is full or the database is locked."""
-        self.reserve.unlink(missing_ok=True)
+        room.free(self.id)
         for attempt in range(WRITE_TRIES):
             try:
-                self.store.transition(self.id, state, among=ACTIVE_STATES, reason=reason)
+                end(self.store, self.id, state, reason, exit_code)
                 return
             except OperationalError as error:
-                _say(f"cannot write {state} ({reason}): {error}")
+                self._note(f"cannot write {state} ({reason}): {error.orig}")
                 time.sleep(min(0.5 * 2**attempt, 30))
+
+    @staticmethod
+    def _note(text: str) -> None:
+        """A line for supervisor.log, unless the disk is full."""
+        try:
+            print(text, file=sys.stderr)
+        except OSError:
+            return
 
     @staticmethod
     def _signal(child: subprocess.Popen, number: signal.Signals) -> None:
@@ -169,16 +193,13 @@ class Supervisor:
             return
 
 
-def _say(text: str) -> None:
-    """A line for the supervisor's log, where there is room for it."""
+def time_limit() -> float:
+    """Seconds that a calibration may train: SQRTSCALE_TIMEOUT_S; without it, or with 0, no limit."""
+    text = os.environ.get("SQRTSCALE_TIMEOUT_S", "").strip() or "0"
     try:
-        print(text, file=sys.stderr, flush=True)
-    except OSError:  # the full disk that is being reported
-        return
-
-
-def child_environment() -> dict[str, str]:
-    """The environment of a process of ours: this package is importable wherever its working folder is."""
-    package_parent = str(Path(__file__).resolve().parents[2])
-    paths = [package_parent, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not seconds >= 0:
+        raise ValueError(f"SQRTSCALE_TIMEOUT_S = {text!r} is not a time: give a number of seconds, or 0 for no limit")
+    return seconds or math.inf

@@ -64,7 +64,7 @@ def _arm(mine: pd.DataFrame, arm: str, band: str, seeds: bool, log_y: bool) -> l
             low = low.where(low > 0, points["min"])
         shown = points[low.notna() & high.notna()].index
         traces.append(go.Scatter(
-            uid=f"{arm} band", x=np.concatenate([points["x"][shown], points["x"][shown][::-1]]),
+            uid=f"{arm} band", mode="lines", x=np.concatenate([points["x"][shown], points["x"][shown][::-1]]),
             y=np.concatenate([low[shown], high[shown][::-1]]), fill="toself", fillcolor=faint(colour, 0.16),
             line={"width": 0}, hoverinfo="skip", showlegend=False, legendgroup=arm, name=f"{arm} band"))
     if seeds and several:

@@ -23,7 +23,6 @@ from .timing import duration
 LOOK_EVERY = 2.0
 MIME = {"csv": "text/csv", "json": "application/json"}
 LOG_LINES = 200  # shown; the whole log can be downloaded
-PHASES = {WARM_START: "training the warm start", "arms": "training the arms"}
 
 
 def show(store: Store, id: str) -> None:
@@ -45,7 +44,7 @@ def show(store: Store, id: str) -> None:
             st.download_button(f"Download {kind.upper()}", lambda make=make: make(store, store.get(id)),
                                f"calibration-{id}.{kind}", MIME[kind], on_click="ignore", key=f"download-{kind}")
         if record.deleted_at:
-            _undo(store, id, "below")
+            st.button("Bring it back", icon=":material/undo:", on_click=store.restore, args=(id,))
         elif record.final:
             st.button("Delete", icon=":material/delete:", on_click=_delete, args=(store, id))
 
@@ -61,16 +60,12 @@ def _heading(store: Store, record: CalibrationRecord) -> None:
     if record.deleted_at:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.warning("Deleted. It stays stored until it is purged.")
-            _undo(store, record.id, "above")
+            st.button("Undo", icon=":material/undo:", on_click=store.restore, args=(record.id,))
 
 
 def _delete(store: Store, id: str) -> None:
     store.delete(id)
     st.toast("Deleted. Undo brings it back.", icon=":material/delete:")
-
-
-def _undo(store: Store, id: str, where: str) -> None:
-    st.button("Undo", icon=":material/undo:", on_click=store.restore, args=(id,), key=f"undo-{where}")
 
 
 def _live(store: Store, id: str, ended: bool) -> None:
@@ -114,9 +109,7 @@ def _state(store: Store, record: CalibrationRecord) -> None:
         ahead = [one.id for one in store.queue()].index(record.id)
         st.info(f"Waiting for its turn: {ahead} ahead of it." if ahead else "Starting …")
         return
-    parts = [f"{record.progress:.0%}"]
-    if record.phase:
-        parts.append(PHASES.get(record.phase, record.phase))
+    parts = [f"{record.progress:.0%}", *filter(None, [record.phase])]
     if record.samples_per_second:
         left = (record.total - record.done) / record.samples_per_second
         parts += [f"{record.samples_per_second:,.0f} samples/s", f"about {duration(left)} left"]
@@ -129,9 +122,11 @@ def _outcome(record: CalibrationRecord, points: pd.DataFrame) -> None:
     if not record.final or not found:
         return
     unit = task(record.plan.task).metrics["val_loss"]
-    st.markdown("\n".join(f"- {sentence}" for sentence in describe(found, unit)))
-    for arm, why in runs.diverged(record).items():
-        st.markdown(f"- **{arm}** diverged on {len(why)} of {len(record.plan.seeds)} seeds: {plain(why[0])}.")
+    lost = [f"**{arm}** diverged on {len(why)} of {len(record.plan.seeds)} seeds: {plain(why[0])}."
+            for arm, why in runs.diverged(record).items()]
+    st.markdown("\n".join(f"- {sentence}" for sentence in (*describe(found, unit), *lost)))
+    if not any(one.n for one in found.values()):
+        return
     decimals = runs.places(one.mean for one in found.values())
     rows = [(runs.coloured(arm), runs.fixed(one.mean, decimals), runs.fixed(one.std, decimals), str(one.n),
              _difference(one.difference, one.half_width, decimals)) for arm, one in found.items()]

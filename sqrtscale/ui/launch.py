@@ -23,8 +23,8 @@ START_HELP = ("Warm: train once at the base configuration, then branch every arm
 
 def task_choice() -> Task:
     """Which task to train, with what it is."""
-    name = st.segmented_control("Task", list(TASKS), default=next(iter(TASKS)), required=True, key="task",
-                                wrap=True, format_func=lambda one: TASKS[one].title)
+    name = st.pills("Task", list(TASKS), default=next(iter(TASKS)), required=True, key="task", wrap=True,
+                    format_func=lambda one: TASKS[one].title)
     st.caption(TASKS[name].description)
     return TASKS[name]
 

@@ -16,6 +16,7 @@ from .charts import METRIC_LABELS
 STATE_COLOURS = {"DONE": "green", "RUNNING": "blue", "STARTING": "blue", "QUEUED": "gray", "CANCELLING": "orange",
                  "CANCELLED": "gray", "FAILED": "red", "LOST": "red", "TIMED_OUT": "red"}
 ARM_TEXT = {"base": "blue", "scaled": "orange"}
+END_HELP = "Last validation loss: mean ± standard deviation over seeds"
 LONGEST_NUMBER = 1e7  # from here on with an exponent
 
 
@@ -52,11 +53,11 @@ def table(found: Sequence[CalibrationSummary], key: str) -> str | None:
     ends = [one.final.get(arm, {}).get("val_loss", (math.nan,))[0] for one in found for arm in ("base", "scaled")]
     decimals = min(places(ends), 6)
     frame = pd.DataFrame([
-        {"State": one.state if one.state in FINAL_STATES else f"{one.state} {one.progress:.0%}",
+        {"State": one.state + ("" if one.state in FINAL_STATES or not one.progress else f" {one.progress:.0%}"),
          "Name": title(one.name, one.task, one.base_batch, one.target_batch),
          "Batch": f"{one.base_batch} → {one.target_batch}",
          **{arm.capitalize(): end_value(one, arm, decimals) for arm in ("base", "scaled", "unscaled", "linear lr")},
-         "Task": one.task, "Optimizer": family(one.optimizer).label, "Seeds": one.seeds, "Created": one.created_at}
+         "Task": one.task, "Optimizer": family(one.optimizer).label, "Created": one.created_at}
         for one in found])
     # The row that comes back is numbered as the user saw the list, and a new one may have come on top since.
     seen = st.session_state.get(f"{key} seen", [])
@@ -65,7 +66,7 @@ def table(found: Sequence[CalibrationSummary], key: str) -> str | None:
         frame, hide_index=True, width="stretch", key=key, on_select="rerun", selection_mode=("single-row", "single-cell"),
         column_config={"Created": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm", timezone="UTC", help="In UTC"),
                        "Name": st.column_config.TextColumn(width="medium"),
-                       **{arm: st.column_config.TextColumn(help="Last validation loss: mean ± standard deviation over seeds")
+                       **{arm: st.column_config.TextColumn(width=128, help=END_HELP)
                           for arm in ("Base", "Scaled", "Unscaled", "Linear lr")}},
         alt="Stored calibrations; choose a row to open it").selection
     rows = [*chosen.rows, *(cell[0] for cell in chosen.cells)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
 
 import streamlit as st
 
@@ -24,7 +25,7 @@ class Timings:
         """The timing of a plan, done or under way; again: try once more where it failed (the machine was busy, say)."""
         key = json.dumps(plan.as_dict(), sort_keys=True)
         known = self._found.get(key)
-        if known is None or known.cancelled() or (again and known.done() and known.exception()):
+        if known is None or known.cancelled() or (again and known.done() and isinstance(known.exception(), RuntimeError)):
             for waiting in self._found.values():
                 waiting.cancel()
             self._found[key] = self._pool.submit(estimate, plan)
@@ -51,9 +52,11 @@ def duration(seconds: float) -> str:
 def show(plan: CalibrationPlan) -> None:
     """Say how long the plan will take; looks again every second until the timing is there."""
     waiting = not timings().of(plan, again=True).done()
+    looks = count()
 
     @st.fragment(run_every=1.0 if waiting else None, key="timing")
     def look() -> None:
+        first = next(looks) == 0  # within the page's own run, which a rerun would cut short: a click would be lost
         timing = timings().of(plan)  # asked anew each time: another tab's plan may have pushed it out of the queue
         if not timing.done():
             st.caption(":material/timer: Timing a few steps of every arm …")
@@ -63,7 +66,7 @@ def show(plan: CalibrationPlan) -> None:
         except (FieldError, RuntimeError) as error:
             st.caption(f":material/timer: {plain(str(error))}")
             return
-        if waiting:
+        if waiting and not first:
             st.rerun()  # once, so that it looks no more
         parts = ", ".join(f"{arm} {duration(seconds)}" for arm, seconds in found.arms.items())
         st.markdown(f":material/timer: About **{duration(found.seconds)}** on {found.device}, timed just now "

@@ -25,7 +25,8 @@ CHROMIUM_ARGUMENTS = [
 READY = "[data-testid='stApp'][data-test-connection-state='CONNECTED'][data-test-script-state='notRunning']"
 # A page opened by its own address asks for these below itself before it asks at the root; 404 is the answer expected.
 PREFIX_PROBE = re.compile(r"^/.+/_stcore/(health|host-config)$")
-OUTAGE = re.compile("WebSocket|ERR_CONNECTION|Failed to load resource|Failed to fetch|health|host-config|Client Error")
+OUTAGE = re.compile("WebSocket|disconnected|not responding|ERR_CONNECTION|Failed to load resource|Failed to fetch|health|"
+                    "host-config|Client Error")
 
 
 def find_chromium() -> str | None:

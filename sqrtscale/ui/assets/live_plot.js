@@ -38,7 +38,12 @@ function themed(figure, element) {
 export default function ({ data, parentElement }) {
   const box = parentElement.querySelector(".live-plot");
   const figure = JSON.parse(data.figure);
-  const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+  const config = {
+    responsive: true,
+    displaylogo: false,
+    displayModeBar: box.clientWidth < 600 ? false : "hover", // on a telephone it would lie over the legend
+    modeBarButtonsToRemove: ["lasso2d", "select2d"],
+  };
   box.style.height = figure.layout.height + "px";
   box.setAttribute("aria-label", data.alt);
   load(data.source).then((Plotly) => Plotly.react(box, figure.data, themed(figure, parentElement), config));

@@ -1,0 +1,239 @@
+"""The Calibrate page, run by Streamlit's own test harness. Timing and training are tested elsewhere."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import CancelledError
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode
+
+import pytest
+import stored
+from conftest import until
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.testing.v1 import AppTest
+
+from sqrtscale import runner
+from sqrtscale.plan import make_plan
+from sqrtscale.rules import FieldError
+from sqrtscale.runner import Estimate
+from sqrtscale.store import Store
+from sqrtscale.tasks import TASKS, task
+from sqrtscale.ui import inputs, timing
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = [pytest.mark.filterwarnings("error::DeprecationWarning:sqrtscale"),
+              pytest.mark.filterwarnings("error::FutureWarning")]
+OWN = "opt=adamw&b0=16&b1=64&lr=0.004&wd=0.1&form=half-life"
+
+
+@pytest.fixture(autouse=True)
+def timed(monkeypatch):
+    """Every timing says 100 seconds at once; the plans that were timed."""
+    asked = []
+    monkeypatch.setattr(timing, "estimate", lambda plan: asked.append(plan) or Estimate(100.0, "a test", {"base": 40.0}))
+    timing.timings.clear()
+    yield asked
+    timing.timings.clear()
+
+
+@pytest.fixture
+def store(home):
+    opened = Store.open()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def submitted(monkeypatch):
+    """Launching stores the plan and starts no process; and the server is one that has called st.navigation before."""
+    begin = PagesManager.__init__
+
+    def begun(self, *arguments, **options):
+        begin(self, *arguments, **options)
+        PagesManager.uses_pages_directory = False  # the harness forgets it, and the page would run twice without the click
+
+    monkeypatch.setattr(PagesManager, "__init__", begun)
+    monkeypatch.setattr(runner, "submit", lambda store, plan, name: store.create(plan, name))
+
+
+def opened(query: str = "") -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.run()
+    for name, value in parse_qsl(query):
+        app.query_params[name] = value
+    app.switch_page("pages/calibrate.py").run()
+    assert not app.exception
+    return app
+
+
+def said(app: AppTest) -> str:
+    return "\n".join(element.value for kind in (app.markdown, app.caption, app.error, app.info) for element in kind)
+
+
+def arms(app: AppTest) -> dict[str, list[str]]:
+    """Column head without its colour -> values, as the table of the arms shows them."""
+    frame = app.table[0].value
+    return {head.split("[")[-1].rstrip("]"): list(frame[head]) for head in frame.columns}
+
+
+def launch(app: AppTest):
+    return [button for button in app.button if button.label == "Launch"]
+
+
+def test_without_a_link_the_tasks_tested_defaults_are_offered():
+    app = opened()
+    defaults = task("digits").defaults
+    assert arms(app)["Base"][:2] == [str(defaults.base.batch_size), inputs.number(defaults.base["lr"])]
+    assert arms(app)["Scaled"][0] == str(defaults.target_batch)
+    assert list(arms(app)) == ["Field", "Base", "Scaled", "Unscaled", "Linear lr"]
+    assert "Taken: the configuration this task was tested with" in said(app)
+    assert app.number_input(key="seeds-digits").value == defaults.seeds
+    assert f"4 arms × {defaults.seeds} seeds × {defaults.samples:,} samples" in said(app)
+    assert len(launch(app)) == 1 and not app.error
+
+
+def test_a_link_carries_a_configuration_and_the_defaults_stay_a_choice():
+    app = opened(OWN)
+    assert arms(app)["Scaled"][:2] == ["64", "0.008"] and app.segmented_control(key="source").value == "Your configuration"
+    app.segmented_control(key="source").set_value("The task's tested defaults").run()
+    assert arms(app)["Base"][0] == str(task("digits").defaults.base.batch_size)
+
+
+@pytest.mark.parametrize("name", list(TASKS))
+def test_each_task_says_what_it_is_and_brings_its_own_numbers(name):
+    app = opened()
+    app.button_group(key="task").set_value(name).run()
+    about = TASKS[name]
+    assert about.description in said(app)
+    assert app.number_input(key=f"samples-{name}").value == about.defaults.samples
+    assert app.number_input(key=f"warm-{name}").value == about.defaults.warm_samples
+    assert arms(app)["Base"][1] == inputs.number(about.defaults.base["lr"])
+
+
+def test_controls_can_be_left_out_and_there_is_no_warm_start_from_scratch():
+    app = opened()
+    app.button_group(key="controls").set_value(["linear lr"]).run()
+    assert list(arms(app)) == ["Field", "Base", "Scaled", "Linear lr"]
+    app.button_group(key="controls").set_value([]).run()
+    assert list(arms(app)) == ["Field", "Base", "Scaled"]
+    app.segmented_control(key="start").set_value("scratch").run()
+    assert "after a warm start" not in said(app)
+    assert [box.label for box in app.number_input] == ["Seeds", "Samples per run (images)"]
+
+
+@pytest.mark.parametrize(("key", "value", "message"), [
+    ("seeds-digits", 0, r"seeds = 0 is not allowed"),
+    ("seeds-digits", 65, r"seeds = 65 is not allowed"),
+    ("samples-digits", -5, "samples = -5 is not allowed"),
+    ("warm-digits", 0, r"warm\_samples = 0 is not allowed"),
+])
+def test_a_bad_number_is_named_and_cannot_be_launched(key, value, message):
+    app = opened()
+    app.number_input(key=key).set_value(value).run()
+    assert message in said(app) and not launch(app) and not app.exception
+
+
+@pytest.mark.parametrize(("query", "message"), [
+    ("b0=8&b1=5000&form=half-life", r"target\_batch = 5000 is more than the 1437 training samples"),
+    ("b0=4096&b1=8192&form=half-life", r"batch\_size = 4096 is more than the 1437 training samples"),
+    ("b0=8&b1=800", r"beta1 = 0.9 has no scaled value"),
+])
+def test_a_configuration_that_does_not_fit_says_so_and_the_defaults_do(query, message):
+    app = opened(query)
+    assert message in said(app) and not launch(app)
+    app.segmented_control(key="source").set_value("The task's tested defaults").run()
+    assert launch(app) and not app.error
+
+
+@pytest.mark.parametrize("query", ["lr=fast", "b1=0", "opt=sgd", "beta2=1", "form=round"])
+def test_an_address_that_makes_no_configuration_is_said(query):
+    app = opened(query)
+    assert "The address carries no usable configuration" in said(app) and launch(app)
+
+
+def test_the_time_is_said_before_launch_and_timed_once_for_a_plan(timed):
+    app = opened()
+    until(lambda: "About **1 min 40 s** on a test" in said(app.run()), what="the estimate")
+    opened()
+    assert len(timed) == 1
+    app.number_input(key="seeds-digits").set_value(2).run()
+    until(lambda: len(timed) == 2, what="the timing of the new plan")
+
+
+def test_a_timing_that_fails_says_why_and_is_tried_again(monkeypatch):
+    answers = [RuntimeError("no estimate: a busy machine *today*"), Estimate(100.0, "a test", {})]
+
+    def estimate(plan):
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(timing, "estimate", estimate)
+    plan = stored.plan()
+    timings = timing.Timings()
+    until(timings.of(plan).done)
+    assert isinstance(timings.of(plan).exception(), RuntimeError)  # looking does not start it anew
+    assert timings.of(plan, again=True).result(10).seconds == 100
+
+
+def test_a_timing_that_nobody_waits_for_any_more_makes_room(monkeypatch):
+    go = threading.Event()
+    monkeypatch.setattr(timing, "estimate", lambda plan: go.wait(30) and Estimate(float(len(plan.seeds)), "a test", {}))
+    timings = timing.Timings()
+    first, second = timings.of(stored.plan(seeds=1)), timings.of(stored.plan(seeds=2))
+    third = timings.of(stored.plan(seeds=3))
+    go.set()
+    assert (first.result(10).seconds, third.result(10).seconds) == (1, 3)
+    with pytest.raises(CancelledError):
+        second.result()
+    assert timings.of(stored.plan(seeds=2)).result(10).seconds == 2  # asked again, it is timed
+
+
+def test_launch_stores_the_plan_and_opens_the_live_view(store, submitted):
+    app = opened(OWN)
+    app.number_input(key="seeds-digits").set_value(2)
+    app.number_input(key="samples-digits").set_value(1000)
+    app.button_group(key="controls").set_value(["unscaled"])
+    app.segmented_control(key="start").set_value("scratch")
+    app.selectbox(key="device").set_value("cpu")
+    app.text_input(key="name").set_value("  my try ")
+    app.run()
+    launch(app)[0].click().run()
+    (found,) = store.queue()
+    config, target, form = inputs.read(dict(parse_qsl(OWN)))[0]
+    assert found.name == "my try"
+    assert found.plan == make_plan("digits", config, target, arms=["unscaled"], seeds=2, samples=1000, start="scratch",
+                                   decay_form=form, device="cpu")
+    assert found.plan.samples == 1024 and app.query_params["id"] in (found.id, [found.id])
+    assert not app.exception and "QUEUED" in said(app)
+
+
+def test_calibrations_under_way_are_linked(store):
+    ids = [stored.calibration(store, state, name=f"its *{state}*", measured=[]) for state in ("RUNNING", "QUEUED", "DONE")]
+    links = [link.proto for link in opened().get("page_link")]
+    assert [link.label for link in links] == [r"RUNNING: its \*RUNNING\*, 50%", r"QUEUED: its \*QUEUED\*, 0%"]
+    assert [link.query_string for link in links] == [urlencode({"id": id}) for id in ids[:2]]
+
+
+def test_calibrate_again_takes_the_configuration_over(store):
+    plan = stored.plan(target=32)
+    texts = inputs.texts_of(inputs.Inputs(plan.base, plan.target_batch, plan.decay_form))
+    assert arms(opened(urlencode(texts)))["Scaled"] == ["32", "0.004", "0.6", "0.996", "5e-9", "0"]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [
+    (4.4, "4 s"), (60, "1 min"), (130, "2 min 10 s"), (700, "11 min"), (3900, "1 h 5 min")])
+def test_durations(seconds, text):
+    assert timing.duration(seconds) == text
+
+
+def test_field_errors_are_not_lost_in_the_timing(monkeypatch):
+    def estimate(plan):
+        raise FieldError("device", "cuda:7", "is not there: give auto or cpu")
+
+    monkeypatch.setattr(timing, "estimate", estimate)
+    app = opened()
+    until(lambda: "device = 'cuda:7' is not there" in said(app.run()).replace("\\", ""), what="the reason")
+    assert launch(app)

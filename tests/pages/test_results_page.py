@@ -1,0 +1,282 @@
+"""The Results page, run by Streamlit's own test harness on stored calibrations of every kind."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+import stored
+from streamlit.testing.v1 import AppTest
+
+from sqrtscale import runner
+from sqrtscale.cli import main
+from sqrtscale.home import calibration_folder
+from sqrtscale.plan import ARMS, WARM_START
+from sqrtscale.rules import TrainingConfig
+from sqrtscale.store import STATES, Store
+from sqrtscale.ui import repeat, runs
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = [pytest.mark.filterwarnings("error::DeprecationWarning:sqrtscale"),
+              pytest.mark.filterwarnings("error::FutureWarning")]
+
+
+@pytest.fixture
+def store(home):
+    opened = Store.open()
+    yield opened
+    opened.close()
+
+
+def opened(id: str = "") -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.run()
+    if id:
+        app.query_params["id"] = id
+    app.switch_page("pages/results.py").run()
+    assert not app.exception
+    return app
+
+
+def said(app: AppTest) -> str:
+    """Everything that is written on the page."""
+    kinds = (app.markdown, app.caption, app.subheader, app.info, app.warning, app.error, app.code)
+    return "\n".join(element.value for kind in kinds for element in kind)
+
+
+def charts(app: AppTest) -> list[dict]:
+    """The figures that the page hands to its component."""
+    return [json.loads(json.loads(element.proto.json)["figure"]) for element in app.get("bidi_component")]
+
+
+def frames(app: AppTest, column: str):
+    return [frame.value for frame in (*app.dataframe, *app.table) if column in frame.value.columns]
+
+
+def button(app: AppTest, label: str):
+    (found,) = [one for one in app.button if one.label == label]
+    return found
+
+
+def test_empty_store_tells_what_to_do_next(store):
+    app = opened()
+    assert "Nothing stored yet" in said(app)
+    links = [link.proto.label for link in app.get("page_link")]
+    assert links == ["**Run the first calibration**", "Or scale a configuration first"]
+
+
+def test_the_list_shows_configuration_state_and_end_values(store):
+    stored.calibration(store, name="first")
+    stored.calibration(store, "RUNNING", measured=[])
+    stored.calibration(store, "FAILED", chosen=stored.plan(task="pydoc", seeds=1), reason="out of memory")
+    (frame,) = frames(opened(), "State")
+    assert list(frame["State"]) == ["FAILED", "RUNNING 50%", "DONE"]
+    assert list(frame["Name"]) == ["pydoc: batch 8 → 64", "digits: batch 8 → 64", "first"]
+    assert list(frame["Batch"]) == ["8 → 64"] * 3 and list(frame["Optimizer"]) == ["Adam"] * 3
+    assert frame["Base"][2] == "0.313108 ± 0.0064" and frame["Base"][1] == "" and "±" not in frame["Base"][0]
+
+
+def test_the_list_is_searched(store):
+    for name, state in (("alpha", "DONE"), ("beta", "FAILED")):
+        stored.calibration(store, state, name=name)
+    app = opened()
+    app.text_input(key="text").set_value("ALPH").run()
+    assert list(frames(app, "State")[0]["Name"]) == ["alpha"]
+    app.text_input(key="text").set_value("").run()
+    app.multiselect(key="states").set_value(["FAILED", "LOST"]).run()
+    assert list(frames(app, "State")[0]["Name"]) == ["beta"]
+    app.text_input(key="text").set_value("alpha").run()
+    assert "No calibration fits" in said(app)
+
+
+def test_a_deleted_calibration_leaves_the_list_and_comes_back(store):
+    id = stored.calibration(store, name="mine")
+    app = opened(id)
+    button(app, "Delete").click().run()
+    assert "Deleted. It stays stored until it is purged." in said(app) and store.get(id).deleted_at
+    listed = opened()
+    assert "All calibrations are deleted" in said(listed)
+    listed.toggle(key="deleted").set_value(True).run()
+    assert list(frames(listed, "State")[0]["Name"]) == ["mine"]
+    button(app, "Undo").click().run()
+    assert not store.get(id).deleted_at and "Deleted" not in said(app)
+
+
+def test_unknown_id(store):
+    app = opened("nowhere")
+    assert "no calibration with the id" in said(app) and [link.proto.label for link in app.get("page_link")] == ["All results"]
+
+
+def test_a_finished_calibration_whole(store):
+    id = stored.calibration(store, name="A *name* with $marks$")
+    app = opened(id)
+    assert r"A \*name\* with \$marks\$" in said(app) and "DONE" in said(app)
+    assert "**scaled** ends 0.01 nats per image above base" in said(app)
+    (table,) = frames(app, "Difference to base, 95%")
+    assert list(table["End validation loss"]) == ["0.316989", "0.326989", "0.236989", "0.416989"]
+    assert list(table["Difference to base, 95%"])[:2] == ["", "+0.010000 ± 0.000000"]
+    arms, warm = charts(app)
+    assert [one["name"] for one in arms["data"] if one.get("showlegend") is not False] == list(ARMS)
+    assert [one["name"] for one in warm["data"]] == [WARM_START]
+    assert arms["layout"]["yaxis"]["title"]["text"] == "Validation loss (nats per image)"
+    assert warm["layout"]["xaxis"]["title"]["text"] == "Samples seen since the initial weights"
+    (every,) = frames(app, "Reason")
+    assert len(every) == 9 and set(every["State"]) == {"DONE"}
+    (configurations,) = frames(app, "Field")
+    assert list(configurations.iloc[1]) == ["Learning rate", "0.002", "0.0056568542", "0.002", "0.016"]
+    assert "`lr' = sqrt(kappa) * lr`" in said(app)
+    assert json.loads(app.json[0].value)["environment"] == stored.ENVIRONMENT
+    assert "sqrtscale calibrate --task digits" in said(app)
+
+
+def test_the_choices_of_the_view_change_the_figure(store):
+    app = opened(stored.calibration(store))
+    app.segmented_control(key="metric-digits").set_value("val_accuracy").run()
+    assert charts(app)[0]["layout"]["yaxis"]["title"]["text"] == "Validation accuracy (share right)"
+    app.segmented_control(key="band").set_value("none").run()
+    assert len(charts(app)[0]["data"]) == len(ARMS)
+    for key in ("single-seeds", "log-x", "log-y", "steps-axis"):
+        app.toggle(key=key).set_value(True)
+    app.run()
+    arms = charts(app)[0]
+    assert len(arms["data"]) == 3 * len(ARMS)
+    assert arms["layout"]["xaxis"]["type"] == arms["layout"]["yaxis"]["type"] == "log"
+    assert arms["layout"]["xaxis"]["title"]["text"].startswith("Optimizer steps")
+
+
+def test_a_metric_of_one_task_does_not_break_another(store):
+    app = opened(stored.calibration(store))
+    app.segmented_control(key="metric-digits").set_value("val_accuracy").run()
+    app.query_params["id"] = stored.calibration(store, chosen=stored.plan(task="pydoc"))
+    app.run()
+    assert not app.exception
+    assert charts(app)[0]["layout"]["yaxis"]["title"]["text"] == "Validation loss (nats per byte)"
+
+
+def test_from_scratch_there_is_no_branch_point(store):
+    (arms,) = charts(opened(stored.calibration(store, chosen=stored.plan(start="scratch"))))
+    assert arms["layout"]["xaxis"]["title"]["text"] == "Samples seen since the initial weights"
+
+
+@pytest.mark.parametrize(("measured", "text"), [
+    ([], "No points were measured."),
+    (stored.points(stored.plan())[:1], ""),
+    (stored.all_nan(stored.plan()), "There are not yet both a base and a scaled run"),
+    (stored.points(stored.plan(), upto=0.4), "It did not run to its end"),
+    ([one for one in stored.points(stored.plan()) if one.arm == WARM_START], ""),
+    ([one for one in stored.points(stored.plan()) if one.arm == "base"], "There are not yet both a base"),
+], ids=["none", "one", "all nan", "some", "warm start only", "base only"])
+@pytest.mark.parametrize("state", ["CANCELLED", "FAILED", "LOST", "TIMED_OUT"])
+def test_odd_data_do_not_break_the_page(store, state, measured, text):
+    app = opened(stored.calibration(store, state, measured=measured, reason="the reason with <b>marks</b>"))
+    assert state in said(app) and r"the reason with \<b\>marks\</b\>" in said(app) and text in said(app)
+    assert len(charts(app)) == len({one.arm == WARM_START for one in measured})
+
+
+def test_a_diverged_arm_is_told_and_does_not_squeeze_the_others(store):
+    chosen = stored.plan(seeds=3)
+    app = opened(stored.calibration(
+        store, chosen=chosen, measured=stored.diverged(chosen, "linear lr"),
+        ended={("linear lr", seed): ("DIVERGED", "training loss reached 23.5 before 3200 samples") for seed in (0, 1)}))
+    assert "**linear lr** diverged on 2 of 3 seeds: training loss reached 23.5 before 3200 samples." in said(app)
+    (every,) = frames(app, "Reason")
+    assert list(every["State"]).count("DIVERGED") == 2
+    assert charts(app)[0]["layout"]["yaxis"]["range"][1] < 2
+    app.toggle(key="whole-range").set_value(True).run()
+    assert "range" not in charts(app)[0]["layout"]["yaxis"]
+
+
+def test_a_long_log_is_cut_for_the_screen(store):
+    id = stored.calibration(store, "FAILED", reason="boom")
+    folder = calibration_folder(id)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "train.log").write_text("".join(f"line {i}\n" for i in range(9_000)))
+    app = opened(id)
+    (log,) = [one.value for one in app.code if "line 8999" in one.value]
+    assert len(log.splitlines()) == 200
+    assert next(one for one in app.expander if one.label == "Log").proto.expanded
+
+
+@pytest.mark.parametrize(("state", "text"), [
+    ("STARTING", ""), ("RUNNING", "Curves appear here"), ("CANCELLING", "The processes are being ended")])
+def test_one_that_runs_shows_its_progress(store, state, text):
+    app = opened(stored.calibration(store, state, measured=[]))
+    assert state in said(app) and text in said(app)
+    progress = app.get("progress")[0].proto.text
+    assert progress.startswith("Loading torch and the data …" if state == "STARTING" else "50% · arms · 6,800 samples/s · about ")
+    assert [one.label for one in app.button if one.label == "Cancel"] == ["Cancel"] * (state != "CANCELLING")
+    assert not [one for one in app.button if one.label == "Delete"]
+
+
+def test_the_place_in_the_queue(store):
+    ids = [stored.calibration(store, "QUEUED") for _ in range(3)]
+    assert "Waiting for its turn: 2 ahead of it." in said(opened(ids[2]))
+    app = opened(ids[1])
+    button(app, "Cancel").click().run()
+    assert store.get(ids[1]).state == "CANCELLED"
+    assert "1 ahead of it" in said(opened(ids[2]))
+
+
+def test_name_and_note(store):
+    id = stored.calibration(store)
+    app = opened(id)
+    app.text_input(key=f"name-{id}").set_value("  Monday's  ")
+    app.text_area(key=f"note-{id}").set_value("A **note**")
+    button(app, "Save").click().run()
+    assert store.get(id).note == "A **note**"
+    assert "A **note**" in said(app) and not app.error
+    app.text_area(key=f"note-{id}").set_value("Another")
+    button(app, "Save").click().run()
+    assert (store.get(id).note, store.get(id).name) == ("Another", "Monday's")
+
+
+def test_two_people_who_write_a_note_at_once(store):
+    id = stored.calibration(store, name="old")
+    app = opened(id)
+    store.set_note(id, "theirs", store.get(id).note_version)
+    app.text_area(key=f"note-{id}").set_value("mine")
+    button(app, "Save").click().run()
+    assert store.get(id).note == "theirs" and app.text_area(key=f"note-{id}").value == "mine"
+    assert "Somebody else has saved this note meanwhile" in said(app) and "theirs" in said(app)
+    button(app, "Save").click().run()
+    assert store.get(id).note == "mine" and not app.error
+
+
+def test_a_new_name_alone_leaves_somebody_elses_note(store):
+    id = stored.calibration(store, name="old")
+    app = opened(id)
+    store.set_note(id, "theirs", store.get(id).note_version)
+    app.text_input(key=f"name-{id}").set_value("new")
+    button(app, "Save").click().run()
+    assert (store.get(id).name, store.get(id).note) == ("new", "theirs")
+    assert app.text_area(key=f"note-{id}").value == "theirs" and not app.error
+
+
+@pytest.mark.parametrize("chosen", [
+    stored.plan(), stored.plan(task="pydoc", arms=["linear lr"], start="scratch", device="cpu"),
+    stored.plan(base=TrainingConfig("rmsprop", 8, {"lr": 1e-3, "alpha": 0.999, "momentum": 0.1}, 1000, 10),
+                decay_form="half-life", target=16)])
+def test_the_command_makes_the_same_plan(store, monkeypatch, chosen):
+    monkeypatch.setattr(runner, "submit", lambda store, plan, name: store.create(plan, name))
+    id = stored.calibration(store, chosen=chosen)
+    program, *arguments = shlex.split(repeat.command(store.get(id)))
+    assert program == "sqrtscale" and main(arguments) == 0
+    assert store.get(store.list()[0].id).plan == chosen and len(store.list()) == 2
+
+
+@pytest.mark.parametrize(("values", "expected"), [
+    ([0.3131, 0.4], 6), ([2.5, 1.25], 5), ([12.5, float("nan")], 4), ([1e-9, 1.0], 10), ([float("nan")], 6),
+    ([float("inf")], 6), ([0.0], 6), ([123456789.0], 0)])
+def test_decimals_show_six_digits_of_the_smallest(values, expected):
+    assert runs.places(values) == expected
+
+
+def test_numbers_as_text():
+    assert runs.fixed(0.1, 6) == "0.100000" and runs.fixed(0.1, 3, "+") == "+0.100" and runs.fixed(float("nan"), 3) == ""
+    assert runs.fixed(float("inf"), 3) == "inf" and runs.fixed(1.5e30, 6) == "1.5e+30"
+
+
+def test_every_state_has_a_badge():
+    assert set(runs.STATE_COLOURS) == set(STATES)
