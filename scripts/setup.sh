@@ -33,7 +33,7 @@ make_venv() {
             return 1
         fi
     fi
-    "$python" -m venv .venv
+    "$python" -m venv --clear .venv
 }
 
 install_requirements() {  # install_requirements FILE

@@ -1,8 +1,6 @@
-"""What every test may use: a home of its own, a waiting helper, both databases."""
+"""What every test may use: a home of its own, both databases."""
 
 import os
-import threading
-import time
 import uuid
 
 import pytest
@@ -35,16 +33,3 @@ def database_url(request, tmp_path):
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'database' / 'test.db'}"
     return request.getfixturevalue("postgresql").database(f"t{uuid.uuid4().hex[:12]}")
-
-
-def until(condition, seconds=60, what="the condition"):
-    """Wait for ``condition()`` to be true; returns its value. Fails after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    pause = threading.Event()
-    while True:
-        found = condition()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            pytest.fail(f"{what} did not come true within {seconds} s")
-        pause.wait(0.05)

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "sqrtscale"
-ALLOWED = {  # folder -> parts of the package that its files may import
+ALLOWED = {  # folder or file -> parts of the package that its files may import
     "rules": {"rules"},
     "formats": {"formats", "rules"},
     "tasks": {"tasks", "rules"},
@@ -18,12 +18,24 @@ ALLOWED = {  # folder -> parts of the package that its files may import
     "store": {"store", "rules", "plan", "home", "training.events"},
     "runner": {"runner", "store", "plan", "rules", "home"},
     "ui": {"ui", "runner", "store", "evidence", "formats", "plan", "tasks", "rules", "home"},
+    "cli": {"cli", "runner", "store", "evidence", "plan", "tasks", "rules"},
+    "plan.py": {"tasks", "rules"},
+    "home.py": set(),
 }
-OUTSIDE = {  # folder -> packages from outside the standard library
+OUTSIDE = {  # folder or file -> packages from outside the standard library
     "rules": set(), "formats": set(), "tasks": {"torch", "sklearn"}, "training": {"torch"},
     "evidence": {"numpy", "pandas", "scipy"}, "store": {"sqlalchemy", "alembic", "numpy", "pandas"},
     "runner": {"sqlalchemy"}, "ui": {"streamlit", "plotly", "pandas", "numpy"},
+    "cli": {"sqlalchemy"}, "plan.py": set(), "home.py": set(),
 }
+
+
+def files(part: str) -> list[Path]:
+    """The Python files of a folder or file of the package; never none."""
+    path = PACKAGE / part
+    found = [path] if path.is_file() else sorted(path.rglob("*.py"))
+    assert found, path
+    return found
 
 
 def imported(path: Path) -> set[str]:
@@ -43,7 +55,7 @@ def imported(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("folder", sorted(ALLOWED))
 def test_each_part_imports_only_what_lies_below_it(folder):
-    for path in (PACKAGE / folder).rglob("*.py"):
+    for path in files(folder):
         own = {name.removeprefix("sqrtscale.") for name in imported(path) if name.startswith("sqrtscale")}
         allowed = ALLOWED[folder] | ({"training"} if path == PACKAGE / "runner" / "child.py" else set())
         wrong = {name for name in own if not any(name == one or name.startswith(f"{one}.") for one in allowed)}
@@ -52,9 +64,19 @@ def test_each_part_imports_only_what_lies_below_it(folder):
 
 @pytest.mark.parametrize("folder", sorted(OUTSIDE))
 def test_each_part_uses_only_its_own_libraries(folder):
-    for path in (PACKAGE / folder).rglob("*.py"):
+    for path in files(folder):
         outside = {name.partition(".")[0] for name in imported(path)} - set(sys.stdlib_module_names) - {"sqrtscale"}
         assert outside <= OUTSIDE[folder], f"{path.relative_to(ROOT)} imports {outside - OUTSIDE[folder]}"
+
+
+def test_every_part_of_the_package_has_its_place_in_the_order():
+    parts = {path.name for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert parts - {"__init__.py", "__main__.py"} == set(ALLOWED) == set(OUTSIDE)
+
+
+def test_pages_and_the_app_train_nothing():
+    for path in (ROOT / "app.py", *(ROOT / "pages").glob("*.py")):
+        assert not {name for name in imported(path) if name.startswith(("torch", "sqrtscale.training"))}, path
 
 
 def test_nothing_but_pages_and_the_app_imports_the_user_interface():

@@ -34,7 +34,8 @@ def real(field: str, value: object, allowed: str) -> float:
 
 def whole(field: str, value: object, least: int, example: int, most: int = 10**15) -> int:
     """``value`` as an integer in [least, most]; raises FieldError (16.0 is whole, 16.5 is not)."""
-    allowed = f"is not allowed: give a whole number from {least} to {most:.0e}, for example {example}"
+    top = most if most < 10**6 else f"{most:.0e}"
+    allowed = f"is not allowed: give a whole number from {least} to {top}, for example {example}"
     number = real(field, value, allowed)
     if number != int(number) or not least <= number <= most:
         raise FieldError(field, value, allowed)

@@ -33,5 +33,5 @@ def show(figure: go.Figure, key: str, alt: str) -> None:
         "live_plot", html='<div class="live-plot" role="img"></div>', js=(ASSETS / "live_plot.js").read_text(),
         isolate_styles=False)
     figure.update_layout(template=None)
-    component(key=key, data={"figure": figure.to_json(), "source": _publish(), "alt": alt}, height="content")
+    component(key=key, data={"figure": figure.to_json(remove_uids=False), "source": _publish(), "alt": alt}, height="content")
     st.caption(alt)

@@ -9,11 +9,11 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import waiting
 from playwright.sync_api import BrowserContext, Page, expect
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,14 +35,9 @@ def find_chromium() -> str | None:
     return next((path for name in names if (path := shutil.which(name))), None)
 
 
-def until(condition, what: str, patience: float = PATIENCE, pause: float = 0.1):
-    """The first true value of ``condition()``; raises TimeoutError naming ``what`` when patience runs out."""
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(pause)  # between two looks at the condition, never in place of it
-    raise TimeoutError(f"waited {patience:g} s for {what}")
+def until(condition, what: str, patience: float = PATIENCE):
+    """The first true value of ``condition()``; the test fails naming ``what`` when patience runs out."""
+    return waiting.until(condition, patience, what)
 
 
 def wait_ready(page: Page) -> None:

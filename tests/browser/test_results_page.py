@@ -26,10 +26,17 @@ def store(server, monkeypatch):
     opened.close()
 
 
-def row(page: Page, number: int) -> tuple[float, float]:
-    """A place in the middle of a row of the list, counted from 0 below the heads."""
+def cell(page: Page, text: str):
+    """A cell of the list, which is painted on a canvas: its text stands in a table inside the canvas."""
+    return page.get_by_test_id("stDataFrame").locator("[role=gridcell]").filter(has_text=text)
+
+
+def open_row(page: Page, name: str) -> None:
+    """Click into the row of the list that has the name."""
+    expect(cell(page, name)).to_be_attached()
     box = page.get_by_test_id("stDataFrame").bounding_box()
-    return box["x"] + 220, box["y"] + ROW * (number + 1.5)
+    number = int(cell(page, name).locator("..").get_attribute("aria-rowindex")) - 1  # the heads are row 1
+    page.mouse.click(box["x"] + 220, box["y"] + ROW * (number + 0.5))
 
 
 def drawn(page: Page) -> dict[str, int]:
@@ -48,8 +55,7 @@ def view(page: Page) -> dict:
 def test_a_click_on_a_row_opens_it_and_the_way_back_leads_to_the_list(visit, store):
     old, new = stored.calibration(store, name="the old one"), stored.calibration(store, name="the new one")
     page = visit("/results")
-    expect(page.get_by_test_id("stDataFrame")).to_be_visible()
-    page.mouse.click(*row(page, 1))
+    open_row(page, "the old one")
     expect(page).to_have_url(re.compile(f"id={old}"))
     expect(page.get_by_role("heading", name="the old one")).to_be_visible()
     page.get_by_role("link", name="All results").click()
@@ -57,7 +63,7 @@ def test_a_click_on_a_row_opens_it_and_the_way_back_leads_to_the_list(visit, sto
     wait_ready(page)
     expect(page).to_have_url(re.compile("/results$"))
     stored.calibration(store, name="came meanwhile")  # not yet in the list that the user sees
-    page.mouse.click(*row(page, 0))
+    open_row(page, "the new one")
     expect(page).to_have_url(re.compile(f"id={new}"))
     page.go_back()
     expect(page.get_by_text("3 calibrations, newest first")).to_be_visible()
@@ -68,10 +74,9 @@ def test_the_list_follows_what_runs(visit, store):
     page = visit("/results")
     page.get_by_role("textbox", name="Search").fill("followed")
     page.keyboard.press("Enter")
-    cell = page.get_by_test_id("stDataFrame").get_by_role("gridcell")
-    expect(cell.filter(has_text="RUNNING 50%")).to_be_attached()
+    expect(cell(page, "RUNNING 50%")).to_be_attached()
     store.transition(id, "DONE", among=["RUNNING"])
-    expect(cell.filter(has_text="DONE")).to_be_attached()
+    expect(cell(page, "DONE")).to_be_attached()
 
 
 def test_deleted_ones_are_found_and_brought_back(visit, store):
@@ -80,7 +85,7 @@ def test_deleted_ones_are_found_and_brought_back(visit, store):
     page = visit("/results")
     page.get_by_text("Deleted", exact=True).click()
     expect(page.get_by_text("1 calibration, newest first")).to_be_visible()
-    page.mouse.click(*row(page, 0))
+    open_row(page, "put away")
     expect(page.get_by_role("heading", name="put away")).to_be_visible()
     page.get_by_role("button", name="Bring it back").click()
     expect(page.get_by_role("button", name="Delete")).to_be_visible()

@@ -1,12 +1,16 @@
 """The command line as a user meets it: real processes, exit codes, one line for bad input."""
 
+import argparse
 import json
 import math
 import subprocess
 import sys
+from collections import Counter
+from contextlib import closing
 
 import pytest
 
+from sqrtscale.cli import build_parser
 from sqrtscale.plan import make_plan
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.store import ACTIVE_STATES, Store
@@ -58,6 +62,12 @@ def test_scale_rmsprop_and_a_decay_without_a_number():
     ([*ADAM, "--lr", "fast"], "lr = 'fast' is not allowed: give a finite number above 0, for example 0.001"),
     ([*ADAM, "--lr", "-1"], "lr = -1 is not allowed"),
     ([*ADAM, "--lr", "nan"], "lr = nan is not allowed"),
+    ([*ADAM, "--lr", "-1e-3"], "lr = -0.001 is not allowed"),
+    ([*ADAM, "--lr", "-inf"], "lr = -inf is not allowed"),
+    ([*ADAM, "--lr", "1\n2"], "lr = '1\\n2' is not allowed"),
+    ([*ADAM, "--betas", "-.5", "0.999"], "beta1 = -0.5 is not a decay rate"),
+    ([*ADAM, "--betas", "0.9"], "sqrtscale scale: argument --betas: expected 2 arguments"),
+    ([*ADAM, "--opt", "adam"], "sqrtscale: unrecognized arguments: --opt adam"),
     ([*ADAM, "--betas", "0.9", "1"], "beta2 = 1 is not a decay rate: give a number in [0, 1), for example 0.999"),
     ([*ADAM, "--eps", "inf"], "eps = inf is not allowed"),
     ([*ADAM, "--alpha", "0.9"], "alpha = 0.9 is not a field of Adam: it has lr, beta1, beta2, eps, weight_decay"),
@@ -67,12 +77,15 @@ def test_scale_rmsprop_and_a_decay_without_a_number():
     ([*ADAM, "--decay-form", "cubic"], "decay_form = 'cubic' is not known"),
     (["calibrate", "--task", "mnist"], "task = 'mnist' is not known: give one of digits, pydoc"),
     (["calibrate", "--task", "digits", "--target", "99999"], "target_batch = 99999 is more than the 1437 training samples"),
-    (["calibrate", "--task", "digits", "--seeds", "0"], "seeds = 0 is not allowed"),
+    (["calibrate", "--task", "digits", "--seeds", "0"], "seeds = 0 is not allowed: give a whole number from 1 to 64"),
+    (["calibrate", "--task", "digits", "--name", "\udcff"], "sqrtscale calibrate: argument --name: '\\udcff' is not UTF-8 text"),
     (["calibrate", "--task", "digits", "--samples", "-1"], "samples = -1 is not allowed"),
     (["calibrate", "--task", "digits", "--start", "hot"], "start = 'hot' is not known: give one of warm, scratch"),
     (["calibrate", "--task", "digits", "--arms", "magic"], "arms = 'magic' is not an arm"),
     (["calibrate", "--task", "digits", "--device", "toaster"], "device = 'toaster' is not known"),
     (["runs", "show", "nothere"], "ID = 'nothere' is not a stored calibration"),
+    (["runs", "delete", ""], "ID = '' is not a stored calibration"),
+    (["app", "--port", "web"], "port = 'web' is not allowed: give a whole number from 1 to 65535, for example 8501"),
     (["runs", "export", "nothere", "--format", "xml"], "--format = 'xml' is not known: give one of csv, json"),
 ])
 def test_bad_input_is_one_line_and_exit_code_2(arguments, message):
@@ -87,11 +100,25 @@ def test_a_store_that_cannot_be_used_is_one_line_and_exit_code_1(monkeypatch):
     assert done.returncode == 1 and done.stderr.startswith("cannot open the database") and done.stderr.count("\n") == 1
 
 
+def parsers(parser):
+    """A parser and all parsers of its commands."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            assert all(choice.help for choice in action._choices_actions)
+            for nested in action.choices.values():
+                yield from parsers(nested)
+
+
 def test_every_command_and_option_has_help():
-    for command in ([], ["scale"], ["calibrate"], ["runs"], ["app"],
-                    *(["runs", action] for action in ("list", "show", "cancel", "export", "delete", "restore"))):
-        done = sqrtscale(*command, "--help")
-        assert done.returncode == 0 and done.stdout.startswith("usage: sqrtscale")
+    found = list(parsers(build_parser()))
+    assert len(found) == 11  # the program, four commands, six actions on runs
+    for parser in found:
+        assert parser.format_help().startswith(f"usage: {parser.prog}")
+        for action in parser._actions:
+            assert action.help or isinstance(action, argparse._SubParsersAction), (parser.prog, action.dest)
+    done = sqrtscale("calibrate", "--help")
+    assert done.returncode == 0 and "--warm-samples" in done.stdout and done.stderr == ""
 
 
 def test_scale_loads_nothing_heavy():
@@ -132,6 +159,19 @@ def test_runs_are_listed_shown_exported_deleted_and_restored(stored, tmp_path):
     assert sqrtscale("runs", "delete", stored).returncode == 0
     assert stored not in sqrtscale("runs", "list").stdout and stored in sqrtscale("runs", "list", "--deleted").stdout
     assert sqrtscale("runs", "restore", stored).returncode == 0 and stored in sqrtscale("runs", "list").stdout
+
+
+def test_an_id_may_be_short_but_not_ambiguous(stored):
+    with closing(Store.open()) as store:
+        plan = store.get(stored).plan
+        others = [store.create(plan) for _ in range(17)]  # more than there are hexadecimal digits
+        for id in others:
+            store.transition(id, "DONE", among=ACTIVE_STATES)
+    first = Counter(id[0] for id in [stored, *others]).most_common(1)[0]
+    done = sqrtscale("runs", "show", first[0])
+    assert done.returncode == 2 and done.stderr.startswith(f"ID = '{first[0]}' fits {first[1]} calibrations: give more of it")
+    assert sqrtscale("runs", "delete", stored[:9]).stdout.startswith(f"{stored} is deleted")
+    assert "DONE (deleted)" in sqrtscale("runs", "show", stored).stdout
 
 
 def test_an_ended_calibration_cannot_be_cancelled(stored):

@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl, urlencode
 
 import pytest
 import stored
-from conftest import until
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
+from waiting import until
 
 from sqrtscale import runner
 from sqrtscale.plan import make_plan

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import until
+from waiting import until
 
 from runner.conftest import long_plan, pid_of, plan
 from sqrtscale import runner

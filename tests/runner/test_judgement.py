@@ -6,7 +6,7 @@ import sys
 import threading
 
 import pytest
-from conftest import until
+from waiting import until
 
 from runner.conftest import plan
 from sqrtscale import runner

@@ -7,8 +7,8 @@ import sys
 from datetime import timedelta
 
 import pytest
-from conftest import until
 from sqlalchemy import update
+from waiting import until
 
 from runner.conftest import long_plan, pid_of, plan
 from sqrtscale import runner

@@ -1,0 +1,64 @@
+"""``sqrtscale calibrate``: queue a calibration, and wait for it if asked."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..plan import make_plan
+from ..tasks import task
+from .runs import print_record
+from .scale import base_configuration
+from .shared import open_store
+
+if TYPE_CHECKING:
+    from ..store import CalibrationRecord
+
+
+def run_calibrate(options: argparse.Namespace) -> int:
+    """``sqrtscale calibrate``"""
+    defaults = task(options.task).defaults
+    target = defaults.target_batch if options.target is None else options.target
+    plan = make_plan(
+        options.task, base_configuration(options, defaults.base), target,
+        arms=options.arms, seeds=options.seeds, samples=options.samples, start=options.start,
+        warm_samples=options.warm_samples, decay_form=options.decay_form, device=options.device)
+
+    from .. import runner  # loads pandas and sqlalchemy: only once the plan is known to be good
+
+    with open_store() as store:
+        id = runner.submit(store, plan, options.name)
+        if not options.wait:
+            print(json.dumps({"id": id}) if options.json else f"{id} is queued: sqrtscale runs show {id}")
+            return 0
+        print(f"{id} is queued", file=sys.stderr)
+        try:
+            record = runner.wait(store, id, on_progress=_progress())
+        except KeyboardInterrupt:
+            print(f"\nstopped waiting, {id} goes on: sqrtscale runs show {id}, sqrtscale runs cancel {id}", file=sys.stderr)
+            return 1
+        if sys.stderr.isatty():
+            print(file=sys.stderr)
+        print_record(store, record, options.json)
+        return 0 if record.state == "DONE" else 1
+
+
+def _progress() -> Callable[[CalibrationRecord], None]:
+    """Says how far a calibration is: one line that renews itself on a terminal, a line for every tenth in a log."""
+    said = None
+
+    def say(record: CalibrationRecord) -> None:
+        nonlocal said
+        speed = f", {record.samples_per_second:,.0f} samples/s" if record.samples_per_second else ""
+        line = f"{record.state:<10} {record.progress:6.1%} {record.phase}{speed}"
+        now = (record.state, record.phase, int(10 * record.progress))
+        if sys.stderr.isatty():
+            print(f"\r{line}   ", end="", file=sys.stderr, flush=True)
+        elif now != said:
+            print(line, file=sys.stderr, flush=True)
+        said = now
+
+    return say

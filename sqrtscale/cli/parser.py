@@ -1,0 +1,124 @@
+"""The commands and their options, every one with help."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import Any, NoReturn
+
+from ..plan import ARMS, MOST_SEEDS, STARTS
+from ..rules import DECAY_FORMS, FAMILIES
+from ..tasks import TASKS
+from .app import run_app
+from .calibrate import run_calibrate
+from .runs import run_cancel, run_delete, run_export, run_list, run_restore, run_show
+from .scale import run_scale
+from .shared import BadInput
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and takes options by their full names only."""
+
+    def __init__(self, **options: Any):
+        super().__init__(allow_abbrev=False, **options)
+        # Else argparse takes -1e-3 and -inf for options, and the field's own check never sees them.
+        self._negative_number_matcher = re.compile(r"-\.?\d|-(inf|nan)", re.IGNORECASE)
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{self.prog}: {message} (see {self.prog} --help)")
+
+
+def number(text: str) -> float | str:
+    """A number if it reads as one; other text is left for the field's own check to refuse by name."""
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return int(text) if text.strip().lstrip("+-").isdecimal() else value
+
+
+def utf8(value: str) -> str:
+    """Text that a database can hold: UTF-8."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise argparse.ArgumentTypeError(f"{value!r} is not UTF-8 text") from error
+    return value
+
+
+def build_parser() -> Parser:
+    """All commands with their options."""
+    parser = Parser(prog="sqrtscale", description="Carry Adam, AdamW and RMSprop settings to another batch size by the "
+                    "square-root scaling rule (Malladi et al. 2022), and measure whether it worked.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    command = commands.add_parser("scale", help="scale a configuration to another batch size")
+    _configuration(command, required=True)
+    command.add_argument("--target", type=number, required=True, metavar="N", help="target global batch size in samples")
+    _decay_form(command)
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.set_defaults(run=run_scale)
+
+    command = commands.add_parser("calibrate", help="train base, scaled and control arms and store the curves")
+    command.add_argument("--task", required=True, metavar="TASK", help=f"what to train: {', '.join(TASKS)}")
+    command.add_argument("--target", type=number, metavar="N", help="target global batch size (default: the task's)")
+    command.add_argument("--seeds", type=number, metavar="N", help=f"seeds per arm, 1 to {MOST_SEEDS} (default: the task's)")
+    command.add_argument("--samples", type=number, metavar="N", help="samples per run after the branch point")
+    command.add_argument("--start", default="warm", metavar="|".join(STARTS), help="warm: branch every arm from one "
+                         "warm start; scratch: from initial weights (default: warm)")
+    command.add_argument("--warm-samples", type=number, metavar="N", help="samples of the warm start")
+    command.add_argument("--arms", nargs="+", default=list(ARMS), metavar="ARM",
+                         help=f"base and scaled, and any controls: {', '.join(ARMS)} (default: all)")
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    _configuration(command, required=False)
+    _decay_form(command)
+    command.add_argument("--name", type=utf8, default="", help="a name for lists")
+    command.add_argument("--wait", action="store_true", help="show progress until the end, then the result; Ctrl-C stops "
+                         "only the waiting")
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.set_defaults(run=run_calibrate)
+
+    runs = commands.add_parser("runs", help="stored calibrations").add_subparsers(dest="action", required=True, metavar="ACTION")
+    command = runs.add_parser("list", help="list calibrations, newest first")
+    command.add_argument("--text", type=utf8, default="", help="only those with this text in name, note, task, optimizer or id")
+    command.add_argument("--deleted", action="store_true", help="the deleted ones instead")
+    command.add_argument("--json", action="store_true", help="print a JSON list")
+    command.set_defaults(run=run_list)
+    for name, action, does in (("show", run_show, "show one calibration"), ("cancel", run_cancel, "end a calibration"),
+                               ("delete", run_delete, "put a calibration away (restore brings it back)"),
+                               ("restore", run_restore, "bring a deleted calibration back")):
+        command = runs.add_parser(name, help=does)
+        command.add_argument("id", metavar="ID", help="its id, or the first characters of it")
+        command.set_defaults(run=action)
+        if name == "show":
+            command.add_argument("--json", action="store_true", help="print one JSON object")
+    command = runs.add_parser("export", help="write out the curves and everything stored with them")
+    command.add_argument("id", metavar="ID", help="its id, or the first characters of it")
+    command.add_argument("--format", default="csv", metavar="csv|json", help="csv: curves; json: all (default: csv)")
+    command.add_argument("--output", metavar="FILE", help="a file that does not exist yet (default: standard output)")
+    command.set_defaults(run=run_export)
+
+    command = commands.add_parser("app", help="start the app, and open it where there is a desktop")
+    command.add_argument("--port", type=number, default=8501, help="port on this machine (default: 8501)")
+    command.set_defaults(run=run_app)
+    return parser
+
+
+def _configuration(command: Parser, required: bool) -> None:
+    """The options of a base configuration; for calibrate they replace single values of the task's own."""
+    default = "the library's default" if required else "the task's own"
+    command.add_argument("--optimizer", required=required, metavar="NAME", help=", ".join(FAMILIES))
+    command.add_argument("--lr", type=number, required=required, help="learning rate")
+    command.add_argument("--betas", type=number, nargs=2, metavar=("BETA1", "BETA2"), help=f"Adam, AdamW (default: {default})")
+    command.add_argument("--alpha", type=number, help=f"RMSprop's decay rate (default: {default})")
+    command.add_argument("--eps", type=number, help=f"epsilon (default: {default})")
+    command.add_argument("--weight-decay", type=number, help=f"decoupled in AdamW, L2 elsewhere (default: {default})")
+    command.add_argument("--momentum", type=number, help=f"RMSprop (default: {default})")
+    command.add_argument("--batch", type=number, required=required, metavar="N", help="base global batch size in samples")
+    command.add_argument("--steps", type=number, metavar="N", help="total optimizer steps at the base batch")
+    command.add_argument("--warmup", type=number, metavar="N", help="warm-up steps at the base batch")
+
+
+def _decay_form(command: Parser) -> None:
+    command.add_argument("--decay-form", default="linear", metavar="|".join(DECAY_FORMS),
+                         help="betas by 1 - kappa (1 - beta), the paper's, or beta^kappa (default: linear)")

@@ -1,0 +1,139 @@
+"""``sqrtscale runs``: list, show, cancel, export, delete, restore."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..plan import WARM_START
+from ..tasks import task
+from .shared import BadInput, open_store, table
+
+if TYPE_CHECKING:
+    from ..store import CalibrationRecord, Store
+
+
+def run_list(options: argparse.Namespace) -> int:
+    """``sqrtscale runs list``"""
+    from ..runner import reconcile
+    from ..store.export import plain
+
+    with open_store() as store:
+        reconcile(store)
+        found = store.list(deleted=options.deleted, text=options.text, limit=10**9)
+    if options.json:
+        print(json.dumps([plain(vars(one)) for one in found], indent=2))
+        return 0
+    if not found:
+        print("nothing stored yet: sqrtscale calibrate --task digits --wait")
+        return 0
+    rows = [("id", "state", "task", "optimizer", "batch", "seeds", "created (UTC)", "name")]
+    rows += [(one.id, one.state, one.task, one.optimizer, f"{one.base_batch} -> {one.target_batch}", str(one.seeds),
+              f"{one.created_at:%Y-%m-%d %H:%M}", one.name) for one in found]
+    print("\n".join(table(rows)))
+    return 0
+
+
+def run_show(options: argparse.Namespace) -> int:
+    """``sqrtscale runs show``"""
+    from ..runner import reconcile
+
+    with open_store() as store:
+        reconcile(store)
+        print_record(store, _find(store, options.id), options.json)
+    return 0
+
+
+def print_record(store: Store, record: CalibrationRecord, as_json: bool) -> None:
+    """Print one calibration, for reading or as one JSON object."""
+    from ..store.export import record_json
+
+    print(json.dumps(record_json(record), indent=2) if as_json else record_text(store, record))
+
+
+def record_text(store: Store, record: CalibrationRecord) -> str:
+    """One calibration for reading: its state, its arms' end values, and a sentence about them."""
+    from ..evidence import describe, summarise
+
+    plan = record.plan
+    lines = [f"{record.id}  {record.name}".rstrip(),
+             f"state    {record.state}{' (deleted)' if record.deleted_at else ''} {record.reason}".rstrip(),
+             f"progress {record.progress:.0%}",
+             f"task     {plan.task}, {plan.base.optimizer}, batch {plan.base.batch_size} -> {plan.target_batch}, "
+             f"{plan.start} start, {plan.samples} samples a run, {len(plan.seeds)} seeds"]
+    curves = store.curves(record.id)
+    found = summarise(curves[curves["arm"] != WARM_START])
+    if found:
+        rows = [("arm", "end val_loss", "std", "seeds", "difference to base (95% interval)")]
+        for arm, one in found.items():
+            difference = f"{one.difference:+.5f} +- {one.half_width:.5f}" if one.pairs else ""
+            rows.append((arm, f"{one.mean:.6g}", f"{one.std:.3g}", str(one.n), difference))
+        sentences = describe(found, task(plan.task).metrics["val_loss"])
+        lines += ["", *table(rows), "", *(sentence.replace("**", "") for sentence in sentences)]
+    lines += [f"{run.arm}, seed {run.seed}: {run.state}, {run.reason}" for run in record.runs if run.state == "DIVERGED"]
+    return "\n".join(lines)
+
+
+def run_cancel(options: argparse.Namespace) -> int:
+    """``sqrtscale runs cancel``"""
+    from ..runner import cancel
+
+    with open_store() as store:
+        record = _find(store, options.id)
+        if record.final:
+            raise BadInput(f"{record.id} has ended already: it is {record.state}")
+        print(f"{record.id} is {cancel(store, record.id)}")
+    return 0
+
+
+def run_delete(options: argparse.Namespace) -> int:
+    """``sqrtscale runs delete``"""
+    with open_store() as store:
+        record = _find(store, options.id)
+        if not record.final:
+            raise BadInput(f"{record.id} is {record.state}: cancel it first, with sqrtscale runs cancel {record.id}")
+        store.delete(record.id)
+    print(f"{record.id} is deleted; sqrtscale runs restore {record.id} brings it back")
+    return 0
+
+
+def run_restore(options: argparse.Namespace) -> int:
+    """``sqrtscale runs restore``"""
+    with open_store() as store:
+        record = _find(store, options.id)
+        store.restore(record.id)
+    print(f"{record.id} is back")
+    return 0
+
+
+def run_export(options: argparse.Namespace) -> int:
+    """``sqrtscale runs export``"""
+    from ..store.export import FORMATS
+
+    if options.format not in FORMATS:
+        raise BadInput(f"--format = {options.format!r} is not known: give one of {', '.join(FORMATS)}")
+    with open_store() as store:
+        text = FORMATS[options.format](store, _find(store, options.id))
+    if options.output is None:
+        sys.stdout.write(text)
+        return 0
+    try:
+        with Path(options.output).open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise BadInput(f"--output = {options.output!r} cannot be written: {error.strerror}; give a new file") from error
+    return 0
+
+
+def _find(store: Store, id: str) -> CalibrationRecord:
+    """The calibration whose id starts with ``id``, deleted or not."""
+    found = [one.id for deleted in (False, True) for one in store.list(deleted=deleted, limit=10**9)
+             if id and one.id.startswith(id)]
+    if len(found) > 1:
+        raise BadInput(f"ID = {id!r} fits {len(found)} calibrations: give more of it, for example {found[0]}")
+    if not found:
+        raise BadInput(f"ID = {id!r} is not a stored calibration: sqrtscale runs list shows them")
+    return store.get(found[0])

@@ -1,0 +1,38 @@
+"""What several commands use: the error of bad input, the open store, tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..store import Store
+
+
+class BadInput(Exception):
+    """Something on the command line that cannot be used; its text is the one line to print."""
+
+
+@contextmanager
+def open_store() -> Iterator[Store]:
+    """The open store, closed at the end; a database that fails ends the command with one line."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from ..store import NotFound, Store
+
+    store = Store.open()
+    try:
+        yield store
+    except NotFound as error:
+        raise BadInput(str(error)) from error
+    except SQLAlchemyError as error:
+        raise RuntimeError(f"the database failed: {getattr(error, 'orig', None) or error}") from error
+    finally:
+        store.close()
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines of aligned columns."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
