@@ -5,9 +5,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from sqlalchemy import Engine, delete, func, or_, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -19,6 +18,9 @@ from .migrate import migrate
 from .models import Calibration, Event, Run
 from .records import CalibrationRecord, CalibrationSummary, spread
 from .states import ACTIVE_STATES, FINAL_STATES, RUN_ACTIVE_STATES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class NotFound(LookupError):

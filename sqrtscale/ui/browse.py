@@ -37,8 +37,10 @@ def show(store: Store) -> None:
             st.info(_nothing_found(bool(text.strip() or states), deleted))
             return
         st.caption(f"{len(found)} calibration{'s' * (len(found) != 1)}, newest first. Choose a row to open it.")
-        chosen = runs.table(found, key="stored")
+        times = st.session_state.get("rows opened", 0)
+        chosen = runs.table(found, key=f"stored-{times}")
         if chosen:
+            st.session_state["rows opened"] = times + 1  # the browser keeps a selection by key: another list, none selected
             st.switch_page("pages/results.py", query_params={"id": chosen})
 
     look()
