@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,8 +20,10 @@ T = TypeVar("T")
 BUSY_TIMEOUT_MS = 10_000
 TRIES = 5
 # SQLite's write-ahead log needs memory shared by all its processes: not to be had across a network.
-NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "lustre", "beegfs", "ceph",
-                        "fuse.glusterfs", "afs", "gpfs"}
+NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "fuse.sshfs", "lustre", "beegfs", "ceph", "fuse.ceph",
+                        "fuse.glusterfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.rclone", "fuse.juicefs", "afs", "gpfs", "orangefs"}
+# PostgreSQL's words for "another transaction was in the way, try again".
+AGAIN = {"40001", "40P01"}
 
 
 class StoreError(RuntimeError):
@@ -57,6 +60,7 @@ def connect(url: URL) -> Engine:
     engine = create_engine(url, json_serializer=dumps)
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
+    event.listen(engine, "handle_error", _on_error, retval=True)
     return engine
 
 
@@ -75,15 +79,26 @@ def _on_begin(connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+def _on_error(context) -> OperationalError | None:
+    # SQLite says that a disk is full or a file read-only, never which.
+    error = context.sqlalchemy_exception
+    if not isinstance(error, OperationalError):
+        return None
+    named = type(error.orig)(f"{error.orig}: {context.engine.url.database}")
+    return OperationalError(error.statement, error.params, named)
+
+
 def retried(work: Callable[[], T]) -> T:
-    """``work()``, again after a pause while another process holds the database."""
+    """``work()``, again after a pause while another process is in the way."""
     for attempt in range(TRIES):
         try:
             return work()
         except OperationalError as error:
-            if "locked" not in str(error).lower() or attempt == TRIES - 1:
+            locked = "locked" in str(error.orig).lower() or getattr(error.orig, "sqlstate", None) in AGAIN
+            if not locked or attempt == TRIES - 1:
                 raise
-            time.sleep(0.1 * 2**attempt)
+            # At random, so that processes that met once do not meet again.
+            time.sleep(0.1 * 2**attempt * random.uniform(0.5, 1))
     raise AssertionError("unreachable")
 
 
@@ -91,7 +106,7 @@ def refuse_network(path: Path, mounts: Path = Path("/proc/mounts")) -> None:
     """Raise StoreError when ``path`` lies on a network file system (known only where /proc is)."""
     if not mounts.exists():
         return
-    where = path.absolute()
+    where = path.resolve()  # a link may lead away
     best, kind = "", ""
     for line in mounts.read_text().splitlines():
         _, point, file_system, *_ = line.split(" ")

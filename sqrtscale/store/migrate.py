@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DatabaseError
 
-from .connect import StoreError
+from .connect import StoreError, retried
 
 HEAD = "0001"  # the newest file in migrations/versions; a test holds this to Alembic's own answer
 SCRIPTS = Path(__file__).parent / "migrations"
@@ -21,14 +22,20 @@ LOCK_NUMBER = 74_210_563  # any number: PostgreSQL's advisory lock of this progr
 def migrate(engine: Engine) -> None:
     """Create or upgrade the schema; raises StoreError for a newer schema or a file that is no database."""
     try:
-        if _revision(engine) == HEAD:
-            return
-        with _alone(engine):
-            found = _revision(engine)  # another process may have been faster
-            if found != HEAD:
-                _upgrade(engine, found)
-    except DatabaseError as error:
-        raise StoreError(f"cannot open the database {engine.url.render_as_string()}: {error.orig}") from error
+        # Again, because two processes cannot switch a new file to write-ahead logging at the same time.
+        retried(lambda: _to_head(engine))
+    except (DatabaseError, sqlite3.Error, OSError) as error:
+        reason = getattr(error, "orig", None) or error
+        raise StoreError(f"cannot open the database {engine.url.render_as_string()}: {reason}") from error
+
+
+def _to_head(engine: Engine) -> None:
+    if _revision(engine) == HEAD:
+        return
+    with _alone(engine):
+        found = _revision(engine)  # another process may have been faster
+        if found != HEAD:
+            _upgrade(engine, found)
 
 
 def _revision(engine: Engine) -> str | None:
@@ -53,10 +60,11 @@ def _upgrade(engine: Engine, found: str | None) -> None:
                          f"this program knows up to {HEAD}): upgrade sqrtscale, or set SQRTSCALE_HOME to another folder")
     if found is not None and engine.dialect.name == "sqlite":
         _back_up(engine, found)
-    with _without_foreign_keys(engine) as connection:
+    # One transaction around all of it, begun here, so that Alembic does not commit before the check.
+    with _without_foreign_keys(engine) as connection, connection.begin():
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-        connection.commit()
+        _check_foreign_keys(connection)
 
 
 @contextmanager
@@ -71,6 +79,16 @@ def _without_foreign_keys(engine: Engine) -> Iterator[Connection]:
         finally:
             if engine.dialect.name == "sqlite":
                 connection.connection.driver_connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _check_foreign_keys(connection: Connection) -> None:
+    """Raise StoreError, before anything is committed, when an upgrade left rows that refer to nothing."""
+    if connection.dialect.name == "sqlite":
+        lost = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+        if lost is not None:
+            raise StoreError(f"the database {connection.engine.url.render_as_string()} was not upgraded: a row of table "
+                             f"{lost[0]} would refer to a missing row of {lost[2]}; report this and go on with the older "
+                             "sqrtscale")
 
 
 def _back_up(engine: Engine, revision: str) -> None:

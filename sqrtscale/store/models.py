@@ -54,10 +54,36 @@ class Numbers(TypeDecorator):
     cache_ok = True
 
     def process_bind_param(self, value: dict[str, float] | None, dialect: Any) -> dict[str, Any] | None:
-        return value and {key: number if math.isfinite(number) else repr(float(number)) for key, number in value.items()}
+        numbers = {key: float(number) for key, number in (value or {}).items()}
+        return {key: number if math.isfinite(number) else repr(number) for key, number in numbers.items()}
 
     def process_result_value(self, value: dict[str, Any] | None, dialect: Any) -> dict[str, float]:
         return {key: float(number) for key, number in (value or {}).items()}
+
+
+class Anything(TypeDecorator):
+    """Any plain data as valid JSON: a number that JSON lacks is kept as ``{"$float": name}`` and comes back."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Any) -> Any:
+        if isinstance(value, dict):
+            return {str(key): self.process_bind_param(item, dialect) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.process_bind_param(item, dialect) for item in value]
+        if isinstance(value, float) and not math.isfinite(value):
+            return {"$float": repr(float(value))}
+        return value
+
+    def process_result_value(self, value: Any, dialect: Any) -> Any:
+        if isinstance(value, dict):
+            if value.keys() == {"$float"}:
+                return float(value["$float"])
+            return {key: self.process_result_value(item, dialect) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.process_result_value(item, dialect) for item in value]
+        return value
 
 
 def dumps(value: Any) -> str:
@@ -81,7 +107,7 @@ class Calibration(Base):
     state: Mapped[str] = mapped_column(String(12), index=True)
     reason: Mapped[str] = mapped_column(Text, default="")
     plan: Mapped[dict[str, Any]] = mapped_column(JSON)
-    environment: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    environment: Mapped[dict[str, Any]] = mapped_column(Anything, default=dict)
     # What lists show and filter by, so that they read no plan.
     task: Mapped[str] = mapped_column(String(40), index=True)
     optimizer: Mapped[str] = mapped_column(String(40))
@@ -141,4 +167,4 @@ class Event(Base):
     calibration_id: Mapped[str] = mapped_column(ForeignKey("calibration.id", ondelete="CASCADE"))
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     kind: Mapped[str] = mapped_column(String(40))
-    data: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    data: Mapped[dict[str, Any]] = mapped_column(Anything, default=dict)

@@ -23,21 +23,28 @@ COLUMNS = ["arm", "seed", "metric", "samples", "value"]
 
 def write(session: Session, id: str, measured: Sequence[Measured]) -> None:
     """Append measurements to their curves; the last chunk of a curve is rewritten until it is full."""
-    runs = {(run.arm, run.seed): run for run in session.scalars(select(Run).where(Run.calibration_id == id))}
-    curves: dict[tuple[int, str], list[tuple[int, float]]] = defaultdict(list)
+    # The calibration's row first, as a transition takes it: from here on nobody ends the runs that are read below.
+    session.execute(update(Calibration).where(Calibration.id == id).values(points=Calibration.points + len(measured)))
+    found = session.scalars(select(Run).where(Run.calibration_id == id).with_for_update())
+    runs = {(run.arm, run.seed): run for run in found}
+    curves: dict[tuple[str, int, str], list[tuple[int, float]]] = defaultdict(list)
     for one in measured:
         run = runs.get((one.arm, one.seed))
         if run is None:
             raise LookupError(f"calibration {id} has no run of arm {one.arm} with seed {one.seed}")
         for metric, value in one.values.items():
-            curves[run.id, metric].append((one.samples, value))
+            curves[one.arm, one.seed, metric].append((one.samples, value))
         if run.state == "QUEUED":
             run.state = "RUNNING"
-        run.final = dict(one.values)
-        run.best = {metric: _better(metric, run.best.get(metric, math.nan), value) for metric, value in one.values.items()}
-    for (run_id, metric), points in curves.items():
-        _append(session, run_id, metric, *(np.array(column) for column in zip(*points, strict=True)))
-    session.execute(update(Calibration).where(Calibration.id == id).values(points=Calibration.points + len(measured)))
+        run.final = run.final | one.values
+        run.best = run.best | {
+            metric: _better(metric, run.best.get(metric, math.nan), value) for metric, value in one.values.items()}
+    for (arm, seed, metric), points in curves.items():
+        samples, values = zip(*points, strict=True)
+        try:
+            _append(session, runs[arm, seed].id, metric, np.array(samples, np.int64), np.array(values, np.float64))
+        except DamagedChunk as error:
+            raise _named(error, id, arm, seed, metric, "the last") from error
 
 
 def _better(metric: str, old: float, new: float) -> float:
@@ -74,8 +81,7 @@ def read(session: Session, id: str) -> pd.DataFrame:
         try:
             samples, values = decode(data)
         except DamagedChunk as error:
-            raise DamagedChunk(f"piece {sequence} of the curve {metric} of arm {arm}, seed {seed}, in calibration {id} "
-                               f"cannot be read: {error}; restore the database from a backup") from error
+            raise _named(error, id, arm, seed, metric, sequence) from error
         pieces.append((arm, seed, metric, samples, values))
     counts = [len(piece[3]) for piece in pieces]
     labels = {name: np.repeat(np.array([piece[i] for piece in pieces], dtype=kind), counts)
@@ -84,3 +90,8 @@ def read(session: Session, id: str) -> pd.DataFrame:
         "samples": np.concatenate([piece[3] for piece in pieces]) if pieces else np.array([], np.int64),
         "value": np.concatenate([piece[4] for piece in pieces]) if pieces else np.array([], np.float64),
     }, columns=COLUMNS)
+
+
+def _named(error: DamagedChunk, id: str, arm: str, seed: int, metric: str, sequence: int | str) -> DamagedChunk:
+    return DamagedChunk(f"piece {sequence} of the curve {metric} of arm {arm}, seed {seed}, in calibration {id} "
+                        f"cannot be read: {error}; restore the database from a backup")

@@ -1,7 +1,6 @@
 """Schema changes: drift, backups, newer databases, many processes at the first start."""
 
 import multiprocessing
-import sqlite3
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -33,18 +32,6 @@ def test_models_and_migrations_agree(database_url):
     Store.open(database_url).close()
     with connect(chosen_url(database_url)).connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
-
-
-def test_a_backup_precedes_an_upgrade_of_a_known_schema(tmp_path, monkeypatch):
-    url = f"sqlite:///{tmp_path / 'old.db'}"
-    store = Store.open(url)
-    store.create(plan(), "precious")
-    store.close()
-    monkeypatch.setattr("sqrtscale.store.migrate.HEAD", "0002")  # the next program's
-    Store.open(url).close()
-    (backup,) = (tmp_path / "backups").iterdir()
-    with sqlite3.connect(backup) as copy:
-        assert copy.execute("SELECT name FROM calibration").fetchone() == ("precious",)
 
 
 def test_a_newer_database_is_left_alone(database_url):
