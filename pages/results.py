@@ -17,7 +17,10 @@ if id:
         detail.show(store, id)
     except NotFound:
         st.error("There is no calibration with the id of this address. It may have been removed for good.")
-elif store.list(limit=1) or store.list(deleted=True, limit=1):
+    st.stop()
+
+st.query_params.clear()  # Streamlit 1.67: a link from one calibration to the list leaves the id in the address
+if store.list(limit=1) or store.list(deleted=True, limit=1):
     browse.show(store)
 else:
     browse.nothing_yet()
