@@ -15,10 +15,11 @@ from sqrtscale.rules import TrainingConfig, scale
 CHAINS, SAMPLES, SMALL, LARGE = 3000, 6400, 1, 8
 KAPPA = LARGE // SMALL
 LOOKS = (0.25, 0.5, 1.0)  # shares of the samples at which the chains are compared
-CURVATURE, START = 0.02, 3.0
+CURVATURE, START = 0.02, 2.0  # the pull on x stays below a quarter of the noise of the large batch
 LONG_AGO = 10**7  # steps before the branch point: bias correction is over, its transient is not part of the rule
 
-# Allowed beyond sampling error: the rule's own error at kappa = 8 is O(kappa (1 - beta)), about 3% at alpha = 0.99.
+# Allowed beyond sampling error, for the rule's own error at kappa = 8: with 20,000 chains of RMSprop the drift per
+# sample is 0.947 +- 0.005 of the base's at alpha = 0.99 and 0.983 +- 0.005 at 0.999, with or without L2.
 OF_START, OF_SPREAD = 0.02, 0.04
 STANDARD_ERRORS = 4
 
@@ -69,7 +70,7 @@ def moments(config):
 
 
 def disagreement(one, other):
-    """Largest differences of means and of spreads in units of what is allowed (above 1: they differ), and a sentence."""
+    """The largest difference in units of what is allowed (above 1: they differ), and a sentence with the numbers."""
     (mean, spread), (mean2, spread2) = moments(one).T, moments(other).T
     means = abs(mean - mean2) / (STANDARD_ERRORS * np.hypot(spread, spread2) / math.sqrt(CHAINS) + OF_START * START)
     spreads = abs(spread2 / spread - 1) / (STANDARD_ERRORS / math.sqrt(CHAINS) + OF_SPREAD)
@@ -82,11 +83,11 @@ ADAM = {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0
 RMSPROP = {"lr": 0.01, "alpha": 0.99, "eps": 1e-8, "weight_decay": 0.0, "momentum": 0.0}
 CASES = {
     "adam": ("adam", ADAM),
-    "adam, L2": ("adam", ADAM | {"weight_decay": 0.04}),
+    "adam, L2": ("adam", ADAM | {"weight_decay": 0.02}),
     "adam, eps like the noise": ("adam", ADAM | {"eps": 1.0}),
     "adamw": ("adamw", ADAM | {"weight_decay": 0.05}),
     "rmsprop": ("rmsprop", RMSPROP),
-    "rmsprop, L2": ("rmsprop", RMSPROP | {"weight_decay": 0.04}),
+    "rmsprop, L2": ("rmsprop", RMSPROP | {"weight_decay": 0.02}),
     "rmsprop, eps like the noise": ("rmsprop", RMSPROP | {"eps": 1.0}),
     "rmsprop, momentum": ("rmsprop", RMSPROP | {"lr": 0.001, "momentum": 0.9}),
 }
@@ -118,12 +119,12 @@ def test_base_and_scaled_agree_at_a_smaller_batch(optimizer, values):
 @pytest.mark.parametrize("case, wrong", [
     ("adam", {"lr": 0.01 * KAPPA}),  # linear, as for SGD
     ("adam", {"lr": 0.01}),
-    ("adam, L2", {"weight_decay": 0.04 * math.sqrt(KAPPA)}),  # as if it were decoupled
+    ("adam, L2", {"weight_decay": 0.02 * math.sqrt(KAPPA)}),  # as if it were decoupled
     ("adam, eps like the noise", {"eps": 1.0}),
     ("adamw", {"weight_decay": 0.05}),
     ("adamw", {"weight_decay": 0.05 * KAPPA}),
     ("rmsprop", {"lr": 0.01 * KAPPA}),
-    ("rmsprop, L2", {"weight_decay": 0.04 * math.sqrt(KAPPA)}),
+    ("rmsprop, L2", {"weight_decay": 0.02 * math.sqrt(KAPPA)}),
     ("rmsprop, eps like the noise", {"eps": 1.0}),
     ("rmsprop, eps like the noise", {"eps": 1.0 / KAPPA}),  # as if it stood inside the root
     ("rmsprop, momentum", {"momentum": 1 - KAPPA * 0.1}),  # with sqrt(kappa) on lr, the buffer has no 1 - momentum
