@@ -33,5 +33,5 @@ def snippet(scaled: ScaledConfig) -> str:
         f"    {name}={tuple(value) if isinstance(value, list) else value!r},"
         for name, value in named_as_pytorch(values).items()
     ]
-    made_by = f"optimizer = torch.optim.{family(scaled.base.optimizer).torch_class}("
+    made_by = f"optimizer = {family(scaled.base.optimizer).call}("
     return "\n".join(["import torch", "", head, made_by, "    model.parameters(),", *arguments, ")", *tail]) + "\n"

@@ -1,4 +1,4 @@
-"""TrainingConfig: everything about an optimizer and its batch that the rule can move."""
+"""TrainingConfig: everything about an optimizer, its batch and its run that the rule can move."""
 
 from __future__ import annotations
 
@@ -8,19 +8,36 @@ from types import MappingProxyType
 from typing import Any
 
 from .errors import FieldError, whole
-from .families import family
+from .families import Field, family
+from .run_fields import RUN_FIELDS
 
 LARGEST_BATCH = 10**12
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
-    """An optimizer, its hyperparameters, the global batch size and the lengths counted in steps.
+class ParameterGroup:
+    """A parameter group: a name, and the hyperparameters that it sets itself (the others are the optimizer's)."""
 
-    optimizer: name of a family (``adam``, ``adamw``, ``rmsprop``).
-    batch_size: global batch size in samples (per device x accumulation x devices).
+    name: str
+    values: Mapping[str, float]
+
+    def __hash__(self):
+        return hash((self.name, tuple(self.values.items())))
+
+    def __reduce__(self):  # a mapping proxy does not pickle
+        return ParameterGroup, (self.name, dict(self.values))
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """An optimizer, its hyperparameters, the global batch size and what else the run depends on.
+
+    optimizer: name of a family (``adam``, ``adamw``, ``rmsprop``, ``keras_adam`` ...).
+    batch_size: global batch size in samples (per device x accumulation x devices), or in tokens.
     hyperparameters: one number per field of the family; a field left out takes the library's default.
     total_steps, warmup_steps: lengths in optimizer steps, or None when not given.
+    run: other fields of the run by their names in ``RUN_FIELDS`` (schedule, intervals, ema_decay, clip_norm ...).
+    groups: parameter groups with values of their own.
 
     Raises FieldError for a value that its field cannot hold, and for a field the family does not have.
     """
@@ -30,34 +47,45 @@ class TrainingConfig:
     hyperparameters: Mapping[str, float] = field(default_factory=dict)
     total_steps: int | None = None
     warmup_steps: int | None = None
+    run: Mapping[str, Any] = field(default_factory=dict)
+    groups: tuple[ParameterGroup, ...] = ()
 
     def __post_init__(self):
         kin = family(self.optimizer)
-        object.__setattr__(self, "optimizer", kin.name)
-        object.__setattr__(self, "batch_size", whole("batch_size", self.batch_size, 1, 256, LARGEST_BATCH))
-        for name in self.hyperparameters:
-            if name not in kin.fields:
-                allowed = f"is not a field of {kin.label}: it has {', '.join(kin.fields)}"
-                raise FieldError(name, self.hyperparameters[name], allowed)
-        values = {
-            name: field.kind.check(name, self.hyperparameters.get(name, field.default))
-            for name, field in kin.fields.items()
+        given = {"total_steps": self.total_steps, "warmup_steps": self.warmup_steps, **self.run}
+        run = _checked({name: value for name, value in given.items() if value is not None}, RUN_FIELDS, "a run")
+        first = {name: about.default for name, about in kin.fields.items()}
+        own = dict(self.hyperparameters)
+        checked = {
+            "optimizer": kin.name,
+            "batch_size": whole("batch_size", self.batch_size, 1, 256, LARGEST_BATCH),
+            "hyperparameters": MappingProxyType(_checked(first | own, kin.fields, kin.label)),
+            "total_steps": run.pop("total_steps", None),
+            "warmup_steps": run.pop("warmup_steps", None),
+            "run": MappingProxyType(run),
+            "groups": tuple(ParameterGroup(group.name, MappingProxyType(_checked(group.values, kin.fields, kin.label)))
+                            for group in self.groups),
         }
-        object.__setattr__(self, "hyperparameters", MappingProxyType(values))
-        if self.total_steps is not None:
-            object.__setattr__(self, "total_steps", whole("total_steps", self.total_steps, 1, 100_000))
-        if self.warmup_steps is not None:
-            object.__setattr__(self, "warmup_steps", whole("warmup_steps", self.warmup_steps, 0, 2_000))
-            if self.total_steps is not None and self.warmup_steps > self.total_steps:
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        for name in ("warmup_steps", "decay_steps"):
+            length = self.of_the_run().get(name)
+            if length is not None and self.total_steps is not None and length > self.total_steps:
                 allowed = f"is longer than the run: give at most total_steps = {self.total_steps}"
-                raise FieldError("warmup_steps", self.warmup_steps, allowed)
+                raise FieldError(name, length, allowed)
 
     def __getitem__(self, name: str) -> float:
         """The value of a hyperparameter, for example ``config["lr"]``."""
         return self.hyperparameters[name]
 
+    def of_the_run(self) -> dict[str, Any]:
+        """The fields of the run that were given, total and warm-up steps first."""
+        lengths = {"total_steps": self.total_steps, "warmup_steps": self.warmup_steps}
+        return {name: value for name, value in lengths.items() if value is not None} | dict(self.run)
+
     def __hash__(self):
-        return hash((self.optimizer, self.batch_size, tuple(self.hyperparameters.items()), self.total_steps, self.warmup_steps))
+        return hash((self.optimizer, self.batch_size, tuple(self.hyperparameters.items()), tuple(self.of_the_run().items()),
+                     self.groups))
 
     def __eq__(self, other):
         return isinstance(other, TrainingConfig) and self.as_dict() == other.as_dict()
@@ -65,30 +93,47 @@ class TrainingConfig:
     def __reduce__(self):  # a mapping proxy does not pickle, and pages cache by configuration
         return (
             TrainingConfig,
-            (self.optimizer, self.batch_size, dict(self.hyperparameters), self.total_steps, self.warmup_steps),
+            (self.optimizer, self.batch_size, dict(self.hyperparameters), self.total_steps, self.warmup_steps,
+             dict(self.run), self.groups),
         )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types under PyTorch's argument names (beta1 and beta2 as one ``betas`` list)."""
-        return named_as_pytorch({"optimizer": self.optimizer, **self.hyperparameters,
-                                 "batch_size": self.batch_size, "total_steps": self.total_steps,
-                                 "warmup_steps": self.warmup_steps})
+        run = {name: list(value) if isinstance(value, tuple) else value for name, value in self.run.items()}
+        found = named_as_pytorch({"optimizer": self.optimizer, **self.hyperparameters,
+                                  "batch_size": self.batch_size, "total_steps": self.total_steps,
+                                  "warmup_steps": self.warmup_steps, **run})
+        if self.groups:
+            found["groups"] = [{"name": group.name, **named_as_pytorch(group.values)} for group in self.groups]
+        return found
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainingConfig:
         """The inverse of :meth:`as_dict`; raises FieldError for what does not fit."""
-        values = dict(data)
-        if "betas" in values:
-            betas = values.pop("betas")
-            if not isinstance(betas, (list, tuple)) or len(betas) != 2:
-                raise FieldError("betas", betas, "is not a pair: give two decay rates, for example 0.9 0.999")
-            values["beta1"], values["beta2"] = betas
-        common = {key: values.pop(key, None) for key in ("optimizer", "batch_size", "total_steps", "warmup_steps")}
-        return cls(hyperparameters=values, **common)
+        values = _own_names(data)
+        groups = []
+        for i, group in enumerate(values.pop("groups", None) or ()):
+            if not isinstance(group, Mapping):
+                raise FieldError("groups", group, "is not a parameter group: give a table of hyperparameters for each")
+            plain = _own_names(group)
+            groups.append(ParameterGroup(str(plain.pop("name", f"group {i}")), plain))
+        common = {key: values.pop(key, None) for key in ("optimizer", "batch_size")}
+        run = {name: values.pop(name) for name in RUN_FIELDS if name in values}
+        return cls(hyperparameters=values, run=run, groups=tuple(groups), **common)
+
+
+def _checked(values: Mapping[str, Any], fields: Mapping[str, Field], owner: str) -> dict[str, Any]:
+    """The values as their kinds hold them, in the order of the fields; raises FieldError."""
+    for name, value in values.items():
+        if name not in fields:
+            raise FieldError(name, value, f"is not a field of {owner}: it has {', '.join(fields)}")
+    return {name: about.kind.check(name, values[name]) for name, about in fields.items() if name in values}
 
 
 def named_as_pytorch(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same values with ``beta1`` and ``beta2`` joined to ``betas`` (at the place of beta1)."""
+    """The same values with ``beta1`` and ``beta2`` joined to ``betas`` (at the place of beta1), where both are there."""
+    if "beta1" not in values or "beta2" not in values:
+        return dict(values)
     named: dict[str, Any] = {}
     for name, value in values.items():
         if name == "beta1":
@@ -96,3 +141,14 @@ def named_as_pytorch(values: Mapping[str, Any]) -> dict[str, Any]:
         elif name != "beta2":
             named[name] = value
     return named
+
+
+def _own_names(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of ``named_as_pytorch``."""
+    values = dict(data)
+    if "betas" in values:
+        betas = values.pop("betas")
+        if not isinstance(betas, (list, tuple)) or len(betas) != 2:
+            raise FieldError("betas", betas, "is not a pair: give two decay rates, for example 0.9 0.999")
+        values["beta1"], values["beta2"] = betas
+    return values

@@ -10,16 +10,27 @@ is 0.6 and not 0.6000000000000001.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any, Literal
 
 from .errors import FieldError, real
 
+DecayForm = Literal["linear", "half-life"]
+DECAY_FORMS: tuple[DecayForm, ...] = ("linear", "half-life")
+
 PAPER = "Malladi et al. 2022 (arXiv 2205.10287)"
+HALF_LIFE_SOURCE = "half-life in samples kept; Marek et al. 2025 (arXiv 2507.07101) for beta2"
 
 PROVED = "proved in the paper"
 FOLLOWS = "follows from the SDE"
+PUBLISHED = "published elsewhere"
+OURS = "derived by us"
 CONVENTION = "convention"
+
+
+class Unrepresentable(ArithmeticError):
+    """A scaled value that floating point cannot hold; says what is allowed, as a FieldError does."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +40,11 @@ class Kind:
     status: str = PROVED
     source: str = PAPER
 
-    def check(self, name: str, value: object) -> float:
-        """``value`` as a float, or FieldError."""
+    def check(self, name: str, value: object) -> Any:
+        """``value`` as this kind holds it, or FieldError."""
         raise NotImplementedError
 
-    def scale(self, value: float, kappa: Fraction) -> float | None:
+    def scale(self, value: Any, kappa: Fraction) -> Any:
         """The scaled value, or None where the rule has no number."""
         raise NotImplementedError
 
@@ -44,6 +55,14 @@ class Kind:
     def reason(self, name: str) -> str:
         """Why, in one sentence for a user."""
         raise NotImplementedError
+
+    def warning(self, name: str, value: Any, scaled: Any, kappa: Fraction) -> str:
+        """What a user must know about this value at this kappa; mostly nothing."""
+        return ""
+
+    def in_form(self, form: DecayForm) -> Kind:
+        """This kind as that decay form has it: only decays differ."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -64,15 +83,26 @@ class Power(Kind):
         return number
 
     def scale(self, value, kappa):
-        if self.exponent.denominator == 1:
-            return float(Fraction(repr(value)) * kappa**self.exponent.numerator)
-        return value * math.sqrt(kappa) ** int(2 * self.exponent)
+        whole, half = divmod(self.exponent, 1)
+        exact = Fraction(repr(value)) * kappa ** int(whole)
+        try:
+            scaled = float(exact) * math.sqrt(kappa) if half else float(exact)
+        except OverflowError:
+            scaled = math.inf
+        if not math.isfinite(scaled) or (value > 0 and scaled == 0):
+            raise Unrepresentable(f"leaves the range of floating-point numbers at kappa = {float(kappa):g}: "
+                                  "give a value of ordinary size")
+        return scaled
 
     def formula(self, name):
-        return {
-            Fraction(1, 2): f"{name}' = sqrt(kappa) * {name}",
-            Fraction(-1, 2): f"{name}' = {name} / sqrt(kappa)",
-            Fraction(0): f"{name}' = {name}",
+        return f"{name}' = " + {
+            Fraction(-1): f"{name} / kappa",
+            Fraction(-1, 2): f"{name} / sqrt(kappa)",
+            Fraction(0): f"{name}",
+            Fraction(1, 2): f"sqrt(kappa) * {name}",
+            Fraction(1): f"kappa * {name}",
+            Fraction(3, 2): f"kappa^1.5 * {name}",
+            Fraction(2): f"kappa^2 * {name}",
         }[self.exponent]
 
     def reason(self, name):
@@ -80,12 +110,34 @@ class Power(Kind):
 
 
 @dataclass(frozen=True)
-class Decay(Kind):
-    """A decay per step: 1 - beta' = kappa (1 - beta); half-life form beta' = beta^kappa.
+class PerStepFactor(Kind):
+    """A factor applied once a step, value' = value^kappa: the same product over equal samples, exactly."""
 
-    The linear form has a number while 0 <= 1 - kappa (1 - beta) < 1. The half-life form keeps the
-    moment's half-life in samples exactly and agrees with the linear form to first order in 1 - beta.
-    """
+    why: str = ""
+
+    def check(self, name, value):
+        allowed = "is not a factor per step: give a number above 0 and at most 1, for example 0.9999"
+        number = real(name, value, allowed)
+        if not 0 < number <= 1:
+            raise FieldError(name, value, allowed)
+        return number
+
+    def scale(self, value, kappa):
+        scaled = value ** float(kappa)
+        if scaled == 0 or (scaled == 1 and value < 1):
+            raise Unrepresentable(f"rounds to {scaled:g} at kappa = {float(kappa):g}: give a target nearer to the base")
+        return scaled
+
+    def formula(self, name):
+        return f"{name}' = {name}^kappa"
+
+    def reason(self, name):
+        return self.why
+
+
+@dataclass(frozen=True)
+class DecayRate(Kind):
+    """A decay rate in [0, 1)."""
 
     def check(self, name, value):
         allowed = "is not a decay rate: give a number in [0, 1), for example 0.999"
@@ -94,14 +146,25 @@ class Decay(Kind):
             raise FieldError(name, value, allowed)
         return number
 
+
+@dataclass(frozen=True)
+class Decay(DecayRate):
+    """A decay per step that the rule moves: 1 - beta' = kappa (1 - beta); half-life form beta' = beta^kappa.
+
+    The linear form has a number while 0 <= 1 - kappa (1 - beta) < 1. The half-life form keeps the
+    moment's half-life in samples exactly and agrees with the linear form to first order in 1 - beta.
+    """
+
     def scale(self, value, kappa):
         scaled = float(1 - kappa * (1 - Fraction(repr(value))))
         return scaled if 0 <= scaled < 1 else None  # a tiny kappa can round up to 1
 
-    def half_life(self, value: float, kappa: Fraction) -> float | None:
+    def half_life(self, value: float, kappa: Fraction) -> float:
         """beta^kappa [Marek et al. 2025, arXiv 2507.07101, for beta2; the same argument for beta1]."""
         scaled = value ** float(kappa)
-        return scaled if scaled < 1 else None
+        if scaled >= 1:
+            raise Unrepresentable(f"rounds to 1 at kappa = {float(kappa):g}: give a target nearer to the base")
+        return scaled
 
     def largest_kappa(self, value: float) -> float:
         """The largest kappa for which the linear form has a number: 1 / (1 - beta)."""
@@ -110,48 +173,41 @@ class Decay(Kind):
     def formula(self, name):
         return f"{name}' = 1 - kappa * (1 - {name})"
 
-    def half_life_formula(self, name: str) -> str:
-        return f"{name}' = {name}^kappa"
-
     def reason(self, name):
         return "A step covers kappa times as many samples, so it must forget kappa times as much."
 
+    def warning(self, name, value, scaled, kappa):
+        if scaled is not None:
+            return ""
+        out = float(1 - kappa * (1 - Fraction(repr(value))))
+        return (f"1 - kappa (1 - {name}) = {out:.6g} is not a decay rate. The linear form reaches "
+                f"kappa = {self.largest_kappa(value):.6g}; the half-life form {name}^kappa gives "
+                f"{self.half_life(value, kappa):.6g}.")
 
-RATE = Power(
-    exponent=Fraction(1, 2),
-    positive=True,
-    example="0.001",
-    why="The step is a normalised gradient times lr. Its noise adds up like a random walk, so equal "
-    "spread per sample needs lr^2 per sample kept.",
-)
-DECAY = Decay()
-ROOT_MAGNITUDE = Power(
-    exponent=Fraction(-1, 2),
-    example="1e-8",
-    why="eps is compared with sqrt(v), the gradient noise's size, and a kappa times larger batch has "
-    "sqrt(kappa) times less noise.",
-)
-DECAY_TIMES_LR = Power(
-    status=FOLLOWS,
-    source=f"{PAPER}, SDE; Wang & Aitchison 2024; Busbridge et al. 2023 (arXiv 2307.13813)",
-    exponent=Fraction(1, 2),
-    why="Each step shrinks weights by lr * weight_decay. With kappa times fewer steps and sqrt(kappa) "
-    "times the lr, sqrt(kappa) times the decay keeps the shrinkage per sample.",
-)
-L2_IN_GRADIENT = Power(
-    status=FOLLOWS,
-    source=f"{PAPER}, SDE",
-    exponent=Fraction(0),
-    why="The decay is part of the gradient, so it moves with the gradient: unchanged.",
-)
+    def in_form(self, form):
+        return HALF_LIFE if form == "half-life" else self
 
 
 @dataclass(frozen=True)
-class KeptMomentum(Decay):
-    """PyTorch RMSprop's momentum: b = mu b + g / (sqrt(v) + eps), with no factor (1 - mu).
+class HalfLife(Decay):
+    """The same decay in its half-life form, beta' = beta^kappa."""
 
-    The effective rate is lr / (1 - mu). Keeping mu and scaling lr by sqrt(kappa) keeps the SDE;
-    scaling mu as well would need lr kappa^1.5.
+    def scale(self, value, kappa):
+        return self.half_life(value, kappa)
+
+    def formula(self, name):
+        return f"{name}' = {name}^kappa"
+
+
+HALF_LIFE = HalfLife(status=FOLLOWS, source=HALF_LIFE_SOURCE)
+
+
+@dataclass(frozen=True)
+class Momentum(DecayRate):
+    """A momentum whose buffer has no factor (1 - mu), b = mu b + step: kept, because the rate is lr / (1 - mu).
+
+    Scaling mu by the decays' rule instead keeps the buffer's half-life in samples; lr then needs
+    kappa (1 - mu) / (1 - mu) = kappa more (``momentum_form="scaled"`` of the transfer).
     """
 
     def scale(self, value, kappa):
@@ -161,10 +217,70 @@ class KeptMomentum(Decay):
         return f"{name}' = {name}"
 
     def reason(self, name):
-        return (
-            "PyTorch's buffer has no factor (1 - momentum), so the effective rate is lr / (1 - momentum): "
-            "with momentum kept, sqrt(kappa) on lr is the whole rule."
-        )
+        return ("The buffer has no factor (1 - momentum), so the effective rate is lr / (1 - momentum): with momentum kept, "
+                "the factor on lr is the whole rule.")
 
 
-MOMENTUM = KeptMomentum(status=FOLLOWS, source=f"{PAPER}, SDE for the effective rate lr / (1 - momentum)")
+RATE = Power(
+    exponent=Fraction(1, 2),
+    positive=True,
+    example="0.001",
+    why="The step is a normalised gradient times lr. Its noise adds up like a random walk, so equal "
+    "spread per sample needs lr^2 per sample kept.",
+)
+SGD_RATE = Power(
+    status=PUBLISHED,
+    source="Li, Tai, E 2019 (arXiv 1811.01558); Goyal et al. 2017 (arXiv 1706.02677)",
+    exponent=Fraction(1),
+    positive=True,
+    example="0.1",
+    why="SGD's step is the gradient itself: drift per sample and noise per sample both keep with lr / batch.",
+)
+DECAY = Decay()
+ROOT_MAGNITUDE = Power(
+    exponent=Fraction(-1, 2),
+    example="1e-8",
+    why="eps is compared with sqrt(v), the gradient noise's size, and a kappa times larger batch has "
+    "sqrt(kappa) times less noise.",
+)
+SQUARE_MAGNITUDE = Power(
+    status=FOLLOWS,
+    source=f"{PAPER}, SDE with eps inside the root",
+    exponent=Fraction(-1),
+    example="1e-7",
+    why="eps stands inside the root and is compared with v, the noise's variance, which a kappa times larger batch "
+    "makes kappa times smaller.",
+)
+DECAY_TIMES_LR = Power(
+    status=FOLLOWS,
+    source=f"{PAPER}, SDE; Wang & Aitchison 2024; Busbridge et al. 2023 (arXiv 2307.13813)",
+    exponent=Fraction(1, 2),
+    why="Each step shrinks weights by lr * weight_decay. With kappa times fewer steps and sqrt(kappa) "
+    "times the lr, sqrt(kappa) times the decay keeps the shrinkage per sample.",
+)
+DECAY_WITHOUT_LR = Power(
+    status=FOLLOWS,
+    source=f"{PAPER}, SDE",
+    exponent=Fraction(1),
+    why="Each step shrinks weights by weight_decay, whatever lr is. Kappa times fewer steps need kappa times the decay.",
+)
+L2_IN_GRADIENT = Power(
+    status=FOLLOWS,
+    source=f"{PAPER}, SDE",
+    exponent=Fraction(0),
+    why="The decay is part of the gradient, so it moves with the gradient: unchanged.",
+)
+RATE_OF_STEPS = Power(
+    status=FOLLOWS,
+    source=f"{PAPER}, equal samples seen",
+    exponent=Fraction(1),
+    example="0.004",
+    why="It multiplies the number of steps, and a step covers kappa times as many samples.",
+)
+MOMENTUM = Momentum(status=FOLLOWS, source=f"{PAPER}, SDE for the effective rate lr / (1 - momentum)")
+
+
+def with_scaled_momentum(rate: Power) -> Power:
+    """The rule of lr when a Momentum is scaled like a decay: kappa times more than when it is kept."""
+    return replace(rate, status=FOLLOWS, exponent=rate.exponent + 1, source=MOMENTUM.source,
+                   why="momentum is scaled too, so 1 - momentum grows by kappa, and lr / (1 - momentum) must still move by the rule.")

@@ -9,20 +9,19 @@ the field has no number and says so.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal
 
-from .config import LARGEST_BATCH, TrainingConfig, named_as_pytorch
+from .config import LARGEST_BATCH, ParameterGroup, TrainingConfig, named_as_pytorch
 from .errors import FieldError, whole
 from .families import Field, family
-from .kinds import CONVENTION, FOLLOWS, PAPER
+from .kinds import DECAY, DECAY_FORMS, Decay, DecayForm, Momentum, Unrepresentable, with_scaled_momentum
+from .run_fields import RUN_FIELDS
 
-DecayForm = Literal["linear", "half-life"]
-DECAY_FORMS: tuple[DecayForm, ...] = ("linear", "half-life")
-HALF_LIFE_SOURCE = "half-life in samples kept; Marek et al. 2025 (arXiv 2507.07101) for beta2"
-ROUNDING_WORTH_SAYING = 0.01
+MomentumForm = Literal["kept", "scaled"]
+MOMENTUM_FORMS: tuple[MomentumForm, ...] = ("kept", "scaled")
 LARGE_STEP_FRACTION = 0.1
 
 
@@ -38,8 +37,8 @@ class ScaledField:
 
     name: str
     label: str
-    base: float | int
-    scaled: float | int | None
+    base: Any
+    scaled: Any
     formula: str
     reason: str
     source: str
@@ -50,132 +49,139 @@ class ScaledField:
 
 
 @dataclass(frozen=True)
+class ScaledGroup:
+    """A parameter group scaled: its name, and a row for each hyperparameter that it sets itself."""
+
+    name: str
+    fields: tuple[ScaledField, ...]
+
+
+@dataclass(frozen=True)
 class ScaledConfig:
     """A base configuration, its target batch and every field scaled.
 
-    kappa: target batch / base batch; fields: in the order of the family, then lengths in steps;
-    warnings: sentences about the transfer as a whole and about single fields.
+    kappa: target batch / base batch; fields: in the order of the family, then those of the run;
+    groups: parameter groups; warnings: sentences about the transfer as a whole and about single fields.
     """
 
     base: TrainingConfig
     target_batch: int
     decay_form: DecayForm
+    momentum_form: MomentumForm
     kappa: float
     fields: tuple[ScaledField, ...]
+    groups: tuple[ScaledGroup, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def rows(self) -> tuple[ScaledField, ...]:
+        """Every row: of the optimizer, of the run, of each group."""
+        return (*self.fields, *(row for group in self.groups for row in group.fields))
 
     @property
     def complete(self) -> bool:
         """True when every field has a number."""
-        return all(row.scaled is not None for row in self.fields)
+        return all(row.scaled is not None for row in self.rows)
 
     @property
     def config(self) -> TrainingConfig:
         """The scaled configuration; raises FieldError naming the first field without a number."""
-        for row in self.fields:
+        for row in self.rows:
             if row.scaled is None:
                 raise FieldError(row.name, row.base, f"has no scaled value: {row.warning}")
         values = {row.name: row.scaled for row in self.fields}
-        lengths = {name: values.pop(name, None) for name in ("total_steps", "warmup_steps")}
-        return TrainingConfig(self.base.optimizer, self.target_batch, values, **lengths)
+        run = {name: values.pop(name) for name in RUN_FIELDS if name in values}
+        groups = tuple(ParameterGroup(group.name, {row.name: row.scaled for row in group.fields}) for group in self.groups)
+        return TrainingConfig(self.base.optimizer, self.target_batch, values, run.pop("total_steps", None),
+                              run.pop("warmup_steps", None), run, groups)
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object of ``sqrtscale scale --json``: kappa, base, scaled, fields, warnings."""
         scaled = {row.name: row.scaled for row in self.fields}
-        lengths = {name: scaled.pop(name, None) for name in ("total_steps", "warmup_steps")}
-        return {
+        run = {name: scaled.pop(name) for name in RUN_FIELDS if name in scaled}
+        lengths = {name: run.pop(name, None) for name in ("total_steps", "warmup_steps")}
+        found = {
             "kappa": self.kappa,
             "decay_form": self.decay_form,
             "base": self.base.as_dict(),
             "scaled": named_as_pytorch(
-                {"optimizer": self.base.optimizer, **scaled, "batch_size": self.target_batch, **lengths}
+                {"optimizer": self.base.optimizer, **scaled, "batch_size": self.target_batch, **lengths, **run}
             ),
-            "fields": [
-                {
-                    key: getattr(row, key)
-                    for key in ("name", "base", "scaled", "formula", "reason", "source", "status",
-                                "half_life", "largest_kappa", "warning")
-                }
-                for row in self.fields
-            ],
+            "fields": [_plain(row) for row in self.fields],
             "warnings": list(self.warnings),
         }
+        if self.groups:
+            found["scaled"]["groups"] = [
+                {"name": group.name, **named_as_pytorch({row.name: row.scaled for row in group.fields})} for group in self.groups]
+        return found
 
 
-def scale(config: TrainingConfig, target_batch: int, decay_form: DecayForm = "linear") -> ScaledConfig:
+def _plain(row: ScaledField) -> dict[str, Any]:
+    found = asdict(row)
+    del found["label"]
+    return found
+
+
+def scale(config: TrainingConfig, target_batch: int, decay_form: DecayForm = "linear",
+          momentum_form: MomentumForm = "kept") -> ScaledConfig:
     """Scale a whole configuration to another global batch size, up or down.
 
     config: the base; target_batch: global batch size in samples; decay_form: ``linear`` is the
     paper's 1 - kappa (1 - beta), ``half-life`` is beta^kappa, equal to first order and always in
-    range. Raises FieldError for a target that is no batch size or a value that overflows.
+    range; momentum_form: whether a momentum whose buffer has no factor (1 - mu) is ``kept``, or
+    ``scaled`` like a decay with kappa times more on lr. Raises FieldError for a target that is no
+    batch size or a value that overflows.
     """
     target_batch = whole("target_batch", target_batch, 1, 1024, LARGEST_BATCH)
-    if decay_form not in DECAY_FORMS:
-        raise FieldError("decay_form", decay_form, f"is not known: give one of {', '.join(DECAY_FORMS)}")
+    for name, value, known in (("decay_form", decay_form, DECAY_FORMS), ("momentum_form", momentum_form, MOMENTUM_FORMS)):
+        if value not in known:
+            raise FieldError(name, value, f"is not known: give one of {', '.join(known)}")
     kappa = Fraction(target_batch, config.batch_size)
-    rows = [
-        _scaled_field(name, field, config[name], kappa, decay_form)
-        for name, field in family(config.optimizer).fields.items()
-    ]
-    for name, label in (("total_steps", "Total steps"), ("warmup_steps", "Warm-up steps")):
-        steps = getattr(config, name)
-        if steps is not None:
-            rows.append(_scaled_steps(name, label, steps, kappa))
-    warnings = [*_whole_warnings(rows, kappa), *(f"{row.name}: {row.warning}" for row in rows if row.warning)]
-    return ScaledConfig(config, target_batch, decay_form, float(kappa), tuple(rows), tuple(warnings))
+
+    def moved(values: Mapping[str, Any], fields: Mapping[str, Field]) -> tuple[ScaledField, ...]:
+        return tuple(_row(name, fields[name], value, kappa, decay_form) for name, value in values.items())
+
+    rows = (*moved(config.hyperparameters, _fields(config, {}, momentum_form)), *moved(config.of_the_run(), RUN_FIELDS))
+    groups = tuple(ScaledGroup(group.name, moved(group.values, _fields(config, group.values, momentum_form)))
+                   for group in config.groups)
+    warnings = [*_whole_warnings(rows, config, kappa), *(f"{row.name}: {row.warning}" for row in rows if row.warning),
+                *(f"{group.name}, {row.name}: {row.warning}" for group in groups for row in group.fields if row.warning)]
+    return ScaledConfig(config, target_batch, decay_form, momentum_form, float(kappa), rows, groups, tuple(warnings))
 
 
-def _scaled_field(name: str, field: Field, value: float, kappa: Fraction, form: DecayForm) -> ScaledField:
-    kind = field.kind
-    row = dict(name=name, label=field.label, base=value, reason=kind.reason(name))
-    if not field.is_decay:
+def _fields(config: TrainingConfig, own: Mapping[str, float], momentum_form: MomentumForm) -> Mapping[str, Field]:
+    """The family's fields, for values with a group's own; with a scaled momentum, that and lr move by other rules."""
+    fields = family(config.optimizer).fields
+    momenta = [name for name, field in fields.items() if isinstance(field.kind, Momentum)]
+    if momentum_form == "kept" or not any(own.get(name, config[name]) for name in momenta):
+        return fields
+    moved = {name: replace(fields[name], kind=DECAY) for name in momenta}
+    return {**fields, **moved, "lr": replace(fields["lr"], kind=with_scaled_momentum(fields["lr"].kind))}
+
+
+def _row(name: str, field: Field, value: Any, kappa: Fraction, form: DecayForm) -> ScaledField:
+    kind = field.kind.in_form(form)
+    half_life = largest = None
+    try:
         scaled = kind.scale(value, kappa)
-        if not math.isfinite(scaled) or (value > 0 and scaled == 0):
-            raise FieldError(name, value, f"leaves the range of floating-point numbers at kappa = {float(kappa):g}: "
-                                          "give a value of ordinary size")
-        return ScaledField(**row, scaled=scaled, formula=kind.formula(name), source=kind.source, status=kind.status)
-    linear, half_life, largest = kind.scale(value, kappa), kind.half_life(value, kappa), kind.largest_kappa(value)
-    row |= dict(half_life=half_life, largest_kappa=largest)
-    if half_life is None:
-        raise FieldError(name, value, f"rounds to 1 at kappa = {float(kappa):g}: give a target nearer to the base")
-    if form == "half-life":
-        return ScaledField(**row, scaled=half_life, formula=kind.half_life_formula(name),
-                           source=HALF_LIFE_SOURCE, status=FOLLOWS)
-    warning = ""
-    if linear is None:
-        warning = (
-            f"1 - kappa (1 - {name}) = {float(1 - kappa * (1 - Fraction(repr(value)))):.6g} is not a decay rate. "
-            f"The linear form reaches kappa = {largest:.6g}; the half-life form {name}^kappa gives {half_life:.6g}."
-        )
-    return ScaledField(**row, scaled=linear, formula=kind.formula(name), source=kind.source,
-                       status=kind.status, warning=warning)
-
-
-def _scaled_steps(name: str, label: str, steps: int, kappa: Fraction) -> ScaledField:
-    exact = steps / kappa
-    rounded = math.floor(exact + Fraction(1, 2))
-    warning = ""
-    off = abs(rounded - exact) / exact if exact else 0
-    if rounded == 0 and name == "total_steps":
-        warning = (f"{steps} / kappa = {float(exact):.6g} is less than one step of the target batch: "
-                   "give more steps or a smaller target.")
-    elif off > ROUNDING_WORTH_SAYING:
-        warning = f"{steps} / kappa = {float(exact):.6g} was rounded to {rounded}, {float(off):.0%} off."
+        if isinstance(kind, Decay):
+            half_life, largest = kind.half_life(value, kappa), kind.largest_kappa(value)
+    except Unrepresentable as error:
+        raise FieldError(name, value, str(error)) from error
     return ScaledField(
-        name=name, label=label, base=steps, scaled=None if rounded == 0 and name == "total_steps" else rounded,
-        formula=f"{name}' = {name} / kappa, rounded", source=f"{PAPER}, equal samples seen", status=CONVENTION,
-        reason="Both runs see the same number of samples, and a step covers kappa times as many.", warning=warning,
-    )
+        name=name, label=field.label, base=value, scaled=scaled, formula=kind.formula(name), reason=kind.reason(name),
+        source=kind.source, status=kind.status, half_life=half_life, largest_kappa=largest,
+        warning=kind.warning(name, value, scaled, kappa))
 
 
-def _whole_warnings(rows: list[ScaledField], kappa: Fraction) -> list[str]:
+def _whole_warnings(rows: tuple[ScaledField, ...], config: TrainingConfig, kappa: Fraction) -> list[str]:
     """What holds for the transfer as a whole."""
-    warnings = []
     if kappa == 1:
         return ["The target batch equals the base batch: nothing changes."]
+    warnings = list(family(config.optimizer).notes)
     # The rule's error grows with 1 - beta': section "validity" of the paper, C (1 + kappa) eta^2.
     short = [row.name for row in rows
-             if row.half_life is not None and row.scaled is not None and row.name != "beta1"
+             if row.half_life is not None and row.scaled is not None and row.name not in ("beta1", "momentum")
              and 1 - row.scaled > LARGE_STEP_FRACTION]
     if kappa > 1 and short:
         warnings.append(

@@ -1,11 +1,14 @@
-"""What an optimizer family is: a table of fields, each of one kind."""
+"""What an optimizer family is: a table of fields, each of one kind, in one library's convention."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
-from ..kinds import Decay, KeptMomentum, Kind
+from ..kinds import Decay, Kind
+
+LIBRARIES = {"pytorch": "PyTorch", "keras": "Keras 3", "optax": "optax", "timm": "timm", "composer": "Composer"}
 
 
 @dataclass(frozen=True)
@@ -13,27 +16,41 @@ class Field:
     """One hyperparameter: its kind, the library's default and a label for people."""
 
     kind: Kind
-    default: float
+    default: Any
     label: str
 
     @property
     def is_decay(self) -> bool:
         """True for a decay per step that the rule moves (and that has a half-life form)."""
-        return isinstance(self.kind, Decay) and not isinstance(self.kind, KeptMomentum)
+        return isinstance(self.kind, Decay)
 
 
 @dataclass(frozen=True)
 class Family:
-    """An optimizer as data.
+    """An optimizer as data, in the convention of one library.
 
-    name: what users type (``adamw``); label: what they read (``AdamW``); torch_class: the class in
-    ``torch.optim``; update: the update equation in that library's convention; source: where the
-    equation and its rule stand; fields: name of each hyperparameter -> Field, in the order shown.
+    name: what users type (``adamw``); label: what they read (``AdamW``); call: the class or function that
+    makes it (``torch.optim.AdamW``); update: the update equation in that library's convention; source:
+    where the equation and its rule stand; fields: name of each hyperparameter -> Field, in the order shown;
+    library, algorithm: which convention of which optimizer; arguments: our name -> the library's, where they
+    differ; options: further fixed arguments of the call; moments: the decays of m and v ("" where there is
+    no m), from which the error at finite kappa follows, or None; notes: what every transfer must say.
     """
 
     name: str
     label: str
-    torch_class: str
+    call: str
     update: str
     source: str
     fields: Mapping[str, Field]
+    algorithm: str
+    library: str = "pytorch"
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    moments: tuple[str, str] | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def argument_names(self) -> dict[str, str]:
+        """Our name of every field -> its name in the library."""
+        return {name: self.arguments.get(name, name) for name in self.fields}

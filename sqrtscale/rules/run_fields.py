@@ -1,0 +1,150 @@
+"""The fields of a training run beside its optimizer: lengths in steps, schedule, EMA of the weights, clipping.
+
+Everything that is counted in steps is kept at equal samples seen; a schedule is a function of samples seen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from .errors import FieldError, real, whole
+from .families._family import Field
+from .kinds import CONVENTION, FOLLOWS, OURS, PAPER, PUBLISHED, RATE, Kind, PerStepFactor, Power
+
+CLOCK = f"{PAPER}, equal samples seen"
+ROUNDING_WORTH_SAYING = 0.01
+SCHEDULES = ("constant", "linear", "cosine", "wsd", "inverse-sqrt", "exponential", "milestones")
+
+
+def rounded(steps: int, kappa: Fraction) -> tuple[int, float]:
+    """steps / kappa rounded to a whole number (halves up), and how far off that is as a share."""
+    exact = steps / kappa
+    whole_steps = math.floor(exact + Fraction(1, 2))
+    return whole_steps, float(abs(whole_steps - exact) / exact) if exact else 0.0
+
+
+@dataclass(frozen=True)
+class Steps(Kind):
+    """A number of steps, k' = k / kappa, rounded; None where not one step is left of at least ``least``."""
+
+    status: str = CONVENTION
+    source: str = CLOCK
+    least: int = 1
+    example: int = 1000
+
+    def check(self, name, value):
+        return whole(name, value, self.least, self.example)
+
+    def scale(self, value, kappa):
+        steps, _ = rounded(value, kappa)
+        return steps if steps >= self.least else None
+
+    def formula(self, name):
+        return f"{name}' = {name} / kappa, rounded"
+
+    def reason(self, name):
+        return "Both runs see the same number of samples, and a step covers kappa times as many."
+
+    def warning(self, name, value, scaled, kappa):
+        exact = f"{value} / kappa = {float(value / kappa):.6g}"
+        if scaled is None:
+            return f"{exact} is less than one step of the target batch: give more steps or a smaller target."
+        off = rounded(value, kappa)[1]
+        return f"{exact} was rounded to {scaled}, {off:.0%} off." if off > ROUNDING_WORTH_SAYING else ""
+
+
+@dataclass(frozen=True)
+class StepList(Steps):
+    """Several numbers of steps in rising order, for example the milestones of a schedule."""
+
+    def check(self, name, value):
+        allowed = "is not a list of steps: give whole numbers in rising order, for example 1000 2000"
+        if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+            raise FieldError(name, value, allowed)
+        steps = tuple(whole(name, one, self.least, self.example) for one in value)
+        if not steps or any(later <= earlier for earlier, later in zip(steps, steps[1:], strict=False)):
+            raise FieldError(name, list(steps), allowed)
+        return steps
+
+    def scale(self, value, kappa):
+        steps = tuple(rounded(one, kappa)[0] for one in value)
+        apart = all(later > earlier for earlier, later in zip((self.least - 1, *steps), steps, strict=False))
+        return steps if apart else None
+
+    def warning(self, name, value, scaled, kappa):
+        if scaled is None:
+            return "Milestones fall together or before the first step of the target batch: give a smaller target."
+        off = [(one, new, rounded(one, kappa)[1]) for one, new in zip(value, scaled, strict=True)]
+        one, new, worst = max(off, key=lambda row: row[2])
+        if worst <= ROUNDING_WORTH_SAYING:
+            return ""
+        return f"{one} / kappa = {float(one / kappa):.6g} was rounded to {new}, {worst:.0%} off."
+
+
+@dataclass(frozen=True)
+class Unchanged(Kind):
+    """A share between 0 and 1 that no step counts and no gradient is compared with."""
+
+    status: str = CONVENTION
+    source: str = "not a rate per step"
+    why: str = ""
+
+    def check(self, name, value):
+        allowed = "is not a share: give a number from 0 to 1, for example 0.1"
+        number = real(name, value, allowed)
+        if not 0 <= number <= 1:
+            raise FieldError(name, value, allowed)
+        return number
+
+    def scale(self, value, kappa):
+        return value
+
+    def formula(self, name):
+        return f"{name}' = {name}"
+
+    def reason(self, name):
+        return self.why
+
+
+@dataclass(frozen=True)
+class Named(Unchanged):
+    """A choice among names, for example the shape of a schedule."""
+
+    names: tuple[str, ...] = ()
+
+    def check(self, name, value):
+        if value not in self.names:
+            raise FieldError(name, value, f"is not known: give one of {', '.join(self.names)}")
+        return value
+
+
+_SHAPE = "It is a share of the run or a factor, and both runs are as long in samples."
+_NOISE = "It acts on every sample by itself, whatever the batch."
+
+RUN_FIELDS: dict[str, Field] = {
+    "total_steps": Field(Steps(example=100_000), None, "Total steps"),
+    "warmup_steps": Field(Steps(least=0, example=2_000), None, "Warm-up steps"),
+    "schedule": Field(Named(names=SCHEDULES, source=CLOCK, why="A schedule is a function of samples seen."), None, "Schedule"),
+    "warmup_fraction": Field(Unchanged(why=_SHAPE), None, "Warm-up fraction"),
+    "decay_steps": Field(Steps(least=0, example=10_000), None, "Decay steps"),
+    "milestones": Field(StepList(), None, "Milestones"),
+    "milestone_factor": Field(Unchanged(why=_SHAPE), None, "Factor at milestones"),
+    "gamma_per_step": Field(PerStepFactor(CONVENTION, CLOCK, "The same decay of lr over equal samples."), None,
+                            "Gamma per step"),
+    "min_lr": Field(Power(status=FOLLOWS, source=PAPER, exponent=RATE.exponent, example="1e-5",
+                          why="It is a learning rate, and moves as lr does."), None, "Minimum lr"),
+    "eval_interval": Field(Steps(), None, "Evaluation interval"),
+    "log_interval": Field(Steps(), None, "Logging interval"),
+    "checkpoint_interval": Field(Steps(), None, "Checkpoint interval"),
+    "ema_decay": Field(PerStepFactor(PUBLISHED, "Busbridge et al. 2023 (arXiv 2307.13813)",
+                                     "The average of the weights keeps its half-life in samples."), None, "EMA decay"),
+    "clip_norm": Field(Power(status=OURS, source="norm of the gradient in the paper's regime", exponent=Fraction(-1, 2),
+                             positive=True, example="1.0",
+                             why="Where noise dominates, the gradient's norm is the noise's, and that falls by sqrt(kappa); "
+                             "where the signal dominates, keep the threshold."), None, "Gradient clip norm"),
+    "dropout": Field(Unchanged(why=_NOISE), None, "Dropout"),
+    "label_smoothing": Field(Unchanged(why=_NOISE), None, "Label smoothing"),
+}
