@@ -113,6 +113,13 @@ def optax_rmsprop(x, g, state, h, k):
     return inside(x, g, state, h)
 
 
+def optax_rmsprop_outside(x, g, state, h, k):
+    """With eps_in_sqrt=False: torch's denominator, but lr inside the buffer."""
+    v = average(state, "v", h["alpha"], g * g)
+    state["b"] = h["momentum"] * state.get("b", 0.0) + h["lr"] * g / (np.sqrt(v) + h["eps"])
+    return x - state["b"]
+
+
 def timm_rmsproptf(x, g, state, h, k):
     """L2 in the gradient, and v from 1."""
     state.setdefault("v", np.ones_like(x))
@@ -141,6 +148,7 @@ STEPS = {
     "keras_rmsprop": keras_rmsprop,
     "keras_rmsprop_centered": lambda *now: keras_rmsprop(*now, centered=True),
     "optax_rmsprop": optax_rmsprop,
+    "optax_rmsprop_outside": optax_rmsprop_outside,
     "timm_rmsproptf": timm_rmsproptf,
     "sgd": sgd,
 }

@@ -1,6 +1,6 @@
-"""RMSprop: eps outside the root in PyTorch, inside it in Keras, optax and timm; momentum without (1 - mu) everywhere.
+"""RMSprop: eps outside the root in PyTorch, inside it in Keras, timm and (unless told otherwise) optax.
 
-Nobody corrects the bias of v. ``centered`` subtracts the squared mean of the gradients from v, which is small
+Momentum has no factor (1 - mu) anywhere, and nobody corrects the bias of v. ``centered`` subtracts the squared mean of the gradients from v, which is small
 where noise dominates.
 """
 
@@ -59,10 +59,19 @@ FAMILIES = (
         arguments={"lr": "learning_rate", "alpha": "decay"},
     ),
     replace(
+        _torch, name="optax_rmsprop_outside", label="RMSprop (optax, eps outside)", library="optax", call="optax.rmsprop",
+        options={"eps_in_sqrt": False},
+        update="v = alpha v + (1 - alpha) g^2; b = momentum b + lr * g / (sqrt(v) + eps); theta -= b",
+        fields={"lr": Field(RATE, 1e-3, "Learning rate"), "alpha": Field(DECAY, 0.9, "decay"),
+                "eps": _torch.fields["eps"], "momentum": _torch.fields["momentum"]},
+        arguments={"lr": "learning_rate", "alpha": "decay"},
+    ),
+    replace(
         _torch, name="timm_rmsproptf", label="RMSpropTF (timm)", library="timm", call="timm.optim.RMSpropTF",
         update="g += weight_decay * theta; v = alpha v + (1 - alpha) g^2 from v = 1; b = momentum b + lr * g / sqrt(v + eps); "
         "theta -= b",
-        fields={**_inside, "alpha": Field(DECAY, 0.9, "alpha"), "eps": Field(SQUARE_MAGNITUDE, 1e-10, "Epsilon (inside the root)")},
+        fields={**_inside, "alpha": Field(DECAY, 0.9, "alpha"),
+                "eps": Field(SQUARE_MAGNITUDE, 1e-10, "Epsilon (inside the root)")},
         notes=("RMSpropTF starts from v = 1, not 0: its first steps are small until that is forgotten, at either batch.",),
     ),
 )
