@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .config import LARGEST_BATCH
 from .errors import whole
 
 MOST_DEVICES = 1_000_000
@@ -40,13 +41,15 @@ def ways_to(target: int, per_device: int, devices: int) -> tuple[Batch, ...]:
     per_device: the largest batch that one device holds. For each number of devices the largest per-device
     batch that fits stands, so the fewest passes. Empty where the target is no multiple of any of them.
     """
+    target = whole("target_batch", target, 1, 1024, LARGEST_BATCH)
+    largest = Batch(per_device, 1, devices)  # checks both numbers
     found = []
-    counts = sorted({2**i for i in range(devices.bit_length()) if 2**i <= devices} | {devices})
+    counts = sorted({2**i for i in range(largest.devices.bit_length())} | {largest.devices})
     for count in counts:
         if target % count:
             continue
         share = target // count
-        passes = next((n for n in range(-(-share // per_device), min(share, 100_000) + 1) if share % n == 0), None)
+        passes = next((n for n in range(-(-share // largest.per_device), min(share, 100_000) + 1) if share % n == 0), None)
         if passes is not None:
             found.append(Batch(share // passes, passes, count))
     return tuple(found)
@@ -54,5 +57,5 @@ def ways_to(target: int, per_device: int, devices: int) -> tuple[Batch, ...]:
 
 def nearest(target: int, per_device: int, devices: int) -> Batch:
     """The batch of these devices and this per-device size that comes nearest to ``target`` by accumulation."""
-    step = per_device * devices
-    return Batch(per_device, max(1, round(target / step)), devices)
+    target = whole("target_batch", target, 1, 1024, LARGEST_BATCH)
+    return Batch(per_device, max(1, round(target / Batch(per_device, 1, devices).size)), devices)

@@ -63,8 +63,8 @@ class TrainingConfig:
             "total_steps": run.pop("total_steps", None),
             "warmup_steps": run.pop("warmup_steps", None),
             "run": MappingProxyType(run),
-            "groups": tuple(ParameterGroup(group.name, MappingProxyType(_checked(group.values, kin.fields, kin.label)))
-                            for group in self.groups),
+            "groups": tuple(ParameterGroup(group.name, MappingProxyType(_checked(
+                group.values, kin.fields, kin.label, prefix=f"{group.name}."))) for group in self.groups),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -122,12 +122,12 @@ class TrainingConfig:
         return cls(hyperparameters=values, run=run, groups=tuple(groups), **common)
 
 
-def _checked(values: Mapping[str, Any], fields: Mapping[str, Field], owner: str) -> dict[str, Any]:
-    """The values as their kinds hold them, in the order of the fields; raises FieldError."""
+def _checked(values: Mapping[str, Any], fields: Mapping[str, Field], owner: str, prefix: str = "") -> dict[str, Any]:
+    """The values as their kinds hold them, in the order of the fields; raises FieldError, with ``prefix`` before the name."""
     for name, value in values.items():
         if name not in fields:
-            raise FieldError(name, value, f"is not a field of {owner}: it has {', '.join(fields)}")
-    return {name: about.kind.check(name, values[name]) for name, about in fields.items() if name in values}
+            raise FieldError(prefix + name, value, f"is not a field of {owner}: it has {', '.join(fields)}")
+    return {name: about.kind.check(prefix + name, values[name]) for name, about in fields.items() if name in values}
 
 
 def named_as_pytorch(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -283,4 +283,5 @@ MOMENTUM = Momentum(status=FOLLOWS, source=f"{PAPER}, SDE for the effective rate
 def with_scaled_momentum(rate: Power) -> Power:
     """The rule of lr when a Momentum is scaled like a decay: kappa times more than when it is kept."""
     return replace(rate, status=FOLLOWS, exponent=rate.exponent + 1, source=MOMENTUM.source,
-                   why="momentum is scaled too, so 1 - momentum grows by kappa, and lr / (1 - momentum) must still move by the rule.")
+                   why="momentum is scaled too, so 1 - momentum grows by kappa, and lr / (1 - momentum) must still move by "
+                   "the rule.")

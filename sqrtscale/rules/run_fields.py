@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from .errors import FieldError, real, whole
 from .families._family import Field
@@ -65,13 +66,13 @@ class StepList(Steps):
         if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
             raise FieldError(name, value, allowed)
         steps = tuple(whole(name, one, self.least, self.example) for one in value)
-        if not steps or any(later <= earlier for earlier, later in zip(steps, steps[1:], strict=False)):
+        if not steps or any(later <= earlier for earlier, later in pairwise(steps)):
             raise FieldError(name, list(steps), allowed)
         return steps
 
     def scale(self, value, kappa):
         steps = tuple(rounded(one, kappa)[0] for one in value)
-        apart = all(later > earlier for earlier, later in zip((self.least - 1, *steps), steps, strict=False))
+        apart = all(later > earlier for earlier, later in pairwise((self.least - 1, *steps)))
         return steps if apart else None
 
     def warning(self, name, value, scaled, kappa):

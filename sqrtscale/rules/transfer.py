@@ -17,7 +17,7 @@ from typing import Any, Literal
 from .config import LARGEST_BATCH, ParameterGroup, TrainingConfig, named_as_pytorch
 from .errors import FieldError, whole
 from .families import Field, family
-from .kinds import DECAY, DECAY_FORMS, Decay, DecayForm, Momentum, Unrepresentable, with_scaled_momentum
+from .kinds import DECAY, DECAY_FORMS, Decay, DecayForm, Momentum, Power, Unrepresentable, with_scaled_momentum
 from .run_fields import RUN_FIELDS
 
 MomentumForm = Literal["kept", "scaled"]
@@ -96,13 +96,14 @@ class ScaledConfig:
                               run.pop("warmup_steps", None), run, groups)
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON object of ``sqrtscale scale --json``: kappa, base, scaled, fields, warnings."""
-        scaled = {row.name: row.scaled for row in self.fields}
+        """The JSON object of ``sqrtscale scale --json``: kappa, forms, base, scaled, fields, warnings."""
+        scaled = {row.name: _json(row.scaled) for row in self.fields}
         run = {name: scaled.pop(name) for name in RUN_FIELDS if name in scaled}
         lengths = {name: run.pop(name, None) for name in ("total_steps", "warmup_steps")}
         found = {
             "kappa": self.kappa,
             "decay_form": self.decay_form,
+            "momentum_form": self.momentum_form,
             "base": self.base.as_dict(),
             "scaled": named_as_pytorch(
                 {"optimizer": self.base.optimizer, **scaled, "batch_size": self.target_batch, **lengths, **run}
@@ -119,7 +120,12 @@ class ScaledConfig:
 def _plain(row: ScaledField) -> dict[str, Any]:
     found = asdict(row)
     del found["label"]
-    return found
+    return {name: _json(value) for name, value in found.items()}
+
+
+def _json(value: Any) -> Any:
+    """A list for a tuple (milestones), anything else as it is."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def scale(config: TrainingConfig, target_batch: int, decay_form: DecayForm = "linear",
@@ -141,10 +147,13 @@ def scale(config: TrainingConfig, target_batch: int, decay_form: DecayForm = "li
     def moved(values: Mapping[str, Any], fields: Mapping[str, Field]) -> tuple[ScaledField, ...]:
         return tuple(_row(name, fields[name], value, kappa, decay_form) for name, value in values.items())
 
-    rows = (*moved(config.hyperparameters, _fields(config, {}, momentum_form)), *moved(config.of_the_run(), RUN_FIELDS))
-    groups = tuple(ScaledGroup(group.name, moved(group.values, _fields(config, group.values, momentum_form)))
+    fields = _fields(config, {}, momentum_form)
+    of_the_run = {**RUN_FIELDS, "min_lr": _like_lr(RUN_FIELDS["min_lr"], fields["lr"].kind)}
+    rows = (*moved(config.hyperparameters, fields), *moved(config.of_the_run(), of_the_run))
+    groups = tuple(ScaledGroup(group.name, moved(_own_values(config, group.values, momentum_form),
+                                                 _fields(config, group.values, momentum_form)))
                    for group in config.groups)
-    warnings = [*_whole_warnings(rows, config, kappa), *(f"{row.name}: {row.warning}" for row in rows if row.warning),
+    warnings = [*_whole_warnings(rows, groups, config, kappa), *(f"{row.name}: {row.warning}" for row in rows if row.warning),
                 *(f"{group.name}, {row.name}: {row.warning}" for group in groups for row in group.fields if row.warning)]
     return ScaledConfig(config, target_batch, decay_form, momentum_form, float(kappa), rows, groups, tuple(warnings))
 
@@ -157,6 +166,17 @@ def _fields(config: TrainingConfig, own: Mapping[str, float], momentum_form: Mom
         return fields
     moved = {name: replace(fields[name], kind=DECAY) for name in momenta}
     return {**fields, **moved, "lr": replace(fields["lr"], kind=with_scaled_momentum(fields["lr"].kind))}
+
+
+def _own_values(config: TrainingConfig, own: Mapping[str, float], momentum_form: MomentumForm) -> Mapping[str, float]:
+    """A group's own values; with lr beside them where its momentum makes lr move by another rule than the optimizer's."""
+    same = _fields(config, own, momentum_form)["lr"] == _fields(config, {}, momentum_form)["lr"]
+    return own if same or "lr" in own else {"lr": config["lr"], **own}
+
+
+def _like_lr(lowest: Field, rate: Power) -> Field:
+    """The schedule's lowest lr, moving as that family's lr does."""
+    return replace(lowest, kind=replace(lowest.kind, exponent=rate.exponent, source=rate.source))
 
 
 def _row(name: str, field: Field, value: Any, kappa: Fraction, form: DecayForm) -> ScaledField:
@@ -174,13 +194,16 @@ def _row(name: str, field: Field, value: Any, kappa: Fraction, form: DecayForm) 
         warning=kind.warning(name, value, scaled, kappa))
 
 
-def _whole_warnings(rows: tuple[ScaledField, ...], config: TrainingConfig, kappa: Fraction) -> list[str]:
+def _whole_warnings(rows: tuple[ScaledField, ...], groups: tuple[ScaledGroup, ...], config: TrainingConfig,
+                    kappa: Fraction) -> list[str]:
     """What holds for the transfer as a whole."""
     if kappa == 1:
         return ["The target batch equals the base batch: nothing changes."]
     warnings = list(family(config.optimizer).notes)
     # The rule's error grows with 1 - beta': section "validity" of the paper, C (1 + kappa) eta^2.
-    short = [row.name for row in rows
+    named = [*((row.name, row) for row in rows),
+             *((f"{row.name} of {group.name}", row) for group in groups for row in group.fields)]
+    short = [name for name, row in named
              if row.half_life is not None and row.scaled is not None and row.name not in ("beta1", "momentum")
              and 1 - row.scaled > LARGE_STEP_FRACTION]
     if kappa > 1 and short:

@@ -1,7 +1,7 @@
 """RMSprop: eps outside the root in PyTorch, inside it in Keras, timm and (unless told otherwise) optax.
 
-Momentum has no factor (1 - mu) anywhere, and nobody corrects the bias of v. ``centered`` subtracts the squared mean of the gradients from v, which is small
-where noise dominates.
+Momentum has no factor (1 - mu) anywhere, and nobody corrects the bias of v. ``centered`` subtracts the squared mean of the
+gradients from v, which is small where noise dominates.
 """
 
 from dataclasses import replace
