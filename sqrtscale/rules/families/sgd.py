@@ -9,7 +9,7 @@ FAMILIES = (
         update="g += weight_decay * theta; b = momentum b + g; theta -= lr * b",
         source="Robbins & Monro 1951; scaling: Li, Tai, E 2019; Goyal et al. 2017; named by Malladi et al. 2022 as SGD's rule",
         fields={
-            "lr": Field(SGD_RATE, 1e-1, "Learning rate"),
+            "lr": Field(SGD_RATE, 1e-3, "Learning rate"),
             "momentum": Field(MOMENTUM, 0.0, "Momentum"),
             "weight_decay": Field(L2_IN_GRADIENT, 0.0, "Weight decay (L2)"),
         },
