@@ -22,7 +22,7 @@ class Underived:
 
 UNDERIVED: dict[str, Underived] = {found.name: found for found in (
     Underived("adamax", "Adamax", "its denominator is a maximum over recent gradients, which falls more slowly than the noise "
-              "when a step covers more samples: simulated at kappa = 8 it moves 11 to 20% too far",
+              "when a step covers more samples: simulated at kappa = 8 it moves 14 to 26% too far",
               "our simulation, docs/experiments.md"),
     Underived("lion", "Lion", "it takes the sign of the update, and its users report that the usual laws do not fit",
               "Chen et al. 2023, arXiv 2302.06675; Compagnoni et al. 2024 derive an SDE for the sign method"),
