@@ -39,6 +39,9 @@ def part_of(package: str, module: str, **instead: str) -> ModuleType:
             inner = name.split(".")[1:]
             sys.modules[name].__path__ = ["/".join([folder, *inner]) for folder in found.submodule_search_locations]
             sys.modules[name].__spec__ = found
+            parent, _, last = name.rpartition(".")
+            if parent:
+                setattr(sys.modules[parent], last, sys.modules[name])
     for part, taken in instead.items():
         setattr(sys.modules[f"{package}.{part}"], taken, None)
     return importlib.import_module(f"{package}.{module}")

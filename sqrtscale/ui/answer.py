@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from ..formats import pytorch
+from ..formats import snippets
 from ..rules import FieldError, ScaledConfig
 from . import forms, inputs, tables
 from .inputs import Inputs, number
@@ -62,7 +62,8 @@ def as_json(scaled: ScaledConfig) -> str:
 
 def snippet(scaled: ScaledConfig) -> None:
     """The scaled configuration to copy."""
-    st.code(pytorch.snippet(scaled), language="python")
+    library = snippets.native(scaled.base.optimizer)
+    st.code(snippets.snippet(scaled, library), language=snippets.SNIPPETS[library].language)
 
 
 def _address(link: dict[str, str]) -> str:

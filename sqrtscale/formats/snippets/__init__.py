@@ -1,0 +1,94 @@
+"""The scaled configuration as code or a file for the library that people train with, every digit kept.
+
+To add one: a file in this folder with a function ``write(recipe) -> str``, and its line in SNIPPETS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ...rules import FieldError, ScaledConfig, family
+from ...rules.batch import Batch
+from ...rules.translate import translate
+from . import deepspeed, huggingface, keras, lightning, optax, pytorch, timm
+from ._recipe import Recipe, commented, joined, plain
+
+RULE = {"linear": "square-root rule", "half-life": "square-root rule, decays by half-life"}
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """label: what people read; function: Recipe -> text; speaks: libraries whose conventions it writes as they are.
+
+    A configuration of another library is translated into the first of those. language: for highlighting.
+    """
+
+    label: str
+    function: Callable[[Recipe], str]
+    speaks: tuple[str, ...] = ("pytorch", "timm", "composer")
+    language: str = "python"
+
+
+SNIPPETS: dict[str, Snippet] = {
+    "pytorch": Snippet("PyTorch", pytorch.write),
+    "huggingface": Snippet("Hugging Face Trainer", huggingface.write),
+    "lightning": Snippet("Lightning", lightning.write),
+    "deepspeed": Snippet("DeepSpeed", deepspeed.write, ("pytorch",), "json"),
+    "optax": Snippet("optax", optax.write, ("optax",)),
+    "keras": Snippet("Keras 3", keras.write, ("keras",)),
+    "timm": Snippet("timm", timm.write, ("timm", "pytorch"), "bash"),
+}
+
+
+def snippet(scaled: ScaledConfig, library: str, batch: Batch | None = None) -> str:
+    """The scaled configuration for one of SNIPPETS; ``batch``: the parts that make up the target batch, if known.
+
+    A configuration of another library is translated, and comments say how exact that is. Where a field has no number
+    there is nothing to make: the text is then all comments, with the values there are and the reason for each one that
+    is missing. DeepSpeed's JSON holds no comments: read :func:`remarks` beside it. Raises FieldError for an unknown
+    library, a batch of another size, and a value or a group that the library cannot hold.
+    """
+    if library not in SNIPPETS:
+        raise FieldError("library", library, f"is not known: give one of {', '.join(SNIPPETS)}")
+    if not scaled.complete:
+        return _unfinished(scaled, "// " if SNIPPETS[library].language == "json" else "# ")
+    return SNIPPETS[library].function(_recipe(scaled, library, batch))
+
+
+def remarks(scaled: ScaledConfig, library: str) -> tuple[str, ...]:
+    """What a snippet without comments leaves out: the transfer, what a translation changed, and the run. Raises FieldError."""
+    recipe = _recipe(scaled, library, None)
+    return (*recipe.remarks, *recipe.left())
+
+
+def native(optimizer: str) -> str:
+    """The first of SNIPPETS that writes this optimizer in its own convention."""
+    return next(name for name, about in SNIPPETS.items() if family(optimizer).library in about.speaks)
+
+
+def _head(scaled: ScaledConfig) -> str:
+    return f"batch {scaled.base.batch_size} -> {scaled.target_batch} (kappa = {scaled.kappa:.8g}), {RULE[scaled.decay_form]}"
+
+
+def _recipe(scaled: ScaledConfig, library: str, batch: Batch | None) -> Recipe:
+    if batch is not None and batch.size != scaled.target_batch:
+        allowed = f"makes {batch.size}, not the target batch {scaled.target_batch}: give parts that do"
+        raise FieldError("batch", str(batch), allowed)
+    speaks, config, notes = SNIPPETS[library].speaks, scaled.config, ()
+    if family(config.optimizer).library not in speaks:
+        found = translate(config, speaks[0])
+        how = f"translated from {family(config.optimizer).label}, {'exact' if found.exact else 'approximate'}"
+        config, notes = found.config, (how, *found.notes)
+    return Recipe(config, batch, (_head(scaled), *notes))
+
+
+def _unfinished(scaled: ScaledConfig, sign: str) -> str:
+    missing = [row for row in scaled.rows if row.scaled is None]
+    why = commented((f"{row.name} has no number. {row.warning}" for row in missing), sign)
+    known = [f"{sign}{row.name} = {plain(row.scaled)}" for row in scaled.fields if row.scaled is not None]
+    return joined([f"{sign}{_head(scaled)}", f"{sign}No optimizer:"], why, [f"{sign}What is known:"], known,
+                  [f"{sign}global batch size: {scaled.target_batch}"])
+
+
+__all__ = ["SNIPPETS", "Snippet", "native", "remarks", "snippet"]

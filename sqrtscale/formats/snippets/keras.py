@@ -1,0 +1,46 @@
+"""Python for Keras 3: the optimizer, which there also clips, averages weights and accumulates gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...rules import FieldError
+from ._recipe import Code, Recipe, call, commented, joined, quoted
+
+
+def write(recipe: Recipe) -> str:
+    """Makes ``optimizer``; with groups that have no decay, for ``variables``, a dict of each group's variables."""
+    run = recipe.run
+    arguments: dict[str, Any] = recipe.arguments(recipe.config.hyperparameters)
+    accumulation = 1 if recipe.batch is None else recipe.batch.accumulation
+    remarks = [recipe.size, *recipe.left("clip_norm", "ema_decay", "warmup_steps")]
+    if run.get("warmup_steps"):
+        arguments["learning_rate"] = Code("keras.optimizers.schedules.PolynomialDecay("
+                                          f"0.0, {run['warmup_steps']}, {recipe.config['lr']!r})")
+    if "clip_norm" in run:
+        arguments["global_clipnorm"] = run["clip_norm"]
+    if "ema_decay" in run:
+        arguments |= {"use_ema": True, "ema_momentum": run["ema_decay"]}
+        if accumulation > 1:  # keras/src/optimizers/base_optimizer.py, _backend_apply_gradients
+            arguments["ema_momentum"] = run["ema_decay"] ** (1 / accumulation)
+            remarks.append(f"Keras averages the weights at every batch, so ema_momentum is {run['ema_decay']!r} to the power "
+                           f"1/{accumulation}")
+    if accumulation > 1:
+        arguments["gradient_accumulation_steps"] = accumulation
+    if recipe.batch is not None:
+        remarks.append(f"batches that the optimizer sees: {recipe.batch.per_device * recipe.batch.devices}")
+    return joined(["import keras", ""], commented(recipe.remarks), call(f"optimizer = {recipe.kin.call}", arguments),
+                  _without_decay(recipe), commented(remarks))
+
+
+def _without_decay(recipe: Recipe) -> list[str]:
+    """Keras has no parameter groups, but leaves variables out of weight decay. Raises FieldError for any other group."""
+    for group in recipe.config.groups:
+        if dict(group.values) != {"weight_decay": 0.0}:
+            raise FieldError("groups", group.name, "has no place in a Keras optimizer, which only leaves variables out of weight "
+                             "decay: make an optimizer for each group")
+    if not recipe.config.groups:
+        return []
+    names = " + ".join(f"variables[{quoted(group.name)}]" for group in recipe.config.groups)
+    return [*commented(["variables: a dict with the variables of each group by its name"]),
+            f"optimizer.exclude_from_weight_decay(var_list={names})"]

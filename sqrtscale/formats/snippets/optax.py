@@ -1,0 +1,51 @@
+"""Python for optax: the optimizer, its clipping, warm-up, groups and accumulation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._recipe import Code, Recipe, call, commented, joined, quoted
+
+
+def write(recipe: Recipe) -> str:
+    """Makes ``optimizer``; with groups, for ``labels``, a tree like the parameters with the name of each one's group."""
+    run = recipe.run
+    made = _made(recipe)
+    written = ["clip_norm", "warmup_steps"]
+    if "clip_norm" in run:
+        made = ["optax.chain(", f"    optax.clip_by_global_norm({run['clip_norm']!r}),", *_indented(made, ","), ")"]
+    lines = _assigned("optimizer", made)
+    if recipe.batch is not None and recipe.batch.accumulation > 1:
+        lines.append(f"optimizer = optax.MultiSteps(optimizer, every_k_schedule={recipe.batch.accumulation})")
+    remarks = [recipe.size, *recipe.left(*written, "ema_decay")]
+    if "ema_decay" in run:
+        remarks.append("EMA of the weights after each update: "
+                       f"ema = optax.incremental_update(params, ema, step_size=1 - {run['ema_decay']!r})")
+    return joined(["import optax", ""], commented(recipe.remarks), lines, commented(remarks))
+
+
+def _made(recipe: Recipe) -> list[str]:
+    groups = recipe.config.groups
+    if not groups:
+        return _one(recipe, recipe.config.hyperparameters)
+    lines = ["optax.partition(", "    {"]
+    for name, own in ((recipe.others, {}), *((group.name, group.values) for group in groups)):
+        one = _one(recipe, {**recipe.config.hyperparameters, **own})
+        lines += [f"        {quoted(name)}: {one[0]}", *_indented(one[1:], ",", 8)]
+    return [*lines, "    },", "    labels,  # a tree like the parameters, with the name of each one's group", ")"]
+
+
+def _one(recipe: Recipe, values: dict[str, float]) -> list[str]:
+    arguments: dict[str, Any] = recipe.arguments(values)
+    warmup = recipe.run.get("warmup_steps")
+    if warmup:  # its count is of updates, inside MultiSteps as well
+        arguments["learning_rate"] = Code(f"optax.linear_schedule(0.0, {values['lr']!r}, transition_steps={warmup})")
+    return call(recipe.kin.call, arguments)
+
+
+def _indented(lines: list[str], end: str, by: int = 4) -> list[str]:
+    return [" " * by + line for line in (*lines[:-1], lines[-1] + end)]
+
+
+def _assigned(name: str, lines: list[str]) -> list[str]:
+    return [f"{name} = {lines[0]}", *lines[1:]]

@@ -1,0 +1,50 @@
+"""Python for PyTorch: a constructor of torch.optim, with the run beside it as comments."""
+
+from __future__ import annotations
+
+from ._recipe import Recipe, call, commented, counts_steps, joined, quoted
+
+# accelerate 1.15.0, src/accelerate/scheduler.py, AcceleratedScheduler.step
+ACCELERATE = ("with accelerate: a prepared scheduler steps num_processes times an update, so give it num_processes times as "
+              "many steps (once only with split_batches=True or step_scheduler_with_optimizer=False)")
+
+
+def write(recipe: Recipe) -> str:
+    """Makes ``optimizer`` for a ``model``; with groups, for ``parameters``, a dict of each group's parameters by its name."""
+    imports = [f"import {package}" for package in dict.fromkeys((recipe.package, "torch"))]
+    return joined(imports, [""], commented(recipe.remarks), constructor(recipe, "model.parameters()"), beside(recipe))
+
+
+def constructor(recipe: Recipe, parameters: str) -> list[str]:
+    """Lines that make the optimizer."""
+    first = [f"{parameters},"]
+    lines = []
+    if recipe.config.groups:
+        lines = commented(["parameters: a dict with the parameters of each group by its name, "
+                           f"and {quoted(recipe.others)} for the rest"])
+        first = ["[", *(f"    {group}," for group in _groups(recipe)), "],"]
+    return [*lines, *call(f"optimizer = {recipe.kin.call}", recipe.in_torch(recipe.config.hyperparameters), first)]
+
+
+def _groups(recipe: Recipe) -> list[str]:
+    found = [f'{{"params": parameters[{quoted(recipe.others)}]}}']
+    for group in recipe.config.groups:
+        named = recipe.in_torch(recipe.of_group(group))
+        rest = "".join(f', "{name}": {value!r}' for name, value in named.items() if name not in recipe.kin.options)
+        found.append(f'{{"params": parameters[{quoted(group.name)}]{rest}}}')
+    return found
+
+
+def beside(recipe: Recipe) -> list[str]:
+    """The batch, clipping, EMA and lengths."""
+    lines = commented([recipe.size, *recipe.left("clip_norm", "ema_decay")])
+    if counts_steps(recipe.run) and (recipe.batch is None or recipe.batch.devices > 1):
+        lines += commented([ACCELERATE])
+    if "clip_norm" in recipe.run:
+        lines.append("# before each optimizer.step(): "
+                     f"torch.nn.utils.clip_grad_norm_(model.parameters(), {recipe.run['clip_norm']!r})")
+    if "ema_decay" in recipe.run:
+        lines += ["# after each optimizer.step(): ema.update_parameters(model)",
+                  *call("ema = torch.optim.swa_utils.AveragedModel", {}, [
+                      "model,", f"multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn({recipe.run['ema_decay']!r}),"])]
+    return lines
