@@ -1,0 +1,166 @@
+"""Text of a configuration -> plain data with the place of every value, within limits; and the text with some values replaced.
+
+Data are made of dict, list, str, int, float, bool and None. Whatever the syntax, only the characters of the
+values that change are replaced, so comments, order and layout stay as they are.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..rules import FieldError
+
+Path = tuple[str | int, ...]
+Span = tuple[int, int]
+
+SYNTAXES = {"json": "JSON", "yaml": "YAML", "toml": "TOML", "python": "Python", "card": "a model card"}
+SUFFIXES = {".json": "json", ".yaml": "yaml", ".yml": "yaml", ".toml": "toml", ".py": "python", ".md": "card"}
+MOST_CHARACTERS = {"json": 1_000_000, "card": 1_000_000, "yaml": 60_000, "toml": 200_000, "python": 200_000}
+DEEPEST = 50
+MOST_VALUES = 100_000  # after aliases are followed
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Document:
+    """A parsed text.
+
+    data: the plain data; spans: path of a value -> its characters; keys: path of a value -> where its entry
+    starts (its key, or itself in a list); flow: paths of containers whose entries are separated by commas;
+    calls: paths of containers that are calls with keyword arguments; shared: paths of values that stand
+    elsewhere (YAML aliases), and so cannot be changed alone.
+    """
+
+    text: str
+    syntax: str
+    data: Any
+    spans: Mapping[Path, Span] = field(default_factory=dict)
+    keys: Mapping[Path, int] = field(default_factory=dict)
+    flow: frozenset[Path] = frozenset()
+    calls: frozenset[Path] = frozenset()
+    shared: frozenset[Path] = frozenset()
+
+    def get(self, path: Path) -> Any:
+        """The value at a path, or None where there is none."""
+        found = self.data
+        for key in path:
+            if isinstance(found, dict):
+                found = found.get(key)
+            elif isinstance(found, list) and isinstance(key, int) and key < len(found):
+                found = found[key]
+            else:
+                return None
+        return found
+
+    def has(self, path: Path) -> bool:
+        """True where the text has an entry at that path, be it null."""
+        container = self.get(path[:-1])
+        if isinstance(container, list):
+            return isinstance(path[-1], int) and path[-1] < len(container)
+        return isinstance(container, dict) and path[-1] in container
+
+
+def shown(path: Path) -> str:
+    """A path as people write it, on one line: optimizer.params.betas[0]."""
+    name = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).lstrip(".") or "text"
+    return name[:80] if name.isprintable() else ascii(name)[1:81]
+
+
+def refuse(text: str, allowed: str) -> FieldError:
+    """The error for a text as a whole; shows how it begins."""
+    start = text[:40].strip()
+    return FieldError("text", f"{start} ..." if len(text) > 40 else start, allowed)
+
+
+def at_line(text: str, offset: int) -> str:
+    """"line 3, column 5" for a position in a text."""
+    before = text[:offset]
+    return f"line {before.count(chr(10)) + 1}, column {offset - before.rfind(chr(10))}"
+
+
+def as_text(content: str | bytes) -> str:
+    """The content of a file as text; raises FieldError for binary files and for empty ones."""
+    if isinstance(content, (bytes, bytearray)):
+        try:
+            content = bytes(content).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise FieldError("text", f"{len(content)} bytes", "are not UTF-8 text: give the configuration as JSON, YAML, TOML or "
+                             "text (for training_args.bin, give TrainingArguments.to_json_string())") from error
+    if not isinstance(content, str):
+        raise FieldError("text", content, "is not text: paste the configuration")
+    content = content.removeprefix("\ufeff")
+    if len(content) > max(MOST_CHARACTERS.values()):
+        raise refuse(content, f"has {len(content):,} characters: give the training configuration alone, at most "
+                     f"{max(MOST_CHARACTERS.values()):,}")
+    bad = _CONTROL.search(content)
+    if bad:
+        raise refuse(content[:bad.start()], f"has the control character {bad[0]!a} at {at_line(content, bad.start())}: give "
+                     "a text file, not a binary one")
+    if not content.strip():
+        raise FieldError("text", "", "is empty: paste a configuration")
+    return content
+
+
+_PYTHON = re.compile(r"\b(Trainer\.Config|OptimizersContainer|TrainingConfig|default_adamw|ParamGroupConfig)\s*[.(]")
+_CARD = re.compile(r"^\s*[-*] (learning_rate|train_batch_size): ", re.MULTILINE)
+_TOML = re.compile(r"^\s*(\[\[?[\w.\"' -]+\]\]?\s*(#.*)?$|[\w.\"'-]+\s*=)", re.MULTILINE)
+
+
+def syntax_of(text: str, filename: str = "") -> str:
+    """The syntax, by the file's name or else by how the text looks."""
+    suffix = filename[filename.rfind("."):].lower() if "." in filename else ""
+    if suffix in SUFFIXES:
+        return SUFFIXES[suffix]
+    if _CARD.search(text):
+        return "card"
+    if _PYTHON.search(text):
+        return "python"
+    first = text.lstrip()[:1]
+    if first == "{" or (first == "[" and not _TOML.match(text.lstrip().split("\n", 1)[0])):
+        return "json"
+    return "toml" if _TOML.match(next(_lines(text), "")) else "yaml"
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines that say something."""
+    return (line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+
+
+def parse(text: str, syntax: str) -> Document:
+    """The document; raises FieldError for what is not that syntax, too large, nested too deep, or not finite."""
+    most = MOST_CHARACTERS[syntax]
+    if len(text) > most:
+        raise refuse(text, f"has {len(text):,} characters of {SYNTAXES[syntax]}: give the training configuration alone, at most "
+                     f"{most:,}")
+    try:
+        return importlib.import_module(f"{__package__}._{syntax}").parse(text)
+    except RecursionError as error:
+        raise too_deep(text) from error
+
+
+def too_deep(text: str) -> FieldError:
+    """The error for a text that is nested deeper than any configuration is."""
+    return refuse(text, f"is nested more than {DEEPEST} deep: give the training configuration alone")
+
+
+def too_many(text: str) -> FieldError:
+    """The error for a text that holds more values than any configuration does."""
+    return refuse(text, f"holds more than {MOST_VALUES:,} values (aliases followed): give the training configuration alone")
+
+
+def finite(path: Path, value: Any) -> Any:
+    """``value`` of that path; raises FieldError where it is NaN or infinite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise FieldError(shown(path), value, "is not a finite number: no configuration has NaN or infinity, so correct the file")
+    return value
+
+
+def twice(key: object, text: str, offset: int | None = None) -> FieldError:
+    """The error for a key that stands twice in one container."""
+    where = "" if offset is None else f" (again at {at_line(text, offset)})"
+    return FieldError(shown((str(key),)), "two values", f"stands twice{where}: keep one of them")

@@ -1,0 +1,73 @@
+"""Keys by which a program scales its learning rate with the batch by itself: scaled twice is scaled wrongly.
+
+Works on any mapping, and on text that no format here can read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+_OFF = (None, False, 0, "", "none", "null", "constant", "false", "off")
+
+
+def _on(value: Any) -> bool:
+    return not isinstance(value, (dict, list)) and (value.lower() if isinstance(value, str) else value) not in _OFF
+
+
+def _enabled(*names: str, default: bool) -> Callable[[Any], bool]:
+    def test(value: Any) -> bool:
+        if isinstance(value, dict):
+            return _on(next((value[name] for name in names if name in value), default))
+        return _on(value)
+    return test
+
+
+def _dynamic_batching(value: Any) -> bool:
+    return isinstance(value, dict) and _on(value.get("enabled", False)) and _on(value.get("lr_scaling_method", "linear"))
+
+
+KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "auto_scale_lr": (_enabled("enable", default=False), "mmengine multiplies lr by batch / base_batch_size, linearly and for "
+                      "every optimizer: set enable=False and give the scaled lr."),
+    "scale_lr": (_on, "the script multiplies lr by accumulation x batch x devices: set it to false and give the scaled lr."),
+    "scaling_rule": (_on, "the program scales lr with its batch: turn it off, or give a base lr that yields the scaled one."),
+    "dynamic_batching": (_dynamic_batching, "DeepSpeed scales lr at every step by its batch (lr_scaling_method, or linearly): "
+                         'set lr_scaling_method to "none".'),
+    "basic_lr_per_img": (_on, "YOLOX multiplies it by the batch: give scaled lr / target batch."),
+    "nbs": (_on, "ultralytics accumulates up to nbs samples and multiplies weight_decay by batch x accumulation / nbs: set nbs "
+            "to the target batch."),
+    "learning_rate_scaling": (_on, 'Ludwig multiplies lr by the number of workers: set it to "constant".'),
+    "learning_rate_scaler": (_on, "OneTrainer multiplies lr by the root of the batch: set it to NONE."),
+    "REFERENCE_WORLD_SIZE": (_on, "detectron2 scales lr, batch and steps by devices / REFERENCE_WORLD_SIZE: set it to 0."),
+    "mini-batch-words-ref": (_on, "Marian multiplies lr and the averaging by words / reference: set it to 0."),
+}
+_IN_TEXT = {
+    "auto_scale_lr": r"auto[_-]scale[_-]lr\b(?!\s*=\s*(?:False|None|dict\([^)]*enable\s*=\s*False))",
+    "scale_lr": r"(?<![_-])(?<!auto)--scale[_-]lr\b",
+    "scaling_rule": r"\bscaling_rule\s*[:=]\s*(?!none|null|None)\S",
+    "basic_lr_per_img": r"\bbasic_lr_per_img\s*=",
+    "mini-batch-words-ref": r"--mini-batch-words-ref\s+[1-9]",
+}
+
+
+def double_scaling(data: Any) -> tuple[str, ...]:
+    """One sentence for each key in the data (at any depth) by which the program scales with the batch again."""
+    found: dict[str, str] = {}
+    waiting = [("", data)]
+    while waiting:
+        where, one = waiting.pop()
+        entries = one.items() if isinstance(one, dict) else enumerate(one) if isinstance(one, list) else ()
+        for key, value in entries:
+            path = f"{where}.{key}" if where else str(key)
+            if isinstance(value, (dict, list)):
+                waiting.append((path, value))
+            if key in KEYS and KEYS[key][0](value):
+                found[path] = f"{path}: {KEYS[key][1]}"
+    return tuple(found[path] for path in sorted(found))
+
+
+def double_scaling_in_text(text: str) -> tuple[str, ...]:
+    """The same for a text that is no data: a command line, an mmengine or YOLOX configuration in Python."""
+    return tuple(f"{name}: {KEYS[name][1]}" for name, pattern in _IN_TEXT.items() if re.search(pattern, text))

@@ -1,0 +1,128 @@
+"""JSON with the place of every value. Strict: no NaN, no duplicate keys, no comments."""
+
+from __future__ import annotations
+
+import re
+from json.decoder import JSONDecodeError, scanstring
+from typing import Any
+
+from ..rules import FieldError
+from ._document import DEEPEST, MOST_VALUES, Document, Path, at_line, finite, refuse, shown, too_deep, too_many, twice
+
+_SPACE = re.compile(r"[ \t\r\n]*")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+_WORD = re.compile(r"-?[A-Za-z]+")
+_CONSTANTS = {"true": True, "false": False, "null": None}
+LONGEST_NUMBER = 400
+
+
+def parse(text: str) -> Document:
+    """The document; raises FieldError."""
+    scanner = _Scanner(text)
+    data, end = scanner.value(scanner.skip(0), ())
+    if scanner.skip(end) != len(text):
+        raise scanner.wrong(scanner.skip(end), "the end of the text")
+    return Document(text, "json", data, scanner.spans, scanner.keys, frozenset(scanner.flow))
+
+
+class _Scanner:
+    def __init__(self, text: str):
+        self.text = text
+        self.spans: dict[Path, tuple[int, int]] = {}
+        self.keys: dict[Path, int] = {}
+        self.flow: set[Path] = set()
+
+    def skip(self, at: int) -> int:
+        return _SPACE.match(self.text, at).end()
+
+    def wrong(self, at: int, expected: str) -> FieldError:
+        found = f"{self.text[at]!r} stands" if at < len(self.text) else "it ends"
+        return refuse(self.text, f"is not JSON: {found} at {at_line(self.text, at)} where {expected} is expected")
+
+    def value(self, at: int, path: Path) -> tuple[Any, int]:
+        """The value that starts there, and where it ends."""
+        if len(path) > DEEPEST:
+            raise too_deep(self.text)
+        if len(self.spans) > MOST_VALUES:
+            raise too_many(self.text)
+        first = self.text[at:at + 1]
+        if first == "{":
+            found, end = self.entries(at, path)
+        elif first == "[":
+            found, end = self.items(at, path)
+        elif first == '"':
+            found, end = self.string(at)
+        else:
+            found, end = self.scalar(at, path)
+        self.spans[path] = (at, end)
+        return found, end
+
+    def string(self, at: int) -> tuple[str, int]:
+        try:
+            return scanstring(self.text, at + 1, True)
+        except JSONDecodeError as error:
+            raise self.wrong(min(error.pos, len(self.text)), "the rest of a string") from error
+
+    def scalar(self, at: int, path: Path) -> tuple[Any, int]:
+        word = _WORD.match(self.text, at)
+        if word:
+            if word[0].lstrip("-") in ("NaN", "Infinity"):
+                finite(path, float(word[0].replace("Infinity", "inf")))
+            if word[0] not in _CONSTANTS:
+                raise self.wrong(at, "a value")
+            return _CONSTANTS[word[0]], word.end()
+        number = _NUMBER.match(self.text, at)
+        if not number:
+            raise self.wrong(at, "a value")
+        if number.end() - at > LONGEST_NUMBER:
+            raise FieldError(shown(path), number[0], "has too many digits: give a number of ordinary size")
+        whole = number[1] is None and number[2] is None
+        found = int(number[0]) if whole else finite(path, float(number[0]))
+        return found, number.end()
+
+    def entries(self, at: int, path: Path) -> tuple[dict[str, Any], int]:
+        self.flow.add(path)
+        found: dict[str, Any] = {}
+        at = self.skip(at + 1)
+        if self.text[at:at + 1] == "}":
+            return found, at + 1
+        while True:
+            if self.text[at:at + 1] != '"':
+                raise self.wrong(at, "a key in double quotes")
+            start = at
+            key, at = self.string(at)
+            if key in found:
+                raise twice(key, self.text, start)
+            at = self.skip(at)
+            if self.text[at:at + 1] != ":":
+                raise self.wrong(at, "a colon")
+            self.keys[(*path, key)] = start
+            found[key], at = self.value(self.skip(at + 1), (*path, key))
+            at, more = self.after(at, "}")
+            if not more:
+                return found, at
+
+    def items(self, at: int, path: Path) -> tuple[list[Any], int]:
+        self.flow.add(path)
+        found: list[Any] = []
+        at = self.skip(at + 1)
+        if self.text[at:at + 1] == "]":
+            return found, at + 1
+        while True:
+            here = (*path, len(found))
+            self.keys[here] = at
+            one, at = self.value(at, here)
+            found.append(one)
+            at, more = self.after(at, "]")
+            if not more:
+                return found, at
+
+    def after(self, at: int, end: str) -> tuple[int, bool]:
+        """Past a comma (and more follows) or past the end of the container."""
+        at = self.skip(at)
+        mark = self.text[at:at + 1]
+        if mark == end:
+            return at + 1, False
+        if mark != ",":
+            raise self.wrong(at, f"a comma or {end!r}")
+        return self.skip(at + 1), True

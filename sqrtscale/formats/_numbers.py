@@ -1,0 +1,41 @@
+"""Values as text, in the style of the text they replace, exact to the last digit."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from typing import Any
+
+
+def plain(value: Any) -> Any:
+    """Tuples as lists."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def written(value: Any, old: str = "", dotted: bool = False) -> str:
+    """``value`` as text: quoted where ``old`` was, with an exponent where ``old`` had one.
+
+    dotted: YAML 1.1 takes 1e-05 for text, so that mantissas need a point and exponents a sign.
+    """
+    quote = old[0] if len(old) > 1 and old[0] in "'\"" and old[0] == old[-1] else ""
+    if isinstance(value, float):
+        return quote + _float(value, old, dotted and not quote) + quote
+    if isinstance(value, list):
+        return "[" + ", ".join(written(one, dotted=dotted) for one in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)}: {written(one, dotted=dotted)}" for key, one in value.items()) + "}"
+    return quote + str(value) + quote if isinstance(value, int) and not isinstance(value, bool) else json.dumps(value)
+
+
+def _float(value: float, old: str, dotted: bool) -> str:
+    scientific = "e" in old.lower()
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    power = exponent + len(digits) - 1
+    if value == 0 or power == 0 or ("e" not in repr(value) and not scientific):
+        return repr(value)
+    mantissa = "".join(map(str, digits))
+    tail = f".{mantissa[1:]}" if len(mantissa) > 1 else (".0" if dotted else "")
+    padded = not scientific or re.search("e[-+]?0", old.lower())
+    shown = f"{abs(power):02d}" if padded else str(abs(power))
+    return f"{'-' if sign else ''}{mantissa[0]}{tail}e{'-' if power < 0 else '+' if dotted else ''}{shown}"

@@ -1,0 +1,54 @@
+"""TOML: read by tomllib, patched by tomlkit, which keeps comments and layout."""
+
+from __future__ import annotations
+
+import datetime
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+from ._document import DEEPEST, Document, Path, finite, refuse, too_deep
+from ._numbers import plain, written
+
+LONGEST_KEY = 60  # dots in a line before its equals sign; tomllib is slow on absurd ones
+
+
+def parse(text: str) -> Document:
+    """The document; raises FieldError."""
+    if any(line.partition("=")[0].count(".") > LONGEST_KEY for line in text.splitlines()):
+        raise too_deep(text)
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise refuse(text, f"is not TOML: {str(error)[:120]}") from error
+    except ValueError as error:
+        raise refuse(text, "is not TOML: a number has too many digits, so give one of ordinary size") from error
+    return Document(text, "toml", _checked(data, (), text))
+
+
+def _checked(value: Any, path: Path, text: str) -> Any:
+    if len(path) > DEEPEST:
+        raise too_deep(text)
+    if isinstance(value, dict):
+        return {key: _checked(one, (*path, key), text) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_checked(one, (*path, i), text) for i, one in enumerate(value)]
+    if isinstance(value, (datetime.date, datetime.time)):
+        return str(value)
+    return finite(path, value)
+
+
+def patched(document: Document, changes: Mapping[Path, Any]) -> str:
+    """The text with those values."""
+    import tomlkit
+
+    whole = tomlkit.parse(document.text)
+    for path, value in changes.items():
+        container = whole
+        for key in path[:-1]:
+            if not isinstance(key, int) and key not in container:
+                container[key] = tomlkit.table()
+            container = container[key]
+        old = container[path[-1]].as_string() if document.has(path) else ""
+        container[path[-1]] = tomlkit.value(written(plain(value), old))
+    return tomlkit.dumps(whole)

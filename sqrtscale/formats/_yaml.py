@@ -1,0 +1,136 @@
+"""YAML with the place of every value, by ruamel.yaml's node graph: no tag makes an object, no alias is expanded unseen.
+
+Numbers are read as people mean them: 2e-4 is one, though YAML 1.1 (PyYAML) reads text there.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ..rules import FieldError
+from ._document import DEEPEST, MOST_VALUES, Document, Path, finite, refuse, shown, too_deep, too_many, twice
+
+_INT = re.compile(r"[-+]?(0|[1-9][0-9_]{0,300})")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]{0,300}(\.[0-9_]{0,300})?)([eE][-+]?[0-9]{1,5})?")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|nan)", re.IGNORECASE)
+_BRACKET = re.compile(r"[\[\]{}]")
+_NULL = {"", "~", "null"}
+_TRUE, _FALSE = {"true", "yes", "on"}, {"false", "no", "off"}
+
+
+def number(text: str) -> int | float | None:
+    """The number that a text writes, or None."""
+    if _INT.fullmatch(text):
+        return int(text.replace("_", ""))
+    return float(text.replace("_", "")) if _FLOAT.fullmatch(text) else None
+
+
+def too_many_brackets(text: str) -> bool:
+    """True where far more brackets are open than a configuration has: the parser would be slow to find out."""
+    depth = 0
+    for bracket in _BRACKET.finditer(text):
+        depth = depth + 1 if bracket[0] in "[{" else max(0, depth - 1)
+        if depth > 4 * DEEPEST:  # some may stand in strings and comments
+            return True
+    return False
+
+
+def parse(text: str) -> Document:
+    """The document; raises FieldError."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    if too_many_brackets(text):
+        raise too_deep(text)
+    reader = YAML(typ="safe", pure=True)
+    try:
+        root = reader.compose(text)
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        what = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
+        raise refuse(text, f"is not YAML: {what}{where}") from error
+    except (ValueError, IndexError, AttributeError, AssertionError, NotImplementedError, TypeError) as error:
+        raise refuse(text, "is not YAML: it has a directive or a tag that cannot be read, so remove it") from error
+    walk = _Walk(text)
+    data = walk.value(root, ())
+    return Document(text, "yaml", data, walk.spans, walk.keys, frozenset(walk.flow), shared=frozenset(walk.shared))
+
+
+class _Walk:
+    def __init__(self, text: str):
+        self.text = text
+        self.spans: dict[Path, tuple[int, int]] = {}
+        self.keys: dict[Path, int] = {}
+        self.flow: set[Path] = set()
+        self.shared: set[Path] = set()
+        self.met: set[int] = set()
+        self.values = 0
+
+    def count(self) -> None:
+        self.values += 1
+        if self.values > MOST_VALUES:
+            raise too_many(self.text)
+
+    def value(self, node: Any, path: Path, borrowed: bool = False) -> Any:
+        """The plain data of a node; ``borrowed`` where it belongs to an anchor elsewhere."""
+        self.count()
+        if len(path) > DEEPEST:
+            raise too_deep(self.text)
+        if node is None:
+            return None
+        borrowed = borrowed or id(node) in self.met
+        self.met.add(id(node))
+        if borrowed:
+            self.shared.add(path)
+        else:
+            self.spans[path] = (node.start_mark.index, node.end_mark.index)
+        if node.id == "mapping":
+            return self.mapping(node, path, borrowed)
+        if node.id == "sequence":
+            if node.flow_style:
+                self.flow.add(path)
+            found = []
+            for i, item in enumerate(node.value):
+                self.keys[(*path, i)] = item.start_mark.index
+                found.append(self.value(item, (*path, i), borrowed))
+            return found
+        return self.scalar(node, path)
+
+    def mapping(self, node: Any, path: Path, borrowed: bool) -> dict[str, Any]:
+        if node.flow_style:
+            self.flow.add(path)
+        found: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
+        for key, value in node.value:
+            if key.id != "scalar":
+                raise FieldError(shown(path), "a key", "is no name: YAML keys must be plain text here")
+            if key.value == "<<" and not key.style:
+                self.count()
+                for one in value.value if value.id == "sequence" else [value]:
+                    if one.id != "mapping":
+                        raise FieldError("<<", getattr(one, "value", None), "merges no mapping: give an alias of a mapping")
+                    merged = self.mapping(one, path, True) | merged
+                continue
+            if key.value in found:
+                raise twice(key.value, self.text, key.start_mark.index)
+            here = (*path, key.value)
+            if not borrowed:
+                self.keys[here] = key.start_mark.index
+                self.shared.discard(here)  # an entry of its own hides a merged one
+            found[key.value] = self.value(value, here, borrowed)
+        return merged | found
+
+    def scalar(self, node: Any, path: Path) -> Any:
+        text = node.value
+        if node.style or not isinstance(text, str):  # quoted
+            return text
+        if text.lower() in _NULL:
+            return None
+        if text.lower() in _TRUE or text.lower() in _FALSE:
+            return text.lower() in _TRUE
+        if _NOT_FINITE.fullmatch(text):
+            finite(path, float(text.replace(".", "")))
+        found = number(text)
+        return text if found is None else finite(path, found)

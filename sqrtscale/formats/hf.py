@@ -1,0 +1,96 @@
+"""Hugging Face TrainingArguments as JSON or YAML, and files that extend them (LLaMA-Factory, alignment-handbook).
+
+Fields: transformers, src/transformers/training_args.py.
+"""
+
+from __future__ import annotations
+
+from ._document import Document, Path
+from ._optimizers import TRAINER, covered
+from ._reading import Format, Reading, hits
+
+OWN = ("per_device_train_batch_size", "num_train_epochs", "lr_scheduler_type", "optim", "adam_epsilon", "adam_beta1",
+       "per_device_eval_batch_size")
+SCHEDULES = {"linear": "linear", "cosine": "cosine", "cosine_with_min_lr": "cosine", "constant": "constant",
+             "constant_with_warmup": "constant", "inverse_sqrt": "inverse-sqrt", "warmup_stable_decay": "wsd"}
+MODEL_PARALLEL = ("tensor_parallel_size", "tp_size", "context_parallel_size", "context_parallel_degree", "sequence_parallel_size",
+                  "sequence_parallel_degree", "pipeline_parallel_size")
+
+
+def fits(document: Document) -> int:
+    if not hits(document, *OWN) or hits(document, "micro_batch_size", "base_model"):
+        return 0
+    return hits(document, *OWN, "learning_rate", "gradient_accumulation_steps", "max_grad_norm", "weight_decay", "warmup_ratio",
+                "warmup_steps", "max_steps", "output_dir")
+
+
+def read(document: Document) -> Reading:
+    reading = Reading(document, "TrainingArguments")
+    hyperparameters(reading, "optim", "adamw_torch")
+    if reading.optimizer == "rmsprop" and reading.get("optim_args") is not None:
+        reading.notes.append("optim_args is not read: give alpha, momentum and eps by hand where they are in it.")
+    reading.take("lr", "learning_rate", default=5e-5)
+    reading.count("per_device", "per_device_train_batch_size", default=8)
+    reading.count("accumulation", "gradient_accumulation_steps", default=1)
+    lengths(reading)
+    reading.choice("schedule", "lr_scheduler_type", names=SCHEDULES)
+    more = reading.get("lr_scheduler_kwargs")
+    if isinstance(more, dict):
+        for name, key in (("min_lr", "min_lr"), ("decay_steps", "num_decay_steps")):
+            if more.get(key) is not None:
+                reading.take(name, "lr_scheduler_kwargs", key)
+        for key in sorted({"num_stable_steps", "timescale"} & set(more)):
+            reading.notes.append(f"lr_scheduler_kwargs.{key} counts steps: divide it by kappa as well.")
+    elif more:
+        reading.notes.append("lr_scheduler_kwargs is text and is not read: steps in it want to be divided by kappa.")
+    if reading.get("label_smoothing_factor") is not None:
+        reading.take("label_smoothing", "label_smoothing_factor")
+    if reading.switch("auto_find_batch_size"):
+        reading.notes.append("auto_find_batch_size halves the batch when memory runs out, and the scaled values with it are "
+                             "wrong: set it to false.")
+    return reading
+
+
+def hyperparameters(reading: Reading, key: str, default: str) -> None:
+    """The optimizer and what TrainingArguments set of it: betas and eps of Adam only, weight decay of all."""
+    reading.chosen(covered(key, reading.text(key, default=default), TRAINER))
+    reading.take("weight_decay", "weight_decay", default=0.0)
+    if reading.optimizer == "adamw":
+        reading.take("beta1", "adam_beta1", default=0.9)
+        reading.take("beta2", "adam_beta2", default=0.999)
+        reading.take("eps", "adam_epsilon", default=1e-8)
+    for name in MODEL_PARALLEL:
+        if (reading.number(name) or 1) > 1:
+            reading.notes.append(f"{name} = {reading.get(name)}: devices that share one copy of the model count as one "
+                                 "data-parallel device.")
+    if reading.get("deepspeed"):
+        reading.notes.append('deepspeed: its own optimizer, schedule and batch must be "auto" or agree with this file; import '
+                             "it too where they are not.")
+
+
+def lengths(reading: Reading) -> None:
+    """Steps, intervals and clipping, under the names that TrainingArguments and axolotl share."""
+    total = reading.number("max_steps")
+    if total is not None and total > 0:
+        reading.take("total_steps", "max_steps")
+    warmup = reading.number("warmup_steps") or 0
+    if 0 < warmup < 1:
+        reading.take("warmup_fraction", "warmup_steps")
+        reading.notes.append(f"warmup_steps = {warmup:g} is below 1, so it is a share of the run.")
+    elif warmup:
+        reading.take("warmup_steps", "warmup_steps")
+    elif reading.number("warmup_ratio"):
+        reading.take("warmup_fraction", "warmup_ratio")
+    for name, key in (("eval_interval", "eval_steps"), ("checkpoint_interval", "save_steps"), ("log_interval", "logging_steps")):
+        interval(reading, name, (key,))
+    if reading.number("max_grad_norm") != 0:
+        reading.take("clip_norm", "max_grad_norm", default=1.0)
+
+
+def interval(reading: Reading, name: str, path: Path) -> None:
+    """An interval in steps. Below 1 it is a share of the run, and every step stays every step: neither is scaled."""
+    if (reading.number(*path) or 0) > 1:
+        reading.take(name, *path)
+
+
+FORMAT = Format("hf", "Hugging Face TrainingArguments", ("json", "yaml"), fits, read)

@@ -1,0 +1,100 @@
+"""A Keras optimizer as JSON: optimizer.get_config(), or keras.optimizers.serialize(optimizer) around it.
+
+Fields: Keras 3, keras/src/optimizers. The batch is not in it: fit(batch_size=...) counts the samples of all replicas.
+"""
+
+from __future__ import annotations
+
+from ..rules import FAMILIES, FieldError
+from ._document import Document, Path
+from ._optimizers import covered
+from ._reading import Format, Question, Reading
+
+NAMES = {"adam": "keras_adam", "adamw": "keras_adamw", "rmsprop": "keras_rmsprop"}
+OWN = ("beta_1", "beta_2", "rho", "use_ema", "ema_momentum", "global_clipnorm", "clipnorm", "is_legacy_optimizer")
+BATCH = Question("per_device", "Which batch_size goes to fit()? It counts the samples of all replicas.")
+
+
+def root(document: Document) -> Path:
+    """Where the configuration stands."""
+    for path in ((), ("optimizer",), ("optimizer_config",)):
+        if isinstance(document.get((*path, "config")), dict) and document.get((*path, "class_name")) is not None:
+            return (*path, "config")
+    return ()
+
+
+def fits(document: Document) -> int:
+    table = document.get(root(document))
+    if not isinstance(table, dict) or "learning_rate" not in table:
+        return 0
+    return 2 * sum(key in table for key in OWN) + 3 * bool(root(document))
+
+
+def read(document: Document) -> Reading:
+    reading = Reading(document, "Keras")
+    where = root(document)
+    named = where and reading.get(*where[:-1], "class_name")
+    key = (*where[:-1], "class_name") if named else (*where, "name")
+    name = reading.text(*key, default="rmsprop" if "rho" in reading.table(*where) else "adam").lower().rpartition(">")[2]
+    if name not in NAMES:  # optimizers may be named by the user
+        name = next((known for known in ("adamw", "adam", "rmsprop") if name.startswith(f"{known}_")), name)
+    family = covered(str(key[-1]), name, NAMES)
+    if reading.switch(*where, "amsgrad"):
+        raise FieldError("amsgrad", True, "is not covered for Keras: set it to false, or use PyTorch's AMSGrad")
+    centered = family == "keras_rmsprop" and reading.switch(*where, "centered")
+    reading.chosen("keras_rmsprop_centered" if centered else family)
+    _rate(reading, (*where, "learning_rate"))
+    for field, argument in FAMILIES[reading.optimizer].argument_names.items():
+        if field != "lr":
+            reading.take(field, *where, argument)
+    _run(reading, where)
+    reading.batch["devices"] = 1  # fit() splits its batch over the replicas
+    reading.questions.append(BATCH)
+    reading.count("accumulation", *where, "gradient_accumulation_steps")
+    reading.batch["accumulation"] = reading.batch["accumulation"] or 1
+    return reading
+
+
+def _rate(reading: Reading, path: Path) -> None:
+    """A number, or a serialized schedule."""
+    if not isinstance(reading.get(*path), dict):
+        reading.take("lr", *path)
+        return
+    config = (*path, "config")
+    kind = reading.text(*path, "class_name", default="")
+    peak = "warmup_target" if reading.number(*config, "warmup_target") else "initial_learning_rate"
+    if reading.number(*config, peak) is None:
+        raise FieldError("learning_rate", kind or "a table", "is a schedule without initial_learning_rate: give the peak rate")
+    reading.take("lr", *config, peak)
+    if peak == "warmup_target":
+        reading.along("lr", *config, "initial_learning_rate")
+    for field, key in (("warmup_steps", "warmup_steps"), ("decay_steps", "decay_steps")):
+        if reading.number(*config, key):
+            reading.take(field, *config, key)
+    if kind == "CosineDecay":
+        reading.run["schedule"] = "cosine"
+    elif kind == "ExponentialDecay":
+        reading.run["schedule"] = "exponential"
+    elif kind == "PiecewiseConstantDecay" or reading.get(*config, "first_decay_steps") is not None:
+        reading.notes.append(f"{kind} counts steps that are not read: divide its boundaries by kappa.")
+    reading.along("lr", *config, "end_learning_rate")
+
+
+def _run(reading: Reading, where: Path) -> None:
+    for key in ("global_clipnorm", "clipnorm"):
+        if reading.number(*where, key):
+            reading.take("clip_norm", *where, key)
+            if key == "clipnorm":
+                reading.notes.append("clipnorm clips each variable by itself: its norm falls as the whole gradient's does.")
+            break
+    if reading.number(*where, "clipvalue"):
+        reading.notes.append("clipvalue: elements of the gradient fall like its norm, by 1 / sqrt(kappa); it is not changed.")
+    if reading.switch(*where, "use_ema"):
+        reading.take("ema_decay", *where, "ema_momentum", default=0.99)
+        if reading.get(*where, "ema_overwrite_frequency") is not None:
+            reading.notes.append("ema_overwrite_frequency counts steps: divide it by kappa.")
+    if reading.number(*where, "decay"):
+        reading.notes.append("decay (Keras 2) shrinks lr with every step: multiply it by kappa.")
+
+
+FORMAT = Format("keras", "Keras", ("json",), fits, read)

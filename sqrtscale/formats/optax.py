@@ -1,0 +1,84 @@
+"""An optax optimizer written as JSON: its name and the keyword arguments of the call, flat or under "kwargs".
+
+A learning_rate may be an object with the arguments of optax.warmup_cosine_decay_schedule or of another schedule.
+"""
+
+from __future__ import annotations
+
+from ..rules import FAMILIES, FieldError
+from ._document import Document, Path
+from ._optimizers import covered
+from ._reading import Format, Reading, hits
+
+NAMES = {"adam": "optax_adam", "adamw": "optax_adamw", "rmsprop": "optax_rmsprop"}
+NAME_KEYS = ("optimizer", "name", "type", "_target_", "transform")
+RATES = ("peak_value", "init_value", "value")  # of schedules: the largest is the rate
+CLIPS = ("clip_by_global_norm", "global_norm_clip", "max_grad_norm", "max_norm", "grad_clip_norm")
+
+
+def fits(document: Document) -> int:
+    if document.syntax not in ("json", "yaml") or not isinstance(document.data, dict):
+        return 0
+    named = any(isinstance(document.get((key,)), str) and document.get((key,)).startswith("optax.") for key in NAME_KEYS)
+    where = _arguments(document)
+    table = document.get(where) or {}
+    own = sum(key in table for key in ("b1", "b2", "eps_root", "mu_dtype", "initial_scale", "nesterov"))
+    rmsprop = str(document.get(("optimizer",)) or document.get(("name",))).lower() == "rmsprop" and "decay" in table
+    return 2 * own + 5 * (named + rmsprop) + (hits(document, "learning_rate") if own or named or rmsprop else 0)
+
+
+def _arguments(document: Document) -> Path:
+    return next(((key,) for key in ("kwargs", "args", "hyperparameters", "params") if isinstance(document.get((key,)), dict)), ())
+
+
+def read(document: Document) -> Reading:
+    reading = Reading(document, "optax")
+    where = _arguments(document)
+    key = next((key for key in NAME_KEYS if document.get((key,)) is not None), None)
+    if key is None:
+        name = "adamw" if reading.get(*where, "weight_decay") is not None else "adam"
+        reading.notes.append(f"The file names no optimizer: optax.{name} has these arguments.")
+    else:
+        name = reading.text(key).lower().removeprefix("optax.")
+    reading.chosen(covered(key or "optimizer", name, NAMES))
+    if reading.switch(*where, "centered"):
+        raise FieldError("centered", True, "is not covered for optax.rmsprop: set it to false, or use PyTorch's centered RMSprop")
+    kin = FAMILIES[reading.optimizer]
+    _rate(reading, (*where, "learning_rate"))
+    for field, argument in kin.argument_names.items():
+        if field != "lr":
+            reading.take(field, *where, argument)
+    if reading.get("batch_size") is not None:
+        reading.count("global_batch", "batch_size")
+    for clip in CLIPS:
+        if reading.get(clip) is not None:
+            reading.take("clip_norm", clip)
+            break
+    for field, names in (("total_steps", ("total_steps", "num_steps", "num_train_steps")), ("warmup_steps", ("warmup_steps",))):
+        for one in names:
+            if reading.get(one) is not None and field not in reading.run:
+                reading.take(field, one)
+    if reading.number("ema_decay"):
+        reading.take("ema_decay", "ema_decay")
+    return reading
+
+
+def _rate(reading: Reading, path: Path) -> None:
+    if not isinstance(reading.get(*path), dict):
+        reading.take("lr", *path, default=1e-3)
+        return
+    table = reading.table(*path)
+    key = next((key for key in RATES if table.get(key) is not None), None)
+    if key is None:
+        raise FieldError("learning_rate", ", ".join(table), "is a schedule without peak_value or init_value: give the peak rate")
+    reading.take("lr", *path, key)
+    for other in {"init_value", "end_value"} - {key}:
+        reading.along("lr", *path, other)
+    for field, argument in (("warmup_steps", "warmup_steps"), ("total_steps", "decay_steps")):
+        if reading.get(*path, argument) is not None:
+            reading.take(field, *path, argument)
+    if reading.get(*path, "transition_steps") is not None:
+        reading.take("decay_steps", *path, "transition_steps")
+
+
+FORMAT = Format("optax", "optax", ("json", "yaml"), fits, read)

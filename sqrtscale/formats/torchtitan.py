@@ -1,0 +1,100 @@
+"""torchtitan: TOML (until February 2026) and the Python form since, whose calls stand for the same sections.
+
+Fields and defaults: torchtitan, torchtitan/config/job_config.py and configs.py. Since August 2026 batches are counted in tokens.
+"""
+
+from __future__ import annotations
+
+from ..rules import FieldError
+from ._document import Document
+from ._optimizers import covered
+from ._reading import Format, Reading
+from .hf import interval
+
+NAMES = {"adamw": "adamw", "adam": "adam"}
+SECTIONS = ("optimizer", "training", "lr_scheduler", "parallelism")
+MODEL_PARALLEL = ("tensor_parallel_degree", "pipeline_parallel_degree", "context_parallel_degree")
+
+
+def fits(document: Document) -> int:
+    if document.syntax not in ("toml", "python"):
+        return 0
+    return sum(isinstance(document.get((section,)), dict) for section in SECTIONS)
+
+
+def read(document: Document) -> Reading:
+    reading = Reading(document, "torchtitan")
+    for section in (*SECTIONS, "metrics", "checkpoint", "validation", "validator"):
+        reading.table(section)
+    _optimizer(reading)
+    _batch(reading)
+    reading.take("total_steps", "training", "steps", default=10_000)
+    old = reading.get("training", "warmup_steps") is not None
+    reading.take("warmup_steps", "training" if old else "lr_scheduler", "warmup_steps", default=200)
+    share, shape = reading.number("lr_scheduler", "decay_ratio"), reading.text("lr_scheduler", "decay_type", default="linear")
+    if share is not None:
+        reading.run["schedule"] = "wsd"
+    elif shape in ("linear", "cosine"):
+        reading.run["schedule"] = shape
+    if reading.number("training", "max_norm") != 0:
+        reading.take("clip_norm", "training", "max_norm", default=1.0)
+    for name, path in (("log_interval", ("metrics", "log_freq")), ("checkpoint_interval", ("checkpoint", "interval")),
+                       ("eval_interval", ("validation", "freq")), ("eval_interval", ("validator", "freq"))):
+        interval(reading, name, path)
+    return reading
+
+
+def _optimizer(reading: Reading) -> None:
+    for key in ("name", "optimizer_name"):
+        if reading.get("optimizer", key) is not None:
+            reading.chosen(covered(f"optimizer.{key}", reading.text("optimizer", key), NAMES))
+    reading.optimizer = reading.optimizer or "adamw"
+    where = ("optimizer", "optimizer_kwargs") if reading.get("optimizer", "optimizer_kwargs") is not None else ("optimizer",)
+    table = reading.table(*where)
+    positional = 0 in table and "lr" not in table
+    reading.take("lr", *where, 0 if positional else "lr", default=8e-4)
+    if len(where) > 1 or "betas" in table or "default_adamw" in reading.document.text:  # torch's arguments
+        reading.take("beta1", *where, "betas", 0, default=0.9)
+        reading.take("beta2", *where, "betas", 1, default=0.95)
+    else:
+        reading.take("beta1", *where, "beta1", default=0.9)
+        reading.take("beta2", *where, "beta2", default=0.95)
+    reading.take("eps", *where, "eps", default=1e-8)
+    reading.take("weight_decay", *where, "weight_decay", default=0.1)
+
+
+def _batch(reading: Reading) -> None:
+    training = reading.table("training")
+    parallel = reading.table("parallelism")
+    tokens = "num_tokens_per_microbatch_per_dp_rank" in training or "num_tokens_per_train_step" in training
+    local, total = (("num_tokens_per_microbatch_per_dp_rank", "num_tokens_per_train_step") if tokens else
+                    ("batch_size" if "batch_size" in training else "local_batch_size", "global_batch_size"))
+    reading.count("per_device", "training", local, default=8)
+    if tokens:
+        reading.notes.append("The batch is counted in tokens: give the target in tokens as well.")
+    if local == "batch_size":  # before there was accumulation
+        reading.notes.append("This version of torchtitan has no global_batch_size, so no accumulation.")
+    elif (reading.number("training", total) or -1) > 0:
+        reading.count("global_batch", "training", total)
+    else:
+        reading.places["global_batch"] = ("training", total)
+    replicas = [reading.number("parallelism", f"data_parallel_{kind}_degree") for kind in ("replicate", "shard")]
+    if replicas[1] is not None and replicas[1] > 0:
+        reading.count("devices", "parallelism", "data_parallel_shard_degree")
+        if (replicas[0] or 1) != 1:  # both degrees make up the devices: left to the user
+            reading.batch["devices"] = int(replicas[0] * replicas[1])
+            del reading.places["devices"]
+    for key in MODEL_PARALLEL:
+        if (reading.number("parallelism", key) or 1) > 1:
+            reading.notes.append(f"{key} = {parallel[key]}: those devices share one copy of the model and count as one "
+                                 "data-parallel device.")
+    batch = reading.batch
+    if batch["global_batch"] and batch["devices"]:
+        passes, rest = divmod(batch["global_batch"], batch["per_device"] * batch["devices"])
+        if rest or not passes:
+            raise FieldError(f"training.{total}", batch["global_batch"], f"is no multiple of {local} x data-parallel devices = "
+                             f"{batch['per_device'] * batch['devices']}: torchtitan refuses that, so correct one of them")
+        batch["accumulation"] = passes
+
+
+FORMAT = Format("torchtitan", "torchtitan", ("toml", "python"), fits, read)
