@@ -9,11 +9,14 @@ from typing import Any, NoReturn
 from ..plan import ARMS, MOST_SEEDS, STARTS
 from ..rules import DECAY_FORMS, FAMILIES
 from ..tasks import TASKS
+from . import checkpoint, stages
 from .app import run_app
 from .calibrate import run_calibrate
+from .checkpoint import run_transfer_checkpoint
 from .runs import run_cancel, run_delete, run_export, run_list, run_restore, run_show
 from .scale import run_scale
-from .shared import BadInput
+from .shared import BadInput, number
+from .stages import run_stages
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,15 +29,6 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise BadInput(f"{self.prog}: {message} (see {self.prog} --help)")
-
-
-def number(text: str) -> float | str:
-    """A number if it reads as one; other text is left for the field's own check to refuse by name."""
-    try:
-        value = float(text)
-    except ValueError:
-        return text
-    return int(text) if text.strip().lstrip("+-").isdecimal() else value
 
 
 def utf8(value: str) -> str:
@@ -58,6 +52,16 @@ def build_parser() -> Parser:
     _decay_form(command)
     command.add_argument("--json", action="store_true", help="print one JSON object")
     command.set_defaults(run=run_scale)
+
+    command = commands.add_parser("stages", help="a batch that changes during the run: the configuration of every stage")
+    _configuration(command, required=True)
+    stages.add_arguments(command)
+    _decay_form(command)
+    command.set_defaults(run=run_stages)
+
+    command = commands.add_parser("transfer-checkpoint", help="move the optimizer in a checkpoint to another batch size")
+    checkpoint.add_arguments(command)
+    command.set_defaults(run=run_transfer_checkpoint)
 
     command = commands.add_parser("calibrate", help="train base, scaled and control arms and store the curves")
     command.add_argument("--task", required=True, metavar="TASK", help=f"what to train: {', '.join(TASKS)}")

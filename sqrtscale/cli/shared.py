@@ -14,6 +14,15 @@ class BadInput(Exception):
     """Something on the command line that cannot be used; its text is the one line to print."""
 
 
+def number(text: str) -> float | str:
+    """A number if it reads as one; other text is left for the field's own check to refuse by name."""
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return int(text) if text.strip().lstrip("+-").isdecimal() else value
+
+
 @contextmanager
 def open_store() -> Iterator[Store]:
     """The open store, closed at the end; a database that fails ends the command with one line."""

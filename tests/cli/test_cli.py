@@ -112,7 +112,7 @@ def parsers(parser):
 
 def test_every_command_and_option_has_help():
     found = list(parsers(build_parser()))
-    assert len(found) == 11  # the program, four commands, six actions on runs
+    assert len(found) == 13  # the program, six commands, six actions on runs
     for parser in found:
         assert parser.format_help().startswith(f"usage: {parser.prog}")
         for action in parser._actions:
