@@ -1,4 +1,8 @@
-"""Python for Keras 3: the optimizer, which there also clips, averages weights and accumulates gradients."""
+"""Python for Keras 3: the optimizer, which there also clips, averages weights and accumulates gradients.
+
+Under accumulation its schedules and its EMA move at every batch, and not once an update (keras 3.15.1,
+keras/src/optimizers/base_optimizer.py, _get_current_learning_rate and _backend_apply_gradients).
+"""
 
 from __future__ import annotations
 
@@ -16,12 +20,13 @@ def write(recipe: Recipe) -> str:
     remarks = [recipe.size, *recipe.left("clip_norm", "ema_decay", "warmup_steps")]
     if run.get("warmup_steps"):
         arguments["learning_rate"] = Code("keras.optimizers.schedules.PolynomialDecay("
-                                          f"0.0, {run['warmup_steps']}, {recipe.config['lr']!r})")
+                                          f"0.0, {run['warmup_steps'] * accumulation}, {recipe.config['lr']!r})")
+        remarks.append(f"warm-up steps: {run['warmup_steps']}, and Keras' schedules count batches, {accumulation} a step")
     if "clip_norm" in run:
         arguments["global_clipnorm"] = run["clip_norm"]
     if "ema_decay" in run:
         arguments |= {"use_ema": True, "ema_momentum": run["ema_decay"]}
-        if accumulation > 1:  # keras/src/optimizers/base_optimizer.py, _backend_apply_gradients
+        if accumulation > 1:
             arguments["ema_momentum"] = run["ema_decay"] ** (1 / accumulation)
             remarks.append(f"Keras averages the weights at every batch, so ema_momentum is {run['ema_decay']!r} to the power "
                            f"1/{accumulation}")
