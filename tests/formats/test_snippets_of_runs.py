@@ -123,12 +123,12 @@ def test_accelerate_steps_a_prepared_scheduler_as_the_snippet_says(monkeypatch):
     assert steps == {"plain": 3, "split": 1, "by hand": 1}
 
 
-def test_hugging_face_trains_that_many_updates_with_that_warmup(tmp_path):
+def test_hugging_face_trains_that_many_updates_with_that_warmup():
     library("accelerate")
     torch = library("torch")
     scaled = scaled_run(schedule="constant", log_interval=2, checkpoint_interval=1000)
     text = snippet(scaled, "huggingface", Batch(4, 4, 1)).replace(
-        '"output"', f"{str(tmp_path)!r}, report_to=[], disable_tqdm=True, use_cpu=True")
+        '"output"', '"output", report_to=[], disable_tqdm=True, use_cpu=True')
 
     class Net(torch.nn.Module):
         def __init__(self):
@@ -174,11 +174,11 @@ def test_further_arguments_of_hugging_face():
     assert "warmup_steps" not in snippet(scaled_run(warmup=None, warmup_fraction=1.0), "huggingface")
     told = running.namespace(snippet(scaled_run(label_smoothing=0.1, eval_interval=10), "huggingface"))["arguments"]
     assert (told.label_smoothing_factor, told.eval_steps, told.eval_strategy) == (0.1, 5, "steps")
-    assert "clips at 1.0" in snippet(scale(TrainingConfig("adamw", 8), 16), "huggingface")
+    bare = snippet(scale(TrainingConfig("adamw", 8), 16), "huggingface")
+    assert "clips at 1.0" in bare and "× gradient_accumulation_steps × processes must make that" in bare
 
 
-def test_lightning_trains_that_many_updates_with_that_warmup(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_lightning_trains_that_many_updates_with_that_warmup():
     torch = library("torch")
     scaled = scaled_run()
     text = snippet(scaled, "lightning", Batch(4, 4, 1)).replace(

@@ -23,6 +23,8 @@ def write(recipe: Recipe) -> str:
     remarks = [recipe.size, *recipe.left(*written)]
     if not own:
         remarks.append("Trainer keeps weight decay away from biases and norms")
+    if recipe.batch is None:
+        remarks.append("per_device_train_batch_size (8 unless given) × gradient_accumulation_steps × processes must make that")
     if "clip_norm" not in recipe.run:
         remarks.append("max_grad_norm was not given: Trainer clips at 1.0 (0 turns that off)")
     if "lr_scheduler_type" not in given:
