@@ -12,6 +12,7 @@ import json
 import os
 import re
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -61,7 +62,8 @@ def read(path: str | Path) -> Any:
     one that cannot be read or is no checkpoint.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # torch remarks on the pickle's protocol; what matters is an error
+            return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise FieldError("checkpoint", str(path), f"cannot be read: {error.strerror or error}") from error
     except Exception as error:  # what broken bytes raise has no common class

@@ -155,6 +155,13 @@ def test_summary_is_plain(tmp_path):
     assert summary({"a": {"b": {"c": {"d": optimizer.state_dict()}}}}) == ()
 
 
+def test_a_refused_pickle_is_one_line_on_the_terminal(tmp_path):
+    source, witness = tmp_path / "in.pt", tmp_path / "witness"
+    source.write_bytes(pickle.dumps(Malicious(witness)))
+    done = subprocess.run([sys.executable, "-m", "sqrtscale.training.checkpoint", source], text=True, capture_output=True)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and not witness.exists()
+
+
 def test_a_process_without_torch_can_ask(tmp_path):
     source = saved(tmp_path / "in.pt", {"optimizer": trained("rmsprop, momentum")[1].state_dict()})
     ask = [sys.executable, "-m", "sqrtscale.training.checkpoint"]
