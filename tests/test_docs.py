@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sqrtscale.cli import build_parser
-from sqrtscale.rules import FAMILIES, TrainingConfig, scale
+from sqrtscale.rules import FAMILIES, RUN_FIELDS, UNDERIVED, TrainingConfig, scale
 
 ROOT = Path(__file__).resolve().parents[1]
 README, CLI, THEORY = ((ROOT / name).read_text() for name in ("README.md", "docs/cli.md", "docs/theory.md"))
@@ -59,28 +59,43 @@ def test_every_command_has_its_line():
     assert found == commands
 
 
-def rule_rows():
-    """(field, formula of each family or "", status), from the program."""
-    rows, families = {}, ("adam", "adamw", "rmsprop")
-    for family in families:
-        for row in scale(TrainingConfig(family, 256, {}, 100_000, 2_000), 1024).fields:
-            rows.setdefault(row.name, {})[family] = row
-    for name, found in rows.items():
-        (status,) = {row.status for row in found.values()}
-        yield name, [found[family].formula if family in found else "" for family in families], status
+A_RUN = {"total_steps": 10_000, "warmup_steps": 200, "decay_steps": 1_000, "schedule": "cosine", "warmup_fraction": 0.1,
+         "milestones": (400, 800), "milestone_factor": 0.1, "gamma_per_step": 0.999, "min_lr": 1e-5, "eval_interval": 40,
+         "log_interval": 40, "checkpoint_interval": 40, "ema_decay": 0.999, "clip_norm": 1.0, "dropout": 0.1,
+         "label_smoothing": 0.1}
 
 
-def test_rule_table_is_the_rule():
-    table = [[cell.strip().strip("`") for cell in line.strip("|").split("|")]
-             for line in THEORY.splitlines() if line.startswith("|")][2:]
-    shown = {name: ([cells[0] if cell == "the same" else cell for cell in cells], status)
-             for name, *cells, status in table}
-    assert shown == {name: (formulas, status) for name, formulas, status in rule_rows()}
+def rules_of_the_program():
+    """Field -> label of each family that has it -> (formula, how sure)."""
+    assert set(A_RUN) == set(RUN_FIELDS)
+    found = {}
+    for name, kin in FAMILIES.items():
+        for row in scale(TrainingConfig(name, 256, run=A_RUN), 1024, "linear").fields:
+            found.setdefault(row.name, {})[kin.label] = (row.formula, row.status)
+    return found
 
 
-def test_rule_table_has_every_family():
-    head = next(line for line in THEORY.splitlines() if line.startswith("| field |"))
-    assert head.strip("| ").split(" | ")[1:-1] == [family.label for family in FAMILIES.values()]
+def rules_of_the_page():
+    """The same from the tables of docs/theory.md, where "all" and "the others" stand for families that are not named."""
+    program, found = rules_of_the_program(), {}
+    lines = [line for line in THEORY.splitlines() if line.startswith("| ") and not line.startswith("| field |")]
+    rows = [[cell.strip().strip("`") for cell in line.strip("| ").split(" | ")] for line in lines]
+    for field, formula, optimizers, status in rows:
+        named = {label for other, _, labels, _ in rows if other == field for label in labels.split("; ")}
+        rest = set(program.get(field, ())) - named
+        for label in rest if optimizers in ("all", "the others") else optimizers.split("; "):
+            assert label not in found.setdefault(field, {}), f"{field} of {label} stands in two rows"
+            found[field][label] = (formula, status)
+    return found
+
+
+def test_the_tables_of_the_page_are_the_rules_of_the_program():
+    assert rules_of_the_page() == rules_of_the_program()
+
+
+def test_the_page_names_every_optimizer_without_a_rule():
+    (sentence,) = re.findall(r"\*\*Without a rule\.\*\* (.*?):", THEORY, re.DOTALL)
+    assert " ".join(sentence.split()).split(", ") == [about.label for about in UNDERIVED.values()]
 
 
 @pytest.mark.parametrize("text", [README, THEORY, CLI, (ROOT / "CONTRIBUTING.md").read_text()])

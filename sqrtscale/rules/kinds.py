@@ -278,6 +278,7 @@ RATE_OF_STEPS = Power(
     why="It multiplies the number of steps, and a step covers kappa times as many samples.",
 )
 MOMENTUM = Momentum(status=FOLLOWS, source=f"{PAPER}, SDE for the effective rate lr / (1 - momentum)")
+SCALED_MOMENTUM = Decay(status=FOLLOWS, source=MOMENTUM.source)
 
 
 def with_scaled_momentum(rate: Power) -> Power:

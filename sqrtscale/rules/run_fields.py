@@ -58,6 +58,23 @@ class Steps(Kind):
 
 
 @dataclass(frozen=True)
+class Interval(Steps):
+    """Steps between two events that leave the training as it is, so every step is the least and never out of range."""
+
+    def scale(self, value, kappa):
+        return max(1, rounded(value, kappa)[0])
+
+    def formula(self, name):
+        return f"{name}' = {name} / kappa, rounded, at least 1"
+
+    def warning(self, name, value, scaled, kappa):
+        if value >= kappa:
+            return super().warning(name, value, scaled, kappa)
+        exact = float(value / kappa)
+        return f"{value} / kappa = {exact:.6g} is less than one step of the target batch: it happens at every step."
+
+
+@dataclass(frozen=True)
 class StepList(Steps):
     """Several numbers of steps in rising order, for example the milestones of a schedule."""
 
@@ -137,9 +154,9 @@ RUN_FIELDS: dict[str, Field] = {
                             "Gamma per step"),
     "min_lr": Field(Power(status=FOLLOWS, source=PAPER, exponent=RATE.exponent, example="1e-5",
                           why="It is a learning rate, and moves as lr does."), None, "Minimum lr"),
-    "eval_interval": Field(Steps(), None, "Evaluation interval"),
-    "log_interval": Field(Steps(), None, "Logging interval"),
-    "checkpoint_interval": Field(Steps(), None, "Checkpoint interval"),
+    "eval_interval": Field(Interval(), None, "Evaluation interval"),
+    "log_interval": Field(Interval(), None, "Logging interval"),
+    "checkpoint_interval": Field(Interval(), None, "Checkpoint interval"),
     "ema_decay": Field(PerStepFactor(PUBLISHED, "Busbridge et al. 2023 (arXiv 2307.13813)",
                                      "The average of the weights keeps its half-life in samples."), None, "EMA decay"),
     "clip_norm": Field(Power(status=OURS, source="norm of the gradient in the paper's regime", exponent=Fraction(-1, 2),

@@ -17,7 +17,18 @@ from typing import Any, Literal
 from .config import LARGEST_BATCH, ParameterGroup, TrainingConfig, named_as_pytorch
 from .errors import FieldError, whole
 from .families import Field, family
-from .kinds import DECAY, DECAY_FORMS, Decay, DecayForm, Momentum, Power, Unrepresentable, with_scaled_momentum
+from .forecast import Forecast, forecast
+from .kinds import (
+    DECAY_FORMS,
+    OURS,
+    SCALED_MOMENTUM,
+    Decay,
+    DecayForm,
+    Momentum,
+    Power,
+    Unrepresentable,
+    with_scaled_momentum,
+)
 from .run_fields import RUN_FIELDS
 
 MomentumForm = Literal["kept", "scaled"]
@@ -61,7 +72,9 @@ class ScaledConfig:
     """A base configuration, its target batch and every field scaled.
 
     kappa: target batch / base batch; fields: in the order of the family, then those of the run;
-    groups: parameter groups; warnings: sentences about the transfer as a whole and about single fields.
+    groups: parameter groups; warnings: sentences about the transfer as a whole and about single fields;
+    forecast: the rule's own error at this kappa while noise dominates, or None where it is not known;
+    lr_corrected: whether lr makes up for that error's drift.
     """
 
     base: TrainingConfig
@@ -72,6 +85,8 @@ class ScaledConfig:
     fields: tuple[ScaledField, ...]
     groups: tuple[ScaledGroup, ...]
     warnings: tuple[str, ...]
+    forecast: Forecast | None = None
+    lr_corrected: bool = False
 
     @property
     def rows(self) -> tuple[ScaledField, ...]:
@@ -110,6 +125,8 @@ class ScaledConfig:
             ),
             "fields": [_plain(row) for row in self.fields],
             "warnings": list(self.warnings),
+            "forecast": asdict(self.forecast) if self.forecast else None,
+            "lr_corrected": self.lr_corrected,
         }
         if self.groups:
             found["scaled"]["groups"] = [
@@ -129,14 +146,15 @@ def _json(value: Any) -> Any:
 
 
 def scale(config: TrainingConfig, target_batch: int, decay_form: DecayForm = "linear",
-          momentum_form: MomentumForm = "kept") -> ScaledConfig:
+          momentum_form: MomentumForm = "kept", correct_lr: bool = False) -> ScaledConfig:
     """Scale a whole configuration to another global batch size, up or down.
 
     config: the base; target_batch: global batch size in samples; decay_form: ``linear`` is the
     paper's 1 - kappa (1 - beta), ``half-life`` is beta^kappa, equal to first order and always in
     range; momentum_form: whether a momentum whose buffer has no factor (1 - mu) is ``kept``, or
-    ``scaled`` like a decay with kappa times more on lr. Raises FieldError for a target that is no
-    batch size or a value that overflows.
+    ``scaled`` like a decay with kappa times more on lr; correct_lr: divide lr by the drift that the
+    forecast says is kept (ours, not the paper's). Raises FieldError for a target that is no batch
+    size, a value that overflows, and a correction where there is no forecast.
     """
     target_batch = whole("target_batch", target_batch, 1, 1024, LARGEST_BATCH)
     for name, value, known in (("decay_form", decay_form, DECAY_FORMS), ("momentum_form", momentum_form, MOMENTUM_FORMS)):
@@ -155,7 +173,34 @@ def scale(config: TrainingConfig, target_batch: int, decay_form: DecayForm = "li
                    for group in config.groups)
     warnings = [*_whole_warnings(rows, groups, config, kappa), *(f"{row.name}: {row.warning}" for row in rows if row.warning),
                 *(f"{group.name}, {row.name}: {row.warning}" for group in groups for row in group.fields if row.warning)]
-    return ScaledConfig(config, target_batch, decay_form, momentum_form, float(kappa), rows, groups, tuple(warnings))
+    found = _forecast(config, rows)
+    if correct_lr:
+        if found is None:
+            raise FieldError("correct_lr", True, "has no forecast for this optimizer, these decays or this kappa: leave it out")
+        rows = _corrected(rows, found)
+        groups = tuple(replace(group, fields=_corrected(group.fields, found)) for group in groups)
+    return ScaledConfig(config, target_batch, decay_form, momentum_form, float(kappa), rows, groups, tuple(warnings), found,
+                        correct_lr)
+
+
+def _forecast(config: TrainingConfig, rows: tuple[ScaledField, ...]) -> Forecast | None:
+    """The forecast for the decays of the optimizer's moments, where both have numbers that it covers."""
+    moments = family(config.optimizer).moments
+    if moments is None:
+        return None
+    scaled = {row.name: row.scaled for row in rows}
+    before, after = (tuple(values[name] if name else 0.0 for name in moments) for values in (config.hyperparameters, scaled))
+    covered = all(None not in betas and (betas[1] > 0 or betas[0] == 0) for betas in (before, after))
+    return forecast(before, after) if covered else None
+
+
+def _corrected(rows: tuple[ScaledField, ...], found: Forecast) -> tuple[ScaledField, ...]:
+    """The same rows with lr (and a schedule's lowest lr) divided by the drift."""
+    return tuple(replace(
+        row, scaled=row.scaled * found.lr_correction, formula=f"{row.formula} * {found.lr_correction:.6g}", status=OURS,
+        source=f"{row.source}; factor 1 / drift from our forecast",
+        reason=f"{row.reason} The factor {found.lr_correction:.6g} restores the drift that the rule loses at this kappa.",
+    ) if row.name in ("lr", "min_lr") else row for row in rows)
 
 
 def _fields(config: TrainingConfig, own: Mapping[str, float], momentum_form: MomentumForm) -> Mapping[str, Field]:
@@ -164,7 +209,7 @@ def _fields(config: TrainingConfig, own: Mapping[str, float], momentum_form: Mom
     momenta = [name for name, field in fields.items() if isinstance(field.kind, Momentum)]
     if momentum_form == "kept" or not any(own.get(name, config[name]) for name in momenta):
         return fields
-    moved = {name: replace(fields[name], kind=DECAY) for name in momenta}
+    moved = {name: replace(fields[name], kind=SCALED_MOMENTUM) for name in momenta}
     return {**fields, **moved, "lr": replace(fields["lr"], kind=with_scaled_momentum(fields["lr"].kind))}
 
 

@@ -82,6 +82,14 @@ def test_the_warm_up_of_nadams_momentum_takes_equal_samples():
         assert difference > 1.5, f"momentum_decay = {wrong} passes for right: {numbers}"
 
 
+@pytest.mark.parametrize("name, betas", [("adam", {"beta1": 0.95, "beta2": 0.99}), ("rmsprop", {"alpha": 0.98})])
+def test_a_corrected_lr_restores_the_drift(name, betas):
+    """What the rule loses where averages are short; the signal takes another half a per cent of the large batch's v."""
+    base = TrainingConfig(name, SMALL, {"lr": 0.01} | betas)
+    plain, corrected = (drift_ratio(chains(base), chains(scale(base, LARGE, correct_lr=on).config)) for on in (False, True))
+    assert plain[0] < 0.97 and abs(corrected[0] - 0.995) < 0.005 + 2 * corrected[1], f"{plain} without, {corrected} with"
+
+
 @pytest.mark.parametrize("warm, low, high", [(5_120, 0.94, 0.965), (40_960, 0.92, 0.94)])
 def test_amsgrad_falls_behind_and_further_the_longer_it_runs(warm, low, high):
     """With beta2 = 0.999 and kappa = 8, against Adam: the largest v so far is of a v that fluctuates more."""

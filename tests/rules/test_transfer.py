@@ -150,6 +150,10 @@ def test_every_field_says_how_why_and_how_sure(name):
             for row in scaled.fields:
                 assert row.formula.startswith(f"{row.name}' = ") and row.reason.endswith(".") and row.source
                 assert row.status in known and row.label
+                treated = FAMILIES[name].algorithm in ("adam", "adamw", "rmsprop")
+                treated &= form == "linear" or row.half_life is None
+                named = row.name in ("lr", "eps", "beta1", "beta2", "alpha")  # in the paper, where eps stands outside the root
+                assert row.status != known[0] or (treated and named and "inside" not in row.label), row
 
 
 @pytest.mark.parametrize("total, warmup, target, scaled, said", [
@@ -177,6 +181,19 @@ def test_steps_keep_the_samples_and_rounding_is_said(total, warmup, target, scal
 def test_milestones_keep_the_samples_or_have_no_number(milestones, target, scaled, said):
     row = rows_of(scale(TrainingConfig("sgd", 256, run={"milestones": milestones}), target))["milestones"]
     assert row.scaled == scaled and said in row.warning and bool(row.warning) == bool(said)
+
+
+@pytest.mark.parametrize("interval, target, scaled, said", [
+    (100, 1024, 25, ""), (1, 1024, 1, "1 / kappa = 0.25 is less than one step of the target batch: it happens at every step."),
+    (3, 1024, 1, "3 / kappa = 0.75 is less than one step"), (10, 1024, 3, "10 / kappa = 2.5 was rounded to 3, 20% off."),
+    (1, 64, 4, ""),
+])
+@pytest.mark.parametrize("name", ["eval_interval", "log_interval", "checkpoint_interval"])
+def test_an_interval_is_a_step_at_least(name, interval, target, scaled, said):
+    """Logging every step is usual, and no reason to have no configuration."""
+    found = scale(TrainingConfig("adam", 256, run={name: interval}), target)
+    row = rows_of(found)[name]
+    assert found.complete and row.scaled == scaled and row.warning.startswith(said) and bool(row.warning) == bool(said)
 
 
 @given(st.integers(1, 10**6), st.integers(1, 4096), st.integers(1, 4096))
@@ -209,6 +226,24 @@ def test_a_scaled_momentum_moves_lr_too(name, halves):
     assert all(rows[other] == kept[other] for other in others)
     without = TrainingConfig(name, 256, dict(config.hyperparameters) | {"momentum": 0.0})
     assert scale(without, 1024, momentum_form="scaled").fields == scale(without, 1024).fields
+
+
+@pytest.mark.parametrize("name, betas", [("adam", {"beta1": 0.95, "beta2": 0.99}), ("rmsprop", {"alpha": 0.99})])
+def test_a_corrected_lr_makes_up_for_the_drift_of_the_forecast(name, betas):
+    """At kappa = 8 the drift is 0.968 of the base's for Adam's (0.95, 0.99): THEORY, finite kappa, table."""
+    config = TrainingConfig(name, 8, betas, run={"min_lr": 1e-5}, groups=(ParameterGroup("head", {"lr": 1.0}),))
+    plain, corrected = scale(config, 64), scale(config, 64, correct_lr=True)
+    assert plain.forecast == corrected.forecast and corrected.lr_corrected and not plain.lr_corrected
+    if name == "adam":
+        assert plain.forecast.drift == pytest.approx(0.968, abs=0.005)
+    for before, after in zip(plain.rows, corrected.rows, strict=True):
+        factor = 1 / plain.forecast.drift if before.name in ("lr", "min_lr") else 1
+        assert after.scaled == pytest.approx(before.scaled * factor, rel=1e-12), before.name
+        assert (after.status == "derived by us") == (factor != 1)
+    for unknown in ("sgd", "nadam", "amsgrad", "rmsprop_centered"):
+        assert scale(TrainingConfig(unknown, 8), 64).forecast is None
+        with pytest.raises(FieldError, match=r"^correct_lr = True has no forecast for this optimizer"):
+            scale(TrainingConfig(unknown, 8), 64, correct_lr=True)
 
 
 @given(configurations(), batches, forms, momentum_forms)
@@ -262,7 +297,8 @@ def test_json_has_the_promised_shape(name):
     plain = scale(config, 1024, "half-life").as_dict()
     found = json.loads(json.dumps(plain, allow_nan=False))
     assert plain == found, "not plain JSON types"
-    assert list(found) == ["kappa", "decay_form", "momentum_form", "base", "scaled", "fields", "warnings"]
+    assert list(found) == ["kappa", "decay_form", "momentum_form", "base", "scaled", "fields", "warnings", "forecast",
+                           "lr_corrected"]
     own = set(FAMILIES[name].fields)
     own = own - {"beta1", "beta2"} | {"betas"} if "beta1" in own else own
     assert set(found["scaled"]) == set(found["base"]) == own | {

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..kinds import Decay, Kind
+from ..kinds import FOLLOWS, PROVED, Decay, Kind
 
 LIBRARIES = {"pytorch": "PyTorch", "keras": "Keras 3", "optax": "optax", "timm": "timm", "composer": "Composer"}
 
@@ -23,6 +23,12 @@ class Field:
     def is_decay(self) -> bool:
         """True for a decay per step that the rule moves (and that has a half-life form)."""
         return isinstance(self.kind, Decay)
+
+
+def analogous(fields: Mapping[str, Field]) -> dict[str, Field]:
+    """The same fields for a relative of the optimizer that the paper treats: what it proves there only follows here."""
+    return {name: replace(one, kind=replace(one.kind, status=FOLLOWS)) if one.kind.status == PROVED else one
+            for name, one in fields.items()}
 
 
 @dataclass(frozen=True)

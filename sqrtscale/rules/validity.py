@@ -1,0 +1,102 @@
+"""Where the rule may be relied on: the range of every decay, and what is out of range for a transfer.
+
+The linear form 1 - kappa (1 - beta) has a number up to kappa = 1 / (1 - beta) [Malladi et al. 2022, the rule's range]; its
+error grows with kappa (1 - beta) before that (``forecast``). A decay's half-life in samples is B ln(1/2) / ln(beta), which the
+half-life form keeps exactly and the linear form to first order.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from .config import TrainingConfig
+from .kinds import DecayForm
+from .transfer import LARGE_STEP_FRACTION, MomentumForm, ScaledConfig, scale
+
+DRIFT_LOSS = 0.1  # share of the base's drift that a transfer may lose before it counts as out of range
+FIRST_MOMENTS = ("beta1", "momentum")  # their length decides nothing where noise dominates
+
+
+@dataclass(frozen=True)
+class DecayRange:
+    """A decay at both batches.
+
+    name, group: the field and its parameter group ("" for the optimizer's own); base, scaled: its values (``scaled`` is None
+    where the form has no number); half_life, scaled_half_life: in samples, at base and target; largest_kappa, largest_batch: up
+    to which the linear form has a number.
+    """
+
+    name: str
+    group: str
+    base: float
+    scaled: float | None
+    half_life: float
+    scaled_half_life: float | None
+    largest_kappa: float
+    largest_batch: int
+
+
+def half_life(beta: float, batch: int) -> float:
+    """Samples after which an average with that decay per step has forgotten half: B ln(1/2) / ln(beta), 0 for beta = 0."""
+    return batch * math.log(0.5) / math.log(beta) if beta > 0 else 0.0
+
+
+def decays(config: TrainingConfig, target: int, decay_form: DecayForm = "linear",
+           momentum_form: MomentumForm = "kept") -> tuple[DecayRange, ...]:
+    """Every decay that the rule moves, those of the parameter groups after the optimizer's own."""
+    return _decays(scale(config, target, decay_form, momentum_form))
+
+
+def largest_kappa(config: TrainingConfig, momentum_form: MomentumForm = "kept") -> float:
+    """The largest kappa at which every decay has a number in the linear form; infinite without decays."""
+    return min((one.largest_kappa for one in decays(config, config.batch_size, "linear", momentum_form)), default=math.inf)
+
+
+def largest_batch(config: TrainingConfig, momentum_form: MomentumForm = "kept") -> int | None:
+    """The largest target at which every decay has a number in the linear form; None without decays."""
+    return min((one.largest_batch for one in decays(config, config.batch_size, "linear", momentum_form)), default=None)
+
+
+def check(config: TrainingConfig, target: int, decay_form: DecayForm = "linear",
+          momentum_form: MomentumForm = "kept", correct_lr: bool = False) -> tuple[str, ...]:
+    """What is out of range, a sentence each; empty where the rule may be relied on.
+
+    A field without a number (a decay, a length of less than a step); second moments that average over fewer than 10 steps at the
+    larger of the two batches; more than 10% of the drift lost or gained by the forecast, unless lr is corrected for it.
+    """
+    scaled = scale(config, target, decay_form, momentum_form, correct_lr)
+    if scaled.kappa == 1:
+        return ()
+    found = [f"{row.name}: {row.warning}" for row in scaled.fields if row.scaled is None]
+    found += [f"{group.name}, {row.name}: {row.warning}" for group in scaled.groups for row in group.fields if row.scaled is None]
+    found += [_short(one, scaled) for one in _decays(scaled) if _too_short(one)]
+    if scaled.forecast and not correct_lr and abs(scaled.forecast.drift - 1) > DRIFT_LOSS:
+        found.append(f"Where noise dominates, the scaled run moves {scaled.forecast.drift:.2f} times as far per sample as the "
+                     f"base, more than {DRIFT_LOSS:.0%} off: multiply lr by {scaled.forecast.lr_correction:.2f}, or take a "
+                     "target nearer to the base.")
+    return tuple(found)
+
+
+def _decays(scaled: ScaledConfig) -> tuple[DecayRange, ...]:
+    base, target = scaled.base.batch_size, scaled.target_batch
+    rows = [*(("", row) for row in scaled.fields), *((group.name, row) for group in scaled.groups for row in group.fields)]
+    return tuple(DecayRange(
+        name=row.name, group=group, base=row.base, scaled=row.scaled, half_life=half_life(row.base, base),
+        scaled_half_life=None if row.scaled is None else half_life(row.scaled, target), largest_kappa=row.largest_kappa,
+        largest_batch=math.floor(base / (1 - Fraction(repr(row.base)))),
+    ) for group, row in rows if row.largest_kappa is not None)
+
+
+def _too_short(one: DecayRange) -> bool:
+    return one.scaled is not None and one.name not in FIRST_MOMENTS and 1 - min(one.base, one.scaled) > LARGE_STEP_FRACTION
+
+
+def _short(one: DecayRange, scaled: ScaledConfig) -> str:
+    """A second moment that averages over 1 / (1 - beta) steps, few of them."""
+    value = min(one.base, one.scaled)
+    batch = scaled.base.batch_size if value == one.base else scaled.target_batch
+    where = f"{one.group}, {one.name}" if one.group else one.name
+    return (f"{where} = {value:.6g} at batch {batch} averages over {1 / (1 - value):.2g} steps: the rule is an approximation for "
+            f"slowly moving averages, so {1 / LARGE_STEP_FRACTION:.0f} steps or more are asked for.")
