@@ -3,7 +3,7 @@
 import streamlit as st
 
 from sqrtscale import scale
-from sqrtscale.ui import answer, forms, tables
+from sqrtscale.ui import answer, beside, forms, importing, kappa, tables
 from sqrtscale.ui.state import through_app
 
 through_app()
@@ -12,6 +12,7 @@ st.caption("Carry Adam, AdamW or RMSprop settings to another batch size by the s
 left, right = st.columns([1, 1.7], gap="large")
 with left:
     st.subheader("Your configuration", anchor=False)
+    importing.show()
     asked = forms.training_configuration()
 with right:
     if asked.inputs is None:
@@ -29,3 +30,14 @@ with right:
         )
         with st.expander("Why: formula, reason and source of each field"):
             tables.reasons(scaled)
+            beside.limits()
+        for title, part in {
+            "How far: every field over κ": lambda: kappa.show(scaled),
+            "Other rules beside this one": lambda: beside.other_rules(scaled),
+            "Devices and accumulation": lambda: beside.devices(scaled),
+            "Change the batch during training": lambda: beside.stages(asked.inputs),
+        }.items():
+            box = st.expander(title, on_change="rerun", key=title)
+            if box.open:  # computed only for those who look
+                with box:
+                    part()

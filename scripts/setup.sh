@@ -39,12 +39,14 @@ make_venv() {
 install_requirements() {  # install_requirements FILE
     local python=.venv/bin/python stamp=.venv/installed-$1 wanted
     [ -x "$python" ] || make_venv
-    wanted=$("$python" --version && pwd && cat requirements.txt "$1" pyproject.toml)
+    wanted=$("$python" --version && pwd && cat requirements*.txt pyproject.toml)
     if [ "$wanted" = "$(cat "$stamp" 2>/dev/null)" ]; then return; fi
     # A set-up that was interrupted, or a newer system Python, leaves an environment without pip.
     "$python" -m pip --version >/dev/null 2>&1 || make_venv
     echo "Installing $1 into .venv: some minutes the first time ..." >&2
     "$python" -m pip install --quiet --disable-pip-version-check -r "$1"
+    # What cannot be installed with everything that it asks for.
+    [ ! -e "${1%.txt}-no-deps.txt" ] || "$python" -m pip install --quiet --disable-pip-version-check --no-deps -r "${1%.txt}-no-deps.txt"
     "$python" -m pip install --quiet --disable-pip-version-check --no-deps -e .
     echo "$wanted" >"$stamp"
 }

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .rules import DecayForm, FieldError, ScaledConfig, TrainingConfig, scale
+from .rules import DecayForm, FieldError, MomentumForm, ScaledConfig, TrainingConfig, scale
 from .rules.errors import whole
+from .rules.translate import translate
 from .tasks import task
 
 Start = Literal["warm", "scratch"]
@@ -25,6 +26,7 @@ ARMS: dict[str, str] = {
     "linear lr": "Control: kappa times the learning rate, everything else as in the base.",
 }
 MOST_SEEDS = 64
+TRAINED = ("adam", "adamw", "rmsprop")  # what the engine has an optimizer for
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,21 @@ class Arm:
 
     name: str
     config: TrainingConfig
+
+
+def trainable(config: TrainingConfig) -> TrainingConfig | None:
+    """The configuration as a calibration can train it, or None where the engine has no optimizer for it.
+
+    Another library's convention is translated into PyTorch's. What a calibration does not do (schedules after
+    the warm-up, clipping, averages, parameter groups) is left out.
+    """
+    try:
+        found = translate(config, "pytorch").config
+    except FieldError:
+        return None
+    if found.optimizer not in TRAINED:
+        return None
+    return TrainingConfig(found.optimizer, found.batch_size, found.hyperparameters, found.total_steps, found.warmup_steps)
 
 
 def make_arm(name: str, scaled: ScaledConfig) -> Arm:
@@ -57,7 +74,7 @@ class CalibrationPlan:
     samples: per run, counted from the branch point, a multiple of both batch sizes; warm_samples:
     samples that the warm start trains the base configuration before the arms branch (0 from scratch);
     evaluations: how many times curves are measured after the branch point; device: ``auto``, ``cpu``,
-    ``cuda`` or ``cuda:N``. Raises FieldError for what cannot be run.
+    ``cuda`` or ``cuda:N``; decay_form, momentum_form, correct_lr: as for ``scale``. Raises FieldError for what cannot be run.
     """
 
     task: str
@@ -72,12 +89,17 @@ class CalibrationPlan:
     evaluations: int = 24
     device: str = "auto"
     task_version: int = 0
+    momentum_form: MomentumForm = "kept"
+    correct_lr: bool = False
 
     def __post_init__(self):
         about = task(self.task)
         if not self.task_version:
             object.__setattr__(self, "task_version", about.version)
         _check_fits(self.task, self.base.batch_size, self.target_batch)
+        if trainable(self.base) != self.base:
+            raise FieldError("optimizer", self.base.optimizer, "cannot be trained here as it is: give one of "
+                             f"{', '.join(TRAINED)} with its hyperparameters and warm-up alone")
         if self.start not in STARTS:
             raise FieldError("start", self.start, f"is not known: give one of {', '.join(STARTS)}")
         names = [arm.name for arm in self.arms]
@@ -109,6 +131,11 @@ class CalibrationPlan:
         return tuple(unit * round(units * i / count) for i in range(count + 1))
 
     @property
+    def scaled(self) -> ScaledConfig:
+        """The transfer that is tested."""
+        return scale(self.base, self.target_batch, self.decay_form, self.momentum_form, self.correct_lr)
+
+    @property
     def runs(self) -> tuple[tuple[str, int], ...]:
         """(arm, seed) of every run; the warm start's own run, if any, comes first."""
         first = ((WARM_START, self.seeds[0]),) if self.start == "warm" else ()
@@ -124,7 +151,7 @@ class CalibrationPlan:
         """Plain JSON types; :meth:`from_dict` reads them back."""
         plain = {key: getattr(self, key) for key in (
             "task", "task_version", "target_batch", "samples", "start", "warm_samples", "decay_form",
-            "evaluations", "device")}
+            "evaluations", "device", "momentum_form", "correct_lr")}
         return plain | {
             "base": self.base.as_dict(),
             "arms": [{"name": arm.name, "config": arm.config.as_dict()} for arm in self.arms],
@@ -142,6 +169,7 @@ def make_plan(
     task_name: str, base: TrainingConfig, target_batch: int, *, arms: Iterable[str] = tuple(ARMS),
     seeds: int | None = None, samples: int | None = None, start: Start = "warm",
     warm_samples: int | None = None, decay_form: DecayForm = "linear", device: str = "auto",
+    momentum_form: MomentumForm = "kept", correct_lr: bool = False,
 ) -> CalibrationPlan:
     """A plan from a few choices; what is left out takes the task's default.
 
@@ -150,7 +178,7 @@ def make_plan(
     """
     defaults = task(task_name).defaults
     _check_fits(task_name, base.batch_size, whole("target_batch", target_batch, 1, 64))
-    scaled = scale(base, target_batch, decay_form)
+    scaled = scale(base, target_batch, decay_form, momentum_form, correct_lr)
     names = [name for name in ARMS if name in set(arms) | {"base", "scaled"}]
     for name in arms:
         make_arm(name, scaled)
@@ -164,6 +192,7 @@ def make_plan(
         arms=tuple(make_arm(name, scaled) for name in names), seeds=tuple(range(seeds)),
         samples=_round_up(samples, math.lcm(base.batch_size, scaled.target_batch)), start=start,
         warm_samples=_round_up(warm, base.batch_size), decay_form=decay_form, device=device,
+        momentum_form=momentum_form, correct_lr=correct_lr,
     )
 
 

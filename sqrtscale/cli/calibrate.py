@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from ..plan import make_plan
 from ..tasks import task
+from . import configuration
 from .runs import print_record
-from .scale import base_configuration
 from .shared import open_store
 
 if TYPE_CHECKING:
@@ -23,9 +23,10 @@ def run_calibrate(options: argparse.Namespace) -> int:
     defaults = task(options.task).defaults
     target = defaults.target_batch if options.target is None else options.target
     plan = make_plan(
-        options.task, base_configuration(options, defaults.base), target,
+        options.task, configuration.over(defaults.base, options), target,
         arms=options.arms, seeds=options.seeds, samples=options.samples, start=options.start,
-        warm_samples=options.warm_samples, decay_form=options.decay_form, device=options.device)
+        warm_samples=options.warm_samples, device=options.device,
+        decay_form=options.decay_form, momentum_form=options.momentum_form, correct_lr=options.correct_lr)
 
     from .. import runner  # loads pandas and sqlalchemy: only once the plan is known to be good
 

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from ..rules import DECAY_FORMS, MOMENTUM_FORMS
 from ..rules.errors import whole
+from . import configuration
 from .shared import BadInput, number, table
 
 if TYPE_CHECKING:
@@ -30,10 +30,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--target", type=number, metavar="N", help="new global batch")
     command.add_argument("--optimizer", metavar="NAME", help="the class that wrote it, adamw for example, where the file does "
                          "not tell")
-    command.add_argument("--decay-form", default="linear", metavar="|".join(DECAY_FORMS),
-                         help="betas by 1 - kappa (1 - beta), the paper's, or beta^kappa (default: linear)")
-    command.add_argument("--momentum-form", default="kept", metavar="|".join(MOMENTUM_FORMS),
-                         help="momentum of RMSprop and SGD as it is, or scaled like a beta with more on lr (default: kept)")
+    configuration.add_decay_forms(command)
     command.add_argument("--json", action="store_true", help="print one JSON object")
 
 

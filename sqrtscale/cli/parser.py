@@ -7,16 +7,12 @@ import re
 from typing import Any, NoReturn
 
 from ..plan import ARMS, MOST_SEEDS, STARTS
-from ..rules import DECAY_FORMS, FAMILIES
 from ..tasks import TASKS
-from . import checkpoint, stages
+from . import checkpoint, configuration, scale, stages
 from .app import run_app
 from .calibrate import run_calibrate
-from .checkpoint import run_transfer_checkpoint
 from .runs import run_cancel, run_delete, run_export, run_list, run_restore, run_show
-from .scale import run_scale
 from .shared import BadInput, number
-from .stages import run_stages
 
 
 class Parser(argparse.ArgumentParser):
@@ -47,21 +43,22 @@ def build_parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     command = commands.add_parser("scale", help="scale a configuration to another batch size")
-    _configuration(command, required=True)
-    command.add_argument("--target", type=number, required=True, metavar="N", help="target global batch size in samples")
-    _decay_form(command)
-    command.add_argument("--json", action="store_true", help="print one JSON object")
-    command.set_defaults(run=run_scale)
+    scale.add_scale(command)
+    command.set_defaults(run=scale.run_scale)
+
+    command = commands.add_parser("check", help="exit with 1 where the rule is out of its range, for scripts")
+    scale.add_check(command)
+    command.set_defaults(run=scale.run_check)
 
     command = commands.add_parser("stages", help="a batch that changes during the run: the configuration of every stage")
-    _configuration(command, required=True)
+    configuration.add_arguments(command)
     stages.add_arguments(command)
-    _decay_form(command)
-    command.set_defaults(run=run_stages)
+    configuration.add_decay_forms(command)
+    command.set_defaults(run=stages.run_stages)
 
     command = commands.add_parser("transfer-checkpoint", help="move the optimizer in a checkpoint to another batch size")
     checkpoint.add_arguments(command)
-    command.set_defaults(run=run_transfer_checkpoint)
+    command.set_defaults(run=checkpoint.run_transfer_checkpoint)
 
     command = commands.add_parser("calibrate", help="train base, scaled and control arms and store the curves")
     command.add_argument("--task", required=True, metavar="TASK", help=f"what to train: {', '.join(TASKS)}")
@@ -74,8 +71,8 @@ def build_parser() -> Parser:
     command.add_argument("--arms", nargs="+", default=list(ARMS), metavar="ARM",
                          help=f"base and scaled, and any controls: {', '.join(ARMS)} (default: all)")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
-    _configuration(command, required=False)
-    _decay_form(command)
+    configuration.add_arguments(command, task=True)
+    configuration.add_forms(command)
     command.add_argument("--name", type=utf8, default="", help="a name for lists")
     command.add_argument("--wait", action="store_true", help="show progress until the end, then the result; Ctrl-C stops "
                          "only the waiting")
@@ -106,23 +103,3 @@ def build_parser() -> Parser:
     command.add_argument("--port", type=number, default=8501, help="port on this machine (default: 8501)")
     command.set_defaults(run=run_app)
     return parser
-
-
-def _configuration(command: Parser, required: bool) -> None:
-    """The options of a base configuration; for calibrate they replace single values of the task's own."""
-    default = "the library's default" if required else "the task's own"
-    command.add_argument("--optimizer", required=required, metavar="NAME", help=", ".join(FAMILIES))
-    command.add_argument("--lr", type=number, required=required, help="learning rate")
-    command.add_argument("--betas", type=number, nargs=2, metavar=("BETA1", "BETA2"), help=f"Adam, AdamW (default: {default})")
-    command.add_argument("--alpha", type=number, help=f"RMSprop's decay rate (default: {default})")
-    command.add_argument("--eps", type=number, help=f"epsilon (default: {default})")
-    command.add_argument("--weight-decay", type=number, help=f"decoupled in AdamW, L2 elsewhere (default: {default})")
-    command.add_argument("--momentum", type=number, help=f"RMSprop (default: {default})")
-    command.add_argument("--batch", type=number, required=required, metavar="N", help="base global batch size in samples")
-    command.add_argument("--steps", type=number, metavar="N", help="total optimizer steps at the base batch")
-    command.add_argument("--warmup", type=number, metavar="N", help="warm-up steps at the base batch")
-
-
-def _decay_form(command: Parser) -> None:
-    command.add_argument("--decay-form", default="linear", metavar="|".join(DECAY_FORMS),
-                         help="betas by 1 - kappa (1 - beta), the paper's, or beta^kappa (default: linear)")

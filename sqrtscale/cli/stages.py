@@ -6,7 +6,7 @@ import argparse
 import json
 
 from ..rules.stages import Stage, stages
-from .scale import base_configuration
+from . import configuration
 from .shared import BadInput, number, table
 
 
@@ -19,8 +19,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run_stages(options: argparse.Namespace) -> int:
     """``sqrtscale stages``"""
-    config = base_configuration(options)
-    found = stages(config, [_pair(text) for text in options.stage], options.decay_form)
+    config = configuration.base(options).config
+    found = stages(config, [_pair(text) for text in options.stage], options.decay_form, options.momentum_form)
     if options.json:
         print(json.dumps({"base": config.as_dict(), "stages": [stage.as_dict() for stage in found]}, indent=2))
     else:

@@ -11,7 +11,7 @@ from ..rules.batch import Batch
 from . import axolotl, deepspeed, hf, keras, lightning, model_card, optax, param_groups, timm, torchtitan
 from ._document import Document, as_text, parse, refuse, syntax_of
 from ._doubles import double_scaling, double_scaling_in_text
-from ._imported import BATCH_PARTS, BatchedRate, Imported, Patched, Question
+from ._imported import BatchedRate, Imported, Patched, Question
 from ._patch import patched
 from ._reading import Format
 

@@ -67,6 +67,7 @@ def _insertion(document: Document, parent: Path, entries: Mapping[str | int, Any
     siblings = [path for path in document.keys if path[:-1] == parent and path in document.spans
                 and "\n" not in text[slice(*document.spans[path])]]
     beside = [path for path in changes if path in siblings][:1] or siblings
+    newline = "\r\n" if "\r\n" in text else "\n"
     if parent in document.flow:
         if not beside:
             at = document.spans[parent][0] + 1
@@ -77,9 +78,8 @@ def _insertion(document: Document, parent: Path, entries: Mapping[str | int, Any
             at = document.spans[beside[-1]][1]
             return at, at, "".join(f", {line}" for line in lines)
         indent = text[text.rfind("\n", 0, at) + 1:at]
-        between = ",\n" + indent if not indent.strip() and "\n" in text[:at] else ", "
+        between = f",{newline}{indent}" if not indent.strip() and "\n" in text[:at] else ", "
         return at, at, "".join(line + between for line in lines)
-    newline = "\r\n" if "\r\n" in text else "\n"
     if beside:
         key, end = document.keys[beside[-1]], document.spans[beside[-1]][1]
         at = text.find("\n", end)

@@ -87,6 +87,12 @@ class Imported:
             {**rate, **self.hyperparameters, **{name: given[name] for name in kin.fields if name in given}},
             run={**self.run, **{name: given[name] for name in RUN_FIELDS if name in given}}, groups=self.groups)
 
+    def parts(self, answers: Mapping[str, Any] = NONE) -> Batch | None:
+        """The global batch in parts, where the file and the answers say all of them; None otherwise."""
+        given = [answers.get(name) or getattr(self, name) for name in BATCH_PARTS]
+        found = None if None in given else Batch(*given)
+        return found if found and found.size == self.config(answers).batch_size else None
+
     def _batch_size(self, given: Mapping[str, Any]) -> int:
         if "batch_size" in given:
             return given["batch_size"]

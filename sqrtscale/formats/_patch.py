@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from ..rules import RUN_FIELDS, FieldError, ScaledConfig, ScaledField
+from ..rules import FieldError, ScaledConfig, ScaledField
 from ..rules.batch import Batch
 from ._document import Document, Path, as_text, parse, shown
 from ._edit import edited
@@ -39,9 +39,7 @@ def _changes(reading: Reading, scaled: ScaledConfig) -> tuple[dict[Path, Any], l
     notes: list[str] = []
     rows = {row.name: row for row in scaled.fields}
     for row in scaled.fields:
-        if row.scaled is None and _may_stay(row):
-            notes.append(f"{row.name}: {row.warning} It stays as it is.")
-        elif not _unchanged(row, {**reading.values, **reading.run}.get(row.name)):
+        if not _unchanged(row, {**reading.values, **reading.run}.get(row.name)):
             _place(row, reading, changes, notes)
     for path, name in reading.follows.items():
         row, old = rows[name], as_number(reading.get(*path))
@@ -53,11 +51,6 @@ def _changes(reading: Reading, scaled: ScaledConfig) -> tuple[dict[Path, Any], l
                 changes[places[row.name]] = row.scaled
     _complete_pairs(reading.document, reading.places, rows, changes)
     return changes, notes
-
-
-def _may_stay(row: ScaledField) -> bool:
-    """Intervals of logging and the like may be left alone where less than one step would be left of them."""
-    return row.name in RUN_FIELDS and row.name != "total_steps"
 
 
 def _unchanged(row: ScaledField, now: Any) -> bool:

@@ -105,6 +105,8 @@ class Reading:
     def take(self, name: str, *path: str | int, default: Any = None) -> None:
         """Read a hyperparameter or a field of the run from its place; ``default`` is what the library takes without it."""
         self.places[name] = path
+        if name in ("beta1", "beta2") and isinstance(path[-1], int):
+            self._pair(*path[:-1])
         found = as_number(self.get(*path))
         known = RUN_FIELDS if name in RUN_FIELDS else FAMILIES[self.optimizer].fields if self.optimizer else {}
         if found == AUTO:
@@ -121,6 +123,11 @@ class Reading:
             kind = known[name].kind if name in known else None
             checked = kind.check(shown(path), found) if kind else real(shown(path), found, "is not a number: correct the file")
             (self.run if name in RUN_FIELDS else self.values)[name] = checked
+
+    def _pair(self, *path: str | int) -> None:
+        found = self.get(*path)
+        if found is not None and not (isinstance(found, list) and len(found) == 2):
+            raise FieldError(shown(path), found, "is not a pair: give two decay rates, for example 0.9 and 0.999")
 
     def count(self, part: str, *path: str | int, default: int | None = None, example: int = 8) -> None:
         """Read a part of the batch; null stays unknown, and so does "auto"."""
@@ -160,7 +167,8 @@ class Reading:
             share, rest = divmod(batch["global_batch"], batch["per_device"] * batch["accumulation"])
             batch["devices"] = share if rest == 0 and share else None
         if self.assumed:
-            self.notes.append(f"Not in the file, so defaults of {self.library or kind.label} stand: {', '.join(self.assumed)}.")
+            known = ", ".join(self.assumed)
+            self.notes.append(f"Not given in the file, so defaults of {self.library or kind.label} stand: {known}.")
         return Imported(
             kind.key, kind.label, self.document.syntax, self.optimizer, self.values, batch["per_device"],
             batch["accumulation"] or 1, batch["devices"], batch["global_batch"], self.run, tuple(self.groups),

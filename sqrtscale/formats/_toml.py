@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import tomllib
 from collections.abc import Mapping
 from typing import Any
@@ -51,4 +52,6 @@ def patched(document: Document, changes: Mapping[Path, Any]) -> str:
             container = container[key]
         old = container[path[-1]].as_string() if document.has(path) else ""
         container[path[-1]] = tomlkit.value(written(plain(value), old))
-    return tomlkit.dumps(whole)
+    after = tomlkit.dumps(whole)  # new lines end in \n, whatever the others do
+    windows = "\r\n" in document.text and not re.search(r"(?<!\r)\n", document.text)
+    return re.sub(r"(?<!\r)\n", "\r\n", after) if windows else after

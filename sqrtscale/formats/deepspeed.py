@@ -96,7 +96,7 @@ def _batch(reading: Reading) -> None:
     reading.count("accumulation", "gradient_accumulation_steps", default=None if reading.batch["global_batch"] else 1)
     batch = reading.batch
     if given is None and batch["global_batch"] is not None:
-        batch["accumulation"] = 1
+        batch["accumulation"] = None  # DeepSpeed works it out from the GPUs
         return
     parts = (batch["per_device"] or 1) * (batch["accumulation"] or 1)
     if batch["global_batch"] is not None and batch["global_batch"] % parts:

@@ -81,15 +81,16 @@ def lengths(reading: Reading) -> None:
         reading.take("warmup_steps", "warmup_steps")
     elif reading.number("warmup_ratio"):
         reading.take("warmup_fraction", "warmup_ratio")
-    for name, key in (("eval_interval", "eval_steps"), ("checkpoint_interval", "save_steps"), ("log_interval", "logging_steps")):
-        interval(reading, name, (key,))
+    for name, word in (("eval_interval", "eval"), ("checkpoint_interval", "save"), ("log_interval", "logging")):
+        if reading.get(f"{word}_strategy") in (None, "steps"):
+            interval(reading, name, (f"{word}_steps",))
     if reading.number("max_grad_norm") != 0:
         reading.take("clip_norm", "max_grad_norm", default=1.0)
 
 
 def interval(reading: Reading, name: str, path: Path) -> None:
-    """An interval in steps. Below 1 it is a share of the run, and every step stays every step: neither is scaled."""
-    if (reading.number(*path) or 0) > 1:
+    """An interval in steps; below 1 it is a share of the run, and needs no scaling."""
+    if (reading.number(*path) or 0) >= 1:
         reading.take(name, *path)
 
 

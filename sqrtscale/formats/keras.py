@@ -5,6 +5,8 @@ Fields: Keras 3, keras/src/optimizers. The batch is not in it: fit(batch_size=..
 
 from __future__ import annotations
 
+import re
+
 from ..rules import FAMILIES, FieldError
 from ._document import Document, Path
 from ._optimizers import covered
@@ -36,8 +38,8 @@ def read(document: Document) -> Reading:
     named = where and reading.get(*where[:-1], "class_name")
     key = (*where[:-1], "class_name") if named else (*where, "name")
     name = reading.text(*key, default="rmsprop" if "rho" in reading.table(*where) else "adam").lower().rpartition(">")[2]
-    if name not in NAMES:  # optimizers may be named by the user
-        name = next((known for known in ("adamw", "adam", "rmsprop") if name.startswith(f"{known}_")), name)
+    if re.sub("[^a-z]", "", name) in NAMES:  # names are made of the class's: rm_sprop, adam_1
+        name = re.sub("[^a-z]", "", name)
     family = covered(str(key[-1]), name, NAMES)
     if reading.switch(*where, "amsgrad"):
         raise FieldError("amsgrad", True, "is not covered for Keras: set it to false, or use PyTorch's AMSGrad")

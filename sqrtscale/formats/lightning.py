@@ -6,9 +6,10 @@ Fields: Lightning, docs/source-pytorch/cli and src/lightning/pytorch/trainer/tra
 from __future__ import annotations
 
 from ..rules import FAMILIES
+from ..rules.errors import whole
 from ._document import Document, Path
 from ._optimizers import covered
-from ._reading import AUTO, Format, Question, Reading, hits
+from ._reading import AUTO, Format, Question, Reading, as_number, hits
 from .hf import interval
 from .param_groups import PLACES
 
@@ -87,7 +88,7 @@ def _batch(reading: Reading) -> None:
     else:
         reading.count("per_device", *place)
     reading.count("accumulation", "trainer", "accumulate_grad_batches", default=1)
-    nodes = int(reading.number("trainer", "num_nodes") or 1)
+    nodes = whole("trainer.num_nodes", reading.number("trainer", "num_nodes") or 1, 1, 2)
     devices = reading.get("trainer", "devices")
     if isinstance(devices, list):
         reading.batch["devices"] = len(devices) * nodes
@@ -98,8 +99,8 @@ def _batch(reading: Reading) -> None:
             del reading.places["devices"]
     elif devices not in (None, AUTO, -1, "-1"):
         text = reading.text("trainer", "devices")
-        count = len([one for one in text.split(",") if one.strip()]) if "," in text else int(text) if text.isdecimal() else None
-        reading.batch["devices"] = count * nodes if count else None
+        count = len([one for one in text.split(",") if one.strip()]) if "," in text else as_number(text)
+        reading.batch["devices"] = whole("trainer.devices", count, 1, 8) * nodes
     strategy = reading.get("trainer", "strategy")
     if isinstance(strategy, dict) and "ModelParallel" in str(strategy.get("class_path")):
         reading.notes.append("ModelParallelStrategy: devices that share one copy of the model count as one data-parallel device.")

@@ -54,6 +54,9 @@ def _place(reading: Reading, group: Path, name: str) -> Path:
 
 def _optimizer(reading: Reading, where: Path, group: dict[str, Any]) -> None:
     """The class, by the keys that only its groups have."""
+    decoupled = reading.switch(*where, "decoupled_weight_decay") and bool(reading.number(*where, "weight_decay"))
+    if decoupled and ("momentum_decay" in group or "amsgrad" not in group):
+        raise FieldError("decoupled_weight_decay", True, "is covered for AdamW alone: set it to false, or weight_decay to 0")
     if "alpha" in group:
         reading.chosen("rmsprop_centered" if reading.switch(*where, "centered") else "rmsprop")
     elif "momentum_decay" in group:
@@ -68,9 +71,8 @@ def _optimizer(reading: Reading, where: Path, group: dict[str, Any]) -> None:
         raise FieldError("param_groups", ", ".join(sorted(group))[:60], "are the keys of no optimizer that the rule covers: it "
                          "covers Adam, AdamW, NAdam, RAdam, RMSprop and SGD")
     elif "amsgrad" not in group:
-        reading.questions.append(Question("optimizer", "Which class made these groups? Several have betas.", "adamw"))
+        reading.chosen("radam")
     elif isinstance(group.get("decoupled_weight_decay"), bool) or not group.get("weight_decay"):
-        decoupled = group.get("decoupled_weight_decay") and group.get("weight_decay")
         reading.chosen("amsgrad" if group["amsgrad"] and not decoupled else "adamw" if decoupled else "adam")
     else:
         reading.questions.append(Question("optimizer", "Is it Adam or AdamW? Only weight decay differs, and their groups look "

@@ -6,6 +6,7 @@ Fields and defaults: torchtitan, torchtitan/config/job_config.py and configs.py.
 from __future__ import annotations
 
 from ..rules import FieldError
+from ..rules.errors import whole
 from ._document import Document
 from ._optimizers import covered
 from ._reading import Format, Reading
@@ -78,11 +79,12 @@ def _batch(reading: Reading) -> None:
         reading.count("global_batch", "training", total)
     else:
         reading.places["global_batch"] = ("training", total)
-    replicas = [reading.number("parallelism", f"data_parallel_{kind}_degree") for kind in ("replicate", "shard")]
-    if replicas[1] is not None and replicas[1] > 0:
+    replicas = whole("parallelism.data_parallel_replicate_degree", reading.number("parallelism", "data_parallel_replicate_degree")
+                     or 1, 1, 2)
+    if (reading.number("parallelism", "data_parallel_shard_degree") or -1) > 0:
         reading.count("devices", "parallelism", "data_parallel_shard_degree")
-        if (replicas[0] or 1) != 1:  # both degrees make up the devices: left to the user
-            reading.batch["devices"] = int(replicas[0] * replicas[1])
+        reading.batch["devices"] *= replicas
+        if replicas > 1:  # two degrees make up the devices: left to the user
             del reading.places["devices"]
     for key in MODEL_PARALLEL:
         if (reading.number("parallelism", key) or 1) > 1:

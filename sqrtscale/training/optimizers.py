@@ -47,7 +47,7 @@ class StackedOptimizer:
         """Carry the state to a kappa [M, 1] times larger batch [derived from the SDE, u = v / sigma^2].
 
         v estimates the gradient's second moment, which noise dominates, so v' = v / kappa; the step
-        count becomes k / kappa, so that bias corrections agree; first moments and momentum stay.
+        count becomes k / kappa, so that bias corrections agree; first moments stay.
         """
         self.state[self.second_moment] /= kappa.to(self.state[self.second_moment].dtype)
         self.steps /= kappa
@@ -107,6 +107,16 @@ class RMSprop(StackedOptimizer):
 
     state_names = ("square_avg", "momentum_buffer")
     second_moment = "square_avg"
+
+    def move_to_batch(self, kappa):
+        """Also b' = sqrt(kappa) b: the average gradient in it stays, and is divided by sqrt(v') = sqrt(v / kappa) from now on."""
+        super().move_to_batch(kappa)
+        self.state["momentum_buffer"] *= kappa.sqrt().to(self.state["momentum_buffer"].dtype)
+
+    def take(self, source, rows):
+        """Also b' = b (1 - mu) / (1 - mu'), where the momentum is another one: b sums 1 / (1 - mu) gradients."""
+        super().take(source, rows)
+        self.state["momentum_buffer"] *= (1 - source.hyper["momentum"][rows]) / (1 - self.hyper["momentum"])
 
     def step(self, parameters, gradients, lr_factor=1.0):
         self.steps += 1

@@ -8,9 +8,16 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from ..formats import snippets
+from ..plan import trainable
 from ..rules import FieldError, ScaledConfig
-from . import forms, inputs, tables
+from ..rules.batch import Batch
+from ..rules.forecast import WORTH_SAYING, sentence
+from . import forms, importing, inputs, tables
 from .inputs import Inputs, number
+
+FILE = "file"  # stands for the imported file among the snippets
+CORRECT_HELP = ("Our own addition, not the paper's: lr divided by the share of the drift that the rule keeps at this κ, computed "
+                "for Gaussian noise that dominates the gradient.")
 
 
 def refusal(errors: tuple[FieldError, ...]) -> None:
@@ -27,26 +34,42 @@ def headline(scaled: ScaledConfig) -> None:
 
 
 def validity(scaled: ScaledConfig) -> None:
-    """How far the decays reach, the warnings, and the other decay form beside a decay without a number."""
+    """How far the decays reach, the rule's own error, the warnings, and the other form beside a decay without a number."""
     limits = [(row.largest_kappa, row.label) for row in scaled.fields if row.largest_kappa is not None]
-    if scaled.decay_form == "half-life":
+    if scaled.decay_form == "half-life" and limits:
         st.caption("Decays by half-life, β^κ: a number for every κ.")
     elif limits:
         largest, label = min(limits)
         batch = int(largest * scaled.base.batch_size + 1e-6)
         st.caption(f"The linear decays have a number up to κ = {number(largest)}, batch {batch}, set by {label}.")
+    _forecast(scaled)
     for warning in scaled.warnings:
         st.warning(tables.plain(warning))
-    if not scaled.complete and any(row.half_life is not None and row.scaled is None for row in scaled.fields):
+    if not scaled.complete and any(row.half_life is not None and row.scaled is None for row in scaled.rows):
         st.button("Use the half-life form", on_click=forms.use_half_life, help=forms.DECAY_HELP)
+
+
+def _forecast(scaled: ScaledConfig) -> None:
+    found = scaled.forecast
+    if found is None or scaled.kappa == 1:
+        return
+    said = sentence(scaled.kappa, found).replace("kappa", "κ")
+    if scaled.lr_corrected:
+        said += f" Done: the lr above holds that factor, {number(found.lr_correction)}."
+    st.markdown(f":material/speed: {tables.plain(said)}")
+    if scaled.lr_corrected or abs(found.drift - 1) >= WORTH_SAYING:
+        st.toggle("Correct lr for it", key="corr", help=CORRECT_HELP)
 
 
 def take_away(scaled: ScaledConfig, given: Inputs, link: dict[str, str]) -> None:
     """Calibrate, download, share."""
+    runs = trainable(given.config)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.page_link("pages/calibrate.py", label="**Calibrate this**", icon=":material/science:",
-                     query_params=inputs.texts_of(given),
-                     disabled=not scaled.complete, help="Train base and scaled side by side on real data.")
+                     query_params=inputs.texts_of(given._replace(config=runs or given.config)),
+                     disabled=not scaled.complete or runs is None,
+                     help="Train base and scaled side by side on real data." if runs else
+                          "The calibration engine trains Adam, AdamW and RMSprop.")
         name = f"sqrtscale-{scaled.base.optimizer}-{scaled.base.batch_size}-{scaled.target_batch}.json"
         st.download_button("Download JSON", as_json(scaled), name, "application/json",
                            on_click="ignore")
@@ -61,9 +84,29 @@ def as_json(scaled: ScaledConfig) -> str:
 
 
 def snippet(scaled: ScaledConfig) -> None:
-    """The scaled configuration to copy."""
-    library = snippets.native(scaled.base.optimizer)
-    st.code(snippets.snippet(scaled, library), language=snippets.SNIPPETS[library].language)
+    """The scaled configuration to copy, for the library of the user's choice or into the file that was imported."""
+    imported = importing.current()
+    names = [FILE] * bool(imported) + list(snippets.SNIPPETS)
+    first = FILE if imported else snippets.native(scaled.base.optimizer)
+    label = {FILE: "Your file, patched", **{name: about.label for name, about in snippets.SNIPPETS.items()}}
+    chosen = st.selectbox("Copy for", names, index=names.index(first), format_func=label.get, key=f"snippet-{first}",
+                          label_visibility="collapsed")
+    parts = importing.target_parts(scaled)
+    try:
+        if chosen == FILE:
+            importing.patched(scaled, parts)
+        else:
+            _library(scaled, chosen, parts)
+    except FieldError as error:
+        st.info(tables.plain(str(error)), title=f"Nothing to copy for {label[chosen]}")
+
+
+def _library(scaled: ScaledConfig, name: str, parts: Batch | None) -> None:
+    about = snippets.SNIPPETS[name]
+    st.code(snippets.snippet(scaled, name, parts), language=about.language)
+    if about.language == "json" and scaled.complete:  # the others say it in comments
+        for remark in snippets.remarks(scaled, name):
+            st.caption(tables.plain(remark))
 
 
 def _address(link: dict[str, str]) -> str:

@@ -10,7 +10,7 @@ import streamlit as st
 from .. import runner
 from ..evidence import describe, summarise
 from ..plan import WARM_START
-from ..rules import family, scale
+from ..rules import family
 from ..runner.log import LARGEST
 from ..store import CalibrationRecord, DamagedChunk, NotFound, Store
 from ..store.export import FORMATS
@@ -160,9 +160,9 @@ def _log(record: CalibrationRecord) -> None:
 
 def _carry_on(record: CalibrationRecord) -> None:
     plan = record.plan
-    given = texts_of(Inputs(plan.base, plan.target_batch, plan.decay_form))
+    given = texts_of(Inputs(plan.base, plan.target_batch, plan.decay_form, plan.momentum_form, plan.correct_lr))
     with st.container(horizontal=True, vertical_alignment="center"):
         with st.popover("Formulas"):
-            reasons(scale(plan.base, plan.target_batch, plan.decay_form))
+            reasons(plan.scaled)
         st.page_link("pages/calibrate.py", label="Calibrate again", icon=":material/replay:", query_params=given)
         st.page_link("pages/scale.py", label="Open in Scale", icon=":material/calculate:", query_params=given)

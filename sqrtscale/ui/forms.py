@@ -6,21 +6,36 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from ..rules import DECAY_FORMS, FAMILIES, FieldError, family
+from ..rules import DECAY_FORMS, FAMILIES, MOMENTUM_FORMS, RUN_FIELDS, Family, FieldError, family
+from ..rules.kinds import Momentum
+from ..rules.run_fields import SCHEDULES
 from . import inputs, tables
 from .inputs import Inputs
 
-LABELS = {"batch_size": "Base batch", "target_batch": "Target batch", "total_steps": "Total steps",
-          "warmup_steps": "Warm-up steps"}
+MAIN = ("adam", "adamw", "rmsprop")
+MORE = "more"  # stands for every other family, chosen by name beside it
+LABELS = {"batch_size": "Base batch", "target_batch": "Target batch", "groups": "Parameter groups",
+          **{name: field.label for name, field in RUN_FIELDS.items()}}
 HELP = {
-    "batch_size": "Global batch in samples: per-device batch * accumulation * devices.",
-    "target_batch": "The global batch you want to train with, larger or smaller than the base.",
+    "batch_size": "Global batch in samples, or in tokens on both sides. Also as per device × accumulation × devices, for "
+                  "example 8 x 4 x 16.",
+    "target_batch": "The global batch you want to train with, larger or smaller than the base; also as 8 x 4 x 16.",
+    "milestones": "Steps at which lr drops, for example 30000 60000.",
+    "gamma_per_step": "The factor of an exponential schedule that is applied at every step.",
+    "ema_decay": "Of an average of the weights, for example 0.9999.",
+    "groups": "One a line: its name and what it sets itself, for example no decay: weight_decay=0",
 }
 DECAY_LABELS = {"linear": "Linear", "half-life": "Half-life"}
 DECAY_HELP = ("How decays move. Linear is the paper's rule, 1 - κ (1 - β). Half-life is β^κ: it agrees while κ (1 - β) "
               "is small, and has a number for every κ.")
-CHOICES = {"opt": tuple(FAMILIES), "form": DECAY_FORMS}
+MOMENTUM_LABELS = {"kept": "Kept", "scaled": "Scaled"}
+MOMENTUM_HELP = ("The buffer has no factor (1 - momentum). Kept: momentum stays and lr follows the rule. Scaled: momentum moves "
+                 "like a decay, and lr by κ more.")
+CHOICES = {"opt": tuple(FAMILIES), "form": DECAY_FORMS, "mform": MOMENTUM_FORMS, "schedule": ("", *SCHEDULES)}
+LENGTHS = ("total_steps", "warmup_steps")
+FURTHER = tuple(name for name in RUN_FIELDS if name not in (*LENGTHS, "schedule"))
 SHORT = 40  # characters: longer than any number with all its digits
+LONGEST = {"groups": 2000, "milestones": 400}
 PAUSE = "500ms"  # an answer while typing, but not one per keystroke
 NARROW = 95  # pixels: three fields beside each other on a telephone
 KEPT = "transfer"
@@ -28,10 +43,11 @@ REFUSED = "refused choices"
 
 
 class Kept(NamedTuple):
-    """What the last run left behind: the widgets' values, and those inputs that went into the address."""
+    """What the last run left behind: the widgets' values, those inputs that went into the address, and the family."""
 
     values: dict[str, str | None]
     link: dict[str, str]
+    optimizer: str | None
 
 
 class Asked(NamedTuple):
@@ -60,28 +76,66 @@ def training_configuration() -> Asked:
     """The form: optimizer, batches, hyperparameters, lengths. Bad input is marked below its field."""
     _load()
     boxes = {"opt": st.container(gap="xxsmall")}
-    boxes["opt"].segmented_control("Optimizer", CHOICES["opt"], required=True, key="opt", width="stretch",
-                                   format_func=lambda name: family(name).label, on_change=_take_defaults)
-    kin = family(st.session_state["opt"] or inputs.DEFAULT_OPTIMIZER)
+    kin = _optimizer(boxes["opt"])
     rest = [name for name in kin.fields if name not in ("lr", "weight_decay")]
-    for names in (["batch_size", "target_batch"], ["lr", "weight_decay"], rest):
-        grid = st.grid(len(names), min_column_width=NARROW)
-        boxes |= {inputs.key(name): _text(name, LABELS.get(name) or kin.fields[name].label, grid) for name in names}
-    given = any(st.session_state[name] for name in ("steps", "warmup"))
-    with st.expander("Schedule and decay form", expanded=given or st.session_state["form"] != DECAY_FORMS[0]):
-        grid = st.grid(2, min_column_width=NARROW)
-        for name in ("total_steps", "warmup_steps"):
-            boxes[inputs.key(name)] = _text(name, LABELS[name], grid, placeholder="optional")
+    second = ["lr"] + ["weight_decay"] * ("weight_decay" in kin.fields)
+    for names in (["batch_size", "target_batch"], second, rest):
+        boxes |= _texts(names, kin, len(names))
+    first = inputs.defaults(kin.name)
+    with st.expander("Schedule and decay form", expanded=_differs(("steps", "warmup", "schedule", "form", "mform"), first)):
+        boxes |= _texts(LENGTHS, kin, 2)
+        boxes["schedule"] = st.container(gap="xxsmall")
+        boxes["schedule"].selectbox(LABELS["schedule"], CHOICES["schedule"], key="schedule", format_func=lambda name: name or "—",
+                                    help="A schedule is a function of samples seen: its shape stays.")
         boxes["form"] = st.container(gap="xxsmall")
         boxes["form"].segmented_control("Decay form", DECAY_FORMS, required=True, key="form", help=DECAY_HELP,
                                         format_func=DECAY_LABELS.get)
-    texts = {name: st.session_state[name] for name in boxes}
+        if any(isinstance(field.kind, Momentum) for field in kin.fields.values()):
+            boxes["mform"] = st.container(gap="xxsmall")
+            boxes["mform"].segmented_control("Momentum", MOMENTUM_FORMS, required=True, key="mform", help=MOMENTUM_HELP,
+                                             format_func=MOMENTUM_LABELS.get)
+    with st.expander("Intervals, averaging, clipping, groups",
+                     expanded=_differs((*map(inputs.key, FURTHER), "groups"), first)):
+        boxes |= _texts(FURTHER, kin, 2)
+        boxes["groups"] = st.container(gap="xxsmall")
+        boxes["groups"].text_area(LABELS["groups"], key="groups", help=HELP["groups"], placeholder="optional", height=80)
+    texts = {name: st.session_state[name] for name in boxes} | {"opt": _chosen_optimizer()}
+    texts["corr"] = inputs.ON if st.session_state.get("corr") else inputs.OFF  # its switch stands beside the answer
     texts |= {name: text for name, text in st.session_state[REFUSED].items() if texts[name] is None}
     found, errors = inputs.read(texts)
     for name, error in errors.items():
         advice = error.allowed.split(": ", 1)[-1]
         boxes[name].markdown(f":small[:red[{tables.plain(advice[0].upper() + advice[1:])}]]")
     return Asked(found, tuple(errors.values()), _save(texts))
+
+
+def _optimizer(box) -> Family:
+    """The three that most people use, and every other by name."""
+    box.segmented_control("Optimizer", (*MAIN, MORE), required=True, key="opt", width="stretch", on_change=_take_defaults,
+                          format_func=lambda name: "Other" if name == MORE else family(name).label)
+    if st.session_state["opt"] == MORE:
+        others = [name for name in FAMILIES if name not in MAIN]
+        box.selectbox("Optimizer and library", others, key="other", on_change=_take_defaults,
+                      format_func=lambda name: family(name).label)
+    return family(_chosen_optimizer() or inputs.DEFAULT_OPTIMIZER)
+
+
+def _chosen_optimizer() -> str | None:
+    """The family that the two optimizer widgets name together."""
+    return st.session_state["other"] if st.session_state["opt"] == MORE else st.session_state["opt"]
+
+
+def _texts(names, kin, columns) -> dict:
+    """A box with a text input for each name, by its key."""
+    grid = st.grid(columns, min_column_width=NARROW)
+    optional = {"placeholder": "optional"}
+    return {inputs.key(name): _text(name, LABELS.get(name) or kin.fields[name].label, grid,
+                                    **(optional if name in RUN_FIELDS else {})) for name in names}
+
+
+def _differs(keys, first) -> bool:
+    """True where one of these inputs is not at its default, so that nobody misses it in a closed box."""
+    return any(st.session_state.get(name, first[name]) not in (first[name], None) for name in keys)
 
 
 def use_half_life() -> None:
@@ -91,13 +145,14 @@ def use_half_life() -> None:
 
 def _text(name, label, grid, **options):
     box = grid.container(gap="xxsmall")
-    box.text_input(label, key=inputs.key(name), live=PAUSE, max_chars=SHORT, help=HELP.get(name), **options)
+    box.text_input(label, key=inputs.key(name), live=PAUSE, max_chars=LONGEST.get(name, SHORT), help=HELP.get(name),
+                   **options)
     return box
 
 
 def _load() -> None:
     """Fill the widgets from the address or from what was typed before, when either is new to them."""
-    kept = st.session_state.get(KEPT, Kept({}, {}))
+    kept = st.session_state.get(KEPT, Kept({}, {}, None))
     address = inputs.carried(st.query_params.to_dict())
     if "opt" not in st.session_state:  # opened by a link, or again after another page
         _fill(address or kept.link)
@@ -115,25 +170,41 @@ def _fill(texts: dict[str, str]) -> None:
             refused[name] = wanted
     first = inputs.defaults(chosen["opt"] or inputs.DEFAULT_OPTIMIZER)
     for name, text in first.items():
-        st.session_state[name] = chosen[name] if name in chosen else texts.get(name, text)[:SHORT]
+        st.session_state[name] = chosen[name] if name in chosen else texts.get(name, text)[:LONGEST.get(name, SHORT)]
+    if chosen["opt"] not in (*MAIN, None):
+        st.session_state["opt"], st.session_state["other"] = MORE, chosen["opt"]
+    st.session_state["corr"] = texts.get("corr") == inputs.ON
     st.session_state[REFUSED] = refused
+
+
+def fill(given: Inputs, base_batch: str) -> None:
+    """Callback: put a whole configuration into the form, the base batch as that text (its parts, if known)."""
+    _fill(inputs.texts_of(given) | {"b0": base_batch})
+
+
+def typed(name: str) -> str:
+    """What stands in a field of the form, by its key."""
+    return st.session_state.get(name) or ""
 
 
 def _take_defaults() -> None:
     """Another optimizer: what still stands at the old one's default goes to the new one's; what was typed stays."""
-    was = inputs.defaults(st.session_state[KEPT].values["opt"] or inputs.DEFAULT_OPTIMIZER)
-    for name, text in inputs.defaults(st.session_state["opt"]).items():
+    st.session_state.setdefault("other", next(name for name in FAMILIES if name not in MAIN))
+    was = inputs.defaults(st.session_state[KEPT].optimizer or inputs.DEFAULT_OPTIMIZER)
+    for name, text in inputs.defaults(_chosen_optimizer()).items():
         if name not in CHOICES and st.session_state.get(name, was.get(name)) == was.get(name):
             st.session_state[name] = text
 
 
 def _save(texts: dict[str, str]) -> dict[str, str]:
     """Write every input that differs from its default into the address, and return those."""
-    first = inputs.defaults(st.session_state["opt"] or inputs.DEFAULT_OPTIMIZER) | {"opt": inputs.DEFAULT_OPTIMIZER}
+    optimizer = _chosen_optimizer()
+    first = inputs.defaults(optimizer or inputs.DEFAULT_OPTIMIZER) | {"opt": inputs.DEFAULT_OPTIMIZER}
     link = {name: text for name, text in texts.items() if text != first[name]}
     address = st.query_params.to_dict()
     if inputs.carried(address) != link:
         others = {name: text for name, text in address.items() if name not in inputs.carried(address)}
         st.query_params.from_dict(others | link)
-    st.session_state[KEPT] = Kept({name: st.session_state[name] for name in texts}, link)
+    values = {name: st.session_state.get(name) for name in texts} | {"other": st.session_state.get("other")}
+    st.session_state[KEPT] = Kept(values, link, optimizer)
     return link

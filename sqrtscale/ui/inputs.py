@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ..rules import DECAY_FORMS, FAMILIES, DecayForm, FieldError, TrainingConfig, family, scale
+from ..rules import (
+    DECAY_FORMS,
+    FAMILIES,
+    MOMENTUM_FORMS,
+    RUN_FIELDS,
+    DecayForm,
+    Family,
+    FieldError,
+    MomentumForm,
+    ParameterGroup,
+    TrainingConfig,
+    family,
+    scale,
+)
+from ..rules.batch import Batch
 from ..rules.config import LARGEST_BATCH
 from ..rules.errors import whole
 
@@ -17,16 +32,21 @@ DEFAULT_BATCH = 256
 # Field -> its name in a link. A hyperparameter that is not listed goes by its own name.
 KEYS = {
     "optimizer": "opt", "batch_size": "b0", "target_batch": "b1", "weight_decay": "wd", "momentum": "mom",
-    "total_steps": "steps", "warmup_steps": "warmup", "decay_form": "form",
+    "total_steps": "steps", "warmup_steps": "warmup", "decay_form": "form", "momentum_form": "mform",
+    "correct_lr": "corr",
 }
+ON, OFF = "1", ""  # of a switch, as text
+GROUP = re.compile(r"\s*([^:=]*?)\s*:\s*(.+)")
 
 
 class Inputs(NamedTuple):
-    """What a transfer starts from."""
+    """What a transfer starts from, in the order that ``scale`` takes it."""
 
     config: TrainingConfig
     target_batch: int
     decay_form: DecayForm
+    momentum_form: MomentumForm = "kept"
+    correct_lr: bool = False
 
 
 def key(field: str) -> str:
@@ -34,9 +54,11 @@ def key(field: str) -> str:
     return KEYS.get(field, field)
 
 
-def number(value: float) -> str:
-    """A number with eight digits and without padding, fit for reading and typing: 1e-8, 0.00282843, 1024."""
-    if isinstance(value, int):
+def number(value: Any) -> str:
+    """A value with eight digits and without padding, fit for reading and typing: 1e-8, 0.00282843, 1024, 300 600, cosine."""
+    if isinstance(value, tuple):
+        return " ".join(map(number, value))
+    if isinstance(value, (int, str)):
         return str(value)
     digits, power, exponent = f"{value:.8g}".partition("e")
     return f"{digits}e{int(exponent)}" if power else digits
@@ -45,8 +67,9 @@ def number(value: float) -> str:
 def defaults(optimizer: str) -> dict[str, str]:
     """Every input of that optimizer by key, as on a first visit."""
     fields = {key(name): number(field.default) for name, field in family(optimizer).fields.items()}
-    return {"opt": optimizer, "b0": str(DEFAULT_BATCH), "b1": str(DEFAULT_TARGET), **fields,
-            "steps": "", "warmup": "", "form": DECAY_FORMS[0]}
+    run = {key(name): "" for name in RUN_FIELDS}
+    return {"opt": optimizer, "b0": str(DEFAULT_BATCH), "b1": str(DEFAULT_TARGET), **fields, **run, "groups": "",
+            "form": DECAY_FORMS[0], "mform": MOMENTUM_FORMS[0], "corr": OFF}
 
 
 def read(texts: Mapping[str, str]) -> tuple[Inputs | None, dict[str, FieldError]]:
@@ -59,30 +82,30 @@ def read(texts: Mapping[str, str]) -> tuple[Inputs | None, dict[str, FieldError]
         kin = family(DEFAULT_OPTIMIZER)  # to check the other fields all the same
     texts = defaults(kin.name) | dict(texts)
 
-    def checked(field, check):
+    def checked(field, check, parse):
         try:
-            return check(field, _parse(texts[key(field)]))
+            return check(field, parse(texts[key(field)]))
         except FieldError as error:
             errors[key(field)] = error
 
-    def batch(field, value):
-        return whole(field, value, 1, 256, LARGEST_BATCH)
-
-    def steps(field, value):
-        return None if value == "" else whole(field, value, 0, 1_000)
-
-    values = {name: checked(name, field.kind.check) for name, field in kin.fields.items()}
-    sizes = [checked(name, batch) for name in ("batch_size", "target_batch")]
-    lengths = [checked(name, steps) for name in ("total_steps", "warmup_steps")]
-    if texts["form"] not in DECAY_FORMS:
-        errors["form"] = FieldError("decay_form", texts["form"], f"is not known: give one of {', '.join(DECAY_FORMS)}")
+    values = {name: checked(name, field.kind.check, parsed) for name, field in kin.fields.items()}
+    sizes = [checked(name, _batch_size, str) for name in ("batch_size", "target_batch")]
+    run = {name: checked(name, about.kind.check, PARSE.get(name, parsed)) for name, about in RUN_FIELDS.items()
+           if texts[key(name)].strip()}
+    groups = checked("groups", lambda _, text: _groups(text, kin), str)
+    for field, known in (("decay_form", DECAY_FORMS), ("momentum_form", MOMENTUM_FORMS)):
+        if texts[key(field)] not in known:
+            errors[key(field)] = FieldError(field, texts[key(field)], f"is not known: give one of {', '.join(known)}")
     if errors:
         return None, errors
     try:  # what the fields say together: warm-up longer than the run, a value that leaves floating point
-        inputs = Inputs(TrainingConfig(kin.name, sizes[0], values, *lengths), sizes[1], texts["form"])
-        scale(*inputs)
+        inputs = Inputs(TrainingConfig(kin.name, sizes[0], values, run=run, groups=groups), sizes[1], texts["form"],
+                        texts["mform"])
+        found = scale(*inputs)
+        # A switch, not a value: where nothing can be corrected it has no effect.
+        inputs = inputs._replace(correct_lr=texts["corr"] == ON and found.forecast is not None)
     except FieldError as error:
-        return None, {key(error.field): error}
+        return None, {key(error.field) if key(error.field) in texts else "groups": error}
     return inputs, {}
 
 
@@ -92,19 +115,58 @@ def texts_of(inputs: Inputs) -> dict[str, str]:
     found = {name: repr(value) for name, value in config.hyperparameters.items()}
     found |= {"optimizer": config.optimizer, "batch_size": str(config.batch_size),
               "target_batch": str(inputs.target_batch), "decay_form": inputs.decay_form}
-    for name in ("total_steps", "warmup_steps"):
-        if getattr(config, name) is not None:
-            found[name] = str(getattr(config, name))
+    if inputs.momentum_form != MOMENTUM_FORMS[0]:
+        found["momentum_form"] = inputs.momentum_form
+    if inputs.correct_lr:
+        found["correct_lr"] = ON
+    for name, value in config.of_the_run().items():
+        found[name] = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if config.groups:
+        found["groups"] = "\n".join(
+            f"{group.name}: {' '.join(f'{name}={value!r}' for name, value in group.values.items())}" for group in config.groups)
     return {key(name): text for name, text in found.items()}
 
 
 def carried(texts: Mapping[str, str]) -> dict[str, str]:
     """Those of the texts that are inputs of a transfer: what a link from another page brought along."""
-    known = set(KEYS.values()) | {key(name) for kin in FAMILIES.values() for name in kin.fields}
+    known = {"groups", *KEYS.values(), *(key(name) for name in RUN_FIELDS),
+             *(key(name) for kin in FAMILIES.values() for name in kin.fields)}
     return {name: text for name, text in texts.items() if name in known}
 
 
-def _parse(text: str) -> float | str:
+def batch_in_parts(text: str) -> Batch | None:
+    """A batch given as ``32 x 4 x 8`` (per device, accumulation, devices), or None for a single number.
+
+    Raises FieldError for parts that are no whole numbers. With two parts the second counts devices.
+    """
+    parts = [parsed(part) for part in re.split(r"[x×*]", text.lower())]
+    if len(parts) == 2:
+        return Batch(parts[0], 1, parts[1])
+    return Batch(*parts) if len(parts) == 3 else None
+
+
+def _batch_size(field: str, text: str) -> int:
+    parts = batch_in_parts(text)
+    return whole(field, parts.size if parts else parsed(text), 1, 256, LARGEST_BATCH)
+
+
+def _groups(text: str, kin: Family) -> tuple[ParameterGroup, ...]:
+    """Parameter groups, one a line: ``no decay: weight_decay=0`` or ``head: lr=1e-4 beta2=0.99``."""
+    groups = []
+    for line in filter(str.strip, re.split(r"[\n;]", text)):
+        form = "is not a parameter group: write its name and what it sets itself, for example no decay: weight_decay=0"
+        found = GROUP.fullmatch(line)
+        if not found:
+            raise FieldError("groups", line.strip(), form)
+        pairs = [pair.partition("=") for pair in re.split(r"[\s,]+", found[2].strip())]
+        if not all(sign for _, sign, _ in pairs):
+            raise FieldError("groups", line.strip(), form)
+        groups.append(ParameterGroup(found[1] or f"group {len(groups)}", {name: parsed(value) for name, _, value in pairs}))
+    # Checked here, so that a refusal names the groups' own box.
+    return TrainingConfig(kin.name, 1, groups=tuple(groups)).groups
+
+
+def parsed(text: str) -> float | str:
     """A number if it reads as one (1e-3, 0.001, 256), else the text itself, for the check to refuse."""
     text = text.strip()
     try:
@@ -112,3 +174,9 @@ def _parse(text: str) -> float | str:
     except ValueError:
         return text
     return int(value) if math.isfinite(value) and value.is_integer() and "e" not in text.lower() else value
+
+
+PARSE = {
+    "schedule": str.strip,
+    "milestones": lambda text: [parsed(part) for part in re.split(r"[\s,;]+", text.strip())],
+}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from ..plan import ARMS, CalibrationPlan, make_plan
+from ..plan import ARMS, CalibrationPlan, make_plan, trainable
 from ..rules import FieldError, family
 from ..runner import cuda_devices
 from ..tasks import TASKS, Task
@@ -44,9 +44,16 @@ def transfer_choice(task: Task) -> Inputs | None:
     chosen = st.segmented_control("Configuration", [OWN, TESTED], default=OWN, required=True, key="source", wrap=True)
     if chosen == TESTED:
         return tested
+    runs = trainable(own.config)
+    if runs is None:
+        st.error(plain(f"{family(own.config.optimizer).label} cannot be trained here: the engine has Adam, AdamW and RMSprop. "
+                       "Choose one of them in the Scale page."))
+        return tested
     st.caption("Your learning rate was tuned for your model; on this small task it may train worse or not at all. What is "
-               "tested is whether scaled follows base.")
-    return own
+               "tested is whether scaled follows base."
+               + (" Left out here: what is not the optimizer's own (schedule, clipping, averages, groups)."
+                  if own.config.groups or own.config.run else ""))
+    return own._replace(config=runs)
 
 
 def plan_choice(task: Task, inputs: Inputs) -> CalibrationPlan:
@@ -71,7 +78,8 @@ def plan_choice(task: Task, inputs: Inputs) -> CalibrationPlan:
                **{f"cuda:{i}": f"cuda:{i} ({name})" for i, name in enumerate(names)}}
     device = grid.selectbox("Device", list(devices), format_func=devices.get, key="device")
     return make_plan(task.name, inputs.config, inputs.target_batch, arms=["base", "scaled", *controls], seeds=seeds,
-                     samples=samples, start=start, warm_samples=warm_samples, decay_form=inputs.decay_form, device=device)
+                     samples=samples, start=start, warm_samples=warm_samples, decay_form=inputs.decay_form, device=device,
+                     momentum_form=inputs.momentum_form, correct_lr=inputs.correct_lr)
 
 
 def arms_table(plan: CalibrationPlan) -> None:

@@ -35,4 +35,8 @@ def command(record: CalibrationRecord) -> str:
     if base.warmup_steps:
         parts += ["--warmup", str(base.warmup_steps)]
     parts += ["--arms", *(arm.name for arm in plan.arms), "--decay-form", plan.decay_form, "--device", plan.device]
+    if plan.momentum_form != "kept":
+        parts += ["--momentum-form", plan.momentum_form]
+    if plan.correct_lr:
+        parts.append("--correct-lr")
     return shlex.join(parts)

@@ -32,19 +32,23 @@ def with_numbers(row: ScaledField, kappa: float) -> str:
 
 
 def base_beside_scaled(scaled: ScaledConfig) -> None:
-    """Field, base, scaled and rule; blue is the base and orange the scaled value."""
+    """Field, base, scaled and rule; blue is the base and orange the scaled value. Groups stand below the optimizer's own."""
     rows = [("Batch size", str(scaled.base.batch_size), str(scaled.target_batch), "chosen")]
-    for row in scaled.fields:
-        value = NONE if row.scaled is None else number(row.scaled)
-        rows.append((row.label, number(row.base), value, with_numbers(row, scaled.kappa)))
+    rows += [_answer(row, scaled.kappa) for row in scaled.fields]
+    rows += [_answer(row, scaled.kappa, f"{plain(group.name)}: ") for group in scaled.groups for row in group.fields]
     cells = [(name, f":blue[{base}]", f":red[{value}]" if value == NONE else f"**:orange[{value}]**", plain(rule))
              for name, base, value, rule in rows]
     st.table(pd.DataFrame(cells, columns=["Field", ":blue[Base]", ":orange[Scaled]", "Rule"]), border="horizontal",
              hide_index=True, alt="Base and scaled value of every field, and the rule with its numbers")
 
 
+def _answer(row: ScaledField, kappa: float, before: str = "") -> tuple[str, str, str, str]:
+    value = NONE if row.scaled is None else number(row.scaled)
+    return before + row.label, number(row.base), value, with_numbers(row, kappa)
+
+
 def reasons(scaled: ScaledConfig) -> None:
     """Formula, reason, certainty and source of every field."""
-    for row in scaled.fields:
+    for row in scaled.rows:
         grounds = plain(f"{row.status[0].upper()}{row.status[1:]}: {row.source}.")
         st.markdown(f"**{row.label}** `{row.formula}`  \n{plain(row.reason)}  \n:gray[{grounds}]")

@@ -50,7 +50,7 @@ def test_numbers_may_be_written_as_people_write_them(text, value):
 
 
 @pytest.mark.parametrize(("key", "text", "field"), [
-    ("opt", "SGD", "optimizer"), ("b0", "1.5", "batch_size"), ("b0", "9" * 400, "batch_size"),
+    ("opt", "lion", "optimizer"), ("b0", "1.5", "batch_size"), ("b0", "9" * 400, "batch_size"),
     ("b1", "0", "target_batch"),
     ("b1", "1e13", "target_batch"), ("lr", "0,001", "lr"), ("lr", "", "lr"), ("lr", "1e999", "lr"),
     ("eps", "-1e-8", "eps"),
@@ -64,7 +64,7 @@ def test_every_field_refuses_by_name(key, text, field):
 
 
 def test_all_that_is_wrong_is_said_at_once():
-    found, errors = read({"opt": "SGD", "lr": "abc", "b1": "-3", "beta1": "1", "warmup": "x", "form": "banana"})
+    found, errors = read({"opt": "lion", "lr": "abc", "b1": "-3", "beta1": "1", "warmup": "x", "form": "banana"})
     assert found is None and set(errors) == {"opt", "lr", "b1", "beta1", "warmup", "form"}
 
 

@@ -22,6 +22,7 @@ function themed(figure, element) {
   const back = theme.getPropertyValue("--st-background-color").trim() || "#fff";
   const grey = theme.getPropertyValue("--st-gray-text-color").trim() || "#888";
   const clear = "rgba(0,0,0,0)";
+  const axes = Object.keys(figure.layout).filter((name) => /^[xy]axis/.test(name));
   const axis = { gridcolor: line, zerolinecolor: line, linecolor: line, tickcolor: line };
   return {
     ...figure.layout,
@@ -30,8 +31,7 @@ function themed(figure, element) {
     font: { family: theme.fontFamily, color: text, size: 13 },
     hoverlabel: { bgcolor: back, bordercolor: line, font: { color: text } },
     modebar: { bgcolor: clear, color: grey, activecolor: text },
-    xaxis: { ...figure.layout.xaxis, ...axis },
-    yaxis: { ...figure.layout.yaxis, ...axis },
+    ...Object.fromEntries(axes.map((name) => [name, { ...figure.layout[name], ...axis }])),
   };
 }
 

@@ -1,0 +1,157 @@
+"""The options that say what is scaled, shared by several commands, and the configuration that they make."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..formats import Imported, read
+from ..rules import DECAY_FORMS, FAMILIES, MOMENTUM_FORMS, RUN_FIELDS, FieldError, TrainingConfig, family
+from ..rules.batch import Batch
+from .shared import BadInput, number
+
+NEEDED = {"optimizer": "--optimizer", "lr": "--lr", "batch": "--batch"}
+CHECKPOINTS = (".pt", ".pth", ".ckpt", ".bin")
+LARGEST_FILE = 64 * 2**20  # bytes; the reading itself allows less, and says so
+
+
+class Base(NamedTuple):
+    """The base configuration; the file that it was read from, if any, and the parts of its batch, if known."""
+
+    config: TrainingConfig
+    text: str = ""
+    imported: Imported | None = None
+    parts: Batch | None = None
+
+
+def add_arguments(command: argparse.ArgumentParser, task: bool = False) -> None:
+    """The options of a base configuration; with ``task`` they replace single values of the task's own."""
+    default = "the task's own" if task else "the library's default"
+    command.add_argument("--optimizer", metavar="NAME", help=", ".join(FAMILIES))
+    command.add_argument("--lr", type=number, help="learning rate")
+    command.add_argument("--betas", type=number, nargs=2, metavar=("BETA1", "BETA2"), help=f"Adam, AdamW (default: {default})")
+    command.add_argument("--alpha", type=number, help=f"RMSprop's decay rate (default: {default})")
+    command.add_argument("--eps", type=number, help=f"epsilon (default: {default})")
+    command.add_argument("--weight-decay", type=number, help=f"decoupled in AdamW, L2 elsewhere (default: {default})")
+    command.add_argument("--momentum", type=number, help=f"RMSprop (default: {default})")
+    command.add_argument("--batch", type=number, metavar="N", help="base global batch size in samples")
+    command.add_argument("--steps", type=number, metavar="N", help="total optimizer steps at the base batch")
+    command.add_argument("--warmup", type=number, metavar="N", help="warm-up steps at the base batch")
+    if not task:
+        command.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="any other field: "
+                             f"{', '.join(name for name in RUN_FIELDS if not name.endswith('_steps') or name == 'decay_steps')}, "
+                             "or a hyperparameter by name; several steps with commas")
+
+
+def add_file(command: argparse.ArgumentParser) -> None:
+    """The options of a configuration that is read from a file; all others correct single values of it."""
+    command.add_argument("--from", dest="source", metavar="FILE", help="read the base from a file: Hugging Face arguments or "
+                         "model card, DeepSpeed, axolotl, timm, Lightning, torchtitan, optax, Keras, param_groups as JSON, or a .pt "
+                         "checkpoint")
+    command.add_argument("--devices", type=number, metavar="N", help="data-parallel devices, where the file does not say")
+    command.add_argument("--per-device", type=number, metavar="N", help="batch of one device, where the file does not say")
+    command.add_argument("--accumulation", type=number, metavar="N", help="gradient accumulation, where the file does not say")
+
+
+def add_forms(command: argparse.ArgumentParser) -> None:
+    """How the rule is applied."""
+    add_decay_forms(command)
+    command.add_argument("--correct-lr", action="store_true", help="divide lr by the drift that the rule loses at this kappa "
+                         "(ours, not the paper's)")
+
+
+def add_decay_forms(command: argparse.ArgumentParser) -> None:
+    """The forms of decays and momenta alone."""
+    command.add_argument("--decay-form", default="linear", metavar="|".join(DECAY_FORMS),
+                         help="betas by 1 - kappa (1 - beta), the paper's, or beta^kappa (default: linear)")
+    command.add_argument("--momentum-form", default="kept", metavar="|".join(MOMENTUM_FORMS),
+                         help="momentum of RMSprop and SGD as it is, or scaled like a beta with more on lr (default: kept)")
+
+
+def forms(options: argparse.Namespace) -> tuple[str, str, bool]:
+    """What ``scale`` takes after the target."""
+    return options.decay_form, options.momentum_form, options.correct_lr
+
+
+def base(options: argparse.Namespace) -> Base:
+    """The base configuration of a command without a task: from a file, from options, or from both."""
+    if getattr(options, "source", None):
+        return _from_file(options)
+    missing = [flag for name, flag in NEEDED.items() if getattr(options, name) is None]
+    if missing:
+        other = " (or --from FILE)" if hasattr(options, "source") else ""
+        raise BadInput(f"sqrtscale {options.command}: the following arguments are required: {', '.join(missing)}{other}")
+    kin = family(options.optimizer)
+    values = _given(options)
+    values |= _fields(options)
+    run = {name: values.pop(name) for name in RUN_FIELDS if name in values}
+    return Base(TrainingConfig(kin.name, options.batch, values, run=run))
+
+
+def over(start: TrainingConfig, options: argparse.Namespace) -> TrainingConfig:
+    """``start`` with the options in place of single values; another optimizer starts from its own defaults."""
+    name = start.optimizer if options.optimizer is None else options.optimizer
+    values: dict[str, Any] = dict(start.hyperparameters) if family(name).name == start.optimizer else {}
+    given = _given(options)
+    run = start.of_the_run() | {name: given.pop(name) for name in RUN_FIELDS if name in given}
+    return TrainingConfig(name, start.batch_size if options.batch is None else options.batch, values | given, run=run)
+
+
+def _from_file(options: argparse.Namespace) -> Base:
+    path = Path(options.source)
+    text = _text_of(path)
+    imported = read(text, path.name)
+    parts = {"devices": options.devices, "per_device": options.per_device, "accumulation": options.accumulation,
+             "batch_size": options.batch, "optimizer": options.optimizer}
+    answers = {**_given(options), **_fields(options), **{name: value for name, value in parts.items() if value is not None}}
+    try:
+        return Base(imported.config(answers), text.decode(), imported, imported.parts(answers))
+    except FieldError as error:
+        raise _with_its_option(error, imported, answers) from error
+
+
+def _text_of(path: Path) -> bytes:
+    """A configuration's own text; of a checkpoint its parameter groups, read by a process that loads torch."""
+    try:
+        size = path.stat().st_size
+        if path.suffix.lower() in CHECKPOINTS:
+            from ..runner import read_checkpoint
+
+            return read_checkpoint(path).encode()
+        if size > LARGEST_FILE:
+            raise BadInput(f"--from = {str(path)!r} is too large for a configuration: give the file that holds only that")
+        return path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"--from = {str(path)!r} cannot be read: {error.strerror or error}") from error
+
+
+def _with_its_option(error: FieldError, imported: Imported, answers: dict[str, Any]) -> Exception:
+    """A question that was not answered, with the options that answer it."""
+    open_ones = [one for one in imported.questions if answers.get(one.field) is None]
+    if error.field not in [one.field for one in open_ones]:
+        return error
+    named = {"batch_size": "--batch", "beta1": "--betas", "beta2": "--betas", "total_steps": "--steps",
+             "warmup_steps": "--warmup"}
+    flags = ", ".join(dict.fromkeys(named.get(one.field, f"--{one.field.replace('_', '-')}") for one in open_ones))
+    return BadInput(f"the file does not say everything: {' '.join(one.text for one in open_ones)} Give {flags}")
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """The fields that have an option of their own, as far as they were given."""
+    given = {"lr": options.lr, "alpha": options.alpha, "eps": options.eps, "weight_decay": options.weight_decay,
+             "momentum": options.momentum, "total_steps": options.steps, "warmup_steps": options.warmup}
+    if options.betas is not None:
+        given["beta1"], given["beta2"] = options.betas
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _fields(options: argparse.Namespace) -> dict[str, Any]:
+    """What ``--set`` says."""
+    found: dict[str, Any] = {}
+    for text in options.set:
+        name, sign, value = text.partition("=")
+        if not sign:
+            raise BadInput(f"--set = {text!r} sets nothing: give FIELD=VALUE, for example ema_decay=0.9999")
+        found[name.strip()] = tuple(map(number, value.split(","))) if name.strip() == "milestones" else number(value)
+    return found

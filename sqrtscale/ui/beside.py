@@ -1,0 +1,103 @@
+"""What unfolds below the answer of the Scale page: what is not covered, other rules, ways to reach the batch, a batch ramp."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from ..rules import UNDERIVED, FieldError, ScaledConfig, family
+from ..rules.alternatives import alternatives
+from ..rules.batch import Batch, nearest, ways_to
+from ..rules.stages import stages as ramp
+from . import forms, inputs
+from .inputs import Inputs, number
+from .tables import NONE, plain
+
+NOT_COVERED = (
+    "**BatchNorm** normalises over the batch of one device, so the loss itself changes with that batch: keep it. "
+    "**Contrastive losses** compare the samples of a batch: another batch is another loss. "
+    "In **reinforcement learning** the batch also decides how old the data are. "
+    "**LoRA** moves as any other parameters, but its few weights may meet the signal regime earlier. "
+    "**Dropout, label smoothing, augmentation** act sample by sample and stay."
+)
+
+
+def limits() -> None:
+    """What the rule says nothing about."""
+    st.markdown(f"**Not covered** \n{NOT_COVERED}".replace(" \n", "  \n"))
+    with st.popover("Optimizers without a derived rule"):
+        for one in UNDERIVED.values():
+            st.markdown(f"**{one.label}**: {plain(one.known)} :gray[({plain(one.source)})]")
+
+
+def other_rules(scaled: ScaledConfig) -> None:
+    """The same base carried over by the rules that others use."""
+    text = st.text_input("Gradient noise scale in samples, if you know it", key="noise", placeholder="optional",
+                         help="tr Σ / |G|² (McCandlish et al. 2018). With it the surge rule has a number.")
+    try:
+        found = alternatives(scaled.base, scaled.target_batch, inputs.parsed(text) if text.strip() else None)
+    except FieldError as error:
+        st.error(plain(str(error)))
+        return
+    names = [*family(scaled.base.optimizer).fields, "total_steps", "warmup_steps"]
+    columns = {":orange[Square root (ours)]": {row.name: row.scaled for row in scaled.fields}}
+    columns |= {one.label: dict(one.config.hyperparameters) | one.config.of_the_run() for one in found}
+    rows = [(_label(scaled, name), *(NONE if values[name] is None else number(values[name]) for values in columns.values()))
+            for name in names if all(name in values for values in columns.values())]
+    st.table(pd.DataFrame(rows, columns=["Field", *columns]), border="horizontal", hide_index=True,
+             alt="The scaled configuration by this rule and by others")
+    for one in found:
+        st.markdown(f"**{one.label}**: {plain(one.idea)} :gray[{plain(one.source)}]")
+
+
+def _label(scaled: ScaledConfig, name: str) -> str:
+    return next((row.label for row in scaled.fields if row.name == name), name)
+
+
+def devices(scaled: ScaledConfig) -> None:
+    """Which per-device batches, accumulations and devices make the target batch."""
+    base = inputs.batch_in_parts(forms.typed("b0")) or Batch(min(scaled.base.batch_size, 32))
+    left, right = st.columns(2)
+    most = left.text_input("Largest batch of one device", key="fits", placeholder=str(base.per_device))
+    count = right.text_input("Devices at most", key="devices", placeholder=str(max(base.devices, 8)))
+    per_device = inputs.parsed(most) if most.strip() else base.per_device
+    number_of = inputs.parsed(count) if count.strip() else max(base.devices, 8)
+    try:
+        ways = ways_to(scaled.target_batch, per_device, number_of)
+        close = nearest(scaled.target_batch, per_device, number_of)
+    except FieldError as error:
+        st.error(plain(str(error)))
+        return
+    if ways:
+        rows = [(str(one.devices), str(one.per_device), str(one.accumulation), str(one)) for one in ways]
+        st.table(pd.DataFrame(rows, columns=["Devices", "Per device", "Accumulation", "Type as target"]), border="horizontal",
+                 hide_index=True, alt="Ways to reach the target batch")
+    if close.size != scaled.target_batch:
+        kappa = close.size / scaled.base.batch_size
+        st.caption(f"{close.devices} devices with {close.per_device} each come to {close.size} at the nearest "
+                   f"({plain(str(close))}): κ = {number(kappa)} instead of {number(scaled.kappa)}. Type that as the target to "
+                   "scale for the batch you really run.")
+
+
+def stages(given: Inputs) -> None:
+    """The configuration of every stage of a batch that changes while it trains."""
+    st.caption("A batch ramp: what each stage takes, counted in samples. Give batch:samples, in order.")
+    size = given.config.batch_size
+    text = st.text_input("Stages", key="stages", placeholder=f"{size}:1000000 {2 * size}:2000000 {4 * size}:4000000")
+    if not text.strip():
+        return
+    pairs = [part.partition(":") for part in text.replace(",", " ").split()]
+    try:
+        found = ramp(given.config, [(inputs.parsed(batch), inputs.parsed(samples)) for batch, _, samples in pairs],
+                     given.decay_form, given.momentum_form)
+    except FieldError as error:
+        st.error(plain(str(error)))
+        return
+    rows = [[str(i), str(one.batch), f"{one.first_sample:,}", f"{one.steps:,}",
+             *(NONE if row.scaled is None else number(row.scaled) for row in one.scaled.fields
+               if row.name in given.config.hyperparameters)] for i, one in enumerate(found, 1)]
+    labels = [field.label for field in family(given.config.optimizer).fields.values()]
+    st.table(pd.DataFrame(rows, columns=["Stage", "Batch", "From sample", "Steps", *labels]), border="horizontal",
+             hide_index=True, alt="Configuration of every stage")
+    st.caption("Between stages move the optimizer's state as well: `sqrtscale.transfer_optimizer_(optimizer, kappa)` in a live "
+               "run, `sqrtscale transfer-checkpoint` for a saved one.")

@@ -1,0 +1,145 @@
+"""A configuration from a file: pasted or uploaded, asked for what it lacks, put into the form, and patched again."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import streamlit as st
+
+from .. import formats
+from ..formats import Imported
+from ..rules import FieldError, ScaledConfig
+from ..rules.batch import Batch, ways_to
+from ..runner import read_checkpoint
+from . import forms, inputs
+from .inputs import Inputs
+from .tables import plain
+
+CHECKPOINTS = (".pt", ".pth", ".ckpt", ".bin")
+KEPT, PROBLEM, TEXT, UPLOAD = "imported", "import problem", "import text", "import upload"
+KINDS = ("Hugging Face arguments or model card, DeepSpeed, axolotl, timm, Lightning, torchtitan, optax, Keras, "
+         "PyTorch param_groups or a .pt checkpoint")
+
+
+class Kept(NamedTuple):
+    """The file as it came, what it says, and the answers to what it does not say."""
+
+    text: str
+    found: Imported
+    answers: dict[str, Any]
+
+
+def show() -> None:
+    """The button that opens the import, and below it what was read, until it is put aside."""
+    with st.popover("Import a configuration", icon=":material/upload_file:", width="stretch"):
+        st.caption(f"{KINDS}: paste it, or upload the file. It stays on this machine.")
+        st.text_area("Paste it here", key=TEXT, height=160, placeholder='{"learning_rate": 5e-5, ...}')
+        st.file_uploader("Or upload a file", key=UPLOAD)
+        st.button("Read", type="primary", on_click=_read)
+        if PROBLEM in st.session_state:
+            st.error(plain(st.session_state[PROBLEM]))
+        kept = st.session_state.get(KEPT)
+        if kept and kept.found.questions:
+            _ask(kept.found)
+    kept = current()
+    if kept:
+        _about(kept.found)
+
+
+def current() -> Kept | None:
+    """The imported file whose questions are answered, or None."""
+    kept = st.session_state.get(KEPT)
+    return kept if kept and all(one.field in kept.answers for one in kept.found.questions) else None
+
+
+def target_parts(scaled: ScaledConfig) -> Batch | None:
+    """The target batch in parts: as typed, or reached with the per-device batch and devices of the base; None if unknown."""
+    typed = inputs.batch_in_parts(forms.typed("b1"))
+    if typed and typed.size == scaled.target_batch:
+        return typed
+    base = inputs.batch_in_parts(forms.typed("b0"))
+    ways = ways_to(scaled.target_batch, base.per_device, base.devices) if base else ()
+    return ways[-1] if ways else None
+
+
+def patched(scaled: ScaledConfig, parts: Batch | None) -> None:
+    """The imported file with the scaled values in it, what changed, and what it has no field for."""
+    kept = current()
+    found = formats.patch(kept.text, kept.found, scaled, parts or Batch(scaled.target_batch))
+    if parts is None:
+        st.caption("Written for one device without accumulation. Type the target batch as per device × accumulation × devices "
+                   "to have it in parts.")
+    st.code(found.diff or "Nothing changes.", language="diff")
+    for note in found.notes:
+        st.caption(plain(note))
+    st.download_button("Download the file", found.text, f"scaled-{kept.found.format}.txt", "text/plain", on_click="ignore")
+
+
+def _read() -> None:
+    """Callback of Read: recognise the text or the file; without open questions it goes into the form at once."""
+    st.session_state.pop(PROBLEM, None)
+    st.session_state.pop(KEPT, None)
+    upload = st.session_state[UPLOAD]
+    try:
+        if upload is not None and upload.name.lower().endswith(CHECKPOINTS):
+            text = _checkpoint(upload)
+        elif upload is not None:
+            text = upload.getvalue()
+        else:
+            text = st.session_state[TEXT]
+        found = formats.read(text, upload.name if upload is not None else "")
+    except (FieldError, RuntimeError) as error:
+        st.session_state[PROBLEM] = str(error)
+        return
+    st.session_state[KEPT] = Kept(text if isinstance(text, str) else text.decode(), found, {})
+    if not found.questions:
+        _use()
+
+
+def _checkpoint(upload) -> str:
+    """The parameter groups of a checkpoint, read by a process of its own: this one never loads torch."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "checkpoint.pt"
+        path.write_bytes(upload.getbuffer())
+        return read_checkpoint(path)
+
+
+def _ask(found: Imported) -> None:
+    """What the file does not say, and only that."""
+    st.markdown(f"**{plain(found.label)}.** The file does not say:")
+    for question in found.questions:
+        default = "" if question.default is None else str(question.default)
+        st.text_input(plain(question.text), key=f"answer-{question.field}", value=default)
+    st.button("Use it", type="primary", on_click=_use)
+
+
+def _use() -> None:
+    """Callback: answers to questions and file together into the form."""
+    st.session_state.pop(PROBLEM, None)
+    text, found, _ = st.session_state[KEPT]
+    texts = {one.field: st.session_state[f"answer-{one.field}"] for one in found.questions}
+    answers = {name: inputs.parsed(text) for name, text in texts.items() if text.strip()}
+    try:
+        config = found.config(answers)
+        parts = found.parts(answers)
+        target = inputs.read({"b1": forms.typed("b1")})[0]
+        given = Inputs(config, target.target_batch if target else config.batch_size, "linear")
+        forms.fill(given, str(parts or config.batch_size))
+    except FieldError as error:
+        st.session_state[PROBLEM] = str(error)
+        return
+    st.session_state[KEPT] = Kept(text, found, answers)
+
+
+def _about(found: Imported) -> None:
+    """What was read, what would scale it a second time, and what a user should know."""
+    with st.container(border=True, gap="xsmall"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f":material/description: Read as **{plain(found.label)}**")
+            st.button("Put aside", on_click=lambda: st.session_state.pop(KEPT, None), key="import aside")
+        for warning in found.double_scaling:
+            st.warning(plain(warning), title="Scaled twice")
+        for note in found.notes:
+            st.caption(plain(note))

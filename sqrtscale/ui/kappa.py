@@ -1,0 +1,117 @@
+"""Everything over kappa: each hyperparameter, and how far the rule itself is off, with the chosen kappa marked."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+from plotly.subplots import make_subplots
+
+from ..rules import ScaledConfig, TrainingConfig, family, scale
+from ..rules.forecast import forecast
+from ..rules.validity import decays
+from . import live_plot
+from .colours import BASE, SCALED, UNSCALED, faint
+from .inputs import number
+from .tables import NONE
+
+SPAN = 64  # shown from base / SPAN to base * SPAN, and further where the chosen kappa lies beyond
+POINTS = 49
+COLUMNS = 3
+ROW_HEIGHT = 190
+
+
+def show(scaled: ScaledConfig) -> None:
+    """The figure with its caption, and how much the decays remember."""
+    live_plot.show(figure(scaled), key="over-kappa",
+                   alt="Every hyperparameter over κ. Blue: base. Orange: the chosen κ. Shaded: the linear decay has no number. "
+                       "Drift and diffusion, per sample and over the base's: solid linear, dotted half-life.")
+    rows = [(f"{one.group}: {one.name}" if one.group else one.name, _samples(one.half_life), _samples(one.scaled_half_life),
+             number(one.largest_kappa))
+            for one in decays(scaled.base, scaled.target_batch, scaled.decay_form, scaled.momentum_form)]
+    if rows:
+        st.table(pd.DataFrame(rows, columns=["Half-life in samples", ":blue[Base]", ":orange[Scaled]", "Largest κ, linear"]),
+                 border="horizontal", hide_index=True, alt="Half-life of every decay in samples, at base and target")
+
+
+def _samples(count: float | None) -> str:
+    return NONE if count is None else f"{count:,.0f}" if count >= 100 else number(count)
+
+
+@st.cache_data(max_entries=100, show_spinner=False, hash_funcs={TrainingConfig: hash})
+def _at(config: TrainingConfig, targets: tuple[int, ...], form: str, momentum: str) -> list[dict[str, float | None]]:
+    """Field -> scaled value, for every target batch."""
+    return [{row.name: row.scaled for row in scale(config, target, form, momentum).fields} for target in targets]
+
+
+def figure(scaled: ScaledConfig) -> go.Figure:
+    """One small panel for every field with a number, and one each for drift and diffusion where they can be forecast."""
+    base, kappa = scaled.base, scaled.kappa
+    span = max(SPAN, 2 * kappa, 2 / kappa)
+    steps = [span ** (2 * i / (POINTS - 1) - 1) for i in range(POINTS)]
+    targets = tuple(sorted({max(1, round(base.batch_size * step)) for step in steps} | {base.batch_size}))
+    kappas = [target / base.batch_size for target in targets]
+    values = _at(base, targets, scaled.decay_form, scaled.momentum_form)
+    rows = [row for row in scaled.fields if row.name in family(base.optimizer).fields and row.base]
+    moments = family(base.optimizer).moments
+    titles = [row.label for row in rows] + (["Drift per sample", "Diffusion per sample"] if moments else [])
+    height = -(-len(titles) // COLUMNS)
+    found = make_subplots(rows=height, cols=COLUMNS, subplot_titles=titles, horizontal_spacing=0.09,
+                          vertical_spacing=0.36 / max(height, 1))
+    for i, row in enumerate(rows):
+        where = dict(row=i // COLUMNS + 1, col=i % COLUMNS + 1)
+        found.add_trace(_line(kappas, [one[row.name] for one in values]), **where)
+        found.add_trace(_mark(1, row.base, BASE, "base"), **where)
+        if row.scaled is not None:
+            found.add_trace(_mark(kappa, row.scaled, SCALED, "scaled"), **where)
+        if row.largest_kappa and row.largest_kappa < kappas[-1] and scaled.decay_form == "linear":
+            found.add_vrect(x0=row.largest_kappa, x1=kappas[-1], fillcolor=faint(UNSCALED, 0.18), line_width=0, **where)
+        found.update_yaxes(type="linear" if row.half_life is not None else "log", **where)
+    if moments:
+        _forecasts(found, len(rows), scaled, kappas, targets)
+    found.update_xaxes(type="log", tickvals=[4.0**i for i in range(-5, 6)],
+                       ticktext=[f"1/{4**-i}" if i < 0 else str(4**i) for i in range(-5, 6)],
+                       range=[math.log10(kappas[0]), math.log10(kappas[-1])])
+    found.update_annotations(font_size=13)
+    found.update_layout(height=ROW_HEIGHT * height + 40, margin={"l": 56, "r": 12, "t": 32, "b": 36}, showlegend=False,
+                        hovermode="closest", uirevision="kept")
+    return found
+
+
+def moments_of(config: TrainingConfig) -> tuple[float, float] | None:
+    """(beta1, beta2) of a configuration as the forecast takes them, or None where it knows nothing."""
+    names = family(config.optimizer).moments
+    return names and (config[names[0]] if names[0] else 0.0, config[names[1]])
+
+
+def _forecasts(found: go.Figure, first: int, scaled: ScaledConfig, kappas: list[float], targets: tuple[int, ...]) -> None:
+    """Drift and diffusion of the scaled run over the base's, by both decay forms."""
+    names = family(scaled.base.optimizer).moments
+    start = moments_of(scaled.base)
+    for form, dash in (("linear", "solid"), ("half-life", "dot")):
+        lines: list[list[float | None]] = [[], []]
+        for one in _at(scaled.base, targets, form, scaled.momentum_form):
+            betas = (one[names[0]] if names[0] else 0.0, one[names[1]])
+            there = forecast(start, betas) if None not in betas and (betas[1] > 0 or betas[0] == 0) else None
+            for line, part in zip(lines, ("drift", "diffusion"), strict=True):
+                line.append(there and getattr(there, part))
+        for i, line in enumerate(lines):
+            where = dict(row=(first + i) // COLUMNS + 1, col=(first + i) % COLUMNS + 1)
+            found.add_trace(_line(kappas, line, dash, f"{form}: "), **where)
+            if form == "linear":
+                found.add_trace(_mark(1, 1, BASE, "base"), **where)
+            at = min(range(len(kappas)), key=lambda j: abs(math.log(kappas[j] / scaled.kappa)))
+            if form == scaled.decay_form and line[at] is not None:
+                found.add_trace(_mark(kappas[at], line[at], SCALED, "scaled"), **where)
+
+
+def _line(x: list[float], y: list[float | None], dash: str = "solid", before: str = "") -> go.Scatter:
+    return go.Scatter(x=x, y=y, mode="lines", line={"color": UNSCALED, "width": 2, "dash": dash}, name="",
+                      hovertemplate=f"{before}κ = %{{x:.4g}}: %{{y:.6g}}<extra></extra>")
+
+
+def _mark(x: float, y: float, colour: str, name: str) -> go.Scatter:
+    return go.Scatter(x=[x], y=[y], mode="markers", marker={"color": colour, "size": 10}, name=name,
+                      hovertemplate=f"{name}, κ = %{{x:.6g}}: %{{y:.8g}}<extra></extra>")
