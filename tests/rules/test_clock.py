@@ -77,6 +77,11 @@ def test_no_schedule_goes_below_min_lr_or_fails_at_its_end(fields, floor):
     assert all(0 <= lr_factor(config, k) <= 1 for k in range(200))
 
 
+def test_a_decay_that_would_begin_in_the_warm_up_begins_at_its_end():
+    config = TrainingConfig("adam", 8, run={"schedule": "wsd", "total_steps": 60, "warmup_steps": 40, "decay_steps": 50})
+    assert [lr_factor(config, k) for k in (20, 40, 50, 60)] == [0.5, 1.0, 0.5, 0.0]
+
+
 SHAPES = st.sampled_from([
     {"schedule": "constant"}, {"schedule": "linear"}, {"schedule": "cosine"}, {"schedule": "wsd", "decay_steps": 1200},
     {"schedule": "inverse-sqrt"}, {"schedule": "exponential", "gamma_per_step": 0.999},

@@ -259,6 +259,18 @@ def test_a_group_moves_as_a_configuration_of_its_own(config, target, form, momen
         assert all((own.get(name) or whole[name]).scaled == row.scaled for name, row in rows.items())
 
 
+@pytest.mark.parametrize("of_all, of_head, power", [(0.0, 0.9, 1.5), (0.9, 0.0, 0.5)])
+def test_a_group_with_another_momentum_names_the_lr_that_it_inherits(of_all, of_head, power):
+    config = TrainingConfig("rmsprop", 8, {"lr": 0.01, "momentum": of_all}, groups=(
+        ParameterGroup("head", {"momentum": of_head}), ParameterGroup("rest", {"eps": 0.1})))
+    scaled = scale(config, 32, momentum_form="scaled").config
+    assert scaled["lr"] == pytest.approx(0.01 * 4 ** (2 - power))
+    assert dict(scaled.groups[0].values) == {"lr": pytest.approx(0.01 * 4**power),
+                                             "momentum": pytest.approx(1 - 4 * (1 - of_head) if of_head else 0.0)}
+    assert dict(scaled.groups[1].values) == {"eps": 0.05}
+    assert dict(scale(config, 32).config.groups[0].values) == {"momentum": of_head}
+
+
 def scale_or_nothing(*arguments):
     """The transfer, or None where a value leaves the range of floating-point numbers."""
     try:
