@@ -11,7 +11,7 @@ from ..rules import DECAY_FORMS, FAMILIES, MOMENTUM_FORMS, RUN_FIELDS, FieldErro
 from ..rules.batch import Batch
 from .shared import BadInput, number
 
-NEEDED = {"optimizer": "--optimizer", "lr": "--lr", "batch": "--batch"}
+NEEDED = {"optimizer": "--optimizer", "lr": "--lr", "batch": "--batch", "target": "--target"}
 CHECKPOINTS = (".pt", ".pth", ".ckpt", ".bin")
 LARGEST_FILE = 64 * 2**20  # bytes; the reading itself allows less, and says so
 
@@ -76,12 +76,13 @@ def forms(options: argparse.Namespace) -> tuple[str, str, bool]:
 
 def base(options: argparse.Namespace) -> Base:
     """The base configuration of a command without a task: from a file, from options, or from both."""
-    if getattr(options, "source", None):
-        return _from_file(options)
-    missing = [flag for name, flag in NEEDED.items() if getattr(options, name) is None]
+    source = getattr(options, "source", None)
+    missing = [flag for name, flag in NEEDED.items() if getattr(options, name, "") is None and (name == "target" or not source)]
     if missing:
-        other = " (or --from FILE)" if hasattr(options, "source") else ""
-        raise BadInput(f"sqrtscale {options.command}: the following arguments are required: {', '.join(missing)}{other}")
+        raise BadInput(f"sqrtscale {options.command}: the following arguments are required: {', '.join(missing)} "
+                       f"(see sqrtscale {options.command} --help)")
+    if source:
+        return _from_file(options)
     kin = family(options.optimizer)
     values = _given(options)
     values |= _fields(options)

@@ -36,7 +36,7 @@ def add_check(command: argparse.ArgumentParser) -> None:
 def _what(command: argparse.ArgumentParser) -> None:
     configuration.add_file(command)
     configuration.add_arguments(command)
-    command.add_argument("--target", type=number, required=True, metavar="N", help="target global batch size in samples")
+    command.add_argument("--target", type=number, metavar="N", help="target global batch size in samples")
     configuration.add_forms(command)
 
 

@@ -73,7 +73,8 @@ class Imported:
         Raises FieldError for a question without an answer and for a value that its field cannot hold.
         """
         for question in self.questions:
-            if answers.get(question.field) is None:
+            whole = question.field in BATCH_PARTS and answers.get("batch_size") is not None  # says what its parts would
+            if answers.get(question.field) is None and not whole:
                 raise FieldError(question.field, None, f"is not in the file: {question.text}")
         kin = family(answers.get("optimizer") or self.optimizer)
         for name, value in answers.items():

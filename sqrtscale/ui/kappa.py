@@ -19,7 +19,7 @@ from .tables import NONE
 
 SPAN = 64  # shown from base / SPAN to base * SPAN, and further where the chosen kappa lies beyond
 POINTS = 49
-COLUMNS = 3
+COLUMNS = 2  # as many as a telephone has room for
 ROW_HEIGHT = 190
 
 
@@ -58,7 +58,7 @@ def figure(scaled: ScaledConfig) -> go.Figure:
     moments = family(base.optimizer).moments
     titles = [row.label for row in rows] + (["Drift per sample", "Diffusion per sample"] if moments else [])
     height = -(-len(titles) // COLUMNS)
-    found = make_subplots(rows=height, cols=COLUMNS, subplot_titles=titles, horizontal_spacing=0.09,
+    found = make_subplots(rows=height, cols=COLUMNS, subplot_titles=titles, horizontal_spacing=0.16,
                           vertical_spacing=0.36 / max(height, 1))
     for i, row in enumerate(rows):
         where = dict(row=i // COLUMNS + 1, col=i % COLUMNS + 1)
@@ -68,12 +68,13 @@ def figure(scaled: ScaledConfig) -> go.Figure:
             found.add_trace(_mark(kappa, row.scaled, SCALED, "scaled"), **where)
         if row.largest_kappa and row.largest_kappa < kappas[-1] and scaled.decay_form == "linear":
             found.add_vrect(x0=row.largest_kappa, x1=kappas[-1], fillcolor=faint(UNSCALED, 0.18), line_width=0, **where)
-        found.update_yaxes(type="linear" if row.half_life is not None else "log", **where)
+        found.update_yaxes(**({"type": "linear"} if row.half_life is not None else {"type": "log", "dtick": 1}), **where)
     if moments:
         _forecasts(found, len(rows), scaled, kappas, targets)
-    found.update_xaxes(type="log", tickvals=[4.0**i for i in range(-5, 6)],
-                       ticktext=[f"1/{4**-i}" if i < 0 else str(4**i) for i in range(-5, 6)],
+    found.update_xaxes(type="log", tickvals=[8.0**i for i in range(-5, 6)], tickangle=0,
+                       ticktext=[f"1/{8**-i}" if i < 0 else str(8**i) for i in range(-5, 6)],
                        range=[math.log10(kappas[0]), math.log10(kappas[-1])])
+    found.update_yaxes(exponentformat="e", nticks=4)
     found.update_annotations(font_size=13)
     found.update_layout(height=ROW_HEIGHT * height + 40, margin={"l": 56, "r": 12, "t": 32, "b": 36}, showlegend=False,
                         hovermode="closest", uirevision="kept")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from sqrtscale.rules import FAMILIES, FieldError, TrainingConfig, scale
-from sqrtscale.rules.kinds import Decay
+from sqrtscale.rules.kinds import DecayRate
 from sqrtscale.ui.inputs import Inputs, carried, defaults, number, read, texts_of
 from sqrtscale.ui.tables import plain, with_numbers
 
@@ -18,7 +18,7 @@ decay = some.floats(0, 0.9999999)
 @some.composite
 def transfers(draw):
     kin = FAMILIES[draw(some.sampled_from(sorted(FAMILIES)))]
-    values = {name: draw(decay if isinstance(field.kind, Decay) else positive) for name, field in kin.fields.items()}
+    values = {name: draw(decay if isinstance(field.kind, DecayRate) else positive) for name, field in kin.fields.items()}
     total = draw(some.none() | some.integers(1, 10**9))
     warmup = draw(some.none() | some.integers(0, total or 10**9))
     config = TrainingConfig(kin.name, draw(some.integers(1, 10**6)), values, total, warmup)

@@ -17,7 +17,7 @@ class Underived:
     @property
     def allowed(self) -> str:
         """The rest of the sentence of a FieldError."""
-        return f"has no derived rule ({self.known}; {self.source}): tune it at the target batch, or measure"
+        return f"has no derived rule ({self.known}; {self.source}): tune it at the target batch, or give another"
 
 
 UNDERIVED: dict[str, Underived] = {found.name: found for found in (
