@@ -20,7 +20,9 @@ from .families import Field, family
 from .forecast import Forecast, forecast
 from .kinds import (
     DECAY_FORMS,
+    FOLLOWS,
     OURS,
+    PROVED,
     SCALED_MOMENTUM,
     Decay,
     DecayForm,
@@ -160,10 +162,10 @@ def scale(config: TrainingConfig, target_batch: int, decay_form: DecayForm = "li
     for name, value, known in (("decay_form", decay_form, DECAY_FORMS), ("momentum_form", momentum_form, MOMENTUM_FORMS)):
         if value not in known:
             raise FieldError(name, value, f"is not known: give one of {', '.join(known)}")
-    kappa = Fraction(target_batch, config.batch_size)
+    kappa, treated = Fraction(target_batch, config.batch_size), family(config.optimizer).treated
 
     def moved(values: Mapping[str, Any], fields: Mapping[str, Field]) -> tuple[ScaledField, ...]:
-        return tuple(_row(name, fields[name], value, kappa, decay_form) for name, value in values.items())
+        return tuple(_row(name, fields[name], value, kappa, decay_form, treated) for name, value in values.items())
 
     fields = _fields(config, {}, momentum_form)
     of_the_run = {**RUN_FIELDS, "min_lr": _like_lr(RUN_FIELDS["min_lr"], fields["lr"].kind)}
@@ -224,7 +226,7 @@ def _like_lr(lowest: Field, rate: Power) -> Field:
     return replace(lowest, kind=replace(lowest.kind, exponent=rate.exponent, source=rate.source))
 
 
-def _row(name: str, field: Field, value: Any, kappa: Fraction, form: DecayForm) -> ScaledField:
+def _row(name: str, field: Field, value: Any, kappa: Fraction, form: DecayForm, treated: bool) -> ScaledField:
     kind = field.kind.in_form(form)
     half_life = largest = None
     try:
@@ -233,9 +235,10 @@ def _row(name: str, field: Field, value: Any, kappa: Fraction, form: DecayForm) 
             half_life, largest = kind.half_life(value, kappa), kind.largest_kappa(value)
     except Unrepresentable as error:
         raise FieldError(name, value, str(error)) from error
+    status = FOLLOWS if kind.status == PROVED and not treated else kind.status
     return ScaledField(
         name=name, label=field.label, base=value, scaled=scaled, formula=kind.formula(name), reason=kind.reason(name),
-        source=kind.source, status=kind.status, half_life=half_life, largest_kappa=largest,
+        source=kind.source, status=status, half_life=half_life, largest_kappa=largest,
         warning=kind.warning(name, value, scaled, kappa))
 
 

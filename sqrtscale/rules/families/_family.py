@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from ..kinds import FOLLOWS, PROVED, Decay, Kind
+from ..kinds import Decay, Kind
 
 LIBRARIES = {"pytorch": "PyTorch", "keras": "Keras 3", "optax": "optax", "timm": "timm", "composer": "Composer"}
 
@@ -25,12 +25,6 @@ class Field:
         return isinstance(self.kind, Decay)
 
 
-def analogous(fields: Mapping[str, Field]) -> dict[str, Field]:
-    """The same fields for a relative of the optimizer that the paper treats: what it proves there only follows here."""
-    return {name: replace(one, kind=replace(one.kind, status=FOLLOWS)) if one.kind.status == PROVED else one
-            for name, one in fields.items()}
-
-
 @dataclass(frozen=True)
 class Family:
     """An optimizer as data, in the convention of one library.
@@ -40,7 +34,8 @@ class Family:
     where the equation and its rule stand; fields: name of each hyperparameter -> Field, in the order shown;
     library, algorithm: which convention of which optimizer; arguments: our name -> the library's, where they
     differ; options: further fixed arguments of the call; moments: the decays of m and v ("" where there is
-    no m), from which the error at finite kappa follows, or None; notes: what every transfer must say.
+    no m), from which the error at finite kappa follows, or None; treated: False for a relative of what the paper
+    treats, for which its proofs are only a reason; notes: what every transfer must say.
     """
 
     name: str
@@ -54,6 +49,7 @@ class Family:
     arguments: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     moments: tuple[str, str] | None = None
+    treated: bool = True
     notes: tuple[str, ...] = ()
 
     @property

@@ -6,7 +6,7 @@ inside the root.
 """
 
 from ..kinds import DECAY, DECAY_TIMES_LR, L2_IN_GRADIENT, RATE, ROOT_MAGNITUDE, SQUARE_MAGNITUDE
-from ._family import Family, Field, analogous
+from ._family import Family, Field
 
 KINGMA = "Kingma & Ba 2015, Algorithm 1; scaling: Malladi et al. 2022, square-root scaling rule for Adam"
 MOMENTS = "m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; "
@@ -28,7 +28,7 @@ FAMILIES = (
     Family(
         name="amsgrad", label="AMSGrad", algorithm="amsgrad", call="torch.optim.Adam", options={"amsgrad": True},
         source="Reddi et al. 2018 (arXiv 1904.09237); scaling: the same SDE while v hardly fluctuates",
-        fields=analogous(_torch),
+        fields=_torch, treated=False,
         update=f"g += weight_decay * theta; {MOMENTS}v_max = max(v_max, v); theta -= lr * m_hat / (sqrt(v_max_hat) + eps)",
         notes=("AMSGrad divides by the largest v so far, and a larger batch lets v fluctuate more: with beta2 = 0.999 and "
                "kappa = 8 the scaled run moved 4% slower after 5,000 steps and 8% slower after 100,000 in our simulation, with "

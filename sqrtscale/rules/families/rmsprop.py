@@ -7,7 +7,7 @@ gradients from v, which is small where noise dominates.
 from dataclasses import replace
 
 from ..kinds import DECAY, DECAY_TIMES_LR, L2_IN_GRADIENT, MOMENTUM, RATE, ROOT_MAGNITUDE, SQUARE_MAGNITUDE
-from ._family import Family, Field, analogous
+from ._family import Family, Field
 
 SCALING = "scaling: Malladi et al. 2022, square-root scaling rule for RMSprop"
 
@@ -39,7 +39,7 @@ FAMILIES = (
     _torch,
     replace(
         _torch, name="rmsprop_centered", label="RMSprop, centered", algorithm="rmsprop_centered", options={"centered": True},
-        fields=analogous(_torch.fields),
+        treated=False,
         update="g += weight_decay * theta; v = alpha v + (1 - alpha) g^2; a = alpha a + (1 - alpha) g; "
         "b = momentum b + g / (sqrt(v - a^2) + eps); theta -= lr * b",
         source=f"Graves 2013 (arXiv 1308.0850); {SCALING}, since a^2 is small against v where noise dominates",
@@ -48,7 +48,7 @@ FAMILIES = (
     _keras,
     replace(
         _keras, name="keras_rmsprop_centered", label="RMSprop, centered (Keras)", algorithm="rmsprop_centered",
-        options={"centered": True}, moments=None, fields=analogous(_keras.fields),
+        options={"centered": True}, moments=None, treated=False,
         update="theta -= lr * weight_decay * theta; v = alpha v + (1 - alpha) g^2; a = alpha a + (1 - alpha) g; "
         "b = momentum b + lr * g / sqrt(v - a^2 + eps); theta -= b",
     ),
