@@ -71,6 +71,16 @@ def shown(path: Path) -> str:
     return name[:80] if name.isprintable() else ascii(name)[1:81]
 
 
+@dataclass(frozen=True)
+class Unread:
+    """An expression, or a YAML tag, that only running the program would give a value."""
+
+    text: str
+
+    def __str__(self):
+        return " ".join(self.text.split())
+
+
 def refuse(text: str, allowed: str) -> FieldError:
     """The error for a text as a whole; shows how it begins."""
     start = text[:40].strip()
@@ -106,7 +116,8 @@ def as_text(content: str | bytes) -> str:
     return content
 
 
-_PYTHON = re.compile(r"\b(Trainer\.Config|OptimizersContainer|TrainingConfig|default_adamw|ParamGroupConfig)\s*[.(]")
+_PYTHON = re.compile(r"\b(Trainer\.Config|OptimizersContainer|TrainingConfig|default_adamw|ParamGroupConfig)\s*[.(]|= *dict\(|"
+                     r"^(import \w|from [\w.]+ import |class \w+.*: *$|def \w+\()", re.MULTILINE)
 _CARD = re.compile(r"^\s*[-*] (learning_rate|train_batch_size): ", re.MULTILINE)
 _TOML = re.compile(r"^\s*(\[\[?[\w.\"' -]+\]\]?\s*(#.*)?$|[\w.\"'-]+\s*=)", re.MULTILINE)
 

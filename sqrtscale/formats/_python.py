@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from ..rules import FieldError
-from ._document import DEEPEST, Document, Path, at_line, refuse, too_deep, twice
+from ._document import DEEPEST, Document, Path, Unread, at_line, refuse, too_deep, twice
 from ._yaml import number
 
 SECTIONS = {
@@ -32,16 +31,6 @@ _SPACE = re.compile(r"(?:[ \t\r\n\\]|#[^\n]*)*")
 _STRING = re.compile(r"[rRbBuU]{0,2}(\"\"\".*?\"\"\"|'''.*?'''|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')", re.DOTALL)
 _NAME = re.compile(r"([A-Za-z_]\w*)\s*=(?!=)")
 _CLOSES = {"(": ")", "[": "]", "{": "}"}
-
-
-@dataclass(frozen=True)
-class Unread:
-    """An expression that only running the program would give a value."""
-
-    text: str
-
-    def __str__(self):
-        return self.text
 
 
 def parse(text: str) -> Document:

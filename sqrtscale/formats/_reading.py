@@ -8,10 +8,9 @@ from typing import Any
 
 from ..rules import FAMILIES, RUN_FIELDS, FieldError, ParameterGroup, family
 from ..rules.errors import real, whole
-from ._document import Document, Path, shown
+from ._document import Document, Path, Unread, shown
 from ._doubles import double_scaling
 from ._imported import BatchedRate, Imported, Question
-from ._python import Unread
 from ._yaml import number
 
 AUTO = "auto"

@@ -9,12 +9,13 @@ import re
 from typing import Any
 
 from ..rules import FieldError
-from ._document import DEEPEST, MOST_VALUES, Document, Path, finite, refuse, shown, too_deep, too_many, twice
+from ._document import DEEPEST, MOST_VALUES, Document, Path, Unread, finite, refuse, shown, too_deep, too_many, twice
 
 _INT = re.compile(r"[-+]?(0|[1-9][0-9_]{0,300})")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]{0,300}(\.[0-9_]{0,300})?)([eE][-+]?[0-9]{1,5})?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|nan)", re.IGNORECASE)
 _BRACKET = re.compile(r"[\[\]{}]")
+_COLON = re.compile(r"\s*:")
 _NULL = {"", "~", "null"}
 _TRUE, _FALSE = {"true", "yes", "on"}, {"false", "no", "off"}
 
@@ -120,10 +121,22 @@ class _Walk:
                 self.keys[here] = key.start_mark.index
                 self.shared.discard(here)  # an entry of its own hides a merged one
             found[key.value] = self.value(value, here, borrowed)
+            if here in self.spans and self.spans[here][0] == self.spans[here][1]:
+                self.empty(key, here)
         return merged | found
+
+    def empty(self, key: Any, here: Path) -> None:
+        """Nothing stands for null: its place is after the colon, not where the parser found the next token."""
+        colon = _COLON.match(self.text, key.end_mark.index)
+        if colon:
+            self.spans[here] = (colon.end(), colon.end())
+        else:
+            self.shared.add(here)
 
     def scalar(self, node: Any, path: Path) -> Any:
         text = node.value
+        if "python/" in str(node.tag) or str(node.tag).startswith("!"):
+            return Unread(f"{node.tag} {text}")
         if node.style or not isinstance(text, str):  # quoted
             return text
         if text.lower() in _NULL:
