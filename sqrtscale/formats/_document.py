@@ -148,8 +148,9 @@ def parse(text: str, syntax: str) -> Document:
     if len(text) > most:
         raise refuse(text, f"has {len(text):,} characters of {SYNTAXES[syntax]}: give the training configuration alone, at most "
                      f"{most:,}")
+    parser = importlib.import_module(f"{__package__}._{syntax}")  # not above: each of them imports this module
     try:
-        return importlib.import_module(f"{__package__}._{syntax}").parse(text)
+        return parser.parse(text)
     except RecursionError as error:
         raise too_deep(text) from error
 

@@ -9,6 +9,7 @@ from typing import Any
 from ..rules import FieldError, ScaledConfig, ScaledField
 from ..rules.batch import Batch
 from ._document import Document, Path, as_text, parse, shown
+from ._doubles import double_scaling
 from ._edit import edited
 from ._imported import Imported, Patched
 from ._reading import Format, Reading, as_number
@@ -29,6 +30,7 @@ def patched(kind: Format, text: str | bytes, imported: Imported, scaled: ScaledC
     for path in shared:
         notes.append(f"{shown(path)} = {changes.pop(path)!r} is a YAML alias of a value that others use: write it there by hand.")
     after = edited(document, changes) if changes else content
+    notes += [f"Still to be turned off by hand: {said}" for said in double_scaling(document.data)]
     lines = difflib.unified_diff(content.splitlines(), after.splitlines(), "before", "after", lineterm="")
     return Patched(after, "".join(f"{line}\n" for line in lines), tuple(notes))
 

@@ -1,6 +1,8 @@
 """Each format's file gives the right configuration; what is missing is asked for, and nothing else."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import samples
@@ -139,3 +141,9 @@ def test_what_is_not_recognised_says_what_is():
 def test_json_formats_read_the_same_in_one_line_and_in_yaml_where_they_have_yaml(name):
     data = json.loads(text_of(name))
     assert read(json.dumps(data)) == read(text_of(name))
+
+
+def test_importing_the_formats_is_light():
+    done = subprocess.run([sys.executable, "-c", "import sys, sqrtscale.formats; print(*sys.modules)"], capture_output=True,
+                          text=True, cwd=samples.FOLDER.parents[2], check=True)
+    assert not {"ruamel", "ruamel.yaml", "tomlkit", "torch", "numpy", "yaml"} & set(done.stdout.split())

@@ -230,3 +230,10 @@ def test_the_diff_is_what_changed():
     before = samples.text_of("model_card_old.md")
     _, _, out, _ = there_and_back(before, Batch(1, 8, 8), Batch(1, 8, 16))
     assert "-- learning_rate: 1e-04\n" in out.diff and "+- num_devices: 16\n" in out.diff
+
+
+def test_what_still_scales_by_itself_is_said_again():
+    text = text_of("deepspeed.json").replace('"steps_per_print"', '"data_efficiency": {"data_sampling": {"dynamic_batching": '
+                                             '{"enabled": true}}},\n  "steps_per_print"')
+    out = exported(text, Batch(8, 8, 8))
+    assert any(note.startswith("Still to be turned off by hand: data_efficiency") for note in out.notes)
