@@ -179,19 +179,21 @@ def scale(config: TrainingConfig, target_batch: int, decay_form: DecayForm = "li
     if correct_lr:
         if found is None:
             raise FieldError("correct_lr", True, "has no forecast for this optimizer, these decays or this kappa: leave it out")
+        # A group with decays of its own loses another share of its drift.
+        groups = tuple(replace(group, fields=_corrected(group.fields, _forecast(config, (*rows, *group.fields)) or found))
+                       for group in groups)
         rows = _corrected(rows, found)
-        groups = tuple(replace(group, fields=_corrected(group.fields, found)) for group in groups)
     return ScaledConfig(config, target_batch, decay_form, momentum_form, float(kappa), rows, groups, tuple(warnings), found,
                         correct_lr)
 
 
 def _forecast(config: TrainingConfig, rows: tuple[ScaledField, ...]) -> Forecast | None:
-    """The forecast for the decays of the optimizer's moments, where both have numbers that it covers."""
+    """The forecast for the moments' decays, where both have numbers that it covers; the last row of a name counts."""
     moments = family(config.optimizer).moments
     if moments is None:
         return None
-    scaled = {row.name: row.scaled for row in rows}
-    before, after = (tuple(values[name] if name else 0.0 for name in moments) for values in (config.hyperparameters, scaled))
+    sides = ({row.name: row.base for row in rows}, {row.name: row.scaled for row in rows})
+    before, after = (tuple(values[name] if name else 0.0 for name in moments) for values in sides)
     covered = all(None not in betas and (betas[1] > 0 or betas[0] == 0) for betas in (before, after))
     return forecast(before, after) if covered else None
 

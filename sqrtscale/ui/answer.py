@@ -9,7 +9,7 @@ import streamlit as st
 
 from ..formats import snippets
 from ..plan import trainable
-from ..rules import FieldError, ScaledConfig
+from ..rules import FieldError, ScaledConfig, TrainingConfig
 from ..rules.batch import Batch
 from ..rules.forecast import WORTH_SAYING, sentence
 from . import forms, importing, inputs, tables
@@ -68,14 +68,20 @@ def take_away(scaled: ScaledConfig, given: Inputs, link: dict[str, str]) -> None
         st.page_link("pages/calibrate.py", label="**Calibrate this**", icon=":material/science:",
                      query_params=inputs.texts_of(given._replace(config=runs or given.config)),
                      disabled=not scaled.complete or runs is None,
-                     help="Train base and scaled side by side on real data." if runs else
-                          "The calibration engine trains Adam, AdamW and RMSprop.")
+                     help=_what_runs(given, runs))
         name = f"sqrtscale-{scaled.base.optimizer}-{scaled.base.batch_size}-{scaled.target_batch}.json"
         st.download_button("Download JSON", as_json(scaled), name, "application/json",
                            on_click="ignore")
         with st.popover("Share"):
             st.caption("The address of this page holds every input. Copy it from here:")
             st.code(_address(link), language=None, wrap_lines=True)
+
+
+def _what_runs(given: Inputs, runs: TrainingConfig | None) -> str:
+    if runs is None:
+        return "The calibration engine trains Adam, AdamW and RMSprop."
+    convention = "" if runs.optimizer == given.config.optimizer else ", in PyTorch's convention as near as it comes"
+    return f"Train base and scaled side by side on real data{convention}."
 
 
 def as_json(scaled: ScaledConfig) -> str:

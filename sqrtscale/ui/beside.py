@@ -40,7 +40,7 @@ def other_rules(scaled: ScaledConfig) -> None:
         st.error(plain(str(error)))
         return
     names = [*family(scaled.base.optimizer).fields, "total_steps", "warmup_steps"]
-    columns = {":orange[Square root (ours)]": {row.name: row.scaled for row in scaled.fields}}
+    columns = {":orange[Square root]": {row.name: row.scaled for row in scaled.fields}}
     columns |= {one.label: dict(one.config.hyperparameters) | one.config.of_the_run() for one in found}
     rows = [(_label(scaled, name), *(NONE if values[name] is None else number(values[name]) for values in columns.values()))
             for name in names if all(name in values for values in columns.values())]

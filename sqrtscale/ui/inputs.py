@@ -64,6 +64,12 @@ def number(value: Any) -> str:
     return f"{digits}e{int(exponent)}" if power else digits
 
 
+def exact(value: Any) -> str:
+    """A value with all its digits, and the short form where that has them all."""
+    short = number(value)
+    return short if not isinstance(value, float) or float(short) == value else repr(value)
+
+
 def defaults(optimizer: str) -> dict[str, str]:
     """Every input of that optimizer by key, as on a first visit."""
     fields = {key(name): number(field.default) for name, field in family(optimizer).fields.items()}
@@ -112,7 +118,7 @@ def read(texts: Mapping[str, str]) -> tuple[Inputs | None, dict[str, FieldError]
 def texts_of(inputs: Inputs) -> dict[str, str]:
     """Every input as text with all its digits; ``read`` gives the same inputs back."""
     config = inputs.config
-    found = {name: repr(value) for name, value in config.hyperparameters.items()}
+    found = {name: exact(value) for name, value in config.hyperparameters.items()}
     found |= {"optimizer": config.optimizer, "batch_size": str(config.batch_size),
               "target_batch": str(inputs.target_batch), "decay_form": inputs.decay_form}
     if inputs.momentum_form != MOMENTUM_FORMS[0]:
@@ -120,10 +126,10 @@ def texts_of(inputs: Inputs) -> dict[str, str]:
     if inputs.correct_lr:
         found["correct_lr"] = ON
     for name, value in config.of_the_run().items():
-        found[name] = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        found[name] = exact(value)
     if config.groups:
         found["groups"] = "\n".join(
-            f"{group.name}: {' '.join(f'{name}={value!r}' for name, value in group.values.items())}" for group in config.groups)
+            f"{group.name}: {' '.join(f'{name}={exact(value)}' for name, value in group.values.items())}" for group in config.groups)
     return {key(name): text for name, text in found.items()}
 
 

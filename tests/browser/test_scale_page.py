@@ -174,3 +174,77 @@ def test_the_server_listens_on_this_machine_only(server):
                  if line.split()[1].endswith(f":{server.port:04X}") and line.split()[3] == "0A"]
     assert listening == [f"0100007F:{server.port:04X}"]
     assert "Network URL" not in server.log.read_text()
+
+
+ARGUMENTS = """{
+  "optim": "adamw_torch",
+  "learning_rate": 2e-4,
+  "weight_decay": 0.1,
+  "per_device_train_batch_size": 8,
+  "gradient_accumulation_steps": 4,
+  "max_steps": 10000
+}
+"""
+
+
+def test_a_pasted_file_is_asked_for_what_it_lacks_and_comes_back_patched(visit, tmp_path):
+    page = visit()
+    page.get_by_role("button", name="Import a configuration").click()
+    page.get_by_role("textbox", name="Paste it here").fill(ARGUMENTS)
+    page.get_by_role("button", name="Read", exact=True).click()
+    expect(page.get_by_test_id("stPopoverBody")).to_contain_text("The file does not say:")
+    page.get_by_role("textbox", name="How many data-parallel devices").fill("8")
+    page.get_by_role("button", name="Use it").click()
+    expect(page.get_by_text("Read as Hugging Face TrainingArguments")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(field(page, "Base batch")).to_have_value("8 × 4 × 8")
+    expect(row(page, "Learning rate")).to_contain_text("0.0004")
+    expect(code(page)).to_contain_text('+  "learning_rate": 4e-4,')
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the file").click()
+    download.value.save_as(tmp_path / "patched.json")
+    patched = json.loads((tmp_path / "patched.json").read_text())
+    assert (patched["learning_rate"], patched["gradient_accumulation_steps"], patched["max_steps"]) == (4e-4, 16, 2500)
+    page.get_by_role("button", name="Put aside").click()
+    expect(code(page)).to_contain_text("torch.optim.AdamW(")
+
+
+def test_a_checkpoint_is_read_without_running_it_and_bad_files_say_why(visit, tmp_path):
+    import torch
+
+    weight = torch.nn.Parameter(torch.ones(2))
+    torch.save({"optimizer_state_dict": torch.optim.AdamW([weight], lr=3e-4).state_dict()}, tmp_path / "last.pt")
+    (tmp_path / "bad.pt").write_bytes(b"no checkpoint")
+    page = visit()
+    page.get_by_role("button", name="Import a configuration").click()
+    body = page.get_by_test_id("stPopoverBody")
+    for name, said in (("bad.pt", "is no PyTorch checkpoint"), ("last.pt", "How many samples does one optimizer step see")):
+        page.locator("input[type=file]").set_input_files(tmp_path / name)
+        expect(body.get_by_text(name)).to_be_visible()
+        wait_ready(page)
+        page.get_by_role("button", name="Read", exact=True).click()
+        expect(body).to_contain_text(said)
+    page.get_by_role("textbox", name="How many samples").fill("512")
+    page.get_by_role("button", name="Use it").click()
+    expect(row(page, "Learning rate")).to_contain_text("0.0003")
+    expect(field(page, "Base batch")).to_have_value("512")
+
+
+def test_what_unfolds_below_the_answer(visit, page):
+    page.set_viewport_size({"width": 390, "height": 900})
+    visit("/?b0=8x4x8&b1=2048&beta2=0.95")
+    expect(page.get_by_text("12% less per sample")).to_be_visible()
+    page.get_by_text("Correct lr for it").click()
+    expect(row(page, "Learning rate")).to_contain_text("0.0031987567")
+    expect(page).to_have_url(re.compile("corr=1"))
+    page.get_by_text("How far: every field over κ").click()
+    expect(page.locator(".live-plot .subplot")).to_have_count(7)
+    page.get_by_text("Other rules beside this one").click()
+    expect(page.get_by_text("Marek et al. 2025")).to_be_visible()
+    page.get_by_text("Devices and accumulation").click()
+    expect(page.get_by_text("8 × 32 × 8").last).to_be_visible()
+    page.get_by_text("Change the batch during training").click()
+    page.get_by_role("textbox", name="Stages").fill("256:1000000 512:2000000")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("columnheader", name="From sample")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

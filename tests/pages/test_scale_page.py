@@ -172,6 +172,44 @@ def test_warnings_stand_beside_the_answer():
     assert any("equals the base batch" in warning.value for warning in opened("b1=256").warning)
 
 
+def test_any_other_optimizer_is_chosen_by_name_and_library():
+    app = opened()
+    app.get("button_group")[0].set_value("more").run()
+    app.selectbox(key="other").set_value("keras_rmsprop").run()
+    assert answer(app)["Epsilon (inside the root)"] == ("1e-7", "2.5e-8")
+    assert "keras.optimizers.RMSprop(" in app.code[0].value and app.query_params == {"opt": "keras_rmsprop"}
+    link = app.get("page_link")[0].proto
+    assert not link.disabled and "opt=rmsprop" in link.query_string and "PyTorch's convention" in link.help
+    assert opened("opt=nadam").get("page_link")[0].proto.disabled  # the engine has no NAdam
+    again = opened("opt=keras_rmsprop")
+    assert answer(again) == answer(app) and again.selectbox(key="other").value == "keras_rmsprop"
+    again.get("button_group")[0].set_value("adam").run()
+    assert answer(again)["Epsilon"][0] == "1e-8" and again.query_params == {"opt": "adam"}
+
+
+def test_batches_in_parts_groups_and_fields_of_the_run():
+    query = "b0=8x4x8&b1=8 × 16 × 8&ema_decay=0.9999&clip_norm=1&milestones=300 600&groups=no decay: weight_decay=0"
+    app = opened(query.replace(" ", "+"))
+    assert headline(app) == "κ = 4: batch :blue[256] → :orange[1024]"
+    found = answer(app)
+    assert (found["Milestones"], found["Gradient clip norm"], found["EMA decay"]) == (
+        ("300 600", "75 150"), ("1", "0.5"), ("0.9999", "0.99960006"))
+    assert found["no decay: Weight decay (decoupled)"] == ("0", "0")
+    assert "8 × 16 × 8" in app.code[0].value
+    for key, text, said in (("b0", "8x", "devices = ''"), ("groups", "no decay weight_decay=0", "groups"),
+                            ("groups", "head: speed=2", "head.speed")):
+        bad = opened(f"{key}={text}".replace(" ", "+"))
+        assert said in bad.error[0].value and not bad.table
+
+
+def test_lr_is_corrected_on_demand():
+    app = opened("b1=2048&beta2=0.95")
+    assert any("12% less per sample" in one.value for one in app.markdown)
+    app.toggle(key="corr").set_value(True).run()
+    assert answer(app)["Learning rate"] == ("0.001", "0.0031987567") and app.query_params["corr"] == "1"
+    assert scale(*read(dict(app.query_params))[0]).lr_corrected
+
+
 def from_query():
     import streamlit as st
 
