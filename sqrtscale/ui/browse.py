@@ -38,7 +38,8 @@ def show(store: Store) -> None:
             return
         st.caption(f"{len(found)} calibration{'s' * (len(found) != 1)}, newest first. Choose a row to open it.")
         times = st.session_state.get("rows opened", 0)
-        chosen = runs.table(found, key=f"stored-{times}")
+        # A key for each search: a table that is given other rows forgets a click that comes at once.
+        chosen = runs.table(found, key=f"stored-{times}-{deleted}-{'-'.join(states)}-{text.strip()}")
         if chosen:
             st.session_state["rows opened"] = times + 1  # the browser keeps a selection by key: another list, none selected
             st.switch_page("pages/results.py", query_params={"id": chosen})

@@ -11,8 +11,8 @@ from sqrtscale.rules.kinds import DecayRate
 from sqrtscale.ui.inputs import Inputs, carried, defaults, number, read, texts_of
 from sqrtscale.ui.tables import plain, with_numbers
 
-positive = some.floats(1e-12, 1e6)
-decay = some.floats(0, 0.9999999)
+positive = some.floats(1e-12, 1e6, allow_subnormal=False)
+decay = some.floats(0, 0.9999999, allow_subnormal=False)  # libraries switch them off for the whole process
 
 
 @some.composite
