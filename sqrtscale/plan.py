@@ -41,7 +41,7 @@ def trainable(config: TrainingConfig) -> TrainingConfig | None:
     """The configuration as a calibration can train it, or None where the engine has no optimizer for it.
 
     Another library's convention is translated into PyTorch's. What a calibration does not do (schedules after
-    the warm-up, clipping, averages, parameter groups) is left out.
+    the warm-up, averages, parameter groups) is left out; gradient-norm clipping is kept.
     """
     try:
         found = translate(config, "pytorch").config
@@ -49,7 +49,8 @@ def trainable(config: TrainingConfig) -> TrainingConfig | None:
         return None
     if found.optimizer not in TRAINED:
         return None
-    return TrainingConfig(found.optimizer, found.batch_size, found.hyperparameters, found.total_steps, found.warmup_steps)
+    kept = {name: found.run[name] for name in ("clip_norm",) if name in found.run}
+    return TrainingConfig(found.optimizer, found.batch_size, found.hyperparameters, found.total_steps, found.warmup_steps, kept)
 
 
 def make_arm(name: str, scaled: ScaledConfig) -> Arm:
@@ -64,7 +65,7 @@ def make_arm(name: str, scaled: ScaledConfig) -> Arm:
     if name == "linear lr":
         values["lr"] *= scaled.kappa
     lengths = {row.name: row.scaled for row in scaled.fields if row.name in ("total_steps", "warmup_steps")}
-    return Arm(name, TrainingConfig(scaled.base.optimizer, scaled.target_batch, values, **lengths))
+    return Arm(name, TrainingConfig(scaled.base.optimizer, scaled.target_batch, values, **lengths, run=scaled.base.run))
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class CalibrationPlan:
         _check_fits(self.task, self.base.batch_size, self.target_batch)
         if trainable(self.base) != self.base:
             raise FieldError("optimizer", self.base.optimizer, "cannot be trained here as it is: give one of "
-                             f"{', '.join(TRAINED)} with its hyperparameters and warm-up alone")
+                             f"{', '.join(TRAINED)} with its hyperparameters, warm-up and clip_norm alone")
         if self.start not in STARTS:
             raise FieldError("start", self.start, f"is not known: give one of {', '.join(STARTS)}")
         names = [arm.name for arm in self.arms]

@@ -11,6 +11,7 @@ import numpy as np
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from ..diagnostics import about
 from ..training.events import Measured
 from .chunks import CAPACITY, DamagedChunk, decode, encode
 from .models import Calibration, Chunk, Run
@@ -36,9 +37,11 @@ def write(session: Session, id: str, measured: Sequence[Measured]) -> None:
             curves[one.arm, one.seed, metric].append((one.samples, value))
         if run.state == "QUEUED":
             run.state = "RUNNING"
-        run.final = run.final | one.values
+        # Diagnostics are curves alone: they have no better and no worse, and lists stay short without them.
+        results = {metric: value for metric, value in one.values.items() if about(metric) is None}
+        run.final = run.final | results
         run.best = run.best | {
-            metric: _better(metric, run.best.get(metric, math.nan), value) for metric, value in one.values.items()}
+            metric: _better(metric, run.best.get(metric, math.nan), value) for metric, value in results.items()}
     for (arm, seed, metric), points in curves.items():
         samples, values = zip(*points, strict=True)
         try:

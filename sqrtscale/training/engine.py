@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..plan import WARM_START, CalibrationPlan
 from ..tasks import Batch, Data, Task, task
+from . import regime
 from .device import resolve
 from .events import Event, Measured, Progress, RunEnded
 from .population import Population, Stream
@@ -100,6 +101,7 @@ class _Group:
         configs = [plan.config_of(arm) for arm, _ in runs]
         self.population = Population(about, configs, [seed for _, seed in runs], device)
         self.streams = [Stream(data, seed, stream) for seed in self.seeds]
+        self.probe = regime.Probe(data, self.seeds, plan.samples)
         self._index()
 
     def _index(self) -> None:
@@ -111,9 +113,11 @@ class _Group:
         taken = [stream.take(count) for stream in self.streams]
         return Batch(torch.stack([x.inputs for x in taken]), torch.stack([x.targets for x in taken]))
 
-    def measured(self, samples: int) -> Iterator[Measured]:
-        """One Measured per run at ``samples`` seen."""
+    def measured(self, samples: int, watch: bool) -> Iterator[Measured]:
+        """One Measured per run at ``samples`` seen; with ``watch`` the regime is measured, too."""
         values = self.population.measure(self.data)
+        if watch:
+            values |= regime.measure(self.population, self.probe.batches(self.reads))
         for i, (arm, seed) in enumerate(self.runs):
             yield Measured(arm, seed, samples, {name: float(value[i]) for name, value in values.items()})
 
@@ -141,16 +145,17 @@ class _Group:
 
 def _side_by_side(groups: list[_Group], points: tuple[int, ...], clock: _Clock, phase: str) -> Iterator[Event]:
     """Measure at ``points`` (samples seen, 0 first) and train in between, every group up to a point before the next."""
+    watched = regime.times(points)
     for group in groups:
-        yield from group.measured(0)
+        yield from group.measured(0, 0 in watched)
     for start, end in pairwise(points):
         for group in groups:
             if group.runs:
-                yield from _train(group, start, end, clock, phase)
+                yield from _train(group, start, end, clock, phase, end in watched)
 
 
-def _train(group: _Group, start: int, end: int, clock: _Clock, phase: str) -> Iterator[Event]:
-    """Train a group from ``start`` to ``end`` samples seen, then measure it."""
+def _train(group: _Group, start: int, end: int, clock: _Clock, phase: str, watch: bool) -> Iterator[Event]:
+    """Train a group from ``start`` to ``end`` samples seen, then measure it; with ``watch`` its regime, too."""
     population, size = group.population, group.population.batch_size
     worst = torch.zeros(len(population), device=population.device)
     drawn = size * max(1, DRAW_AT_ONCE // size)
@@ -158,10 +163,11 @@ def _train(group: _Group, start: int, end: int, clock: _Clock, phase: str) -> It
         samples = group.draw(min(drawn, end - block))
         for at in range(0, samples.targets.shape[1], size):
             batch = Batch(samples.inputs[group.reads, at : at + size], samples.targets[group.reads, at : at + size])
-            worst = torch.maximum(worst, population.step(batch))  # keeps a NaN
+            last = block + at + size == end
+            worst = torch.maximum(worst, population.step(batch, watch and last))  # keeps a NaN
             said = clock.tick(phase, size * len(population))
             if said:
                 yield said
     yield from group.end_diverged(worst, end)
     if group.runs:
-        yield from group.measured(end)
+        yield from group.measured(end, watch)

@@ -43,6 +43,15 @@ class StackedOptimizer:
         """Update ``parameters`` [M, P] in place; lr_factor [M, 1] multiplies the learning rate."""
         raise NotImplementedError
 
+    def second_moment_hat(self) -> Tensor | None:
+        """The second moment [M, P] as the update uses it, bias corrected where it is; None before the first step."""
+        return self.state[self.second_moment] if bool((self.steps > 0).all()) else None
+
+    def denominator(self) -> Tensor | None:
+        """sqrt(v_hat) + eps [M, P], what a gradient is divided by; None before the first step."""
+        second = self.second_moment_hat()
+        return None if second is None else second.sqrt() + self.hyper["eps"]
+
     def move_to_batch(self, kappa: Tensor) -> None:
         """Carry the state to a kappa [M, 1] times larger batch [derived from the SDE, u = v / sigma^2].
 
@@ -73,6 +82,10 @@ class Adam(StackedOptimizer):
 
     state_names = ("exp_avg", "exp_avg_sq")
     second_moment = "exp_avg_sq"
+
+    def second_moment_hat(self):
+        second = super().second_moment_hat()
+        return None if second is None else second / (1 - self.exact["beta2"] ** self.steps).to(second.dtype)
 
     def decay(self, parameters: Tensor, gradients: Tensor, lr: Tensor) -> Tensor:
         """The gradients after weight decay."""

@@ -58,6 +58,11 @@ class Population:
         self.batch_size = configs[0].batch_size
         self.warmup_steps = torch.tensor([[c.warmup_steps or 0] for c in configs], dtype=torch.float64, device=device)
         self.taken = 0
+        clips = [c.run.get("clip_norm", math.inf) for c in configs]
+        self.clip_norm = torch.tensor(clips, device=device).unsqueeze(1) if min(clips) < math.inf else None
+        self.clipped = torch.zeros(len(configs), device=device)  # steps since share_clipped, and how many there were
+        self.since = 0
+        self.update_rms: Tensor | None = None  # [M], of the last step that was watched
         self._adopt(torch.stack([self._initial(seed) for seed in seeds]).to(device))
         self.optimizer = make_optimizer(configs, self.flat)
 
@@ -96,23 +101,50 @@ class Population:
         each = F.cross_entropy(logits.flatten(0, -2), batch.targets.flatten(), reduction="none")
         return each.view(len(self), -1).mean(1)
 
-    def step(self, batch: Batch) -> Tensor:
-        """One optimizer step of every model on batch [M, B, ...]; returns the losses [M] before it."""
-        self._choose_threads()
+    def gradients(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Losses [M] and gradients [M, P] of every model on batch [M, B, ...]."""
+        self._choose_threads(batch.targets.shape[1])
         losses = self.losses(batch)
         # The models share no parameter, so the gradient of the sum is each model's own gradient.
         pieces = torch.autograd.grad(losses.sum(), list(self.views.values()))
+        return losses.detach(), torch.cat([piece.flatten(1) for piece in pieces], 1)
+
+    def step(self, batch: Batch, watch: bool = False) -> Tensor:
+        """One optimizer step of every model on batch [M, B, ...]; returns the losses [M] before it.
+
+        watch: keep how far the step went in ``update_rms``.
+        """
+        losses, gradients = self.gradients(batch)
         self.taken += 1
         with torch.no_grad():
-            gradients = torch.cat([piece.flatten(1) for piece in pieces], 1)
+            before = self.flat.clone() if watch else None
             # Linear warm-up: the first step of n already moves by lr / n.
             factor = (self.taken / self.warmup_steps.clamp(min=1)).clamp(max=1)
-            self.optimizer.step(self.flat, gradients, factor)
-        return losses.detach()
+            self.optimizer.step(self.flat, self._clip(gradients), factor)
+            if before is not None:
+                self.update_rms = (self.flat - before).square().mean(1).sqrt()
+        return losses
 
-    def _choose_threads(self) -> None:
+    def _clip(self, gradients: Tensor) -> Tensor:
+        """The gradients scaled down to clip_norm, each model by its own norm, as torch.nn.utils.clip_grad_norm_ does."""
+        if self.clip_norm is None:
+            return gradients
+        factor = self.clip_norm / (gradients.norm(dim=1, keepdim=True) + 1e-6)
+        self.clipped += factor.flatten() < 1
+        self.since += 1
+        return gradients * factor.clamp(max=1)
+
+    def share_clipped(self) -> Tensor | None:
+        """Share of clipped steps of each model [M] since the last call; None where nothing clips or no step was made."""
+        if not self.since:
+            return None
+        share = self.clipped / self.since
+        self.since, self.clipped = 0, torch.zeros_like(self.clipped)
+        return share
+
+    def _choose_threads(self, batch_size: int) -> None:
         if self.device.type == "cpu":
-            size = len(self) * self.batch_size * self.network.length * self.network.width
+            size = len(self) * batch_size * self.network.length * self.network.width
             torch.set_num_threads(ALL_THREADS if size >= WORTH_THREADS else 1)
 
     @torch.no_grad()
@@ -140,4 +172,7 @@ class Population:
         chosen = torch.tensor(rows, dtype=torch.long, device=self.device)
         self._adopt(self.flat[chosen].clone())
         self.warmup_steps = self.warmup_steps[chosen]
+        self.clip_norm = None if self.clip_norm is None else self.clip_norm[chosen]
+        self.clipped = self.clipped[chosen]
+        self.update_rms = None if self.update_rms is None else self.update_rms[chosen]
         self.optimizer.keep(chosen)
