@@ -1,0 +1,141 @@
+"""Paired differences against a margin: two one-sided t-tests for "within it", the mirrored test for "beyond it".
+
+n differences with mean d, standard deviation s and standard error e = s / sqrt(n); T has n - 1 degrees of freedom; m is the
+margin and delta the true difference.
+
+- within: |delta| >= m is rejected by two one-sided tests (Schuirmann 1987), p = P(T > (m - |d|) / e), at ``level``. It is
+  the same as saying that the interval with confidence 1 - 2 level lies between -m and m.
+- beyond: |delta| <= m is rejected, p = 2 P(T > (|d| - m) / e). With m = 0 it is the common two-sided t-test.
+
+Both cannot hold at once, and neither holds where the interval straddles the margin.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import stats
+
+from ..rules import FieldError
+from ..rules.errors import real
+
+POWER = 0.8
+MOST_PAIRS = 1000  # no plan for more seeds than this is worth a number
+GRID = (np.arange(400) + 0.5) / 400  # quantiles over which power is averaged
+
+
+@dataclass(frozen=True)
+class Functional:
+    """One number per run (say, the end value), compared between an arm and base over ``pairs`` seeds.
+
+    difference: mean of arm - base; low, high: its t interval with confidence 1 - 2 ``level`` (infinite for one pair);
+    sd: standard deviation of the paired differences (NaN for one pair); p_within, p_beyond: as in this module, p_beyond
+    corrected for the family of functionals; level: what they are held against.
+    """
+
+    name: str
+    difference: float
+    low: float
+    high: float
+    level: float
+    sd: float
+    pairs: int
+    p_within: float
+    p_beyond: float
+
+    @property
+    def within(self) -> bool:
+        """Shown to lie within the margin."""
+        return self.p_within <= self.level
+
+    @property
+    def beyond(self) -> bool:
+        """Shown to lie beyond the margin."""
+        return self.p_beyond <= self.level
+
+
+def rate(field: str, value: object) -> float:
+    """``value`` as an error rate; raises FieldError."""
+    allowed = "is not an error rate: give a number between 0 and 0.5, for example 0.05"
+    if not 0 < real(field, value, allowed) < 0.5:
+        raise FieldError(field, value, allowed)
+    return float(value)
+
+
+def compare(name: str, differences: np.ndarray, margin: float, level: float) -> Functional:
+    """The tests of one functional: differences [pairs], all finite; p_beyond is not yet corrected."""
+    n = len(differences)
+    d = float(np.mean(differences)) if n else math.nan
+    if n < 2:
+        return Functional(name, d, -math.inf, math.inf, level, math.nan, n, 1.0, 1.0)
+    s = float(np.std(differences, ddof=1))
+    e = s / math.sqrt(n)
+    half = float(stats.t.isf(level, n - 1)) * e
+    return Functional(name, d, d - half, d + half, level, s, n,
+                      p_within=_tail(margin - abs(d), e, n), p_beyond=min(1.0, 2 * _tail(abs(d) - margin, e, n)))
+
+
+def _tail(distance: float, error: float, n: int) -> float:
+    """P(T > distance / error); differences that are all equal leave no doubt on which side they are."""
+    if error == 0:
+        return 0.0 if distance > 0 else 1.0
+    return float(stats.t.sf(distance / error, n - 1))
+
+
+def holm(found: Sequence[Functional]) -> tuple[Functional, ...]:
+    """The family with p_beyond corrected by Holm (1979): any below a level is wrong with at most that probability."""
+    order = sorted(range(len(found)), key=lambda i: found[i].p_beyond)
+    corrected, largest = [0.0] * len(found), 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(found) - rank) * found[i].p_beyond))
+        corrected[i] = largest
+    return tuple(replace(one, p_beyond=p) for one, p in zip(found, corrected, strict=True))
+
+
+def power_within(n: int, delta: float, sd: float, margin: float, level: float) -> float:
+    """P(n pairs show a difference within the margin) when it is ``delta`` and the paired spread is ``sd``.
+
+    Exact for normal differences, by averaging over the distribution of their sample standard deviation.
+    """
+    room = np.maximum(margin - stats.t.isf(level, n - 1) * _errors(n, sd), 0)
+    e = sd / math.sqrt(n)
+    return float(np.mean(stats.norm.cdf((room - delta) / e) - stats.norm.cdf((-room - delta) / e)))
+
+
+def power_beyond(n: int, delta: float, sd: float, margin: float, level: float) -> float:
+    """P(n pairs show a difference beyond the margin), two-sided at ``level``."""
+    bar = margin + stats.t.isf(level / 2, n - 1) * _errors(n, sd)
+    e = sd / math.sqrt(n)
+    return float(np.mean(stats.norm.sf((bar - delta) / e) + stats.norm.cdf((-bar - delta) / e)))
+
+
+def _errors(n: int, sd: float) -> np.ndarray:
+    """Standard errors that n pairs may show, at the quantiles of GRID."""
+    return sd * np.sqrt(stats.chi2.ppf(GRID, n - 1) / ((n - 1) * n))
+
+
+def pairs_needed(found: Sequence[Functional], margin: float, alpha: float) -> int | None:
+    """Fewest pairs that decide with power 0.8, taking the measured means and spreads as true; None beyond MOST_PAIRS.
+
+    Where every mean lies within the margin, enough to show each within it; else enough to show one beyond it.
+    """
+    if all(abs(one.difference) < margin for one in found):
+        return _most(_fewest(lambda n, one=one: power_within(n, one.difference, one.sd, margin, alpha)) for one in found)
+    counts = [_fewest(lambda n, one=one: power_beyond(n, one.difference, one.sd, margin, alpha / len(found)))
+              for one in found if abs(one.difference) > margin]
+    return min((count for count in counts if count is not None), default=None)
+
+
+def _most(counts) -> int | None:
+    counts = list(counts)
+    return None if None in counts else max(counts)
+
+
+def _fewest(power) -> int | None:
+    """Smallest n >= 2 with ``power(n)`` of at least POWER; power grows with n."""
+    n = 2 + bisect_left(range(2, MOST_PAIRS + 1), POWER, key=power)
+    return n if n <= MOST_PAIRS else None
