@@ -5,11 +5,14 @@ Pure data, no torch: pages build it, the store keeps it, the training child read
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal
 
+from .arms import AT, DEFAULT_ARMS, KINDS, MOST_SVAG, TRAINED, Arm, frontier_name, make_arm
 from .rules import DecayForm, FieldError, MomentumForm, ScaledConfig, TrainingConfig, scale
 from .rules.errors import whole
 from .rules.translate import translate
@@ -19,22 +22,10 @@ Start = Literal["warm", "scratch"]
 STARTS: tuple[Start, ...] = ("warm", "scratch")
 WARM_START = "warm start"  # name of the run that trains the branch point; not an arm
 
-ARMS: dict[str, str] = {
-    "base": "The base configuration at the base batch size.",
-    "scaled": "The full square-root rule at the target batch size.",
-    "unscaled": "Control: the base hyperparameters at the target batch size.",
-    "linear lr": "Control: kappa times the learning rate, everything else as in the base.",
-}
+ARMS: dict[str, str] = {name: KINDS[name].description for name in DEFAULT_ARMS}  # those of a plan that names none
 MOST_SEEDS = 64
-TRAINED = ("adam", "adamw", "rmsprop")  # what the engine has an optimizer for
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One configuration under comparison, by name."""
-
-    name: str
-    config: TrainingConfig
+# What says nothing about a single run: which others stand beside it, where it runs, how its configuration was found.
+NOT_OF_A_RUN = ("arms", "seeds", "target_batch", "device", "reuse", "decay_form", "momentum_form", "correct_lr")
 
 
 def trainable(config: TrainingConfig) -> TrainingConfig | None:
@@ -53,29 +44,15 @@ def trainable(config: TrainingConfig) -> TrainingConfig | None:
     return TrainingConfig(found.optimizer, found.batch_size, found.hyperparameters, found.total_steps, found.warmup_steps, kept)
 
 
-def make_arm(name: str, scaled: ScaledConfig) -> Arm:
-    """The arm of that name; raises FieldError for an unknown name or a field without a number."""
-    if name == "base":
-        return Arm(name, scaled.base)
-    if name == "scaled":
-        return Arm(name, scaled.config)
-    if name not in ARMS:
-        raise FieldError("arms", name, f"is not an arm: give any of {', '.join(ARMS)}")
-    values = dict(scaled.base.hyperparameters)
-    if name == "linear lr":
-        values["lr"] *= scaled.kappa
-    lengths = {row.name: row.scaled for row in scaled.fields if row.name in ("total_steps", "warmup_steps")}
-    return Arm(name, TrainingConfig(scaled.base.optimizer, scaled.target_batch, values, **lengths, run=scaled.base.run))
-
-
 @dataclass(frozen=True)
 class CalibrationPlan:
     """A task, a base configuration, a target, arms, seeds, a budget in samples and a start.
 
-    samples: per run, counted from the branch point, a multiple of both batch sizes; warm_samples:
-    samples that the warm start trains the base configuration before the arms branch (0 from scratch);
-    evaluations: how many times curves are measured after the branch point; device: ``auto``, ``cpu``,
-    ``cuda`` or ``cuda:N``; decay_form, momentum_form, correct_lr: as for ``scale``. Raises FieldError for what cannot be run.
+    samples: per run, counted from the branch point, a multiple of every batch size (with SVAG, samples of the base run's time:
+    l^2 steps are one batch of it, though each draws two); warm_samples: samples that the warm start trains the base
+    configuration before the arms branch (0 from scratch); evaluations: how many times curves are measured after the branch
+    point; device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; decay_form, momentum_form, correct_lr: as for ``scale``; reuse:
+    take runs that are stored already instead of training them again. Raises FieldError for what cannot be run.
     """
 
     task: str
@@ -92,12 +69,13 @@ class CalibrationPlan:
     task_version: int = 0
     momentum_form: MomentumForm = "kept"
     correct_lr: bool = False
+    reuse: bool = True
 
     def __post_init__(self):
         about = task(self.task)
         if not self.task_version:
             object.__setattr__(self, "task_version", about.version)
-        _check_fits(self.task, self.base.batch_size, self.target_batch)
+        _check_fits(self.task, self.base.batch_size, self.target_batch, *self.targets)
         if trainable(self.base) != self.base:
             raise FieldError("optimizer", self.base.optimizer, "cannot be trained here as it is: give one of "
                              f"{', '.join(TRAINED)} with its hyperparameters, warm-up and clip_norm alone")
@@ -108,10 +86,12 @@ class CalibrationPlan:
             raise FieldError("arms", ", ".join(names), "cannot be compared: give base, scaled and any controls, each once")
         if not 1 <= len(self.seeds) <= MOST_SEEDS or len(set(self.seeds)) < len(self.seeds):
             raise FieldError("seeds", str(list(self.seeds)), f"is not allowed: give 1 to {MOST_SEEDS} different seeds")
-        unit = math.lcm(*(arm.config.batch_size for arm in self.arms))
-        whole("samples", self.samples, unit, unit * 100)
-        if self.samples % unit:
-            raise FieldError("samples", self.samples, f"is not a multiple of both batch sizes: give a multiple of {unit}")
+        for arm in self.arms:
+            if not 0 <= arm.svag <= MOST_SVAG or (arm.svag and arm.config.batch_size != self.base.batch_size):
+                raise FieldError("arms", arm.name, f"is no SVAG: give l from 1 to {MOST_SVAG} at the base batch size")
+        whole("samples", self.samples, self.unit, self.unit * 100)
+        if self.samples % self.unit:
+            raise FieldError("samples", self.samples, f"is not a multiple of every batch size: give a multiple of {self.unit}")
         whole("evaluations", self.evaluations, 1, 24, 10_000)
         if self.start == "warm":
             whole("warm_samples", self.warm_samples, self.base.batch_size, 64_000)
@@ -124,12 +104,36 @@ class CalibrationPlan:
             raise FieldError("device", self.device, "is not known: give auto, cpu, cuda or cuda:0")
 
     @property
+    def unit(self) -> int:
+        """Samples after which every arm stands on a whole step: the least common multiple of the batch sizes."""
+        return math.lcm(*(arm.config.batch_size for arm in self.arms))
+
+    @property
     def evaluation_points(self) -> tuple[int, ...]:
         """Samples seen, from the branch point, at which every run of every arm is measured; 0 comes first."""
-        unit = math.lcm(*(arm.config.batch_size for arm in self.arms))
-        units = self.samples // unit
-        count = min(self.evaluations, units)
-        return tuple(unit * round(units * i / count) for i in range(count + 1))
+        return _spread(self.samples, self.unit, self.evaluations)
+
+    @property
+    def warm_points(self) -> tuple[int, ...]:
+        """Samples at which the warm start is measured: as often as the arms, on whole steps; none from scratch."""
+        return _spread(self.warm_samples, self.base.batch_size, self.evaluations) if self.start == "warm" else ()
+
+    @property
+    def frontier(self) -> tuple[tuple[float, str], ...]:
+        """(kappa, arm) of the full rule at each target batch, smallest kappa first; one entry where there is one target."""
+        names = [one.name for one in self.arms if one.name == "scaled" or _is_frontier(one.name)]
+        return tuple(sorted((self.arm_kappa(name), name) for name in names))
+
+    @property
+    def targets(self) -> tuple[int, ...]:
+        """The target batches of the frontier, smallest first; empty where there is only ``target_batch``."""
+        found = tuple(self.arm(name).config.batch_size for _, name in self.frontier)
+        return found if len(found) > 1 else ()
+
+    @property
+    def work(self) -> int:
+        """Samples that all runs together draw for training: what the time is made of."""
+        return self.warm_samples + self.samples * len(self.seeds) * sum(arm.work for arm in self.arms)
 
     @property
     def scaled(self) -> ScaledConfig:
@@ -142,20 +146,39 @@ class CalibrationPlan:
         first = ((WARM_START, self.seeds[0]),) if self.start == "warm" else ()
         return first + tuple((arm.name, seed) for arm in self.arms for seed in self.seeds)
 
+    def arm(self, name: str) -> Arm:
+        """The arm of that name; the warm start counts as one with the base configuration."""
+        return Arm(name, self.base) if name == WARM_START else next(one for one in self.arms if one.name == name)
+
     def config_of(self, arm: str) -> TrainingConfig:
         """The configuration that a run of that arm trains."""
-        if arm == WARM_START:
-            return self.base
-        return next(found.config for found in self.arms if found.name == arm)
+        return self.arm(arm).config
+
+    def arm_kappa(self, arm: str) -> float:
+        """The batch of that arm over the base batch."""
+        return self.config_of(arm).batch_size / self.base.batch_size
+
+    def identity(self, arm: str, seed: int) -> str:
+        """Everything in the plan that this run's curve depends on, as text: with the same one it is the same run.
+
+        A field that a plan gets one day counts, until somebody names it in NOT_OF_A_RUN.
+        """
+        plain = {name: value for name, value in self.as_dict().items() if name not in NOT_OF_A_RUN}
+        found = self.arm(arm)
+        return json.dumps(plain | {
+            "warm": arm == WARM_START, "config": found.config.as_dict(), "svag": found.svag, "seed": seed,
+            "branch": self.seeds[0] if self.start == "warm" else None, "points": self.evaluation_points,
+        }, sort_keys=True)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types; :meth:`from_dict` reads them back."""
         plain = {key: getattr(self, key) for key in (
             "task", "task_version", "target_batch", "samples", "start", "warm_samples", "decay_form",
-            "evaluations", "device", "momentum_form", "correct_lr")}
+            "evaluations", "device", "momentum_form", "correct_lr", "reuse")}
         return plain | {
             "base": self.base.as_dict(),
-            "arms": [{"name": arm.name, "config": arm.config.as_dict()} for arm in self.arms],
+            "arms": [{"name": arm.name, "config": arm.config.as_dict()} | ({"svag": arm.svag} if arm.svag else {})
+                     for arm in self.arms],
             "seeds": list(self.seeds),
         }
 
@@ -163,44 +186,61 @@ class CalibrationPlan:
     def from_dict(cls, data: Mapping[str, Any]) -> CalibrationPlan:
         """The inverse of :meth:`as_dict`."""
         return cls(**{**data, "base": TrainingConfig.from_dict(data["base"]), "seeds": tuple(data["seeds"]),
-                      "arms": tuple(Arm(arm["name"], TrainingConfig.from_dict(arm["config"])) for arm in data["arms"])})
+                      "arms": tuple(Arm(arm["name"], TrainingConfig.from_dict(arm["config"]), arm.get("svag", 0))
+                                   for arm in data["arms"])})
 
 
 def make_plan(
-    task_name: str, base: TrainingConfig, target_batch: int, *, arms: Iterable[str] = tuple(ARMS),
-    seeds: int | None = None, samples: int | None = None, start: Start = "warm",
+    task_name: str, base: TrainingConfig, target_batch: int, *, arms: Iterable[str] = DEFAULT_ARMS,
+    targets: Iterable[int] = (), seeds: int | None = None, samples: int | None = None, start: Start = "warm",
     warm_samples: int | None = None, decay_form: DecayForm = "linear", device: str = "auto",
-    momentum_form: MomentumForm = "kept", correct_lr: bool = False,
+    momentum_form: MomentumForm = "kept", correct_lr: bool = False, reuse: bool = True,
 ) -> CalibrationPlan:
     """A plan from a few choices; what is left out takes the task's default.
 
-    seeds: how many (0, 1, ...); samples and warm_samples are rounded up to whole batches of every arm.
-    Raises FieldError for what cannot be run.
+    arms: names as :func:`sqrtscale.arms.make_arm` knows them, base and scaled being always there; targets: more target batches
+    for the full rule, each an arm ``scaled 2x``; seeds: how many (0, 1, ...); samples and warm_samples are rounded up to whole
+    batches of every arm. Raises FieldError for what cannot be run.
     """
     defaults = task(task_name).defaults
-    _check_fits(task_name, base.batch_size, whole("target_batch", target_batch, 1, 64))
+    targets = [whole("targets", target, 1, 64) for target in targets]
+    _check_fits(task_name, base.batch_size, whole("target_batch", target_batch, 1, 64), *targets)
     scaled = scale(base, target_batch, decay_form, momentum_form, correct_lr)
-    names = [name for name in ARMS if name in set(arms) | {"base", "scaled"}]
-    for name in arms:
-        make_arm(name, scaled)
     seeds = whole("seeds", defaults.seeds if seeds is None else seeds, 1, 3, MOST_SEEDS)
     samples = whole("samples", defaults.samples if samples is None else samples, 1, defaults.samples)
     warm = 0
     if start == "warm":
         warm = whole("warm_samples", defaults.warm_samples if warm_samples is None else warm_samples, 1, defaults.warm_samples)
+    chosen = tuple(make_arm(name, scaled) for name in _in_order(arms, targets, scaled))
+    unit = math.lcm(*(arm.config.batch_size for arm in chosen))
+    if unit > samples and len({arm.config.batch_size for arm in chosen}) > 2:
+        raise FieldError("targets", ", ".join(sorted({str(arm.config.batch_size) for arm in chosen}, key=int)),
+                         f"stand on whole steps together only every {unit} samples: give batch sizes that divide each other, "
+                         f"for example {2 * base.batch_size} and {4 * base.batch_size}, or more samples")
     return CalibrationPlan(
-        task=task_name, base=base, target_batch=scaled.target_batch,
-        arms=tuple(make_arm(name, scaled) for name in names), seeds=tuple(range(seeds)),
-        samples=_round_up(samples, math.lcm(base.batch_size, scaled.target_batch)), start=start,
-        warm_samples=_round_up(warm, base.batch_size), decay_form=decay_form, device=device,
-        momentum_form=momentum_form, correct_lr=correct_lr,
+        task=task_name, base=base, target_batch=scaled.target_batch, arms=chosen, seeds=tuple(range(seeds)),
+        samples=_round_up(samples, unit), start=start, warm_samples=_round_up(warm, base.batch_size), decay_form=decay_form,
+        device=device, momentum_form=momentum_form, correct_lr=correct_lr, reuse=reuse,
     )
 
 
-def _check_fits(task_name: str, base_batch: int, target_batch: int) -> None:
+def _in_order(arms: Iterable[str], targets: Iterable[int], scaled: ScaledConfig) -> list[str]:
+    """Names of arms, each once: base, scaled, the frontier by its batch, the kinds in their own order, then the others."""
+    kappas = sorted({Fraction(target, scaled.base.batch_size) for target in targets if target != scaled.target_batch})
+    order = ["base", "scaled", *map(frontier_name, kappas), *KINDS]
+    names = list(dict.fromkeys([*order[: 2 + len(kappas)], *(" ".join(name.split()) for name in arms)]))
+    return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
+
+
+def _is_frontier(name: str) -> bool:
+    found = AT.fullmatch(name)
+    return found is not None and found["name"] == "scaled"
+
+
+def _check_fits(task_name: str, base_batch: int, target_batch: int, *targets: int) -> None:
     """Raise FieldError for a batch larger than the task's training data."""
     most = task(task_name).train_size
-    for name, value in (("batch_size", base_batch), ("target_batch", target_batch)):
+    for name, value in (("batch_size", base_batch), ("target_batch", target_batch), *(("targets", one) for one in targets)):
         if value > most:
             raise FieldError(name, value, f"is more than the {most} training samples of task {task_name}: "
                                           f"give at most {most}")
@@ -208,3 +248,10 @@ def _check_fits(task_name: str, base_batch: int, target_batch: int) -> None:
 
 def _round_up(value: int, unit: int) -> int:
     return -(-value // unit) * unit
+
+
+def _spread(samples: int, unit: int, count: int) -> tuple[int, ...]:
+    """0 and ``count`` further points up to ``samples``, evenly on multiples of ``unit``; fewer where there are fewer units."""
+    units = samples // unit
+    count = min(count, units)
+    return tuple(unit * round(units * i / count) for i in range(count + 1))

@@ -14,7 +14,8 @@ ALLOWED = {  # part -> parts of the package that its files may import
     "__main__": {"cli"},
     "home": set(),
     "diagnostics": {"diagnostics"},
-    "plan": {"rules", "tasks"},
+    "arms": {"rules"},
+    "plan": {"arms", "rules", "tasks"},
     "rules": {"rules"},
     "formats": {"formats", "rules"},
     "tasks": {"tasks", "rules"},
@@ -22,8 +23,8 @@ ALLOWED = {  # part -> parts of the package that its files may import
     "evidence": {"evidence", "rules", "diagnostics"},
     "store": {"store", "rules", "plan", "home", "diagnostics", "training.events"},
     "runner": {"runner", "store", "plan", "rules", "home"},
-    "cli": {"cli", "runner", "store", "evidence", "formats", "plan", "tasks", "rules", "home", "diagnostics"},
-    "ui": {"ui", "runner", "store", "evidence", "formats", "plan", "tasks", "rules", "home", "diagnostics"},
+    "cli": {"cli", "runner", "store", "evidence", "formats", "arms", "plan", "tasks", "rules", "home", "diagnostics"},
+    "ui": {"ui", "runner", "store", "evidence", "formats", "arms", "plan", "tasks", "rules", "home", "diagnostics"},
 }
 OUTSIDE = {  # part -> packages from outside the standard library, where there are any
     "formats": {"ruamel", "tomlkit"},

@@ -1,0 +1,206 @@
+"""The arms of a calibration: which configurations compete with base, by name.
+
+A name is all that a user types and all that must be kept: ``make_arm(name, scaled)`` gives the same arm again. Besides the
+names in ``KINDS`` there are values typed in, ``own: lr=1e-3 beta2=0.99``, and every arm at the target batch also at another
+batch, ``scaled 2x`` or ``unscaled 1/4x``, where the number is that arm's kappa.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
+
+from .rules import DECAY_FORMS, FAMILIES, FieldError, ScaledConfig, TrainingConfig, scale
+from .rules.alternatives import RULES, alternatives
+from .rules.errors import whole
+from .rules.kinds import PAPER
+
+LONGEST_NAME = 80  # characters; what the store keeps
+MOST_SVAG = 16  # l^2 as many steps: 256 times those of the base
+DEFAULT_ARMS = ("base", "scaled", "unscaled", "linear lr")
+TRAINED = ("adam", "adamw", "rmsprop")  # what the engine has an optimizer for
+SVAG = re.compile(r"svag ([1-9]\d*)")
+AT = re.compile(r"(?P<name>.+) (?P<kappa>[1-9]\d*(/[1-9]\d*)?)x")
+OWN = re.compile(r"(?P<name>[^:]+): *(?P<values>.+)")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One configuration under comparison, by name.
+
+    svag: 0 for ordinary steps; l for the steps of SVAG at noise scale l, whose gradient is r1 g1 + r2 g2 of two batches.
+    """
+
+    name: str
+    config: TrainingConfig
+    svag: int = 0
+
+    @property
+    def samples_per_step(self) -> Fraction:
+        """Samples of the base run's time that one step stands for: B, and B / l^2 with SVAG."""
+        return Fraction(self.config.batch_size, self.svag**2 or 1)
+
+    @property
+    def work(self) -> int:
+        """Samples that are drawn for each sample of time: 1, and 2 l^2 with SVAG."""
+        return 2 * self.svag**2 or 1
+
+
+@dataclass(frozen=True)
+class ArmKind:
+    """name: what users type; description: what they read, in a sentence; group: ``rule``, ``control``, ``ablation`` or ``svag``;
+
+    make: the arm for a transfer; raises FieldError where that transfer has none.
+    """
+
+    name: str
+    description: str
+    group: str
+    make: Callable[[ScaledConfig], Arm]
+
+
+def make_arm(name: str, scaled: ScaledConfig) -> Arm:
+    """The arm of that name for a transfer; raises FieldError for an unknown name, or where the transfer has no such arm."""
+    name = " ".join(name.split())
+    if len(name) > LONGEST_NAME:
+        raise FieldError("arms", name, f"is too long: give at most {LONGEST_NAME} characters")
+    if name in KINDS:
+        return KINDS[name].make(scaled)
+    if found := SVAG.fullmatch(name):
+        return _svag(name, whole("arms", int(found[1]), 1, 2, MOST_SVAG), scaled)
+    if at := AT.fullmatch(name):
+        return _at_another_batch(at["name"], Fraction(at["kappa"]), scaled)
+    if own := OWN.fullmatch(name):
+        return Arm(name, _own(own["values"], scaled))
+    raise FieldError("arms", name, f"is not an arm: give any of {', '.join(KINDS)}, own values (own: lr=1e-3 beta2=0.99), "
+                                   "or one of them at another kappa (scaled 2x)")
+
+
+def offered(scaled: ScaledConfig) -> tuple[ArmKind, ...]:
+    """The kinds of ``KINDS`` that this transfer has, in order: not, for example, the ablation of a field that is 0."""
+    found = []
+    for kind in KINDS.values():
+        try:
+            kind.make(scaled)
+        except FieldError:
+            continue
+        found.append(kind)
+    return tuple(found)
+
+
+def frontier_name(kappa: Fraction) -> str:
+    """The name of the arm of the full rule at that kappa: ``scaled 2x``, ``scaled 1/2x``."""
+    return f"scaled {kappa}x"
+
+
+def svag_config(base: TrainingConfig, ell: int, momentum_form: str = "kept") -> TrainingConfig:
+    """The hyperparameters of SVAG at noise scale l [Malladi et al. 2022, SVAG for RMSprop and Adam; Li, Malladi, Arora 2021].
+
+    lr / l, beta -> 1 - (1 - beta) / l^2, eps l, l^2 as many steps: the square-root rule at kappa = 1 / l^2, because a gradient
+    with l times the noise is one of an l^2 times smaller batch. A decoupled weight decay becomes lambda / l (lr lambda per time
+    kept), one in the gradient stays. The batch size is the base's: the noise comes from r1 g1 + r2 g2.
+    """
+    as_if = replace(base, batch_size=base.batch_size * ell**2)
+    return scale(as_if, base.batch_size, "linear", momentum_form).config
+
+
+def _base(scaled: ScaledConfig) -> Arm:
+    return Arm("base", scaled.base)
+
+
+def _rule(scaled: ScaledConfig) -> Arm:
+    return Arm("scaled", scaled.config)
+
+
+def _other_form(name: str, form: str, scaled: ScaledConfig) -> Arm:
+    if scaled.decay_form == form:
+        raise FieldError("arms", name, f"is what the scaled arm is already: give {FORMS[_other(form)]}")
+    return Arm(name, scale(scaled.base, scaled.target_batch, form, scaled.momentum_form, scaled.lr_corrected).config)
+
+
+def _other(form: str) -> str:
+    return next(one for one in DECAY_FORMS if one != form)
+
+
+def _rival(name: str, rule: str, scaled: ScaledConfig) -> Arm:
+    """The arm by another published rule."""
+    return Arm(name, next(one.config for one in alternatives(scaled.base, scaled.target_batch) if one.name == rule))
+
+
+def _without(name: str, field: str, scaled: ScaledConfig) -> Arm:
+    """The full rule with one hyperparameter as it was."""
+    value, moved = (one.hyperparameters.get(field, one.run.get(field)) for one in (scaled.base, scaled.config))
+    if not value or value == moved:
+        raise FieldError("arms", name, f"is no ablation here: {field} is 0, or the rule does not move it; leave it out")
+    return Arm(name, _with(scaled.config, {field: value}))
+
+
+def _svag(name: str, ell: int, scaled: ScaledConfig) -> Arm:
+    return Arm(name, svag_config(scaled.base, ell, scaled.momentum_form), svag=ell)
+
+
+def _at_another_batch(kind: str, kappa: Fraction, scaled: ScaledConfig) -> Arm:
+    """An arm at the batch of another kappa."""
+    name, batch = f"{kind} {kappa}x", kappa * scaled.base.batch_size
+    if batch.denominator != 1:
+        raise FieldError("arms", name, f"has no whole batch: {kappa} times {scaled.base.batch_size} is {float(batch):g}; "
+                         "give another number")
+    if kind == "base" or kind.startswith("svag") or AT.fullmatch(kind):
+        raise FieldError("arms", name, "has one batch only: give an arm at the target batch before the number, as in scaled 2x")
+    there = scale(scaled.base, int(batch), scaled.decay_form, scaled.momentum_form, scaled.lr_corrected)
+    return replace(make_arm(kind, there), name=name)
+
+
+def _own(text: str, scaled: ScaledConfig) -> TrainingConfig:
+    """Values typed in at the target batch; what is not among them is as in the scaled arm."""
+    values = {}
+    for one in text.replace(",", " ").split():
+        field, _, value = one.partition("=")
+        try:
+            values[field] = float(value)
+        except ValueError:
+            why = f"holds {one!r}, which sets nothing: give FIELD=NUMBER, for example lr=1e-3"
+            raise FieldError("arms", text, why) from None
+    return _with(scaled.config, values)
+
+
+def _with(config: TrainingConfig, values: dict[str, float]) -> TrainingConfig:
+    """The configuration with other values of some hyperparameters, or of clip_norm."""
+    run = {name: value for name, value in values.items() if name == "clip_norm"}
+    own = {name: value for name, value in values.items() if name not in run}
+    return replace(config, hyperparameters={**config.hyperparameters, **own}, run={**config.run, **run})
+
+
+def _catalogue() -> dict[str, ArmKind]:
+    ideas = {rule.name: f"{rule.idea.rstrip('.')} [{rule.source}]" for rule in RULES}
+    rivals = {"sqrt lr": "sqrt lr", "lr constant + beta2 half-life": "half-life"}  # name of the arm -> of the rule
+    # In the order of the families' own tables: lr, beta1, beta2, alpha ...
+    fields = dict.fromkeys((*(field for name in TRAINED for field in FAMILIES[name].fields), "clip_norm"))
+    kinds = [
+        ArmKind("base", "The base configuration at the base batch size.", "rule", _base),
+        ArmKind("scaled", "The full square-root rule at the target batch size.", "rule", _rule),
+        ArmKind("unscaled", "Control: the base hyperparameters at the target batch size.", "control",
+                partial(_rival, "unscaled", "unscaled")),
+        ArmKind("linear lr", "Control: kappa times the learning rate, everything else as in the base.", "control",
+                partial(_rival, "linear lr", "linear lr")),
+        ArmKind("half-life", "The full rule with decays by beta^kappa, which keeps half-lives in samples exactly.", "rule",
+                partial(_other_form, "half-life", "half-life")),
+        ArmKind("linear form", "The full rule with decays by 1 - kappa (1 - beta), the paper's own form.", "rule",
+                partial(_other_form, "linear form", "linear")),
+        *(ArmKind(name, f"Another rule: {ideas[rule]}.", "control", partial(_rival, name, rule))
+          for name, rule in rivals.items()),
+        *(ArmKind(f"without {field}", f"The full rule, but {field} as in the base [the ablation of {PAPER}].", "ablation",
+                  partial(_without, f"without {field}", field)) for field in fields),
+        ArmKind("svag 1", f"The base run on other samples, the first of the SVAG series [{PAPER}].", "svag",
+                partial(_svag, "svag 1", 1)),
+        *(ArmKind(f"svag {ell}", f"The base run in {ell**2} times as many steps with the same SDE: where it agrees with svag 1, "
+                  f"the SDE describes the run [{PAPER}].", "svag", partial(_svag, f"svag {ell}", ell)) for ell in (2, 4)),
+    ]
+    return {kind.name: kind for kind in kinds}
+
+
+FORMS = {"half-life": "half-life", "linear": "linear form"}  # decay form -> the arm with it
+KINDS: dict[str, ArmKind] = _catalogue()
