@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -41,8 +41,9 @@ def calibrate(plan: CalibrationPlan) -> Iterator[Event]:
     torch.set_flush_denormal(True)
     parent = None
     if plan.start == "warm":
-        group = _Group(about, data, plan, [(WARM_START, plan.seeds[0])], "warm start", device)
-        yield from _side_by_side([group], _warm_points(plan), clock, WARM_START)
+        points = _warm_points(plan)
+        group = _Group(about, data, plan, [(WARM_START, plan.seeds[0])], "warm start", points, device)
+        yield from _side_by_side([group], points, clock, WARM_START)
         if not group.runs:
             raise RuntimeError("the warm start diverged: the base configuration does not train this task, "
                                "so there is nothing to compare; lower the base learning rate")
@@ -51,7 +52,7 @@ def calibrate(plan: CalibrationPlan) -> Iterator[Event]:
     groups = []
     for batch_size in sorted({arm.config.batch_size for arm in plan.arms}):
         runs = [(arm.name, seed) for arm in plan.arms for seed in plan.seeds if arm.config.batch_size == batch_size]
-        group = _Group(about, data, plan, runs, "branch", device)
+        group = _Group(about, data, plan, runs, "branch", plan.evaluation_points, device)
         if parent is not None:
             group.population.branch_from(parent, batch_size / plan.base.batch_size)
         groups.append(group)
@@ -93,7 +94,8 @@ class _Clock:
 class _Group:
     """The runs that share a batch size: one population, and one stream of samples per seed."""
 
-    def __init__(self, about: Task, data: Data, plan: CalibrationPlan, runs: list[tuple[str, int]], stream: str, device):
+    def __init__(self, about: Task, data: Data, plan: CalibrationPlan, runs: list[tuple[str, int]], stream: str,
+                 points: Sequence[int], device: torch.device):
         self.data = data
         self.runs = runs
         self.seeds = sorted({seed for _, seed in runs})
@@ -101,7 +103,7 @@ class _Group:
         configs = [plan.config_of(arm) for arm, _ in runs]
         self.population = Population(about, configs, [seed for _, seed in runs], device)
         self.streams = [Stream(data, seed, stream) for seed in self.seeds]
-        self.probe = regime.Probe(data, self.seeds, plan.samples)
+        self.probe = regime.Probe(data, self.seeds, points)
         self._index()
 
     def _index(self) -> None:
@@ -113,13 +115,12 @@ class _Group:
         taken = [stream.take(count) for stream in self.streams]
         return Batch(torch.stack([x.inputs for x in taken]), torch.stack([x.targets for x in taken]))
 
-    def measured(self, samples: int, watch: bool) -> Iterator[Measured]:
-        """One Measured per run at ``samples`` seen; with ``watch`` the regime is measured, too."""
+    def measured(self, samples: int) -> Iterator[Measured]:
+        """One Measured per run at ``samples`` seen, with its regime where it is time for that."""
         values = self.population.measure(self.data)
-        if watch:
-            values |= regime.measure(self.population, self.probe.batches(self.reads))
+        beside = self.probe.measure(self.population, self.runs, self.reads, samples)
         for i, (arm, seed) in enumerate(self.runs):
-            yield Measured(arm, seed, samples, {name: float(value[i]) for name, value in values.items()})
+            yield Measured(arm, seed, samples, {name: float(value[i]) for name, value in values.items()} | beside[i])
 
     def end_diverged(self, worst: Tensor, samples: int) -> Iterator[Event]:
         """End the runs whose largest batch loss since the last point says that they diverged."""
@@ -145,17 +146,16 @@ class _Group:
 
 def _side_by_side(groups: list[_Group], points: tuple[int, ...], clock: _Clock, phase: str) -> Iterator[Event]:
     """Measure at ``points`` (samples seen, 0 first) and train in between, every group up to a point before the next."""
-    watched = regime.times(points)
     for group in groups:
-        yield from group.measured(0, 0 in watched)
+        yield from group.measured(0)
     for start, end in pairwise(points):
         for group in groups:
             if group.runs:
-                yield from _train(group, start, end, clock, phase, end in watched)
+                yield from _train(group, start, end, clock, phase)
 
 
-def _train(group: _Group, start: int, end: int, clock: _Clock, phase: str, watch: bool) -> Iterator[Event]:
-    """Train a group from ``start`` to ``end`` samples seen, then measure it; with ``watch`` its regime, too."""
+def _train(group: _Group, start: int, end: int, clock: _Clock, phase: str) -> Iterator[Event]:
+    """Train a group from ``start`` to ``end`` samples seen, then measure it."""
     population, size = group.population, group.population.batch_size
     worst = torch.zeros(len(population), device=population.device)
     drawn = size * max(1, DRAW_AT_ONCE // size)
@@ -163,11 +163,10 @@ def _train(group: _Group, start: int, end: int, clock: _Clock, phase: str, watch
         samples = group.draw(min(drawn, end - block))
         for at in range(0, samples.targets.shape[1], size):
             batch = Batch(samples.inputs[group.reads, at : at + size], samples.targets[group.reads, at : at + size])
-            last = block + at + size == end
-            worst = torch.maximum(worst, population.step(batch, watch and last))  # keeps a NaN
+            worst = torch.maximum(worst, population.step(batch, watch=block + at + size == end))  # keeps a NaN
             said = clock.tick(phase, size * len(population))
             if said:
                 yield said
     yield from group.end_diverged(worst, end)
     if group.runs:
-        yield from group.measured(end, watch)
+        yield from group.measured(end)

@@ -55,6 +55,7 @@ class Population:
         self.task = task
         self.device = device
         self.network = task.network()
+        self.configs = tuple(configs)
         self.batch_size = configs[0].batch_size
         self.warmup_steps = torch.tensor([[c.warmup_steps or 0] for c in configs], dtype=torch.float64, device=device)
         self.taken = 0
@@ -94,6 +95,13 @@ class Population:
         self.optimizer.take(parent.optimizer, rows)
         self.optimizer.move_to_batch(torch.full((len(self), 1), kappa, dtype=torch.float64, device=self.device))
         self.warmup_steps.zero_()  # the warm start has already warmed up
+
+    def alone(self, row: int) -> Population:
+        """A copy of one model's weights as a population of its own, with a fresh optimizer."""
+        twin = Population(self.task, [self.configs[row]], [0], self.device)
+        with torch.no_grad():
+            twin.flat.copy_(self.flat[row : row + 1])
+        return twin
 
     def losses(self, batch: Batch) -> Tensor:
         """Mean cross-entropy of each model on its own samples: batch [M, B, ...] -> [M]."""
@@ -170,6 +178,7 @@ class Population:
     def keep(self, rows: Sequence[int]) -> None:
         """Drop all models but ``rows``, for example the ones that have not diverged."""
         chosen = torch.tensor(rows, dtype=torch.long, device=self.device)
+        self.configs = tuple(self.configs[row] for row in rows)
         self._adopt(self.flat[chosen].clone())
         self.warmup_steps = self.warmup_steps[chosen]
         self.clip_norm = None if self.clip_norm is None else self.clip_norm[chosen]

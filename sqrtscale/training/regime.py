@@ -11,18 +11,24 @@ Names and meanings: ``sqrtscale.diagnostics.REGIME``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
+from ..diagnostics.tails import hill, not_normal, on_one_scale, stable_index
 from ..tasks import Batch, Data
 from .population import Population, Stream
 
 MICRO = 16  # samples of one micro-batch
-LEAST, MOST = 8, 64  # micro-batches of one measurement
 SHARE = 0.08  # of a run's samples that may be spent on measuring it
 TIMES = 5  # start, three times during, end
+LEAST, MOST = 8, 64  # micro-batches of one measurement
+TAILS_OF = ("base", "scaled")  # arms whose first seed has its tails looked at, at start and end
+TAILS_LEAST, TAILS_MOST = 32, 256  # micro-batches for that
+COORDINATES, PROJECTIONS = 128, 20  # of every layer
+FEWEST = 8  # coordinates of a layer that must be left
 
 
 def times(points: Sequence[int]) -> tuple[int, ...]:
@@ -32,20 +38,38 @@ def times(points: Sequence[int]) -> tuple[int, ...]:
 
 
 class Probe:
-    """Micro-batches for measuring, one stream per seed and none of them trained on, so that training does not notice.
+    """Measures a population at its times, on micro-batches from streams of its own, so that training does not notice.
 
-    samples: of one run, from which follows how many micro-batches a measurement takes.
+    One stream per seed, the same in every arm; points: where the population is evaluated, the last at the end of its budget,
+    from which follows how many micro-batches a measurement may take.
     """
 
-    def __init__(self, data: Data, seeds: Sequence[int], samples: int):
+    def __init__(self, data: Data, seeds: Sequence[int], points: Sequence[int]):
         self.streams = [Stream(data, seed, "regime") for seed in seeds]
-        self.count = min(MOST, max(LEAST, int(SHARE * samples / (TIMES * MICRO))))
+        self.times = times(points)
+        affordable = int(SHARE * points[-1] / (TIMES * MICRO))
+        self.count = min(MOST, max(LEAST, affordable))
+        self.tail_count = min(TAILS_MOST, max(TAILS_LEAST, 4 * affordable))
 
-    def batches(self, reads: Tensor) -> Iterator[Batch]:
+    def batches(self, reads: Tensor, count: int) -> Iterator[Batch]:
         """``count`` fresh micro-batches [M, MICRO, ...]; model i reads stream ``reads[i]``."""
-        for _ in range(self.count):
+        for _ in range(count):
             taken = [stream.take(MICRO) for stream in self.streams]
             yield Batch(torch.stack([x.inputs for x in taken])[reads], torch.stack([x.targets for x in taken])[reads])
+
+    def measure(self, population: Population, runs: Sequence[tuple[str, int]], reads: Tensor, samples: int
+                ) -> list[dict[str, float]]:
+        """The diagnostics of every run (arm, seed) by name; empty where ``samples`` seen is not one of the times."""
+        if samples not in self.times:
+            return [{} for _ in runs]
+        found = measure(population, self.batches(reads, self.count))
+        values = [{name: float(value[i]) for name, value in found.items()} for i in range(len(runs))]
+        if samples in (self.times[0], self.times[-1]):
+            first = min(seed for _, seed in runs)
+            for i, (arm, seed) in enumerate(runs):
+                if arm in TAILS_OF and seed == first:
+                    values[i] |= tails(population.alone(i), self.batches(reads[i : i + 1], self.tail_count))
+        return values
 
 
 class _Moments:
@@ -106,3 +130,37 @@ def measure(population: Population, batches: Iterable[Batch]) -> dict[str, Tenso
     """Every number of ``REGIME`` that can be measured now, for every model, on the CPU: name -> [M]."""
     found = gradient_noise(population, batches) | optimizer_state(population)
     return {name: value.cpu() for name, value in found.items()}
+
+
+def tails(population: Population, batches: Iterable[Batch]) -> dict[str, float]:
+    """How heavy the tails of one model's gradient noise are, for every weight matrix: names of ``TAILS`` with the layer's.
+
+    Samples are differences of two micro-batch gradients: symmetric, and without the mean, which need not be estimated then.
+    The indices read up to COORDINATES random coordinates of a layer, each on its own scale; normality reads random
+    projections of the whole layer. A layer that few of its coordinates' micro-batches touch has no index.
+    """
+    shapes = {name: p.shape for name, p in population.network.parameters().items()}
+    generator = torch.Generator().manual_seed(0)
+    layers, start = {}, 0
+    for name, shape in shapes.items():
+        size = math.prod(shape)
+        if len(shape) > 1:
+            chosen = torch.randperm(size, generator=generator)[:COORDINATES].to(population.device)
+            layers[name] = (start, size, chosen, torch.randn(size, PROJECTIONS, generator=generator).to(population.device))
+        start += size
+    coordinates, projections = ({name: [] for name in layers} for _ in range(2))
+    gradients = (population.gradients(batch)[1][0] for batch in batches)
+    for one, other in zip(gradients, gradients, strict=False):  # the same iterator twice: pairs
+        difference = one - other
+        for name, (at, size, chosen, directions) in layers.items():
+            piece = difference[at : at + size]
+            coordinates[name].append(piece[chosen])
+            projections[name].append(piece @ directions)
+    found = {}
+    for name in layers:
+        found[f"normality/{name}"] = not_normal(torch.stack(projections[name]).double().cpu().numpy())
+        scaled = on_one_scale(torch.stack(coordinates[name]).double().cpu().numpy())
+        if scaled.shape[1] >= FEWEST:
+            for index, values in (("tail", stable_index(scaled)), ("hill", hill(scaled))):
+                found |= {f"{index}/{name}": values.alpha, f"{index}_error/{name}": values.error}
+    return found
