@@ -57,7 +57,8 @@ def hill(samples: np.ndarray, share: float = TAIL_SHARE) -> Index:
 
     Above 2 the variance is finite, above 4 the kurtosis. Poor for stable laws with an index near 2, whose power law begins
     far out: there it says more than 2, and ``stable_index`` is the one to read. Towards light tails it is biased downwards
-    (Student's t with 4 degrees of freedom: 3.5), for the largest 2 % are not yet far out.
+    (Student's t with 4 degrees of freedom: 3.5), for the largest 2 % are not yet far out. Where ten draws hold all the large
+    values the interval held the truth in 79 % of simulations, where fifty hold them in 92 %.
     """
     size = np.abs(_two(samples))
     count = max(2, round(share * size.size))
@@ -82,8 +83,14 @@ def anderson_darling(values: np.ndarray) -> float:
 
 
 def not_normal(projections: np.ndarray) -> float:
-    """Share of the columns of [n, r] that Anderson and Darling's test rejects as normal at 5 %; 0.05 is what normal gives."""
-    return float(np.mean([anderson_darling(column) > CRITICAL for column in _two(projections).T]))
+    """Share of the columns of [n, r] that Anderson and Darling's test rejects as normal at 5 %; 0.05 is what normal gives.
+
+    NaN where the columns do not vary, so that there is nothing to test.
+    """
+    columns = _two(projections)
+    if not columns.std(0).all():
+        return math.nan
+    return float(np.mean([anderson_darling(column) > CRITICAL for column in columns.T]))
 
 
 def on_one_scale(samples: np.ndarray) -> np.ndarray:

@@ -1,0 +1,165 @@
+"""Is a calibration a test of the rule? The noise scale, and the second moments that the optimizers really held.
+
+The rule is derived where noise dominates a step's gradient: where the larger of the two batches is small against the noise
+scale tr(Sigma) / |G|^2 [McCandlish et al. 2018, arXiv 1812.06162]. With v = |G|^2 + tr(Sigma) / batch, summed over coordinates,
+v_base / v_target is kappa where noise dominates and 1 where the signal does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio of two means with its interval; ``n`` pairs stand behind it. high may be infinite."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Regime:
+    """What dominates the gradient in a calibration.
+
+    noise_scale: tr(Sigma) / |G|^2 of the base arm, in samples, with its 95 % interval from ``low`` to ``high`` (infinite where
+    no signal was seen); second_moment_ratio: mean(v_base) / mean(v_target), None where it was not measured, with its own
+    interval; preconditioned: the noise scale with each coordinate divided by sqrt(v_hat) + eps, as the optimizer sees it.
+    dominated: "noise" where the interval lies above the larger of the two batches, "signal" where it lies below, else "unclear".
+    """
+
+    noise_scale: float
+    low: float
+    high: float
+    second_moment_ratio: float | None
+    base_batch: int
+    target_batch: int
+    kappa: float
+    dominated: Literal["noise", "signal", "unclear"]
+    sentence: str
+    ratio_low: float | None = None
+    ratio_high: float | None = None
+    preconditioned: Ratio | None = None
+
+    @property
+    def largest_kappa(self) -> float:
+        """kappa at which the target batch reaches the noise scale: noise and signal then weigh the same in v."""
+        return self.noise_scale / self.base_batch
+
+    @property
+    def expected_ratio(self) -> float:
+        """v_base / v_target that the noise scale b predicts: kappa (b + B) / (b + B') for batches B and B'."""
+        if math.isinf(self.noise_scale):
+            return self.kappa
+        return self.kappa * (self.noise_scale + self.base_batch) / (self.noise_scale + self.target_batch)
+
+
+def ratio_of_means(over: Sequence[float], under: Sequence[float]) -> Ratio:
+    """mean(over) / mean(under) of pairs, for quantities that are not negative, with Fieller's 95 % interval (1954).
+
+    The pairs count as independent; a trend in them widens the interval. Fieller's, for it stays right where the mean below
+    cannot be told from 0: then high is infinite. One pair has no interval (0 to infinity). Pairs that are not finite are left
+    out; raises ValueError where none is left.
+    """
+    pairs = np.array([over, under], float)
+    x, y = pairs[:, np.isfinite(pairs).all(0)]
+    n = len(x)
+    if not n:
+        raise ValueError("there is no finite pair")
+    value = float(x.mean() / y.mean()) if y.mean() > 0 else math.inf
+    if n == 1:
+        return Ratio(value, 0.0, math.inf, 1)
+    (xx, xy), (_, yy) = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) ** 2 * np.cov(x, y) / n
+    # Ratios r with (x - r y)^2 <= t^2 var(x - r y): a r^2 - 2 b r + c <= 0.
+    a, b, c = y.mean() ** 2 - yy, x.mean() * y.mean() - xy, x.mean() ** 2 - xx
+    root = math.sqrt(max(0.0, b * b - a * c))
+    if a > 0:
+        low, high = (b - root) / a, (b + root) / a
+        # Both below 0: a mean below that chance made negative, of a quantity that is near 0.
+        return Ratio(value, max(0.0, low), high, n) if high > 0 else Ratio(math.inf, math.inf, math.inf, n)
+    if c < 0:
+        return Ratio(value, 0.0, math.inf, n)  # nor can the mean above be told from 0
+    return Ratio(value, max((b - root) / a, (b + root) / a), math.inf, n)
+
+
+def noise_scale(curves: pd.DataFrame, arm: str = "base", preconditioned: bool = False) -> Ratio | None:
+    """tr(Sigma) / |G|^2 of an arm in samples, over its seeds and the points where it was measured; None where it was not.
+
+    curves: columns arm, seed, metric, samples, value. A ratio of averages, never an average of ratios.
+    """
+    kind = "_pre" if preconditioned else ""
+    found = _table(curves[curves["arm"] == arm], [f"noise{kind}", f"signal{kind}"])
+    return ratio_of_means(*found.T.to_numpy()) if len(found) else None
+
+
+def second_moment_ratio(curves: pd.DataFrame, arm: str = "scaled", settled: int = 0) -> Ratio | None:
+    """mean(v_base) / mean(v_arm) on the same seeds and points; None where it was not measured.
+
+    settled: samples after the branch point that v needs to forget what it was handed (v' = v / kappa, the prediction itself);
+    only later points count, and never the branch point.
+    """
+    chosen = curves[(curves["metric"] == "second_moment") & (curves["samples"] > settled) & curves["arm"].isin(["base", arm])]
+    table = chosen.pivot_table(index=["seed", "samples"], columns="arm", values="value")
+    if not {"base", arm} <= set(table):
+        return None
+    table = table[["base", arm]][np.isfinite(table[["base", arm]]).all(axis=1)]
+    return ratio_of_means(table["base"], table[arm]) if len(table) else None
+
+
+def _table(curves: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
+    """Rows are points of runs, columns the metrics; finite rows only."""
+    chosen = curves[curves["metric"].isin(metrics)]
+    if set(chosen["metric"]) != set(metrics):
+        return pd.DataFrame(columns=metrics)
+    table = chosen.pivot_table(index=["arm", "seed", "samples"], columns="metric", values="value")[metrics]
+    return table[np.isfinite(table).all(axis=1)]
+
+
+def regime(curves: pd.DataFrame, base_batch: int, target_batch: int, *, arm: str = "scaled", settled: int = 0) -> Regime | None:
+    """What dominates the gradient in a calibration between those batches; None where it was not measured.
+
+    The noise scale is the base arm's; arm, settled: of the second moments, as in :func:`second_moment_ratio`.
+    """
+    scale = noise_scale(curves)
+    if scale is None:
+        return None
+    moments, largest = second_moment_ratio(curves, arm, settled), max(base_batch, target_batch)
+    dominated = "noise" if scale.low > largest else "signal" if scale.high < largest else "unclear"
+    kappa = target_batch / base_batch
+    return Regime(scale.value, scale.low, scale.high, moments and moments.value, base_batch, target_batch, kappa, dominated,
+                  _sentence(scale, moments, largest, base_batch, kappa, dominated), moments and moments.low,
+                  moments and moments.high, noise_scale(curves, preconditioned=True))
+
+
+def _sentence(scale: Ratio, moments: Ratio | None, largest: int, base_batch: int, kappa: float, dominated: str) -> str:
+    size = f"the noise scale is {_samples(scale.value)} (95% interval {scale.low:.3g} to {_number(scale.high)})"
+    said = {
+        "noise": f"Noise dominates: {size}, above the batch of {largest}.",
+        "signal": f"The signal dominates: {size}, below the batch of {largest}; the rule is not derived for this.",
+        "unclear": f"What dominates is not clear: {size}, and the batch of {largest} lies within.",
+    }[dominated]
+    if math.isfinite(scale.value):
+        said += f" A target batch reaches it at kappa = {scale.value / base_batch:.3g}."
+    if moments is not None:
+        said += (f" Second moments differ by {moments.value:.3g} ({moments.low:.3g} to {_number(moments.high)}), "
+                 f"where noise alone gives {kappa:.3g} and signal alone 1.")
+    return said
+
+
+def _samples(value: float) -> str:
+    return f"{value:.3g} samples" if math.isfinite(value) else "beyond what was measured"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else "infinity"
