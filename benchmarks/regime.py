@@ -82,14 +82,16 @@ def print_noise(curves: pd.DataFrame, where: str) -> None:
 
 def print_moments(curves: pd.DataFrame, plan: CalibrationPlan) -> None:
     """Second moments of base over those at every kappa, with what the noise scale of base predicts."""
-    print("\n| kappa | v_base / v_scaled | 95 % | from the noise scale | update rms, scaled / base |\n|---|---|---|---|---|")
+    print("\n| kappa | v_base / v_scaled | 95 % | from the noise scale | noise scale of that arm | update rms over base's |\n"
+          "|---|---|---|---|---|---|")
     last = curves[(curves["metric"] == "update_rms") & (curves["samples"] == plan.samples)].groupby("arm")["value"].mean()
     for kappa in KAPPAS:
         arm = "scaled" if kappa == 8 else f"scaled {kappa}x"
         found = second_moment_ratio(curves, arm, settled(plan))
         predicted = regime(curves, plan.base.batch_size, kappa * plan.base.batch_size).expected_ratio
+        own = noise_scale(curves, arm)
         cells = f"{found.value:.3f} | {found.low:.3f} to {found.high:.3f}" if found else "- | -"  # too short to settle
-        print(f"| {kappa} | {cells} | {predicted:.3f} "
+        print(f"| {kappa} | {cells} | {predicted:.3f} | {own.value:.4g} ({own.low:.4g} to {own.high:.4g}) "
               f"| {last[arm] / last['base']:.3f} |")
 
 

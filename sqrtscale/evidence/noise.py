@@ -64,23 +64,39 @@ class Regime:
             return self.kappa
         return self.kappa * (self.noise_scale + self.base_batch) / (self.noise_scale + self.target_batch)
 
+    @property
+    def speed(self) -> float:
+        """Distance per sample along the gradient under the rule, over base's: sqrt((b + B) / (b + B')), 1 where noise is all.
 
-def ratio_of_means(over: Sequence[float], under: Sequence[float]) -> Ratio:
+        A step moves lr |G| / sqrt(|G|^2 + tr(Sigma) / batch), and the rule has sqrt(kappa) lr in 1 / kappa as many steps
+        [derived by us]. What the rule loses by itself as 1 - beta grows comes on top (``sqrtscale.rules.forecast``).
+        """
+        return math.sqrt(self.expected_ratio / self.kappa)
+
+
+def ratio_of_means(over: Sequence[float], under: Sequence[float], points: Sequence[float] | None = None) -> Ratio:
     """mean(over) / mean(under) of pairs, for quantities that are not negative, with Fieller's 95 % interval (1954).
 
-    The pairs count as independent; a trend in them widens the interval. Fieller's, for it stays right where the mean below
-    cannot be told from 0: then high is infinite. One pair has no interval (0 to infinity). Pairs that are not finite are left
-    out; raises ValueError where none is left.
+    points: where in the run each pair was measured. The spread between seeds at one point then makes the interval, and the
+    course of the run does not widen it (stratified, with Satterthwaite's degrees of freedom); pairs count as independent, and
+    without points, or with one seed, so do the points. Fieller's, for it stays right where the mean below cannot be told from 0:
+    then high is infinite. One pair has no interval (0 to infinity). Pairs that are not finite are left out; raises ValueError
+    where none is left.
     """
     pairs = np.array([over, under], float)
-    x, y = pairs[:, np.isfinite(pairs).all(0)]
+    finite = np.isfinite(pairs).all(0)
+    x, y = pairs[:, finite]
     n = len(x)
     if not n:
         raise ValueError("there is no finite pair")
     value = float(x.mean() / y.mean()) if y.mean() > 0 else math.inf
     if n == 1:
         return Ratio(value, 0.0, math.inf, 1)
-    (xx, xy), (_, yy) = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) ** 2 * np.cov(x, y) / n
+    where = np.zeros(n) if points is None else np.asarray(points)[finite]
+    strata = [pairs[:, finite][:, where == one] for one in np.unique(where)]
+    if min(one.shape[1] for one in strata) < 2:
+        strata = [np.array([x, y])]
+    (xx, xy), (_, yy) = _covariance_of_means(strata, n, value)
     # Ratios r with (x - r y)^2 <= t^2 var(x - r y): a r^2 - 2 b r + c <= 0.
     a, b, c = y.mean() ** 2 - yy, x.mean() * y.mean() - xy, x.mean() ** 2 - xx
     root = math.sqrt(max(0.0, b * b - a * c))
@@ -93,6 +109,17 @@ def ratio_of_means(over: Sequence[float], under: Sequence[float]) -> Ratio:
     return Ratio(value, max((b - root) / a, (b + root) / a), math.inf, n)
 
 
+def _covariance_of_means(strata: Sequence[np.ndarray], n: int, ratio: float) -> np.ndarray:
+    """Covariance [2, 2] of the means over all n pairs, times t^2, from strata [2, pairs] of at least two pairs each."""
+    parts = [one.shape[1] * np.cov(one) / n**2 for one in strata]
+    # Degrees of freedom of what the interval is about, the mean of x - r y: strata differ in their spread.
+    direction = np.array([1.0, -ratio]) if math.isfinite(ratio) else np.array([0.0, 1.0])
+    spread = np.array([direction @ part @ direction for part in parts])
+    free = np.array([one.shape[1] - 1 for one in strata])
+    dof = spread.sum() ** 2 / (spread**2 / free).sum() if spread.any() else free.sum()
+    return stats.t.ppf((1 + CONFIDENCE) / 2, dof) ** 2 * sum(parts)
+
+
 def noise_scale(curves: pd.DataFrame, arm: str = "base", preconditioned: bool = False) -> Ratio | None:
     """tr(Sigma) / |G|^2 of an arm in samples, over its seeds and the points where it was measured; None where it was not.
 
@@ -100,7 +127,7 @@ def noise_scale(curves: pd.DataFrame, arm: str = "base", preconditioned: bool = 
     """
     kind = "_pre" if preconditioned else ""
     found = _table(curves[curves["arm"] == arm], [f"noise{kind}", f"signal{kind}"])
-    return ratio_of_means(*found.T.to_numpy()) if len(found) else None
+    return ratio_of_means(*found.T.to_numpy(), found.index.get_level_values("samples")) if len(found) else None
 
 
 def second_moment_ratio(curves: pd.DataFrame, arm: str = "scaled", settled: int = 0) -> Ratio | None:
@@ -114,7 +141,7 @@ def second_moment_ratio(curves: pd.DataFrame, arm: str = "scaled", settled: int 
     if not {"base", arm} <= set(table):
         return None
     table = table[["base", arm]][np.isfinite(table[["base", arm]]).all(axis=1)]
-    return ratio_of_means(table["base"], table[arm]) if len(table) else None
+    return ratio_of_means(table["base"], table[arm], table.index.get_level_values("samples")) if len(table) else None
 
 
 def _table(curves: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:

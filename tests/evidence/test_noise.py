@@ -38,6 +38,18 @@ def test_correlated_pairs_make_the_interval_narrower_and_still_right():
     assert np.mean(widths) < 0.1  # apart, each mean is known to 6 % alone
 
 
+def test_the_course_of_a_run_does_not_widen_the_interval():
+    """Signal that falls a hundredfold over five points, three seeds each, errors in proportion; the true ratio is 600 / 33."""
+    random, signal = np.random.default_rng(3), np.repeat([100, 40, 15, 9, 1], 3)
+    points, held, widths = np.repeat(np.arange(5), 3), [], []
+    for _ in range(2000):
+        pairs = random.normal(600, 30, 15), signal * random.normal(1, 0.2, 15)
+        found = ratio_of_means(*pairs, points)
+        held.append(found.low <= 600 / 33 <= found.high)
+        widths.append((found.high - found.low) / (min(1e9, ratio_of_means(*pairs).high) - ratio_of_means(*pairs).low))
+    assert abs(np.mean(held) - 0.95) < 0.03 and np.median(widths) < 0.6
+
+
 def test_a_signal_that_cannot_be_told_from_zero_leaves_the_noise_scale_open_above():
     found = ratio_of_means([100, 101, 99, 100], [0.1, -0.1, 0.05, -0.02])
     assert found.high == math.inf and 300 < found.low < found.value
@@ -90,6 +102,14 @@ def test_what_dominates_and_the_sentence_that_says_it(scale, dominated, begins):
     assert found.expected_ratio == pytest.approx((1 + scale / 8) / (1 + scale / 64), rel=0.05)
     assert found.ratio_low < found.expected_ratio < found.ratio_high
     assert f"Second moments differ by {found.second_moment_ratio:.3g}" in found.sentence
+
+
+@pytest.mark.parametrize("scale, batch, target", [(484, 8, 64), (5, 8, 64), (100, 64, 8)])
+def test_speed_is_what_a_step_moves_times_the_steps(scale, batch, target):
+    """Per coordinate of gradient 1: lr / sqrt(1 + scale / batch) a step, with the rule's lr and number of steps."""
+    moved = {size: math.sqrt(size / batch) / math.sqrt(1 + scale / size) * batch / size for size in (batch, target)}
+    found = regime(curves(base__noise=[[scale, scale]], base__signal=[[1, 1]]), batch, target)
+    assert found.speed == pytest.approx(moved[target] / moved[batch])
 
 
 def test_downscaling_is_judged_at_the_larger_batch():

@@ -78,24 +78,30 @@ def test_too_few_draws_are_refused():
         stable_index(np.ones((3, 5)))
 
 
-def points(arm="base", samples=0, **layers):
+def points(arm="base", samples=0, normality=0.3, **layers):
     """Curves of ``layer=(tail, hill)``, errors of 0.1."""
-    rows = [(arm, 0, f"{name}/{layer}", samples, value) for layer, (stable, tail) in layers.items()
-            for name, value in (("tail", stable), ("tail_error", 0.1), ("hill", tail), ("hill_error", 0.1), ("normality", 0.3))]
+    rows = [(arm, 0, f"{name}/{layer}", samples, value) for layer, (stable, tail) in layers.items() for name, value in (
+        ("tail", stable), ("tail_error", 0.1), ("hill", tail), ("hill_error", 0.1), ("normality", normality))]
     return pd.DataFrame([*rows, (arm, 0, "val_loss", samples, 1.0)], columns=["arm", "seed", "metric", "samples", "value"])
 
 
 def test_variance_is_finite_infinite_or_unclear():
-    found = {one.layer: one for one in tails(points(light=(1.9, 4), heavy=(1.5, 1.4), between=(1.7, 1.95), bursts=(1.6, 3)))}
+    table = pd.concat([points(light=(1.9, 4), between=(1.7, 1.95), bursts=(1.6, 3), sparse=(1.5, 1.4)),
+                       points(normality=0.9, heavy=(1.5, 1.4))])
+    found = {one.layer: one for one in tails(table)}
     assert {layer: one.variance for layer, one in found.items()} == {
-        "light": "finite", "heavy": "infinite", "between": "unclear", "bursts": "finite"}
+        "light": "finite", "heavy": "infinite", "between": "unclear", "bursts": "finite", "sparse": "unclear"}
+    assert {layer for layer, one in found.items() if one.bursts} == {"heavy", "sparse"}
     assert found["heavy"].hill.high == pytest.approx(1.4 + 0.196) and found["light"].not_normal == 0.3
+    assert "of sparse jump, but projections" in describe_tails(tails(table[~table["metric"].str.endswith("heavy")]))
 
 
 def test_the_sentence_names_the_heavy_layers_or_the_lowest_light_one():
-    assert "of heavy looks as if its variance were infinite" in describe_tails(tails(points(light=(1.9, 4), heavy=(1.5, 1.4))))
+    assert "of heavy looks as if its variance were infinite" in describe_tails(
+        tails(points(normality=0.8, light=(1.9, 4), heavy=(1.5, 1.4))))
     said = describe_tails(tails(points(light=(1.9, 4), lower=(1.8, 3))))
-    assert "finite variance" in said and "in lower" in said and "30%" in said
+    assert "finite variance" in said and "in lower" in said and "30%" in said and "down to 1.8" in said
+    assert "passes for normal" in describe_tails(tails(points(normality=0.06, light=(1.9, 4)))) and "not normal" in said
     assert describe_tails(()) == "" and describe_tails(tails(points())) == ""
 
 
