@@ -7,6 +7,7 @@ batch, ``scaled 2x`` or ``unscaled 1/4x``, where the number is that arm's kappa.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -94,6 +95,15 @@ def offered(scaled: ScaledConfig) -> tuple[ArmKind, ...]:
 def frontier_name(kappa: Fraction) -> str:
     """The name of the arm of the full rule at that kappa: ``scaled 2x``, ``scaled 1/2x``."""
     return f"scaled {kappa}x"
+
+
+def svag_weights(ell: int) -> tuple[float, ...]:
+    """r1 and r2 = (1 +- sqrt(2 l^2 - 1)) / 2, so r1 + r2 = 1 and r1^2 + r2^2 = l^2; a lone 1 for ordinary steps (l = 0).
+
+    r1 g1 + r2 g2 of two independent gradients has the mean of one and l^2 times its covariance.
+    """
+    root = math.sqrt(2 * ell**2 - 1) if ell else 0.0
+    return ((1 + root) / 2, (1 - root) / 2) if ell else (1.0,)
 
 
 def svag_config(base: TrainingConfig, ell: int, momentum_form: str = "kept") -> TrainingConfig:

@@ -161,13 +161,14 @@ class CalibrationPlan:
     def identity(self, arm: str, seed: int) -> str:
         """Everything in the plan that this run's curve depends on, as text: with the same one it is the same run.
 
-        A field that a plan gets one day counts, until somebody names it in NOT_OF_A_RUN.
+        A field that a plan gets one day counts, until somebody names it in NOT_OF_A_RUN. The name counts, and so does the first
+        seed, because more is measured of some arms and of that seed.
         """
         plain = {name: value for name, value in self.as_dict().items() if name not in NOT_OF_A_RUN}
         found = self.arm(arm)
         return json.dumps(plain | {
-            "warm": arm == WARM_START, "config": found.config.as_dict(), "svag": found.svag, "seed": seed,
-            "branch": self.seeds[0] if self.start == "warm" else None, "points": self.evaluation_points,
+            "arm": arm, "config": found.config.as_dict(), "svag": found.svag, "seed": seed, "first_seed": self.seeds[0],
+            "points": self.evaluation_points,
         }, sort_keys=True)
 
     def as_dict(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ ALLOWED = {  # part -> parts of the package that its files may import
     "rules": {"rules"},
     "formats": {"formats", "rules"},
     "tasks": {"tasks", "rules"},
-    "training": {"training", "tasks", "rules", "plan", "diagnostics"},
+    "training": {"training", "tasks", "rules", "arms", "plan", "diagnostics"},
     "evidence": {"evidence", "rules", "diagnostics"},
     "store": {"store", "rules", "plan", "home", "diagnostics", "training.events"},
     "runner": {"runner", "store", "plan", "rules", "home"},

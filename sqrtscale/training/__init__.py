@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .events import Event, Measured, Progress, RunEnded
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def calibrate(plan: CalibrationPlan) -> Iterator[Event]:
-    """Train every run of the plan; see :func:`sqrtscale.training.engine.calibrate`."""
+def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -> Iterator[Event]:
+    """Train every run of the plan that is not ``stored``; see :func:`sqrtscale.training.engine.calibrate`."""
     from .engine import calibrate as run
 
-    return run(plan)
+    return run(plan, stored)
 
 
 def environment(device: str) -> dict[str, Any]:

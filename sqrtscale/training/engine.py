@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -27,21 +27,25 @@ DRAW_AT_ONCE = 2048  # samples of each stream that wait on the device
 HOPELESS = 10  # a loss this many times that of guessing has diverged, even where it is finite
 
 
-def calibrate(plan: CalibrationPlan) -> Iterator[Event]:
-    """Train every run of the plan; yields events as they happen.
+def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -> Iterator[Event]:
+    """Train every run of the plan but those (arm, seed) that are ``stored`` already; yields events as they happen.
 
-    Raises FieldError when the plan's device is not there. Arms advance together from one evaluation
-    point to the next, so that their curves grow side by side.
+    The warm start is trained whenever an arm is, because its weights are kept nowhere. Raises FieldError when the plan's
+    device is not there. Arms advance together from one evaluation point to the next, so that their curves grow side by side.
     """
     device = resolve(plan.device)
+    arms = {run: plan.arm(run[0]) for run in plan.runs if run not in stored}
+    if not arms:
+        return
     about = task(plan.task)
     data = about.data(device)
-    clock = _Clock(total=plan.warm_samples + plan.samples * len(plan.arms) * len(plan.seeds))
+    arms.pop((WARM_START, plan.seeds[0]), None)
+    clock = _Clock(total=plan.warm_samples + plan.samples * sum(arm.work for arm in arms.values()))
     # Denormal numbers in second moments of silent weights would slow a CPU step several times.
     torch.set_flush_denormal(True)
     parent = None
     if plan.start == "warm":
-        points = _warm_points(plan)
+        points = plan.warm_points
         group = _Group(about, data, plan, [(WARM_START, plan.seeds[0])], "warm start", points, device)
         yield from _side_by_side([group], points, clock, WARM_START)
         if not group.runs:
@@ -50,22 +54,18 @@ def calibrate(plan: CalibrationPlan) -> Iterator[Event]:
         yield from group.finish()
         parent = group.population
     groups = []
-    for batch_size in sorted({arm.config.batch_size for arm in plan.arms}):
-        runs = [(arm.name, seed) for arm in plan.arms for seed in plan.seeds if arm.config.batch_size == batch_size]
-        group = _Group(about, data, plan, runs, "branch", plan.evaluation_points, device)
+    for size, ell in sorted({(arm.config.batch_size, arm.svag) for arm in arms.values()}):
+        runs = [run for run, arm in arms.items() if (arm.config.batch_size, arm.svag) == (size, ell)]
+        # A stream of its own: SVAG draws more samples for the same time, so it cannot be paired with base.
+        stream = f"l={ell} of svag" if ell else "branch"
+        group = _Group(about, data, plan, runs, stream, plan.evaluation_points, device)
         if parent is not None:
-            group.population.branch_from(parent, batch_size / plan.base.batch_size)
+            # l times the noise is the noise of an l^2 times smaller batch, also for what the optimizer holds.
+            group.population.branch_from(parent, size / plan.base.batch_size / (ell**2 or 1))
         groups.append(group)
     yield from _side_by_side(groups, plan.evaluation_points, clock, "arms")
     for group in groups:
         yield from group.finish()
-
-
-def _warm_points(plan: CalibrationPlan) -> tuple[int, ...]:
-    """Samples at which the warm start is measured: as often as the arms, on whole steps."""
-    steps = plan.warm_samples // plan.base.batch_size
-    count = min(plan.evaluations, steps)
-    return tuple(plan.base.batch_size * round(steps * i / count) for i in range(count + 1))
 
 
 @dataclass
@@ -92,7 +92,7 @@ class _Clock:
 
 
 class _Group:
-    """The runs that share a batch size: one population, and one stream of samples per seed."""
+    """The runs that share a batch size, and an l of SVAG: one population, and one stream of samples per seed."""
 
     def __init__(self, about: Task, data: Data, plan: CalibrationPlan, runs: list[tuple[str, int]], stream: str,
                  points: Sequence[int], device: torch.device):
@@ -100,10 +100,11 @@ class _Group:
         self.runs = runs
         self.seeds = sorted({seed for _, seed in runs})
         self.hopeless = HOPELESS * math.log(about.classes)
-        configs = [plan.config_of(arm) for arm, _ in runs]
-        self.population = Population(about, configs, [seed for _, seed in runs], device)
+        arms = [plan.arm(arm) for arm, _ in runs]
+        self.step_covers = arms[0].samples_per_step
+        self.population = Population(about, [arm.config for arm in arms], [seed for _, seed in runs], device, arms[0].svag)
         self.streams = [Stream(data, seed, stream) for seed in self.seeds]
-        self.probe = regime.Probe(data, self.seeds, points)
+        self.probe = regime.Probe(data, self.seeds, points, plan.seeds[0])
         self._index()
 
     def _index(self) -> None:
@@ -156,15 +157,17 @@ def _side_by_side(groups: list[_Group], points: tuple[int, ...], clock: _Clock, 
 
 def _train(group: _Group, start: int, end: int, clock: _Clock, phase: str) -> Iterator[Event]:
     """Train a group from ``start`` to ``end`` samples seen, then measure it."""
-    population, size = group.population, group.population.batch_size
+    population, drawn = group.population, group.population.drawn
     worst = torch.zeros(len(population), device=population.device)
-    drawn = size * max(1, DRAW_AT_ONCE // size)
-    for block in range(start, end, drawn):
-        samples = group.draw(min(drawn, end - block))
-        for at in range(0, samples.targets.shape[1], size):
-            batch = Batch(samples.inputs[group.reads, at : at + size], samples.targets[group.reads, at : at + size])
-            worst = torch.maximum(worst, population.step(batch, watch=block + at + size == end))  # keeps a NaN
-            said = clock.tick(phase, size * len(population))
+    steps, at_once = int((end - start) / group.step_covers), max(1, DRAW_AT_ONCE // drawn)
+    for first in range(0, steps, at_once):
+        count = min(at_once, steps - first)
+        samples = group.draw(count * drawn)
+        for i in range(count):
+            piece = slice(i * drawn, (i + 1) * drawn)
+            batch = Batch(samples.inputs[group.reads, piece], samples.targets[group.reads, piece])
+            worst = torch.maximum(worst, population.step(batch, watch=first + i + 1 == steps))  # keeps a NaN
+            said = clock.tick(phase, drawn * len(population))
             if said:
                 yield said
     yield from group.end_diverged(worst, end)

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from ..arms import Arm
 from ..plan import WARM_START, CalibrationPlan
 from ..rules import FieldError
 from ..tasks import Batch, task
@@ -27,7 +28,7 @@ START_SECONDS = 4.0  # starting the processes and loading torch and the data
 def estimate(plan: CalibrationPlan) -> dict[str, Any]:
     """Seconds of the whole calibration and of each arm on the plan's device, measured now.
 
-    Arms with the same batch size train together; an arm's seconds are its share of its group.
+    Arms with the same batch size (and l of SVAG) train together; an arm's seconds are its share of its group.
     Raises FieldError for a device that is not there.
     """
     device = resolve(plan.device)
@@ -36,30 +37,30 @@ def estimate(plan: CalibrationPlan) -> dict[str, Any]:
     torch.set_flush_denormal(True)
     arms: dict[str, float] = {}
     if plan.start == "warm":
-        arms[WARM_START] = _seconds(about, data, [plan.base], plan.warm_samples, len(plan.evaluation_points), device)
-    for batch_size in sorted({arm.config.batch_size for arm in plan.arms}):
-        together = [arm for arm in plan.arms if arm.config.batch_size == batch_size]
-        configs = [arm.config for arm in together for _ in plan.seeds]
-        whole = _seconds(about, data, configs, plan.samples, len(plan.evaluation_points), device)
+        arms[WARM_START] = _seconds(about, data, [plan.arm(WARM_START)], plan.warm_samples, len(plan.warm_points), device)
+    for kind in sorted({(arm.config.batch_size, arm.svag) for arm in plan.arms}):
+        together = [arm for arm in plan.arms if (arm.config.batch_size, arm.svag) == kind]
+        models = [arm for arm in together for _ in plan.seeds]
+        whole = _seconds(about, data, models, plan.samples, len(plan.evaluation_points), device)
         arms |= {arm.name: whole / len(together) for arm in together}
     return {"seconds": START_SECONDS + sum(arms.values()), "device": device_name(device), "arms": arms}
 
 
-def _seconds(about, data, configs, samples: int, points: int, device: torch.device) -> float:
-    """Seconds of a population of these configurations over ``samples``, measured at ``points`` of them."""
-    population = Population(about, configs, range(len(configs)), device)
+def _seconds(about, data, models: list[Arm], samples: int, points: int, device: torch.device) -> float:
+    """Seconds of a population of these arms over ``samples`` of time, measured at ``points`` of them."""
+    population = Population(about, [arm.config for arm in models], range(len(models)), device, models[0].svag)
     stream = Stream(data, 0, "estimate")
 
     def step() -> None:
-        batch = stream.take(population.batch_size)
-        stack = (x.unsqueeze(0).expand(len(configs), *x.shape) for x in (batch.inputs, batch.targets))
+        batch = stream.take(population.drawn)
+        stack = (x.unsqueeze(0).expand(len(models), *x.shape) for x in (batch.inputs, batch.targets))
         population.step(Batch(*stack))
 
     for _ in range(WARM_STEPS):
         step()
     one_step = _time(step, device)
     one_measurement = _time(lambda: population.measure(data), device)
-    return one_step * samples / population.batch_size + one_measurement * points
+    return one_step * float(samples / models[0].samples_per_step) + one_measurement * points
 
 
 def _time(work, device: torch.device) -> float:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..arms import svag_weights
 from ..rules import TrainingConfig
 from ..tasks import Batch, Data, Task
 from .optimizers import make_optimizer
@@ -47,16 +48,20 @@ class Stream:
 class Population:
     """M models stacked along the first axis, one configuration each, all at one batch size.
 
-    configs: one per model, same family and batch size; seeds: one per model, for initial weights.
+    configs: one per model, same family and batch size; seeds: one per model, for initial weights; svag: 0 for ordinary steps,
+    l for steps along r1 g1 + r2 g2 of two batches [Malladi et al. 2022], so that a step takes ``drawn`` = 2 B samples.
     Parameters live in one flat tensor [M, P]; ``views`` are its named pieces [M, *shape].
     """
 
-    def __init__(self, task: Task, configs: Sequence[TrainingConfig], seeds: Sequence[int], device: torch.device):
+    def __init__(self, task: Task, configs: Sequence[TrainingConfig], seeds: Sequence[int], device: torch.device,
+                 svag: int = 0):
         self.task = task
         self.device = device
         self.network = task.network()
         self.configs = tuple(configs)
         self.batch_size = configs[0].batch_size
+        self.weights = svag_weights(svag)
+        self.drawn = self.batch_size * len(self.weights)
         self.warmup_steps = torch.tensor([[c.warmup_steps or 0] for c in configs], dtype=torch.float64, device=device)
         self.taken = 0
         clips = [c.run.get("clip_norm", math.inf) for c in configs]
@@ -105,24 +110,31 @@ class Population:
 
     def losses(self, batch: Batch) -> Tensor:
         """Mean cross-entropy of each model on its own samples: batch [M, B, ...] -> [M]."""
+        return self._losses(batch, 1).flatten()
+
+    def _losses(self, batch: Batch, parts: int) -> Tensor:
+        """The same of each of ``parts`` equal parts of the batch: [M, parts]."""
         logits = self.network(self.views, batch.inputs)
         each = F.cross_entropy(logits.flatten(0, -2), batch.targets.flatten(), reduction="none")
-        return each.view(len(self), -1).mean(1)
+        return each.view(len(self), parts, -1).mean(2)
 
-    def gradients(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Losses [M] and gradients [M, P] of every model on batch [M, B, ...]."""
+    def gradients(self, batch: Batch, weights: Sequence[float] = (1.0,)) -> tuple[Tensor, Tensor]:
+        """Losses [M] and gradients [M, P] of every model on batch [M, B, ...].
+
+        weights: of the gradients of as many equal parts of the batch; the losses are plain means.
+        """
         self._choose_threads(batch.targets.shape[1])
-        losses = self.losses(batch)
+        losses = self._losses(batch, len(weights))
         # The models share no parameter, so the gradient of the sum is each model's own gradient.
-        pieces = torch.autograd.grad(losses.sum(), list(self.views.values()))
-        return losses.detach(), torch.cat([piece.flatten(1) for piece in pieces], 1)
+        pieces = torch.autograd.grad((losses * losses.new_tensor(weights)).sum(), list(self.views.values()))
+        return losses.detach().mean(1), torch.cat([piece.flatten(1) for piece in pieces], 1)
 
     def step(self, batch: Batch, watch: bool = False) -> Tensor:
-        """One optimizer step of every model on batch [M, B, ...]; returns the losses [M] before it.
+        """One optimizer step of every model on batch [M, drawn, ...]; returns the losses [M] before it.
 
         watch: keep how far the step went in ``update_rms``.
         """
-        losses, gradients = self.gradients(batch)
+        losses, gradients = self.gradients(batch, self.weights)
         self.taken += 1
         with torch.no_grad():
             before = self.flat.clone() if watch else None

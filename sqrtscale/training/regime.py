@@ -25,7 +25,7 @@ MICRO = 16  # samples of one micro-batch
 SHARE = 0.08  # of a run's samples that may be spent on measuring it
 TIMES = 5  # start, three times during, end
 LEAST, MOST = 8, 64  # micro-batches of one measurement
-TAILS_OF = ("base", "scaled")  # arms whose first seed has its tails looked at, at start and end
+TAILS_OF = ("base", "scaled")  # arms whose run of the plan's first seed has its tails looked at, at start and end
 TAILS_LEAST, TAILS_MOST = 32, 256  # micro-batches for that
 COORDINATES, PROJECTIONS = 128, 20  # of every layer
 FEWEST = 8  # coordinates of a layer that must be left
@@ -41,20 +41,24 @@ class Probe:
     """Measures a population at its times, on micro-batches from streams of its own, so that training does not notice.
 
     One stream per seed, the same in every arm; points: where the population is evaluated, the last at the end of its budget,
-    from which follows how many micro-batches a measurement may take.
+    from which follows how many micro-batches a measurement may take; first: the plan's first seed. What is measured of a run
+    does not depend on the runs beside it, so that stored runs can stand for new ones.
     """
 
-    def __init__(self, data: Data, seeds: Sequence[int], points: Sequence[int]):
+    def __init__(self, data: Data, seeds: Sequence[int], points: Sequence[int], first: int):
         self.streams = [Stream(data, seed, "regime") for seed in seeds]
+        self.tail_streams = [Stream(data, seed, "tails") for seed in seeds]
+        self.first = first
         self.times = times(points)
         affordable = int(SHARE * points[-1] / (TIMES * MICRO))
         self.count = min(MOST, max(LEAST, affordable))
         self.tail_count = min(TAILS_MOST, max(TAILS_LEAST, 4 * affordable))
 
-    def batches(self, reads: Tensor, count: int) -> Iterator[Batch]:
+    @staticmethod
+    def batches(streams: Sequence[Stream], reads: Tensor, count: int) -> Iterator[Batch]:
         """``count`` fresh micro-batches [M, MICRO, ...]; model i reads stream ``reads[i]``."""
         for _ in range(count):
-            taken = [stream.take(MICRO) for stream in self.streams]
+            taken = [stream.take(MICRO) for stream in streams]
             yield Batch(torch.stack([x.inputs for x in taken])[reads], torch.stack([x.targets for x in taken])[reads])
 
     def measure(self, population: Population, runs: Sequence[tuple[str, int]], reads: Tensor, samples: int
@@ -62,13 +66,12 @@ class Probe:
         """The diagnostics of every run (arm, seed) by name; empty where ``samples`` seen is not one of the times."""
         if samples not in self.times:
             return [{} for _ in runs]
-        found = measure(population, self.batches(reads, self.count))
+        found = measure(population, self.batches(self.streams, reads, self.count))
         values = [{name: float(value[i]) for name, value in found.items()} for i in range(len(runs))]
         if samples in (self.times[0], self.times[-1]):
-            first = min(seed for _, seed in runs)
             for i, (arm, seed) in enumerate(runs):
-                if arm in TAILS_OF and seed == first:
-                    values[i] |= tails(population.alone(i), self.batches(reads[i : i + 1], self.tail_count))
+                if arm in TAILS_OF and seed == self.first:
+                    values[i] |= tails(population.alone(i), self.batches(self.tail_streams, reads[i : i + 1], self.tail_count))
         return values
 
 
@@ -98,6 +101,8 @@ def gradient_noise(population: Population, batches: Iterable[Batch]) -> dict[str
     """signal and noise of every model, and in the metric of the preconditioner once it has one: name -> [M].
 
     batches: at least two independent ones of one size, [M, b, ...]. Of the loss alone: no weight decay, no clipping.
+    A coordinate that is rarely touched, such as a rare byte's embedding, has a small v_hat between two touches and can
+    then make up nearly all of the preconditioned noise: those two numbers scatter where inputs are sparse.
     """
     plain, scaled, size = _Moments(), _Moments(), 0
     denominator = population.optimizer.denominator()
