@@ -227,10 +227,12 @@ def make_plan(
 
 def _in_order(arms: Iterable[str], targets: Iterable[int], scaled: ScaledConfig) -> list[str]:
     """Names of arms, each once: base, scaled, the frontier by its batch, the kinds in their own order, then the others."""
-    kappas = sorted({Fraction(target, scaled.base.batch_size) for target in targets if target != scaled.target_batch})
-    order = ["base", "scaled", *map(frontier_name, kappas), *KINDS]
-    names = list(dict.fromkeys([*order[: 2 + len(kappas)], *(" ".join(name.split()) for name in arms)]))
-    return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
+    kappas = {Fraction(target, scaled.base.batch_size) for target in targets if target != scaled.target_batch}
+    names = [" ".join(name.split()) for name in arms]
+    kappas |= {Fraction(AT.fullmatch(name)["kappa"]) for name in names if _is_frontier(name)}
+    order = ["base", "scaled", *map(frontier_name, sorted(kappas)), *KINDS]
+    chosen = dict.fromkeys([*order[: 2 + len(kappas)], *(name for name in names if not _is_frontier(name))])
+    return sorted(chosen, key=lambda name: order.index(name) if name in order else len(order))
 
 
 def _is_frontier(name: str) -> bool:
