@@ -65,6 +65,23 @@ class Regime:
         return self.kappa * (self.noise_scale + self.base_batch) / (self.noise_scale + self.target_batch)
 
     @property
+    def signal(self) -> str:
+        """Why the signal dominates at the larger of the two batches, in words; "" where that is not shown.
+
+        Shown by the noise scale, or by second moments nearer to 1 than to kappa: half-way lies where a batch equals it.
+        """
+        largest = max(self.base_batch, self.target_batch)
+        if self.dominated == "signal":
+            return f"the noise scale is {_samples(self.noise_scale)} (at most {self.high:.3g}), below the batch of {largest}"
+        if self.second_moment_ratio is None or self.kappa == 1:
+            return ""
+        nearest_to_noise = self.ratio_high if self.kappa > 1 else 1 / self.ratio_low if self.ratio_low else math.inf
+        if nearest_to_noise < (1 + max(self.kappa, 1 / self.kappa)) / 2:
+            return (f"second moments differ by {self.second_moment_ratio:.3g}, nearer to 1 (signal alone) than to "
+                    f"{self.kappa:.3g} (noise alone)")
+        return ""
+
+    @property
     def speed(self) -> float:
         """Distance per sample along the gradient under the rule, over base's: sqrt((b + B) / (b + B')), 1 where noise is all.
 

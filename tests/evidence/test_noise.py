@@ -112,6 +112,29 @@ def test_speed_is_what_a_step_moves_times_the_steps(scale, batch, target):
     assert found.speed == pytest.approx(moved[target] / moved[batch])
 
 
+@pytest.mark.parametrize("base, target", [(8, 64), (64, 8)])
+@pytest.mark.parametrize("scale, dominates", [(2000, False), (90, False), (5, True)])
+def test_a_signal_that_dominates_is_said_with_its_reason(base, target, scale, dominates):
+    found = regime(swapped(measured(scale), base, target), base, target).signal
+    assert found.startswith("the noise scale is") and "below the batch of 64" in found if dominates else found == ""
+
+
+@pytest.mark.parametrize("base, target", [(8, 64), (64, 8)])
+def test_second_moments_show_the_signal_where_the_noise_scale_is_not_known(base, target):
+    table = measured(20)
+    table.loc[table["metric"] == "signal", "value"] *= np.tile([1, -1, 1], 5)  # nothing can be said of it
+    found = regime(swapped(table, base, target), base, target)
+    assert found.dominated == "unclear" and "second moments differ by" in found.signal
+
+
+def swapped(table, base, target):
+    """Curves for that direction: the base arm is the one at the smaller batch of ``measured`` or the other."""
+    if target > base:
+        return table
+    moments = table["metric"] == "second_moment"
+    return table.assign(arm=table["arm"].where(~moments, table["arm"].map({"base": "scaled", "scaled": "base"})))
+
+
 def test_downscaling_is_judged_at_the_larger_batch():
     assert regime(measured(2000), 64, 8).dominated == "noise" and regime(measured(30), 64, 8).dominated == "signal"
 
