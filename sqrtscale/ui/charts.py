@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from .colours import ARM_COLOURS, ARM_DASHES, UNSCALED, faint
+from .colours import faint, style
 
 METRIC_LABELS = {"val_loss": "Validation loss", "train_loss": "Train loss", "val_accuracy": "Validation accuracy"}
 BANDS = ("min to max", "± std", "none")
@@ -34,8 +34,8 @@ def curves_figure(
     if log_x:
         chosen = chosen[chosen["x"] > 0]  # zero has no place on a logarithmic axis
     figure = go.Figure()
-    for arm in dict.fromkeys(curves["arm"]):
-        figure.add_traces(_arm(chosen[chosen["arm"] == arm], arm, band, seeds, log_y))
+    for place, arm in enumerate(dict.fromkeys(curves["arm"])):
+        figure.add_traces(_arm(chosen[chosen["arm"] == arm], arm, style(arm, place), band, seeds, log_y))
     label = METRIC_LABELS.get(metric, metric)
     figure.update_layout(
         height=380, margin={"l": 64, "r": 12, "t": 36, "b": 52}, hovermode="x unified", uirevision="kept",
@@ -51,9 +51,9 @@ def curves_figure(
     return figure
 
 
-def _arm(mine: pd.DataFrame, arm: str, band: str, seeds: bool, log_y: bool) -> list[go.Scatter]:
+def _arm(mine: pd.DataFrame, arm: str, look: tuple[str, str], band: str, seeds: bool, log_y: bool) -> list[go.Scatter]:
     """The traces of one arm: band, single seeds, mean. A uid each: what a user hides is known by it while data grow."""
-    colour, dash = ARM_COLOURS.get(arm, UNSCALED), ARM_DASHES.get(arm, "dash")
+    colour, dash = look
     points = mine.groupby("x")["value"].agg(["mean", "std", "min", "max", "count"]).reset_index()
     several = len(points) and points["count"].max() > 1
     traces = []

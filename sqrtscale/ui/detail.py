@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import math
-
-import pandas as pd
 import streamlit as st
 
 from .. import runner
-from ..evidence import describe, summarise
-from ..plan import WARM_START
+from ..report import REPORTS, reported
 from ..rules import family
 from ..runner.log import LARGEST
 from ..store import CalibrationRecord, DamagedChunk, NotFound, Store
 from ..store.export import FORMATS
 from ..tasks import task
-from . import curve_view, launch, notes, repeat, runs
+from . import curve_view, launch, noise_view, notes, outcome, repeat, runs
 from .inputs import Inputs, number, texts_of
 from .tables import plain, reasons
 from .timing import duration
 
 LOOK_EVERY = 2.0
-MIME = {"csv": "text/csv", "json": "application/json"}
+MIME = {"csv": "text/csv", "json": "application/json", "html": "text/html", "md": "text/markdown"}
 LOG_LINES = 200  # shown; the whole log can be downloaded
 
 
@@ -43,6 +39,10 @@ def show(store: Store, id: str) -> None:
         for kind, make in FORMATS.items():
             st.download_button(f"Download {kind.upper()}", lambda make=make: make(store, store.get(id)),
                                f"calibration-{id}.{kind}", MIME[kind], on_click="ignore", key=f"download-{kind}")
+        if record.final:
+            for kind, write in REPORTS.items():
+                st.download_button(f"Report {kind.upper()}", lambda write=write: write(reported(store, store.get(id))),
+                                   f"calibration-{id}.{kind}", MIME[kind], on_click="ignore", key=f"report-{kind}")
         if record.deleted_at:
             st.button("Bring it back", icon=":material/undo:", on_click=store.restore, args=(id,))
         elif record.final:
@@ -86,8 +86,9 @@ def _live(store: Store, id: str, ended: bool) -> None:
         except DamagedChunk as error:
             st.error(plain(str(error)), title="The curves cannot be read")
         else:
-            _outcome(record, points)
+            outcome.show(record, points)
             curve_view.show(record, points)
+            noise_view.show(record, points)
         _log(record)
 
     look()
@@ -114,32 +115,6 @@ def _state(store: Store, record: CalibrationRecord) -> None:
         left = (record.total - record.done) / record.samples_per_second
         parts += [f"{record.samples_per_second:,.0f} samples/s", f"about {duration(left)} left"]
     st.progress(min(record.progress, 1.0), " · ".join(parts) if record.total else "Loading torch and the data …")
-
-
-def _outcome(record: CalibrationRecord, points: pd.DataFrame) -> None:
-    """What came out, in a sentence an arm and a table; nothing before the arms have ended."""
-    found = summarise(points[points["arm"] != WARM_START])
-    if not record.final or not found:
-        return
-    unit = task(record.plan.task).metrics["val_loss"]
-    lost = [f"**{arm}** diverged on {len(why)} of {len(record.plan.seeds)} seeds: {plain(why[0])}."
-            for arm, why in runs.diverged(record).items()]
-    st.markdown("\n".join(f"- {sentence}" for sentence in (*describe(found, unit), *lost)))
-    if not any(one.n for one in found.values()):
-        return
-    decimals = runs.places(one.mean for one in found.values())
-    rows = [(runs.coloured(arm), runs.fixed(one.mean, decimals), runs.fixed(one.std, decimals), str(one.n),
-             _difference(one.difference, one.half_width, decimals)) for arm, one in found.items()]
-    st.table(pd.DataFrame(rows, columns=["Arm", "End validation loss", "Std over seeds", "Seeds", "Difference to base, 95%"]),
-             border="horizontal", hide_index=True, alt="End validation loss of every arm, and its difference to base")
-    early = "" if record.state == "DONE" else "It did not run to its end: these are the values of what was measured. "
-    st.caption(early + "End value: mean over the last tenth of the samples. Differences are paired by seed. A difference that "
-               "was not seen is not yet a match: that takes a test of equivalence.")
-
-
-def _difference(difference: float, half_width: float, decimals: int) -> str:
-    shown = runs.fixed(difference, decimals, "+")
-    return f"{shown} ± {runs.fixed(half_width, decimals)}" if shown and math.isfinite(half_width) else shown
 
 
 def _log(record: CalibrationRecord) -> None:

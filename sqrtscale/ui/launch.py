@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
-from ..plan import ARMS, CalibrationPlan, make_plan, trainable
-from ..rules import FieldError, family
+from ..arms import DEFAULT_ARMS, KINDS, offered
+from ..plan import CalibrationPlan, make_plan, trainable
+from ..rules import FieldError, family, scale
 from ..runner import cuda_devices
 from ..tasks import TASKS, Task
 from . import forms
-from .inputs import Inputs, number
+from .inputs import Inputs, number, parsed
 from .runs import coloured
 from .tables import plain
 
 OWN, TESTED = "Your configuration", "The task's tested defaults"
-CONTROLS = [name for name in ARMS if name not in ("base", "scaled")]
+CONTROLS = [name for name in DEFAULT_ARMS if name not in ("base", "scaled")]
 STARTS = {"warm": "Warm start", "scratch": "From scratch"}
 START_HELP = ("Warm: train once at the base configuration, then branch every arm from there with fresh data. From scratch "
               "the signal dominates at first, and the rule is not tested there.")
@@ -60,7 +63,8 @@ def plan_choice(task: Task, inputs: Inputs) -> CalibrationPlan:
     """Arms, seeds, budget, start and device; raises FieldError for what cannot be run."""
     defaults = task.defaults
     controls = st.pills("Controls beside base and scaled", CONTROLS, default=CONTROLS, selection_mode="multi", key="controls",
-                        help=" ".join(ARMS[name] for name in CONTROLS))
+                        help=" ".join(KINDS[name].description for name in CONTROLS))
+    more, targets, reuse = _further_arms(inputs)
     grid = st.grid(2, min_column_width=150)
     seeds = grid.number_input("Seeds", value=defaults.seeds, step=1, key=f"seeds-{task.name}",
                               help="Runs of every arm. More seeds make smaller differences visible.")
@@ -77,9 +81,27 @@ def plan_choice(task: Task, inputs: Inputs) -> CalibrationPlan:
     devices = {"auto": "auto: " + (names[0] if names else "CPU, no GPU found"), "cpu": "CPU",
                **{f"cuda:{i}": f"cuda:{i} ({name})" for i, name in enumerate(names)}}
     device = grid.selectbox("Device", list(devices), format_func=devices.get, key="device")
-    return make_plan(task.name, inputs.config, inputs.target_batch, arms=["base", "scaled", *controls], seeds=seeds,
+    return make_plan(task.name, inputs.config, inputs.target_batch, arms=[*controls, *more], targets=targets, seeds=seeds,
                      samples=samples, start=start, warm_samples=warm_samples, decay_form=inputs.decay_form, device=device,
-                     momentum_form=inputs.momentum_form, correct_lr=inputs.correct_lr)
+                     momentum_form=inputs.momentum_form, correct_lr=inputs.correct_lr, reuse=reuse)
+
+
+def _further_arms(inputs: Inputs) -> tuple[list[str], list[Any], bool]:
+    """Names of further arms, further target batches, and whether stored runs are reused."""
+    with st.expander("More arms and batches"):
+        known = [kind.name for kind in offered(scale(*inputs)) if kind.name not in ("base", "scaled", *CONTROLS)]
+        names = st.multiselect("Ablations, other rules, SVAG", known, key="more-arms", placeholder="none",
+                               help="An ablation is the full rule with one hyperparameter left as it was. SVAG takes the base "
+                                    "run in l² times as many steps with the same SDE: where its arms agree, the SDE describes "
+                                    "the run.")
+        for name in names:
+            st.caption(f"**{name}**: {plain(KINDS[name].description)}")
+        own = st.text_input("Own values at the target batch", key="own-arm", placeholder="lr=1e-3 beta2=0.99")
+        text = st.text_input("The rule at these batches as well", key="targets", placeholder="16 32 128",
+                             help="How far can I go? Each batch is an arm of its own with its own verdict.")
+        reuse = st.toggle("Take identical runs from earlier calibrations", value=True, key="reuse",
+                          help="Same task, configuration, seed, start and budget on the same kind of device: not trained again.")
+    return names + [f"own: {own.strip()}"] * bool(own.strip()), [parsed(one) for one in text.replace(",", " ").split()], reuse
 
 
 def arms_table(plan: CalibrationPlan) -> None:

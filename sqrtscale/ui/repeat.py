@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
-
 import streamlit as st
 
+from ..report import command
 from ..store import CalibrationRecord
 
 
@@ -13,30 +12,4 @@ def show(record: CalibrationRecord) -> None:
     """Plan, environment and command."""
     st.caption("Everything that the result depends on: plan, package versions, device, commit.")
     st.json({"plan": record.plan.as_dict(), "environment": record.environment}, expanded=False)
-    st.code(command(record), language="bash", wrap_lines=True)
-
-
-def command(record: CalibrationRecord) -> str:
-    """The same calibration from the command line."""
-    plan, base = record.plan, record.plan.base
-    values = dict(base.hyperparameters)
-    parts = ["sqrtscale", "calibrate", "--task", plan.task, "--optimizer", base.optimizer, "--lr", repr(values["lr"])]
-    if "beta1" in values:
-        parts += ["--betas", repr(values["beta1"]), repr(values["beta2"])]
-    for name in ("alpha", "eps", "weight_decay", "momentum"):
-        if name in values:
-            parts += [f"--{name.replace('_', '-')}", repr(values[name])]
-    parts += ["--batch", str(base.batch_size), "--target", str(plan.target_batch), "--seeds", str(len(plan.seeds)),
-              "--samples", str(plan.samples), "--start", plan.start]
-    if plan.warm_samples:
-        parts += ["--warm-samples", str(plan.warm_samples)]
-    if base.total_steps:
-        parts += ["--steps", str(base.total_steps)]
-    if base.warmup_steps:
-        parts += ["--warmup", str(base.warmup_steps)]
-    parts += ["--arms", *(arm.name for arm in plan.arms), "--decay-form", plan.decay_form, "--device", plan.device]
-    if plan.momentum_form != "kept":
-        parts += ["--momentum-form", plan.momentum_form]
-    if plan.correct_lr:
-        parts.append("--correct-lr")
-    return shlex.join(parts)
+    st.code(command(record.plan), language="bash", wrap_lines=True)

@@ -12,10 +12,12 @@ from ..rules import family
 from ..store import FINAL_STATES, CalibrationRecord, CalibrationSummary
 from ..tasks import task
 from .charts import METRIC_LABELS
+from .colours import BASE, SCALED, style
+from .tables import plain
 
 STATE_COLOURS = {"DONE": "green", "RUNNING": "blue", "STARTING": "blue", "QUEUED": "gray", "CANCELLING": "orange",
                  "CANCELLED": "gray", "FAILED": "red", "LOST": "red", "TIMED_OUT": "red"}
-ARM_TEXT = {"base": "blue", "scaled": "orange"}
+ARM_TEXT = {BASE: "blue", SCALED: "orange"}
 END_HELP = "Last validation loss: mean ± standard deviation over seeds"
 LONGEST_NUMBER = 1e7  # from here on with an exponent
 
@@ -27,7 +29,7 @@ def badge(state: str) -> str:
 
 def coloured(arm: str, text: str = "") -> str:
     """An arm's name, or another text, in the arm's colour."""
-    return f":{ARM_TEXT.get(arm, 'gray')}[{text or arm}]"
+    return f":{ARM_TEXT.get(style(arm)[0], 'gray')}[{plain(text or arm)}]"
 
 
 def title(name: str, task: str, base_batch: int, target_batch: int) -> str:

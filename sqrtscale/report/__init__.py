@@ -1,0 +1,77 @@
+"""A calibration as one page that can be sent to a colleague: HTML in one file, or Markdown."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+
+from ..store import CalibrationRecord, Store
+from .command import command
+from .content import Report, Section, Table, report
+from .judging import regimes, verdicts
+
+STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.55 system-ui, sans-serif; color: #111827; max-width: 50rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+.answer { font-size: 1.25rem; border-left: 4px solid #EA580C; padding: .4rem 0 .4rem 1rem; }
+table { border-collapse: collapse; display: block; overflow-x: auto; font-size: .9rem; }
+th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #DFE3E8; }
+pre { background: #F6F7F9; padding: .8rem; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem; }
+svg { width: 100%; height: auto; }
+"""
+
+
+def reported(store: Store, record: CalibrationRecord) -> Report:
+    """The report of a stored calibration; raises DamagedChunk where its curves cannot be read."""
+    curves = store.curves(record.id)
+    return report(record, curves, verdicts(record, curves), regimes(record, curves).get("scaled"))
+
+
+def html(found: Report) -> str:
+    """One file without script, font or request."""
+    body = "".join(_section_html(section) for section in found.sections)
+    return ('<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+            f"<title>{escape(found.title)}</title><style>{STYLE}</style></head><body><h1>{escape(found.title)}</h1>"
+            f'<p class="answer">{_words(found.answer)}</p>{body}</body></html>\n')
+
+
+def _section_html(section: Section) -> str:
+    parts = [f"<h2>{escape(section.title)}</h2>", *(f"<p>{_words(text)}</p>" for text in section.paragraphs), *section.pictures]
+    for table in section.tables:
+        head = "".join(f"<th>{escape(name)}</th>" for name in table.heads)
+        rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
+        parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
+    if section.code:
+        parts.append(f"<pre>{escape(section.code)}</pre>")
+    return "".join(parts)
+
+
+def _words(text: str) -> str:
+    """Text with its **bold** words in bold."""
+    pieces = escape(text).split("**")
+    return "".join(f"<strong>{piece}</strong>" if i % 2 else piece for i, piece in enumerate(pieces))
+
+
+def markdown(found: Report) -> str:
+    """The same as Markdown, the pictures inside as SVG."""
+    parts = [f"# {found.title}", f"> {found.answer}"]
+    for section in found.sections:
+        parts += [f"## {section.title}", *section.paragraphs, *map(_picture, section.pictures), *map(_table, section.tables)]
+        if section.code:
+            parts.append(f"```bash\n{section.code}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+def _picture(svg: str) -> str:
+    return f"![curves](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+
+
+def _table(table: Table) -> str:
+    rows = [table.heads, tuple("---" for _ in table.heads), *table.rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+
+
+REPORTS = {"html": html, "md": markdown}
+
+__all__ = ["REPORTS", "Report", "command", "html", "markdown", "regimes", "report", "reported", "verdicts"]

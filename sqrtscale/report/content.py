@@ -1,0 +1,115 @@
+"""What a report says, in order, before it is written as HTML or Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ..evidence import Regime, Verdict, headline
+from ..plan import WARM_START
+from ..rules import family
+from ..store import CalibrationRecord
+from ..tasks import task
+from .command import command
+from .svg import Line, chart
+
+# As in the app: blue is base, orange the rule, greys the controls.
+COLOURS = {"base": "#2563EB", "scaled": "#EA580C"}
+GREYS = ("#6B7280", "#8B94A3", "#4B5563", "#9CA3AF")
+DASHES = ("6 4", "2 3", "8 3 2 3", "1 3")
+
+
+@dataclass(frozen=True)
+class Table:
+    """heads: one word each; rows: cells as text."""
+
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with paragraphs, then pictures (SVG), tables and code, whatever there is."""
+
+    title: str
+    paragraphs: tuple[str, ...] = ()
+    pictures: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """title, answer (the one line that everybody understands), then the sections."""
+
+    title: str
+    answer: str
+    sections: tuple[Section, ...]
+
+
+def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[str, Verdict], regime: Regime | None) -> Report:
+    """The report of one calibration: the question, the answer, the pictures, the numbers, how to make them again."""
+    plan, about = record.plan, task(record.plan.task)
+    arms = curves[curves["arm"] != WARM_START]
+    start = (f"after a warm start of {plan.warm_samples:,} samples at the base configuration" if plan.warm_samples
+             else "from the initial weights")
+    question = (f"Somebody tuned {family(plan.base.optimizer).label} at batch {plan.base.batch_size}. Does training at batch "
+                f"{plan.target_batch} (kappa = {plan.target_batch / plan.base.batch_size:.6g}), with every hyperparameter moved "
+                f"by the square-root rule, follow the same course? Tried on {about.title}: {about.description} Every arm trains "
+                f"{plan.samples:,} samples with {len(plan.seeds)} seeds {start}; arms share their samples seed by seed.")
+    pictures = tuple(_picture(arms, metric, unit, [arm.name for arm in plan.arms]) for metric, unit in about.metrics.items()
+                     if (arms["metric"] == metric).any())
+    return Report(
+        title=record.name or f"{about.title}: batch {plan.base.batch_size} → {plan.target_batch}",
+        answer=headline(verdicts),
+        sections=(
+            Section("The question", (question,)),
+            Section("What came out", tuple(one.sentence for one in verdicts.values()), tables=(_verdicts(verdicts),)),
+            *([Section("Was it a test of the rule?", (regime.sentence,))] if regime else []),
+            Section("The curves", ("Mean over seeds with the band from the smallest to the largest.",), pictures),
+            Section("The arms", (), tables=(_arms(record),)),
+            Section("How to repeat it", (_made_with(record),), code=command(plan)),
+        ))
+
+
+def _picture(arms: pd.DataFrame, metric: str, unit: str, names: Sequence[str]) -> str:
+    chosen = arms[arms["metric"] == metric]
+    lines, controls = [], 0
+    for name in names:
+        mine = chosen[chosen["arm"] == name]
+        if mine.empty:
+            continue
+        points = mine.assign(value=mine["value"].where(np.isfinite(mine["value"]))).groupby("samples")["value"]
+        table = points.agg(["mean", "min", "max"])
+        colour, dash = COLOURS.get(name, ""), ""
+        if not colour:
+            colour, dash = GREYS[controls % len(GREYS)], DASHES[controls % len(DASHES)]
+            controls += 1
+        lines.append(Line(name, table.index.tolist(), table["mean"].tolist(), colour, dash, table["min"].tolist(),
+                          table["max"].tolist()))
+    title = metric.replace("val_", "validation ").replace("train_", "train ")
+    return chart(lines, "samples seen", f"{title} ({unit})" if unit else title)
+
+
+def _verdicts(verdicts: Mapping[str, Verdict]) -> Table:
+    rows = [(arm, one.outcome, test.name, f"{test.difference:+.4g}", f"{test.low:+.4g} to {test.high:+.4g}",
+             f"{one.margin.value:.4g}", str(one.pairs)) for arm, one in verdicts.items() for test in one.functionals]
+    return Table(("Arm", "Verdict", "Measured as", "Difference to base", "Interval", "Margin", "Seeds"), tuple(rows))
+
+
+def _arms(record: CalibrationRecord) -> Table:
+    plan = record.plan
+    rows = [("batch size", *(str(arm.config.batch_size) for arm in plan.arms))]
+    rows += [(name, *(f"{arm.config[name]:.8g}" for arm in plan.arms)) for name in family(plan.base.optimizer).fields]
+    return Table(("Field", *(arm.name for arm in plan.arms)), tuple(rows))
+
+
+def _made_with(record: CalibrationRecord) -> str:
+    packages = record.environment.get("packages", {})
+    versions = ", ".join(f"{name} {version}" for name, version in packages.items())
+    return (f"Calibration {record.id}, {record.created_at:%Y-%m-%d %H:%M} UTC, on {record.device or 'an unknown device'}"
+            f"{' with ' + versions if versions else ''}; seeds {', '.join(map(str, record.plan.seeds))}, task version "
+            f"{record.plan.task_version}.")

@@ -1,0 +1,107 @@
+"""A line chart as one SVG element: no script, no font, no request, so a report is one file that opens anywhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+WIDTH, HEIGHT = 760, 320
+LEFT, RIGHT, TOP, BOTTOM = 70, 14, 34, 46
+TICKS = 5
+INK, GRID = "#374151", "#E5E7EB"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve with the band around it: x, y and, if wanted, low and high, all of one length."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    colour: str
+    dash: str = ""
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+
+
+def chart(lines: Sequence[Line], x_title: str, y_title: str) -> str:
+    """The chart of the lines; values that are not finite leave a gap."""
+    x_ends = _ends([value for line in lines for value in line.x], 0)
+    y_ends = _ends([value for line in lines for value in (*line.y, *line.low, *line.high)], 0.06)
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+             f'font-family="sans-serif" font-size="12" fill="{INK}">']
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        across = (x - x_ends[0]) / (x_ends[1] - x_ends[0])
+        up = (y - y_ends[0]) / (y_ends[1] - y_ends[0])
+        return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
+
+    for tick in _ticks(*y_ends):
+        _, y = at(x_ends[0], tick)
+        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="{GRID}"/>'
+                     f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tick:.4g}</text>')
+    for tick in _ticks(*x_ends):
+        x, _ = at(tick, y_ends[0])
+        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}" stroke="{GRID}"/>'
+                     f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{_short(tick)}</text>')
+    for line in lines:
+        if len(line.low):
+            edge = [*zip(line.x, line.low, strict=True), *reversed(list(zip(line.x, line.high, strict=True)))]
+            points = " ".join("{:.1f},{:.1f}".format(*at(x, y)) for x, y in edge if math.isfinite(y))
+            parts.append(f'<polygon points="{points}" fill="{line.colour}" opacity="0.15"/>')
+    for line in lines:
+        for piece in _pieces(line.x, line.y):
+            points = " ".join("{:.1f},{:.1f}".format(*at(x, y)) for x, y in piece)
+            parts.append(f'<polyline points="{points}" fill="none" stroke="{line.colour}" stroke-width="2"'
+                         + (f' stroke-dasharray="{line.dash}"' if line.dash else "") + "/>")
+    parts += _legend(lines)
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    parts.append(f'<text x="{middle}" y="{HEIGHT - 8}" text-anchor="middle">{escape(x_title)}</text>'
+                 f'<text x="16" y="{HEIGHT / 2}" text-anchor="middle" transform="rotate(-90 16 {HEIGHT / 2})">{escape(y_title)}'
+                 "</text></svg>")
+    return "".join(parts)
+
+
+def _legend(lines: Sequence[Line]) -> list[str]:
+    parts, x = [], float(LEFT)
+    for line in lines:
+        dash = f' stroke-dasharray="{line.dash}"' if line.dash else ""
+        parts.append(f'<line x1="{x:.0f}" x2="{x + 22:.0f}" y1="16" y2="16" stroke="{line.colour}" stroke-width="2"{dash}/>'
+                     f'<text x="{x + 28:.0f}" y="20">{escape(line.name)}</text>')
+        x += 48 + 7 * len(line.name)
+    return parts
+
+
+def _pieces(x: Sequence[float], y: Sequence[float]) -> list[list[tuple[float, float]]]:
+    """The runs of finite points."""
+    found: list[list[tuple[float, float]]] = [[]]
+    for one in zip(x, y, strict=True):
+        if math.isfinite(one[1]):
+            found[-1].append(one)
+        elif found[-1]:
+            found.append([])
+    return [piece for piece in found if piece]
+
+
+def _ends(values: Sequence[float], room: float) -> tuple[float, float]:
+    finite = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
+    low, high = min(finite), max(finite)
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    return low - room * (high - low), high + room * (high - low)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers between the ends: steps of 1, 2 or 5 times a power of ten."""
+    raw = (high - low) / TICKS
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(step for step in (power, 2 * power, 5 * power, 10 * power) if step >= raw)
+    first = math.ceil(low / step)
+    return [i * step for i in range(first, math.floor(high / step) + 1)]
+
+
+def _short(value: float) -> str:
+    """12000 as 12k."""
+    return f"{value / 1000:g}k" if abs(value) >= 1000 else f"{value:g}"

@@ -1,0 +1,92 @@
+"""What was measured of the gradient: which regime the run was in, and whether its noise is Gaussian enough."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from ..diagnostics import REGIME
+from ..evidence import Index, describe_tails, tails
+from ..plan import WARM_START
+from ..report import regimes
+from ..store import CalibrationRecord
+from . import charts, live_plot
+from .colours import SCALED, UNSCALED
+from .inputs import number
+from .tables import plain
+
+LABELS = {"noise_scale": "Noise scale", "ratio": "Second moments, base / scaled", "update_rms": "Update size",
+          "eps_share": "Share of epsilon", "clipped": "Clipped steps"}
+
+
+def show(record: CalibrationRecord, points: pd.DataFrame) -> None:
+    """The regime in a sentence, its plots, and the tails; nothing where nothing was measured."""
+    arms = points[points["arm"] != WARM_START]
+    found = regimes(record, points)
+    if "scaled" not in found:
+        return
+    with st.expander("Gradient noise: was it a test of the rule?"):
+        regime = found["scaled"]
+        st.markdown(plain(regime.sentence))
+        if np.isfinite(regime.largest_kappa):
+            st.caption(f"The target batch reaches the noise scale at κ = {number(regime.largest_kappa)}; here κ = "
+                       f"{number(regime.kappa)}.")
+        known = [name for name in LABELS if name in ("noise_scale", "ratio") or (arms["metric"] == name).any()]
+        chosen = st.segmented_control("Measured", known, default=known[0], required=True, format_func=LABELS.get, wrap=True,
+                                      key="measured")
+        live_plot.show(_figure(record, arms, chosen), key=f"noise-{chosen}", alt=_words(record, chosen))
+        _tails(arms)
+
+
+def _figure(record: CalibrationRecord, arms: pd.DataFrame, name: str) -> go.Figure:
+    plan = record.plan
+    if name not in ("noise_scale", "ratio"):
+        return charts.curves_figure(arms, name, REGIME[name].unit, batches=None)
+    table = _noise_scale(arms) if name == "noise_scale" else _ratio(arms)
+    figure = charts.curves_figure(table, name, "samples" if name == "noise_scale" else "")
+    lines = {f"target batch {plan.target_batch}": plan.target_batch} if name == "noise_scale" else {
+        "κ: noise alone": plan.arm_kappa("scaled"), "1: signal alone": 1}
+    for label, value in lines.items():
+        figure.add_hline(y=value, line={"dash": "dot", "color": SCALED if "target" in label or "κ" in label else UNSCALED},
+                         annotation_text=label, annotation_position="top left")
+    figure.update_yaxes(type="log" if name == "noise_scale" else "linear", title={"text": LABELS[name]})
+    return figure
+
+
+def _noise_scale(arms: pd.DataFrame) -> pd.DataFrame:
+    """The ratio of the seeds' averages at every point, as a curve without seeds."""
+    means = arms[arms["metric"].isin(["noise", "signal"])].groupby(["arm", "samples", "metric"], sort=False)["value"].mean()
+    table = means.unstack("metric").reset_index()
+    value = np.where(table["signal"] > 0, table["noise"] / table["signal"], np.nan)
+    return table[["arm", "samples"]].assign(seed=0, metric="noise_scale", value=value)
+
+
+def _ratio(arms: pd.DataFrame) -> pd.DataFrame:
+    """v of base over v of the scaled arm, seed by seed."""
+    moments = arms[arms["metric"] == "second_moment"].pivot_table(index=["seed", "samples"], columns="arm", values="value")
+    ratio = (moments["base"] / moments["scaled"]).rename("value").reset_index()
+    return ratio.assign(arm="scaled", metric="ratio")
+
+
+def _words(record: CalibrationRecord, name: str) -> str:
+    return {
+        "noise_scale": "tr Σ / |G|² in samples [McCandlish et al. 2018]. The rule is made for batches well below it.",
+        "ratio": "mean v of base over mean v of scaled: κ where noise dominates, 1 where the signal does.",
+    }.get(name) or REGIME[name].meaning
+
+
+def _tails(arms: pd.DataFrame) -> None:
+    found = tails(arms)
+    if not found:
+        return
+    st.markdown(f"**Tails.** {plain(describe_tails(found))}")
+    rows = [(one.arm, one.layer, f"{one.samples:,}", _index(one.stable), _index(one.hill), f"{one.not_normal:.0%}")
+            for one in found]
+    st.dataframe(pd.DataFrame(rows, columns=["Arm", "Layer", "Samples", "Stable index", "Hill index", "Not normal"]),
+                 hide_index=True, width="stretch", alt="Tail index of every layer's gradient noise")
+
+
+def _index(one: Index | None) -> str:
+    return "" if one is None else f"{one.alpha:.2f} ({one.low:.2f} to {one.high:.2f})"
