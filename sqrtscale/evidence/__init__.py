@@ -3,8 +3,9 @@
 from .noise import Ratio, Regime, noise_scale, regime, second_moment_ratio
 from .summary import ArmSummary, describe, end_values, summarise
 from .tails import Index, Tail, describe_tails, tails
+from .verdict import Margin, Verdict, headline, judge
 
 __all__ = [
-    "ArmSummary", "Index", "Ratio", "Regime", "Tail", "describe", "describe_tails", "end_values", "noise_scale", "regime",
-    "second_moment_ratio", "summarise", "tails",
+    "ArmSummary", "Functional", "Index", "Looks", "Margin", "Ratio", "Regime", "Tail", "Verdict", "describe",
+    "describe_tails", "end_values", "headline", "judge", "noise_scale", "regime", "second_moment_ratio", "summarise", "tails",
 ]

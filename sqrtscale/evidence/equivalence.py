@@ -16,6 +16,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from scipy import stats
@@ -115,7 +116,12 @@ def power_beyond(n: int, delta: float, sd: float, margin: float, level: float) -
 
 def _errors(n: int, sd: float) -> np.ndarray:
     """Standard errors that n pairs may show, at the quantiles of GRID."""
-    return sd * np.sqrt(stats.chi2.ppf(GRID, n - 1) / ((n - 1) * n))
+    return sd * _unit_errors(n)
+
+
+@lru_cache(maxsize=2000)
+def _unit_errors(n: int) -> np.ndarray:
+    return np.sqrt(stats.chi2.ppf(GRID, n - 1) / ((n - 1) * n))
 
 
 def pairs_needed(found: Sequence[Functional], margin: float, alpha: float) -> int | None:
