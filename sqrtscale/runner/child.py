@@ -115,8 +115,11 @@ def train(store: Store, id: str, plan: CalibrationPlan, told: Told) -> bool:
     store.set_environment(id, found)
     store.heartbeat(id, device=found["device_name"][:100])
     print(f"training on {found['device_name']} ({found['device']}), torch {found['packages'].get('torch')}")
+    taken = store.reuse(id) if plan.reuse else {}
+    for (arm, seed), source in taken.items():
+        print(f"{arm}, seed {seed}: taken from calibration {source}, not trained again")
     sink = Sink(store, id)
-    events = calibrate(plan)
+    events = calibrate(plan, taken)
     try:
         for event in events:
             sink.take(event)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from ..plan import CalibrationPlan
 from ..training.events import Measured
-from . import points
+from . import points, reuse
 from .connect import connect, database_url, retried
 from .migrate import migrate
 from .models import Calibration, Event, Run
@@ -175,6 +175,17 @@ class Store:
 
         retried(work)
 
+    def reuse(self, id: str) -> dict[tuple[str, int], str]:
+        """Take over what is stored of its runs; returns (arm, seed) -> the calibration that trained it.
+
+        Its environment must be set before: runs of another torch, Python or device are not taken.
+        """
+        def work() -> dict[tuple[str, int], str]:
+            with self._write.begin() as session:
+                return reuse.take_over(session, id, self._now(session))
+
+        return retried(work)
+
     def rename(self, id: str, name: str) -> None:
         """Give the calibration a name of at most 200 characters."""
         self._set(id, name=_clean(name.strip(), 200))
@@ -278,6 +289,11 @@ class Store:
         with self._read.begin() as session:
             found = session.scalars(select(Event).where(Event.calibration_id == id).order_by(Event.id))
             return [(event.at, event.kind, event.data) for event in found]
+
+    def reused(self, id: str) -> dict[tuple[str, int], str]:
+        """(arm, seed) -> the calibration that trained it, of the runs that were taken over instead of trained."""
+        with self._read.begin() as session:
+            return reuse.taken_over(session, id)
 
     # --- shared ----------------------------------------------------------------------------------
 

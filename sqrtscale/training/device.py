@@ -12,7 +12,9 @@ from typing import Any
 import torch
 
 from ..rules import FieldError
+from .population import ALL_THREADS
 
+ENGINE = 1  # to be raised when the same plan would train or measure otherwise: stored runs then no longer stand for new ones
 PACKAGES = ("sqrtscale", "torch", "numpy", "scikit-learn", "streamlit", "pandas", "plotly", "sqlalchemy", "alembic")
 
 
@@ -46,12 +48,13 @@ def environment(device: str) -> dict[str, Any]:
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "python": platform.python_version(),
+        "engine": ENGINE,
         "platform": platform.platform(),
         "host": platform.node(),
         "device": str(chosen),
         "device_name": device_name(chosen),
         "cuda": torch.version.cuda,
-        "threads": torch.get_num_threads(),
+        "threads": ALL_THREADS,
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "git": _git(),
     }

@@ -1,0 +1,108 @@
+"""Runs that are stored already, taken into a new calibration instead of being trained again.
+
+A stored run stands for a new one when its plan says that it is the same run (``CalibrationPlan.identity``), it was trained under
+the same conditions, and it ended by itself: done, or diverged. Its points are copied, so that the new calibration stays whole
+whatever happens to the old one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ..plan import WARM_START, CalibrationPlan
+from ..rules import FieldError
+from .chunks import DamagedChunk, decode
+from .models import Calibration, Chunk, Event, Run
+
+KIND = "reused"  # of the event that says which runs came from where
+ENDED_BY_ITSELF = ("DONE", "DIVERGED")
+
+
+def conditions(environment: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """What a curve depends on beside its plan; None where that was not noted.
+
+    Python's version counts because the text of the language task is Python's own; on a CPU threads do, in the last digits.
+    """
+    packages = environment.get("packages", {})
+    found = (environment.get("engine"), environment.get("python"), environment.get("device_name"), packages.get("torch"))
+    if None in found:
+        return None
+    threads = environment.get("threads") if environment.get("device") == "cpu" else 0
+    return *found, packages.get("numpy"), packages.get("scikit-learn"), threads
+
+
+def take_over(session: Session, id: str, now: datetime) -> dict[tuple[str, int], str]:
+    """Copy what is stored of this calibration's queued runs; returns (arm, seed) -> the calibration that trained it.
+
+    Newest first, and none from deleted calibrations. The warm start is taken only together with every arm: arms that must be
+    trained need its weights, which are not stored.
+    """
+    row = session.scalar(select(Calibration).where(Calibration.id == id).with_for_update())
+    plan, mine = CalibrationPlan.from_dict(row.plan), conditions(row.environment)
+    queued = {(run.arm, run.seed): run for run in
+              session.scalars(select(Run).where(Run.calibration_id == id, Run.state == "QUEUED"))}
+    wanted = {plan.identity(*run): run for run in queued}
+    found: dict[tuple[str, int], tuple[Run, list[Chunk], str]] = {}
+    same_kind = select(Calibration).where(
+        Calibration.id != id, Calibration.deleted_at.is_(None), Calibration.task == row.task, Calibration.start == row.start,
+        Calibration.optimizer == row.optimizer, Calibration.base_batch == row.base_batch).order_by(Calibration.number.desc())
+    for other in session.scalars(same_kind) if mine is not None else ():
+        if conditions(other.environment) != mine:
+            continue
+        for run, old, chunks in _stored(session, other, {key: run for key, run in wanted.items() if run not in found}):
+            found[run] = (old, chunks, other.id)
+    if any(run not in found for run in queued if run[0] != WARM_START):
+        found.pop((WARM_START, plan.seeds[0]), None)
+    origins = {run: taken_over(session, source).get(run, source) for run, (_, _, source) in found.items()}
+    for run, (old, chunks, _) in found.items():
+        new = queued[run]
+        new.state, new.reason, new.final, new.best = old.state, old.reason, old.final, old.best
+        session.add_all(Chunk(run_id=new.id, metric=one.metric, sequence=one.sequence, count=one.count, data=one.data)
+                        for one in chunks)
+        row.points += sum(one.count for one in chunks)
+    if found:
+        session.add(Event(calibration_id=id, at=now, kind=KIND, data={"runs": [
+            {"arm": arm, "seed": seed, "from": source} for (arm, seed), source in origins.items()]}))
+    return origins
+
+
+def taken_over(session: Session, id: str) -> dict[tuple[str, int], str]:
+    """(arm, seed) -> the calibration that trained it, of every run that this calibration has from another one."""
+    events = session.scalars(select(Event).where(Event.calibration_id == id, Event.kind == KIND).order_by(Event.id))
+    return {(run["arm"], run["seed"]): run["from"] for event in events for run in event.data["runs"]}
+
+
+def _stored(session: Session, other: Calibration, wanted: Mapping[str, tuple[str, int]]
+            ) -> Iterator[tuple[tuple[str, int], Run, list[Chunk]]]:
+    """(wanted run, stored run, its chunks) for every wanted identity that ``other`` has, whole."""
+    try:
+        plan = CalibrationPlan.from_dict(other.plan)
+    except FieldError:  # a task that is gone, or a plan that today's rules refuse: nothing of it is wanted
+        return
+    wanted_here = {run: wanted[key] for run in plan.runs if (key := plan.identity(*run)) in wanted}
+    if not wanted_here:
+        return
+    for old in session.scalars(select(Run).where(Run.calibration_id == other.id, Run.state.in_(ENDED_BY_ITSELF))):
+        if run := wanted_here.get((old.arm, old.seed)):
+            chunks = list(session.scalars(select(Chunk).where(Chunk.run_id == old.id).order_by(Chunk.metric, Chunk.sequence)))
+            if _whole(old, chunks, plan.warm_points if old.arm == WARM_START else plan.evaluation_points):
+                yield run, old, chunks
+
+
+def _whole(run: Run, chunks: list[Chunk], points: tuple[int, ...]) -> bool:
+    """True where every result has its value at every point (up to its end, for a run that diverged)."""
+    samples: dict[str, list[int]] = {}
+    try:
+        for one in chunks:
+            samples.setdefault(one.metric, []).extend(decode(one.data)[0].tolist())
+    except DamagedChunk:
+        return False
+    full = [samples.get(metric, []) for metric in run.final]
+    if run.state == "DIVERGED":
+        points = points[: len(full[0])] if full else ()
+    return bool(full and points) and all(tuple(one) == points for one in full)
