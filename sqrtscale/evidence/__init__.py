@@ -1,6 +1,8 @@
 """What the curves of a calibration mean. No torch here: it runs wherever the pages run."""
 
+from .equivalence import Functional
 from .noise import Ratio, Regime, noise_scale, regime, second_moment_ratio
+from .sequential import Looks
 from .summary import ArmSummary, describe, end_values, summarise
 from .tails import Index, Tail, describe_tails, tails
 from .verdict import Margin, Verdict, headline, judge

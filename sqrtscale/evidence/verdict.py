@@ -177,23 +177,6 @@ def _control(arm: str) -> bool:
     return re.sub(r" [\d/]+x$", "", arm) in CONTROLS
 
 
-def _signal(regime: Regime) -> str:
-    """Why the signal dominates at the larger of the two batches, in words; "" where that is not shown.
-
-    With v = signal + noise / batch and x the noise scale over the larger batch, the ratio of the second moments is
-    (1 + kappa x) / (1 + x), kappa taken above 1. At x = 1 it is half-way between 1 and kappa: both signs turn there.
-    """
-    if regime.dominated == "signal":
-        return (f"the noise scale is {regime.noise_scale:.3g} samples, at most {regime.high:.3g}, below the batch of "
-                f"{max(regime.base_batch, regime.target_batch)}")
-    kappa = max(regime.kappa, 1 / regime.kappa)
-    highest = regime.ratio_high if regime.kappa > 1 else regime.ratio_low and 1 / regime.ratio_low
-    if kappa > 1 and highest and highest < (1 + kappa) / 2:
-        return (f"second moments differ by {regime.second_moment_ratio:.3g}, nearer to the 1 of signal alone than to the "
-                f"{regime.kappa:.3g} of noise alone")
-    return ""
-
-
 def _blind(plain: Mapping[str, Verdict]) -> tuple[Verdict, ...]:
     """The controls, where there are any and none of them could be told from base."""
     controls = tuple(one for name, one in plain.items() if _control(name) and one.reason != "no pairs")
@@ -208,7 +191,7 @@ def _finish(plain: Verdict, found: Gaps, regime: Regime | None, blind: tuple[Ver
     """
     why = ""
     if not _control(plain.arm):
-        why = _signal(regime) if regime else ""
+        why = regime.signal if regime else ""
         if why:
             plain = replace(plain, outcome="not a test", reason="signal dominates", further_seeds=None)
         elif blind and plain.outcome in ("matches", "cannot tell"):

@@ -26,7 +26,8 @@ def sentence(found: Verdict, gaps: Gaps, why: str) -> str:
                 f"not have been noticed either.{_and_ends(found, gaps)}")
     if found.reason == "no power":
         return (f"{arm} cannot be told yet: it lies within {margin} of base, but no control ({why}) could be told from base so "
-                f"far, so a wrong rule might not have been noticed.{_and_ends(found, gaps)}{_more(found, 'would decide about a control')}")
+                f"far, so a wrong rule might not have been noticed.{_and_ends(found, gaps)}"
+                f"{_more(found, 'would decide about a control')}")
     if found.outcome == "matches":
         return f"{arm} matches base within {margin}: {_place(found.functionals[-1], found)}{_size(found, gaps)}."
     if found.outcome == "differs" and found.reason != "diverged":
