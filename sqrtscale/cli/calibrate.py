@@ -22,10 +22,12 @@ def run_calibrate(options: argparse.Namespace) -> int:
     """``sqrtscale calibrate``"""
     defaults = task(options.task).defaults
     target = defaults.target_batch if options.target is None else options.target
+    if options.target is None and options.targets:  # a text among them is refused by name below
+        target = max(options.targets, key=lambda one: (isinstance(one, str), one))
     plan = make_plan(
         options.task, configuration.over(defaults.base, options), target,
-        arms=options.arms, seeds=options.seeds, samples=options.samples, start=options.start,
-        warm_samples=options.warm_samples, device=options.device,
+        arms=options.arms, targets=options.targets, seeds=options.seeds, samples=options.samples, start=options.start,
+        warm_samples=options.warm_samples, device=options.device, reuse=not options.no_reuse,
         decay_form=options.decay_form, momentum_form=options.momentum_form, correct_lr=options.correct_lr)
 
     from .. import runner  # loads pandas and sqlalchemy: only once the plan is known to be good

@@ -6,7 +6,8 @@ import argparse
 import re
 from typing import Any, NoReturn
 
-from ..plan import ARMS, MOST_SEEDS, STARTS
+from ..arms import DEFAULT_ARMS, KINDS
+from ..plan import MOST_SEEDS, STARTS
 from ..tasks import TASKS
 from . import checkpoint, configuration, scale, stages
 from .app import run_app
@@ -68,8 +69,13 @@ def build_parser() -> Parser:
     command.add_argument("--start", default="warm", metavar="|".join(STARTS), help="warm: branch every arm from one "
                          "warm start; scratch: from initial weights (default: warm)")
     command.add_argument("--warm-samples", type=number, metavar="N", help="samples of the warm start")
-    command.add_argument("--arms", nargs="+", default=list(ARMS), metavar="ARM",
-                         help=f"base and scaled, and any controls: {', '.join(ARMS)} (default: all)")
+    command.add_argument("--targets", type=number, nargs="+", default=[], metavar="N", help="more target batches for the full "
+                         "rule, each an arm (scaled 2x, scaled 1/2x ...): how far it goes, in one calibration")
+    command.add_argument("--arms", nargs="+", default=list(DEFAULT_ARMS), metavar="ARM", help="what competes beside base and "
+                         f"scaled, names with spaces in quotes: {', '.join(list(KINDS)[2:])}; 'own: lr=1e-3 beta2=0.99' for "
+                         "other values, the rest as in scaled; 'unscaled 2x' for an arm at another kappa (default: unscaled, "
+                         "linear lr)")
+    command.add_argument("--no-reuse", action="store_true", help="train also what is stored already, run for run the same")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     configuration.add_arguments(command, task=True)
     configuration.add_forms(command)

@@ -1,0 +1,49 @@
+"""``--arms``, ``--targets`` and ``--no-reuse`` make the plan that they say."""
+
+import pytest
+
+from sqrtscale.cli import build_parser
+from sqrtscale.rules import FieldError
+
+
+def submitted(monkeypatch, *arguments):
+    """The plan that the command would queue."""
+    found = []
+    monkeypatch.setattr("sqrtscale.runner.submit", lambda store, plan, name: found.append(plan) or "id")
+    options = build_parser().parse_args(["calibrate", "--task", "digits", *arguments])
+    assert options.run(options) == 0
+    return found[0]
+
+
+def names(plan):
+    return [arm.name for arm in plan.arms]
+
+
+def test_without_options_it_is_the_rule_with_its_two_controls_and_reuse(monkeypatch):
+    plan = submitted(monkeypatch)
+    assert names(plan) == ["base", "scaled", "unscaled", "linear lr"] and plan.reuse and plan.targets == ()
+
+
+def test_arms_by_any_name(monkeypatch):
+    plan = submitted(monkeypatch, "--arms", "without eps", "own: lr=3e-3 beta2=0.99", "svag 2", "--no-reuse")
+    assert names(plan) == ["base", "scaled", "without eps", "svag 2", "own: lr=3e-3 beta2=0.99"]
+    assert plan.config_of("own: lr=3e-3 beta2=0.99")["lr"] == 3e-3 and plan.arm("svag 2").svag == 2 and not plan.reuse
+
+
+def test_targets_are_arms_and_the_largest_is_the_target_unless_one_is_named(monkeypatch):
+    plan = submitted(monkeypatch, "--targets", "4", "32", "16", "--arms", "unscaled")
+    assert (plan.target_batch, plan.targets) == (32, (4, 16, 32))
+    assert names(plan) == ["base", "scaled", "scaled 1/2x", "scaled 2x", "unscaled"]
+    plan = submitted(monkeypatch, "--targets", "4", "32", "--target", "16")
+    assert (plan.target_batch, plan.targets) == (16, (4, 16, 32))
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--targets", "many"], "targets = 'many'"),
+    (["--targets", "16", "1.5"], "targets = 1.5"),
+    (["--arms", "own: speed=1"], "speed = 1.0 is not a field of Adam"),
+])
+def test_what_is_no_arm_and_no_target_is_named(monkeypatch, arguments, message):
+    with pytest.raises(FieldError) as error:
+        submitted(monkeypatch, *arguments)
+    assert str(error.value).startswith(message)
