@@ -15,7 +15,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 DOCS = Path(__file__).resolve().parent
-sys.path[:0] = [str(DOCS.parent), str(DOCS.parent / "tests" / "browser")]
+sys.path[:0] = [str(DOCS.parent), *(str(DOCS.parent / "tests" / folder) for folder in ("", "browser"))]
 from driving import CHROMIUM_ARGUMENTS, Server, find_chromium, wait_ready  # noqa: E402
 
 WIDTH = 1280
@@ -69,7 +69,7 @@ def main() -> None:
             server.start()
             browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
             page = browser.new_page(color_scheme="dark" if options.dark else "light")
-            shoot(page, f"{server.url}/", "scale.png", 900)
+            shoot(page, f"{server.url}/", "scale.png", 1080)
             shoot(page, f"{server.url}/calibrate", "calibrate.png", 720)
             shoot(page, f"{server.url}/results?id={id}", "results.png", 1240)
             browser.close()
