@@ -48,6 +48,7 @@ def shoot(page: Page, url: str, name: str, height: int) -> None:
     wait_ready(page)
     page.wait_for_load_state("networkidle")
     page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')")
+    page.wait_for_function("!document.querySelector('.live-plot') || document.querySelector('.live-plot .main-svg')")
     page.wait_for_function("!document.body.innerText.includes('Timing a few steps')", timeout=180_000)
     page.screenshot(path=DOCS / name, animations="disabled")
     print(DOCS / name)
