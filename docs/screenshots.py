@@ -15,7 +15,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 DOCS = Path(__file__).resolve().parent
-sys.path[:0] = [str(DOCS.parent), str(DOCS.parent / "tests" / "browser")]
+sys.path[:0] = [str(DOCS.parent), *(str(DOCS.parent / "tests" / folder) for folder in ("", "browser"))]
 from driving import CHROMIUM_ARGUMENTS, Server, find_chromium, wait_ready  # noqa: E402
 
 WIDTH = 1280
@@ -48,6 +48,7 @@ def shoot(page: Page, url: str, name: str, height: int) -> None:
     wait_ready(page)
     page.wait_for_load_state("networkidle")
     page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')")
+    page.wait_for_function("!document.querySelector('.live-plot') || document.querySelector('.live-plot .main-svg')")
     page.wait_for_function("!document.body.innerText.includes('Timing a few steps')", timeout=180_000)
     page.screenshot(path=DOCS / name, animations="disabled")
     print(DOCS / name)
@@ -69,7 +70,7 @@ def main() -> None:
             server.start()
             browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
             page = browser.new_page(color_scheme="dark" if options.dark else "light")
-            shoot(page, f"{server.url}/", "scale.png", 900)
+            shoot(page, f"{server.url}/", "scale.png", 1080)
             shoot(page, f"{server.url}/calibrate", "calibrate.png", 720)
             shoot(page, f"{server.url}/results?id={id}", "results.png", 1240)
             browser.close()

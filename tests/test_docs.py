@@ -1,5 +1,6 @@
 """What the documentation shows is what the program does."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -19,10 +20,10 @@ def blocks(text, language):
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def run(line):
+def run(line, folder=ROOT):
     arguments = shlex.split(line.removeprefix("sqrtscale"))
     return subprocess.run([sys.executable, "-m", "sqrtscale", *arguments], text=True, capture_output=True,
-                          stdin=subprocess.DEVNULL)
+                          stdin=subprocess.DEVNULL, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)})
 
 
 def test_python_of_the_readme_runs():
@@ -31,8 +32,11 @@ def test_python_of_the_readme_runs():
 
 
 @pytest.mark.parametrize("line", re.findall(r"^sqrtscale scale .*$", README, re.MULTILINE))
-def test_scale_examples_of_the_readme_run(line):
-    assert run(line).returncode == 0
+def test_scale_examples_of_the_readme_run(line, tmp_path):
+    (tmp_path / "training_args.json").write_text('{"optim": "adamw_torch", "learning_rate": 2e-4, "max_steps": 1000, '
+                                                 '"per_device_train_batch_size": 128}')
+    done = run(line, tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_other_example_is_understood():

@@ -47,7 +47,7 @@ def add_arguments(command: argparse.ArgumentParser, task: bool = False) -> None:
 def add_file(command: argparse.ArgumentParser) -> None:
     """The options of a configuration that is read from a file; all others correct single values of it."""
     command.add_argument("--from", dest="source", metavar="FILE", help="read the base from a file: Hugging Face arguments or "
-                         "model card, DeepSpeed, axolotl, timm, Lightning, torchtitan, optax, Keras, param_groups as JSON, or a .pt "
+                         "model card, DeepSpeed, axolotl, timm, Lightning, torchtitan, optax, Keras, param_groups as JSON, a .pt "
                          "checkpoint")
     command.add_argument("--devices", type=number, metavar="N", help="data-parallel devices, where the file does not say")
     command.add_argument("--per-device", type=number, metavar="N", help="batch of one device, where the file does not say")

@@ -9,6 +9,16 @@ from ._document import Document, Path
 from ._numbers import plain, written
 
 
+def has_room(document: Document, path: Path) -> bool:
+    """False where an entry would need a call that the Python text does not make, or a place inside a line of a card."""
+    if path in document.spans or document.syntax not in ("python", "card"):
+        return True
+    parent = path[:-1]
+    while not isinstance(document.get(parent), (dict, list)):
+        parent = parent[:-1]
+    return (parent == ()) == (document.syntax == "card")
+
+
 def edited(document: Document, changes: Mapping[Path, Any]) -> str:
     """The text in which each path of ``changes`` has its value; containers that are missing are made."""
     if document.syntax == "toml":

@@ -10,7 +10,7 @@ from ..rules import FieldError, ScaledConfig, ScaledField
 from ..rules.batch import Batch
 from ._document import Document, Path, as_text, parse, shown
 from ._doubles import double_scaling
-from ._edit import edited
+from ._edit import edited, has_room
 from ._imported import Imported, Patched
 from ._reading import Format, Reading, as_number
 
@@ -26,9 +26,11 @@ def patched(kind: Format, text: str | bytes, imported: Imported, scaled: ScaledC
         raise FieldError("optimizer", scaled.base.optimizer, f"is not the file's: it has {reading.optimizer}, so scale that")
     changes, notes = _changes(reading, scaled)
     _batch_changes(reading, batch, changes, notes)
-    shared = [path for path in changes if path in document.shared]
-    for path in shared:
-        notes.append(f"{shown(path)} = {changes.pop(path)!r} is a YAML alias of a value that others use: write it there by hand.")
+    for path in list(changes):
+        if path in document.shared:
+            notes.append(f"{shown(path)} = {changes.pop(path)!r} is a YAML alias of a value that others use: write it by hand.")
+        elif not has_room(document, path):
+            notes.append(f"{shown(path)} = {changes.pop(path)!r} has no place in the text: add it, or its default stays.")
     after = edited(document, changes) if changes else content
     notes += [f"Still to be turned off by hand: {said}" for said in double_scaling(document.data)]
     lines = difflib.unified_diff(content.splitlines(), after.splitlines(), "before", "after", lineterm="")

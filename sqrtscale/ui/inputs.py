@@ -128,8 +128,8 @@ def texts_of(inputs: Inputs) -> dict[str, str]:
     for name, value in config.of_the_run().items():
         found[name] = exact(value)
     if config.groups:
-        found["groups"] = "\n".join(
-            f"{group.name}: {' '.join(f'{name}={exact(value)}' for name, value in group.values.items())}" for group in config.groups)
+        lines = [" ".join(f"{name}={exact(value)}" for name, value in group.values.items()) for group in config.groups]
+        found["groups"] = "\n".join(f"{group.name}: {line}" for group, line in zip(config.groups, lines, strict=True))
     return {key(name): text for name, text in found.items()}
 
 

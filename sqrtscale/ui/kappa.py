@@ -28,12 +28,29 @@ def show(scaled: ScaledConfig) -> None:
     live_plot.show(figure(scaled), key="over-kappa",
                    alt="Every hyperparameter over κ. Blue: base. Orange: the chosen κ. Shaded: the linear decay has no number. "
                        "Drift and diffusion, per sample and over the base's: solid linear, dotted half-life.")
-    rows = [(f"{one.group}: {one.name}" if one.group else one.name, _samples(one.half_life), _samples(one.scaled_half_life),
-             number(one.largest_kappa))
-            for one in decays(scaled.base, scaled.target_batch, scaled.decay_form, scaled.momentum_form)]
-    if rows:
-        st.table(pd.DataFrame(rows, columns=["Half-life in samples", ":blue[Base]", ":orange[Scaled]", "Largest κ, linear"]),
-                 border="horizontal", hide_index=True, alt="Half-life of every decay in samples, at base and target")
+    _forms(scaled)
+
+
+def _forms(scaled: ScaledConfig) -> None:
+    """Both decay forms side by side: what they give, how much they remember, and what the difference does to the run."""
+    linear, half = (scale(scaled.base, scaled.target_batch, form, scaled.momentum_form) for form in ("linear", "half-life"))
+    one_form, other_form = (decays(scaled.base, scaled.target_batch, form, scaled.momentum_form)
+                            for form in ("linear", "half-life"))
+    rows = [(f"{one.group}: {one.name}" if one.group else one.name, _shown(one.scaled), _shown(other.scaled),
+             _samples(one.half_life), _samples(one.scaled_half_life), number(one.largest_kappa))
+            for one, other in zip(one_form, other_form, strict=True)]
+    if not rows:
+        return
+    st.table(pd.DataFrame(rows, columns=["Decay", "Linear", "β^κ", "Half-life in samples", "by the linear form", "Largest κ"]),
+             border="horizontal", hide_index=True, alt="Every decay by the linear and by the half-life form")
+    said = [f"{name}: drift {found.forecast.drift:.4f}, diffusion {found.forecast.diffusion:.4f}"
+            for name, found in (("Linear", linear), ("β^κ", half)) if found.forecast]
+    if said:
+        st.caption("Of the base's, per sample, while noise dominates. " + "; ".join(said) + ".")
+
+
+def _shown(value: float | None) -> str:
+    return NONE if value is None else number(value)
 
 
 def _samples(count: float | None) -> str:

@@ -86,7 +86,8 @@ def test_a_file_that_is_none_is_one_line(tmp_path, text, said):
 
 def test_files_that_cannot_be_read_and_exports_that_do_not_exist(tmp_path, file):
     for arguments, said in (
-            (["--from", str(tmp_path / "none.json")], "cannot be read: No such file"), (["--from", str(tmp_path)], "Is a directory"),
+            (["--from", str(tmp_path / "none.json")], "cannot be read: No such file"),
+            (["--from", str(tmp_path)], "Is a directory"),
             (["--from", str(file), "--devices", "8", "--export", "jax"], "export = 'jax' is not known: give one of pytorch"),
             (["--optimizer", "adam", "--lr", "1", "--batch", "8", "--export", "file"], "needs the file of --from")):
         done = run("scale", *arguments, "--target", "512")

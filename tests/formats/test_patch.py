@@ -237,3 +237,15 @@ def test_what_still_scales_by_itself_is_said_again():
                                              '{"enabled": true}}},\n  "steps_per_print"')
     out = exported(text, Batch(8, 8, 8))
     assert any(note.startswith("Still to be turned off by hand: data_efficiency") for note in out.notes)
+
+
+def test_nothing_is_written_where_the_text_has_no_room_for_it():
+    text = text_of("torchtitan.py").replace("        lr_scheduler=LRSchedulersContainer.Config(warmup_steps=600),\n", "")
+    out = exported(text, Batch(1, 1, 256), devices=64)
+    compile(out.text, "torchtitan.py", "exec")
+    assert out.notes == ("Start it on 256 data-parallel devices.",
+                         "lr_scheduler.warmup_steps = 50 has no place in the text: add it, or its default stays.")
+    card = text_of("model_card_new.md").replace("betas=(0.9,0.999) and epsilon=1e-08 and ", "")
+    out = exported(card, Batch(4, 4, 4))
+    assert out.text.count("\n") == card.count("\n") + 1  # num_devices
+    assert [note.partition(" = ")[0] for note in out.notes] == ["optimizer.beta1", "optimizer.beta2", "optimizer.eps"]

@@ -146,7 +146,7 @@ def test_a_configuration_that_does_not_fit_says_so_and_the_defaults_do(query, me
     assert launch(app) and not app.error
 
 
-@pytest.mark.parametrize("query", ["lr=fast", "b1=0", "opt=sgd", "beta2=1", "form=round"])
+@pytest.mark.parametrize("query", ["lr=fast", "b1=0", "opt=lion", "beta2=1", "form=round"])
 def test_an_address_that_makes_no_configuration_is_said(query):
     app = opened(query)
     assert "The address carries no usable configuration" in said(app) and launch(app)
@@ -191,6 +191,13 @@ def test_a_timing_that_nobody_waits_for_any_more_makes_room(monkeypatch):
     assert timings.of(stored.plan(seeds=2)).result(10).seconds == 2  # asked again, it is timed
 
 
+def test_what_the_engine_cannot_train_is_said_and_what_it_leaves_out_too():
+    app = opened("opt=nadam&b0=8&b1=64")
+    assert "NAdam cannot be trained here" in said(app) and app.button[-1].label == "Launch"
+    app = opened("opt=adamw&lr=1e-3&b0=8&b1=64&ema_decay=0.999&groups=head:+lr=1e-4")
+    assert "Left out here" in said(app) and "AdamW" not in said(app)
+
+
 def test_launch_stores_the_plan_and_opens_the_live_view(store, submitted):
     app = opened(OWN)
     app.number_input(key="seeds-digits").set_value(2)
@@ -202,7 +209,7 @@ def test_launch_stores_the_plan_and_opens_the_live_view(store, submitted):
     app.run()
     launch(app)[0].click().run()
     (found,) = store.queue()
-    config, target, form = inputs.read(dict(parse_qsl(OWN)))[0]
+    config, target, form, *_ = inputs.read(dict(parse_qsl(OWN)))[0]
     assert found.name == "my try"
     assert found.plan == make_plan("digits", config, target, arms=["unscaled"], seeds=2, samples=1000, start="scratch",
                                    decay_form=form, device="cpu")
