@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from ..evidence import Verdict, headline
+from ..evidence import ArmSummary, Verdict, headline, summarise
 from ..plan import WARM_START
-from ..report import verdicts
+from ..report import regimes, verdicts
 from ..rules import FieldError
 from ..store import CalibrationRecord
 from . import inputs, runs
@@ -28,17 +28,23 @@ def show(record: CalibrationRecord, points: pd.DataFrame) -> None:
     if not record.final or arms.empty:
         return
     found = verdicts(record, points, _margin(record))
-    if not found:
-        return
-    outcome = found["scaled"].outcome if "scaled" in found else "cannot tell"
-    BOXES[outcome](headline(found))
-    _arms(record, found)
-    st.markdown("\n".join(f"- {one.sentence}" for one in found.values()))
+    answered = "scaled" in found and found["scaled"].reason != "no pairs"
+    BOXES[found["scaled"].outcome if answered else "not a test"](headline(found))
     if record.state != "DONE":
         st.caption("It did not run to its end: this is the verdict on what was measured.")
-    with st.expander("The numbers behind the verdict"):
-        margin_box(record)
-        _numbers(found)
+    if found and not regimes(record, points):
+        st.caption("The gradient noise was not measured in this calibration, so whether it was a test of the rule is not known.")
+    lost = [f"**{plain(arm)}** diverged on {len(why)} of {len(record.plan.seeds)} seeds: {plain(why[0])}."
+            for arm, why in runs.diverged(record).items()]
+    told = [one.sentence for one in found.values() if one.reason != "no pairs"]
+    st.markdown("\n".join(f"- {sentence}" for sentence in (*told, *lost)))
+    ends = summarise(arms)
+    if any(one.n for one in ends.values()):
+        _arms(record, found, ends)
+    if found:
+        with st.expander("The numbers behind the verdict"):
+            _margin_box(record)
+            _numbers(found)
 
 
 def _margin(record: CalibrationRecord) -> float | None:
@@ -48,18 +54,28 @@ def _margin(record: CalibrationRecord) -> float | None:
     return value if isinstance(value, (int, float)) and value > 0 and math.isfinite(value) else None
 
 
-def _arms(record: CalibrationRecord, found: Mapping[str, Verdict]) -> None:
-    """A line an arm: outcome, difference, effect in seed noise and in samples."""
+def _arms(record: CalibrationRecord, found: Mapping[str, Verdict], ends: Mapping[str, ArmSummary]) -> None:
+    """A line an arm: where it ends, what is said of it, its difference to base, in seed noise and in samples."""
+    decimals = runs.places(one.mean for one in ends.values())
     rows = []
-    for arm, one in found.items():
-        end = one.functionals[-1] if one.functionals else None
-        rows.append((runs.coloured(arm), f":{COLOURS[one.outcome]}-badge[{one.outcome}]",
-                     f"{end.difference:+.3g}" if end else "",
-                     f"{end.low:+.3g} to {end.high:+.3g}" if end and one.pairs > 1 else "",
-                     "" if math.isnan(one.effect_sd) else f"{one.effect_sd:+.2g}",
-                     "" if one.samples_ahead is None else f"{one.samples_ahead / record.plan.samples:+.2%}", str(one.pairs)))
-    heads = ["Arm", "Against base", "Difference at the end", "Interval", "In seed deviations", "Samples ahead", "Seeds"]
+    for arm, end in ends.items():
+        value = runs.fixed(end.mean, decimals) + (f" ± {end.std:.2g}" if end.n > 1 else "")
+        row = (runs.coloured(arm), value, str(end.n))
+        rows.append((*row, *(_against_base(found[arm], record, decimals) if arm in found else ("", "", "", ""))))
+    heads = ["Arm", "End validation loss", "Seeds", "Against base", "Difference to base", "In seed deviations", "Samples ahead"]
     st.table(pd.DataFrame(rows, columns=heads), border="horizontal", hide_index=True, alt="The verdict on every arm")
+    st.caption("End value: mean over the last tenth of the samples, ± standard deviation over seeds. Differences are paired by "
+               "seed, with the interval of the test.")
+
+
+def _against_base(one: Verdict, record: CalibrationRecord, decimals: int) -> tuple[str, str, str, str]:
+    end = one.functionals[-1] if one.functionals else None
+    difference = runs.fixed(end.difference, decimals, "+") if end else ""
+    if end and one.pairs > 1:
+        difference += f" ({runs.fixed(end.low, decimals, '+')} to {runs.fixed(end.high, decimals, '+')})"
+    ahead = "" if one.samples_ahead is None else f"{one.samples_ahead / record.plan.samples:+.1%}"
+    return (f":{COLOURS[one.outcome]}-badge[{one.outcome}]", difference,
+            "" if math.isnan(one.effect_sd) else f"{one.effect_sd:+.2g}", ahead)
 
 
 def _numbers(found: Mapping[str, Verdict]) -> None:
@@ -75,7 +91,7 @@ def _numbers(found: Mapping[str, Verdict]) -> None:
                "seen is not a match.")
 
 
-def margin_box(record: CalibrationRecord) -> None:
+def _margin_box(record: CalibrationRecord) -> None:
     """Where a user sets the margin."""
     st.text_input("Margin", key=f"margin-{record.id}", help=MARGIN_HELP,
                   placeholder="default: a practical size and the spread between base's seeds")

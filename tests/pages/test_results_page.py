@@ -14,9 +14,10 @@ from sqrtscale import runner
 from sqrtscale.cli import main
 from sqrtscale.home import calibration_folder
 from sqrtscale.plan import ARMS, WARM_START
+from sqrtscale.report import command
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.store import STATES, Store
-from sqrtscale.ui import repeat, runs
+from sqrtscale.ui import runs
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.filterwarnings("error::DeprecationWarning:sqrtscale"),
@@ -113,10 +114,12 @@ def test_a_finished_calibration_whole(store):
     id = stored.calibration(store, name="A *name* with $marks$")
     app = opened(id)
     assert r"A \*name\* with \$marks\$" in said(app) and "DONE" in said(app)
-    assert "**scaled** ends 0.01 nats per image above base" in said(app)
-    (table,) = frames(app, "Difference to base, 95%")
-    assert list(table["End validation loss"]) == ["0.316989", "0.326989", "0.236989", "0.416989"]
-    assert list(table["Difference to base, 95%"])[:2] == ["", "+0.010000 ± 0.000000"]
+    assert "**scaled** matches base within 0.017 nats per image" in said(app)
+    assert app.success[0].value.startswith("Yes: the scaled settings train like the base settings, to within 0.017")
+    (table,) = frames(app, "Difference to base")
+    assert [end.split(" ")[0] for end in table["End validation loss"]] == ["0.316989", "0.326989", "0.236989", "0.416989"]
+    assert list(table["Difference to base"])[:2] == ["", "+0.010000 (+0.010000 to +0.010000)"]
+    assert [said.split("[")[-1].rstrip("]") for said in table["Against base"]] == ["", "matches", "differs", "differs"]
     arms, warm = charts(app)
     assert [one["name"] for one in arms["data"] if one.get("showlegend") is not False] == list(ARMS)
     assert [one["name"] for one in warm["data"]] == [WARM_START]
@@ -129,6 +132,15 @@ def test_a_finished_calibration_whole(store):
     assert "`lr' = sqrt(kappa) * lr`" in said(app)
     assert json.loads(app.json[0].value)["environment"] == stored.ENVIRONMENT
     assert "sqrtscale calibrate --task digits" in said(app)
+
+
+def test_the_user_sets_the_margin(store):
+    id = stored.calibration(store)
+    app = opened(id)
+    app.text_input(key=f"margin-{id}").set_value("0.001").run()
+    assert "No: the scaled run ends 0.01 nats per image above" in app.error[0].value
+    app.text_input(key=f"margin-{id}").set_value("-1").run()
+    assert any("is no margin" in one.value for one in app.error) and app.success
 
 
 def test_the_choices_of_the_view_change_the_figure(store):
@@ -261,7 +273,7 @@ def test_a_new_name_alone_leaves_somebody_elses_note(store):
 def test_the_command_makes_the_same_plan(store, monkeypatch, chosen):
     monkeypatch.setattr(runner, "submit", lambda store, plan, name: store.create(plan, name))
     id = stored.calibration(store, chosen=chosen)
-    program, *arguments = shlex.split(repeat.command(store.get(id)))
+    program, *arguments = shlex.split(command(store.get(id).plan))
     assert program == "sqrtscale" and main(arguments) == 0
     assert store.get(store.list()[0].id).plan == chosen and len(store.list()) == 2
 
