@@ -205,3 +205,16 @@ def test_l_1_is_the_base_in_distribution():
     error = math.hypot(a.std(ddof=1), b.std(ddof=1)) / math.sqrt(models)
     assert abs(a.mean() - b.mean()) < 4 * error
     assert 0.5 < a.std(ddof=1) / b.std(ddof=1) < 2
+
+
+def test_the_estimate_counts_every_step_of_svag_and_of_the_frontier(monkeypatch):
+    """With a clock that says one second for each step and each measurement, seconds are their numbers."""
+    from sqrtscale.training import estimate
+
+    monkeypatch.setattr(estimate, "_time", lambda work, device: 1.0)
+    plan = make_plan("digits", BASE["adam"], 32, targets=[16, 4], arms=["svag 1", "svag 4"], seeds=1, samples=640,
+                     warm_samples=800, device="cpu")
+    points = len(plan.evaluation_points)
+    steps = {name: seconds - points for name, seconds in estimate.estimate(plan)["arms"].items()}
+    assert steps == {"warm start": 800 / 8 + len(plan.warm_points) - points, "base": 80, "svag 1": 80, "svag 4": 80 * 16,
+                     "scaled 1/2x": 160, "scaled 2x": 40, "scaled": 20}
