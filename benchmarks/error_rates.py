@@ -1,0 +1,238 @@
+"""How often is the verdict wrong? Error rates on trained curves, on subsets of their seeds and on simulated seeds.
+
+    python benchmarks/error_rates.py [--train] [--draws 400]
+
+Reads the curves in benchmarks/data (``--train`` makes them anew, about half an hour on two cores): default calibrations of both
+tasks from the warm start and from scratch, with many seeds. Three sources of calibrations:
+
+- subsets: 5 seeds of those trained, without replacement. The subsets share runs, so their shares have no interval of their own;
+- simulated: curves with the measured mean and the measured covariance over arms and points, normal and independent;
+- A/A: base against base of other seeds, which read other data: nothing is there to be found.
+
+Prints Markdown; figures worth keeping go to docs/error_rates.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from sqrtscale.evidence import Looks, Regime, judge, regime
+from sqrtscale.plan import make_plan
+from sqrtscale.tasks import task
+from sqrtscale.training import Measured, calibrate
+
+DATA = Path(__file__).parent / "data"
+TRAINED = {("pydoc", "warm"): 16, ("digits", "warm"): 20, ("pydoc", "scratch"): 6, ("digits", "scratch"): 6}  # seeds
+KEPT = {"val_loss", "signal", "noise", "second_moment"}
+OUTCOMES = ("matches", "differs", "cannot tell", "not a test")
+ARMS = ("base", "scaled", "unscaled", "linear lr")
+COLUMNS = ["arm", "seed", "metric", "samples", "value"]
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--train", action="store_true", help="train the curves anew")
+    options.add_argument("--draws", type=int, default=400)
+    options.add_argument("--device", default="cpu")
+    chosen = options.parse_args()
+    if chosen.train:
+        for (name, start), seeds in TRAINED.items():
+            train(name, start, seeds, chosen.device).to_csv(DATA / f"{name}_{start}.csv", index=False, float_format="%.6g")
+    print(f"{datetime.date.today()}, {chosen.draws} draws a row where nothing else is said\n")
+    for name in ("pydoc", "digits"):
+        curves = load(name, "warm")
+        print(f"## {name}, warm start, {curves['seed'].nunique()} seeds\n")
+        print_measured(curves)
+        found = measured_regime(name, curves)
+        print(f"\n{found.sentence}\n")
+        print_table(curves, found, chosen.draws)
+        print_looks(curves, chosen.draws)
+        print_margins(curves, chosen.draws)
+    for name in ("pydoc", "digits"):
+        print_scratch(name, load(name, "scratch"))
+
+
+def train(name: str, start: str, seeds: int, device: str) -> pd.DataFrame:
+    """The curves of a default calibration with that many seeds, warm start left out."""
+    defaults = task(name).defaults
+    plan = make_plan(name, defaults.base, defaults.target_batch, arms=ARMS, seeds=seeds, start=start, device=device)
+    rows = [(event.arm, event.seed, metric, event.samples, value) for event in calibrate(plan) if isinstance(event, Measured)
+            and event.arm in ARMS for metric, value in event.values.items() if metric in KEPT]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def load(name: str, start: str) -> pd.DataFrame:
+    return pd.read_csv(DATA / f"{name}_{start}.csv")
+
+
+def measured_regime(name: str, curves: pd.DataFrame) -> Regime:
+    defaults = task(name).defaults
+    return regime(curves, defaults.base.batch_size, defaults.target_batch)
+
+
+class Runs:
+    """Loss curves of a calibration as one array [seeds, arms, points], to draw new calibrations from."""
+
+    def __init__(self, curves: pd.DataFrame):
+        chosen = curves[curves["metric"] == "val_loss"]
+        wide = chosen.pivot(index=["seed", "arm"], columns="samples", values="value")
+        self.samples = wide.columns.to_numpy()
+        self.values = np.stack([wide.xs(arm, level="arm").to_numpy() for arm in ARMS], 1)
+
+    def frame(self, values: np.ndarray, arms=ARMS) -> pd.DataFrame:
+        """Curves [seeds, arms, points] as judge reads them."""
+        seeds, count, points = values.shape
+        return pd.DataFrame({
+            "arm": np.tile(np.repeat(np.array(arms, object), points), seeds), "seed": np.repeat(np.arange(seeds), count * points),
+            "metric": "val_loss", "samples": np.tile(self.samples, seeds * count), "value": values.ravel()})
+
+    def simulated(self, g: np.random.Generator, n: int) -> np.ndarray:
+        """n new seeds, normal with the measured mean and covariance over arms and points."""
+        mean = self.values.mean(0)
+        weights = g.normal(0, 1 / np.sqrt(len(self.values) - 1), (n, len(self.values)))
+        return mean + np.einsum("ns,sap->nap", weights, self.values - mean)
+
+    def subsets(self, g: np.random.Generator, n: int, draws: int) -> Iterator[pd.DataFrame]:
+        for _ in range(draws):
+            yield self.frame(self.values[g.permutation(len(self.values))[:n]])
+
+    def simulations(self, g: np.random.Generator, n: int, draws: int) -> Iterator[pd.DataFrame]:
+        for _ in range(draws):
+            yield self.frame(self.simulated(g, n))
+
+    def against_itself(self, g: np.random.Generator, n: int, draws: int, simulate: bool) -> Iterator[pd.DataFrame]:
+        """Base against base of other seeds, called scaled, and no control."""
+        for _ in range(draws):
+            base = (self.simulated(g, 2 * n) if simulate else self.values[g.permutation(len(self.values))[: 2 * n]])[:, 0]
+            yield self.frame(np.stack([base[:n], base[n:]], 1), ("base", "scaled"))
+
+    def at_the_margin(self, g: np.random.Generator, n: int, draws: int, end_alone: bool) -> Iterator[pd.DataFrame]:
+        """Base and scaled moved apart by exactly the default margin of very many seeds, at the end alone or at every point."""
+        late = self.samples >= 0.9 * self.samples[-1]
+        margin = 0.01 + self.values[:, 0][:, late].mean(1).std(ddof=1)
+        gap = (self.values[:, 1] - self.values[:, 0]).mean(0)
+        for _ in range(draws):
+            values = self.simulated(g, n)[:, :2]
+            values[:, 1] += np.where(late | (not end_alone), margin, 0) - gap
+            yield self.frame(values, ("base", "scaled"))
+
+
+def rates(frames: Iterator[pd.DataFrame], **options) -> dict[str, Counter]:
+    """Outcomes by arm."""
+    found = defaultdict(Counter)
+    for frame in frames:
+        for arm, verdict in judge(frame, **options).items():
+            found[arm][verdict.outcome] += 1
+    return found
+
+
+def row(title: str, counts: Counter, independent: bool) -> None:
+    """One line: shares of the outcomes, with 95 % intervals (Clopper and Pearson) where draws are independent."""
+    n, cells = counts.total(), []
+    for outcome in OUTCOMES:
+        cell = f"{counts[outcome] / n:.1%}"
+        if independent and outcome in ("matches", "differs"):
+            found = stats.binomtest(counts[outcome], n).proportion_ci(0.95)
+            cell += f" ({found.low:.1%} to {found.high:.1%})"
+        cells.append(cell)
+    print(f"| {title} | {n} | {' | '.join(cells)} |")
+
+
+HEAD = f"| comparison | draws | {' | '.join(OUTCOMES)} |\n|---|---|---|---|---|---|"
+
+
+def print_measured(curves: pd.DataFrame) -> None:
+    """What all seeds together say, each functional of each arm."""
+    print("| arm | first quarter | whole curve | end | verdict of all seeds |\n|---|---|---|---|---|")
+    ends = judge(curves)
+    for arm, one in ends.items():
+        print(f"| {arm} | {' | '.join(f'{f.difference:+.4f} +- {f.sd:.4f}' for f in one.functionals)} | {one.outcome} |")
+    margin = next(iter(ends.values())).margin
+    print(f"\nDefault margin with all seeds: {margin.value:.4f} ({margin.origin}).")
+
+
+def print_table(curves: pd.DataFrame, found: Regime, draws: int) -> None:
+    runs = Runs(curves)
+    print(HEAD)
+    for n in (3, 5):
+        for title, simulate in (("trained", False), ("simulated", True)):
+            g = np.random.default_rng(n)
+            row(f"A/A, {n} + {n} {title} base runs", rates(runs.against_itself(g, n, draws, simulate))["scaled"], simulate)
+            frames = runs.simulations(g, n, draws) if simulate else runs.subsets(g, n, draws)
+            for arm, counts in rates(frames, regime=found).items():
+                row(f"{arm}, {n} {title} seeds", counts, simulate)
+    for title, end_alone in (("end moved to the margin", True), ("whole curve moved to the margin", False)):
+        g = np.random.default_rng(0)
+        row(f"{title}, 5 simulated seeds", rates(runs.at_the_margin(g, 5, draws, end_alone))["scaled"], True)
+    print()
+
+
+def print_looks(curves: pd.DataFrame, draws: int) -> None:
+    """Verdicts after 3, 5 and 8 seeds, each at its own level; the first that decides ends it."""
+    runs, looks = Runs(curves), Looks((3, 5, 8))
+    print(f"Looks after {', '.join(map(str, looks.seeds))} seeds, levels "
+          f"{', '.join(f'{one:.4f}' for one in looks.levels())}; simulated seeds.\n")
+    print("| comparison | matches | differs | not a test | undecided after 8 | mean seeds |\n|---|---|---|---|---|---|")
+    g = np.random.default_rng(8)
+    for arm in ("A/A", *ARMS[1:]):
+        ended, seeds = Counter(), []
+        for _ in range(draws):
+            values = runs.simulated(g, 16)
+            whole = runs.frame(np.stack([values[:8, 0], values[8:, 0]], 1), ("base", "scaled")) if arm == "A/A" else \
+                runs.frame(values[:8])
+            for n, level in zip(looks.seeds, looks.levels(), strict=True):
+                outcome = judge(whole[whole["seed"] < n], level=level)["scaled" if arm == "A/A" else arm].outcome
+                if outcome != "cannot tell":
+                    break
+            ended[outcome] += 1
+            seeds.append(n)
+        shares = (f"{ended[one] / draws:.1%}" for one in ("matches", "differs", "not a test", "cannot tell"))
+        print(f"| {arm} | {' | '.join(shares)} | {np.mean(seeds):.1f} |")
+    print()
+
+
+def print_margins(curves: pd.DataFrame, draws: int) -> None:
+    """What other default margins would give: shares of 5 simulated seeds."""
+    runs = Runs(curves)
+    print("| margin | A/A differs | scaled matches | linear lr differs | linear lr matches |\n|---|---|---|---|---|")
+    for title, form in (("0.01 nats", lambda s: 0.01), ("larger of 0.01 and spread", lambda s: max(0.01, s)),
+                        ("root of summed squares", lambda s: np.hypot(0.01, s)), ("sum (the default)", lambda s: 0.01 + s)):
+        g, counts = np.random.default_rng(1), Counter()
+        for whole, same in zip(runs.simulations(g, 5, draws), runs.against_itself(g, 5, draws, True), strict=True):
+            found = {name: judge(frame, margin=form(judge(frame)["scaled"].margin.spread))
+                     for name, frame in (("own", whole), ("same", same))}
+            counts["same"] += found["same"]["scaled"].outcome == "differs"
+            counts["scaled"] += found["own"]["scaled"].outcome == "matches"
+            for outcome in ("differs", "matches"):
+                counts[outcome] += found["own"]["linear lr"].outcome == outcome
+        print(f"| {title} | {' | '.join(f'{counts[one] / draws:.1%}' for one in ('same', 'scaled', 'differs', 'matches'))} |")
+    print()
+
+
+def print_scratch(name: str, curves: pd.DataFrame) -> None:
+    """From scratch: every subset of the trained seeds, the regime measured on that subset."""
+    print(f"## {name}, from scratch, {curves['seed'].nunique()} seeds\n")
+    print_measured(curves)
+    print(f"\n{measured_regime(name, curves).sentence}\n\n{HEAD}")
+    for n in (3, 5):
+        counts, blind = Counter(), Counter()
+        for subset in combinations(sorted(set(curves["seed"])), n):
+            chosen = curves[curves["seed"].isin(subset)]
+            counts[judge(chosen, regime=measured_regime(name, chosen))["scaled"].outcome] += 1
+            blind[judge(chosen)["scaled"].outcome] += 1
+        row(f"scaled, every {n} of the seeds", counts, False)
+        row(f"scaled, every {n} of the seeds, regime not measured", blind, False)
+    print()
+
+
+if __name__ == "__main__":
+    main()
