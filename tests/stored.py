@@ -34,7 +34,8 @@ def points(chosen: CalibrationPlan, upto: float = 1.0) -> list[Measured]:
         for at in (round(total * i / 24) for i in range(25)):
             if at > upto * total:
                 break
-            loss = HEIGHT[arm] + 0.01 * (seed - 0.5) + 0.8 * math.exp(-4 * at / total) + 0.002 * math.sin(at + seed)
+            height = HEIGHT.get(arm, HEIGHT["scaled"])
+            loss = height + 0.01 * (seed - 0.5) + 0.8 * math.exp(-4 * at / total) + 0.002 * math.sin(at + seed)
             values = {"val_loss": loss, "train_loss": loss - 0.05, "val_accuracy": 1 - loss / 4}
             metrics = task(chosen.task).metrics
             found.append(Measured(arm, seed, at, {name: value for name, value in values.items() if name in metrics}))

@@ -101,7 +101,8 @@ def build_parser() -> Parser:
             command.add_argument("--json", action="store_true", help="print one JSON object")
     command = runs.add_parser("export", help="write out the curves and everything stored with them")
     command.add_argument("id", metavar="ID", help="its id, or the first characters of it")
-    command.add_argument("--format", default="csv", metavar="csv|json", help="csv: curves; json: all (default: csv)")
+    command.add_argument("--format", default="csv", metavar="csv|json|html|md", help="csv: curves; json: all; html, "
+                         "md: a report to send (default: csv)")
     command.add_argument("--output", metavar="FILE", help="a file that does not exist yet (default: standard output)")
     command.set_defaults(run=run_export)
 

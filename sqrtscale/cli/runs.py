@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..plan import WARM_START
-from ..tasks import task
 from .shared import BadInput, open_store, table
 
 if TYPE_CHECKING:
@@ -56,7 +55,8 @@ def print_record(store: Store, record: CalibrationRecord, as_json: bool) -> None
 
 def record_text(store: Store, record: CalibrationRecord) -> str:
     """One calibration for reading: its state, its arms' end values, and a sentence about them."""
-    from ..evidence import describe, summarise
+    from ..evidence import headline, summarise
+    from ..report import frontier, verdicts
 
     plan = record.plan
     lines = [f"{record.id}  {record.name}".rstrip(),
@@ -67,11 +67,13 @@ def record_text(store: Store, record: CalibrationRecord) -> str:
     curves = store.curves(record.id)
     found = summarise(curves[curves["arm"] != WARM_START])
     if found:
-        rows = [("arm", "end val_loss", "std", "seeds", "difference to base (95% interval)")]
+        judged = verdicts(record, curves)
+        rows = [("arm", "end val_loss", "std", "seeds", "against base", "difference to base (95% interval)")]
         for arm, one in found.items():
             difference = f"{one.difference:+.5f} +- {one.half_width:.5f}" if one.pairs else ""
-            rows.append((arm, f"{one.mean:.6g}", f"{one.std:.3g}", str(one.n), difference))
-        sentences = describe(found, task(plan.task).metrics["val_loss"])
+            outcome = judged[arm].outcome if arm in judged else ""
+            rows.append((arm, f"{one.mean:.6g}", f"{one.std:.3g}", str(one.n), outcome, difference))
+        sentences = [headline(judged), *filter(None, [frontier(record, judged)]), *(one.sentence for one in judged.values())]
         lines += ["", *table(rows), "", *(sentence.replace("**", "") for sentence in sentences)]
     lines += [f"{run.arm}, seed {run.seed}: {run.state}, {run.reason}" for run in record.runs if run.state == "DIVERGED"]
     return "\n".join(lines)
@@ -111,12 +113,18 @@ def run_restore(options: argparse.Namespace) -> int:
 
 def run_export(options: argparse.Namespace) -> int:
     """``sqrtscale runs export``"""
+    from ..report import REPORTS, reported
     from ..store.export import FORMATS
 
-    if options.format not in FORMATS:
-        raise BadInput(f"--format = {options.format!r} is not known: give one of {', '.join(FORMATS)}")
+    known = (*FORMATS, *REPORTS)
+    if options.format not in known:
+        raise BadInput(f"--format = {options.format!r} is not known: give one of {', '.join(known)}")
     with open_store() as store:
-        text = FORMATS[options.format](store, _find(store, options.id))
+        record = _find(store, options.id)
+        if options.format in FORMATS:
+            text = FORMATS[options.format](store, record)
+        else:
+            text = REPORTS[options.format](reported(store, record))
     if options.output is None:
         sys.stdout.write(text)
         return 0

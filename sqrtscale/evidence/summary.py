@@ -1,13 +1,11 @@
-"""What came out of a calibration, in numbers and in one sentence.
+"""What came out of a calibration, in numbers: means, spreads and paired differences with their intervals.
 
-Descriptive only: means, spreads and paired differences with their intervals. It never says that curves
-match, because no difference found is no match shown; an equivalence test says that.
+Descriptive only: that curves match is for the verdict to say, because no difference found is no match shown.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -80,25 +78,3 @@ def summarise(curves: pd.DataFrame, metric: str = "val_loss") -> dict[str, ArmSu
 
 def _finite(values: pd.Series) -> pd.Series:
     return values[values.map(math.isfinite)]
-
-
-def describe(summaries: Mapping[str, ArmSummary], unit: str) -> tuple[str, ...]:
-    """One honest sentence about the scaled arm, and one about each control; Markdown with the arms in bold."""
-    scaled = summaries.get("scaled")
-    if "base" not in summaries or scaled is None or not scaled.pairs:
-        return ("There are not yet both a base and a scaled run to compare.",)
-    controls = [found for found in summaries.values() if found.pairs and found.arm not in ("scaled", "warm start")]
-    return tuple(_about(found, unit) for found in (scaled, *controls))
-
-
-def _about(found: ArmSummary, unit: str) -> str:
-    name = f"**{found.arm}**"
-    where = "above" if found.difference > 0 else "below"
-    size = f"{abs(found.difference):.3g} {unit}"
-    seeds = f"{found.pairs} seed" + ("s" if found.pairs > 1 else "")
-    if found.pairs < 2:
-        return f"{name} ends {size} {where} base on {seeds}: one seed cannot tell a difference from chance."
-    interval = f"95% interval {found.difference - found.half_width:+.3g} to {found.difference + found.half_width:+.3g}"
-    if found.apart:
-        return f"{name} ends {size} {where} base ({interval}, {seeds}): a difference."
-    return f"{name} ends {size} {where} base ({interval}, {seeds}): no difference beyond seed noise was seen."

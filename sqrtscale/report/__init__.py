@@ -8,7 +8,7 @@ from html import escape
 from ..store import CalibrationRecord, Store
 from .command import command
 from .content import Report, Section, Table, report
-from .judging import regimes, verdicts
+from .judging import frontier, regimes, verdicts
 
 STYLE = """
 :root { color-scheme: light; }
@@ -25,7 +25,8 @@ svg { width: 100%; height: auto; }
 def reported(store: Store, record: CalibrationRecord) -> Report:
     """The report of a stored calibration; raises DamagedChunk where its curves cannot be read."""
     curves = store.curves(record.id)
-    return report(record, curves, verdicts(record, curves), regimes(record, curves).get("scaled"))
+    found = verdicts(record, curves)
+    return report(record, curves, found, regimes(record, curves).get("scaled"), frontier(record, found))
 
 
 def html(found: Report) -> str:
@@ -74,4 +75,4 @@ def _table(table: Table) -> str:
 
 REPORTS = {"html": html, "md": markdown}
 
-__all__ = ["REPORTS", "Report", "command", "html", "markdown", "regimes", "report", "reported", "verdicts"]
+__all__ = ["REPORTS", "Report", "command", "frontier", "html", "markdown", "regimes", "report", "reported", "verdicts"]

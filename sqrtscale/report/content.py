@@ -50,7 +50,8 @@ class Report:
     sections: tuple[Section, ...]
 
 
-def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[str, Verdict], regime: Regime | None) -> Report:
+def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[str, Verdict], regime: Regime | None,
+           frontier: str = "") -> Report:
     """The report of one calibration: the question, the answer, the pictures, the numbers, how to make them again."""
     plan, about = record.plan, task(record.plan.task)
     arms = curves[curves["arm"] != WARM_START]
@@ -67,7 +68,8 @@ def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[st
         answer=headline(verdicts),
         sections=(
             Section("The question", (question,)),
-            Section("What came out", tuple(one.sentence for one in verdicts.values()), tables=(_verdicts(verdicts),)),
+            Section("What came out", tuple(filter(None, (frontier, *(one.sentence for one in verdicts.values())))),
+                    tables=(_verdicts(verdicts),)),
             *([Section("Was it a test of the rule?", (regime.sentence,))] if regime else []),
             Section("The curves", ("Mean over seeds with the band from the smallest to the largest.",), pictures),
             Section("The arms", (), tables=(_arms(record),)),

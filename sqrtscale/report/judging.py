@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import takewhile
+
 import pandas as pd
 
 from ..evidence import Regime, Verdict, judge, regime
@@ -19,6 +22,28 @@ def verdicts(record: CalibrationRecord, curves: pd.DataFrame, margin: float | No
     if not (arms["metric"] == "val_loss").any():
         return {}
     return judge(arms, unit=task(record.plan.task).metrics["val_loss"], margin=margin, regime=regimes(record, curves))
+
+
+def frontier(record: CalibrationRecord, found: Mapping[str, Verdict]) -> str:
+    """How far one can go, in a sentence: the last batch, up and down, to which every batch tried on the way matches.
+
+    "" where only one target was tried.
+    """
+    plan = record.plan
+    tried = [(kappa, plan.arm(name).config.batch_size, found[name].outcome) for kappa, name in plan.frontier if name in found]
+    if len(tried) < 2:
+        return ""
+    parts = [_reach(side, way) for side, way in (([one for one in tried if one[0] > 1], "up"),
+                                                 ([one for one in reversed(tried) if one[0] < 1], "down")) if side]
+    return f"How far the rule goes here: {'; '.join(parts)}."
+
+
+def _reach(side: list[tuple[float, int, str]], way: str) -> str:
+    """side: (kappa, batch, outcome), nearest to the base first."""
+    good = list(takewhile(lambda one: one[2] == "matches", side))
+    rest = side[len(good):]
+    said = f"{way} to kappa = {good[-1][0]:g} (batch {good[-1][1]})" if good else f"{way}wards no batch that was tried matches"
+    return said + (f", while batch {rest[0][1]} comes out as “{rest[0][2]}”" if rest else ", the furthest that was tried")
 
 
 def regimes(record: CalibrationRecord, curves: pd.DataFrame) -> dict[str, Regime]:

@@ -14,7 +14,6 @@ from ..report import regimes
 from ..store import CalibrationRecord
 from . import charts, live_plot
 from .colours import SCALED, UNSCALED
-from .inputs import number
 from .tables import plain
 
 LABELS = {"noise_scale": "Noise scale", "ratio": "Second moments, base / scaled", "update_rms": "Update size",
@@ -28,11 +27,7 @@ def show(record: CalibrationRecord, points: pd.DataFrame) -> None:
     if "scaled" not in found:
         return
     with st.expander("Gradient noise: was it a test of the rule?"):
-        regime = found["scaled"]
-        st.markdown(plain(regime.sentence))
-        if np.isfinite(regime.largest_kappa):
-            st.caption(f"The target batch reaches the noise scale at κ = {number(regime.largest_kappa)}; here κ = "
-                       f"{number(regime.kappa)}.")
+        st.markdown(plain(found["scaled"].sentence))
         known = [name for name in LABELS if name in ("noise_scale", "ratio") or (arms["metric"] == name).any()]
         chosen = st.segmented_control("Measured", known, default=known[0], required=True, format_func=LABELS.get, wrap=True,
                                       key="measured")
@@ -46,11 +41,11 @@ def _figure(record: CalibrationRecord, arms: pd.DataFrame, name: str) -> go.Figu
         return charts.curves_figure(arms, name, REGIME[name].unit, batches=None)
     table = _noise_scale(arms) if name == "noise_scale" else _ratio(arms)
     figure = charts.curves_figure(table, name, "samples" if name == "noise_scale" else "")
-    lines = {f"target batch {plan.target_batch}": plan.target_batch} if name == "noise_scale" else {
-        "κ: noise alone": plan.arm_kappa("scaled"), "1: signal alone": 1}
-    for label, value in lines.items():
-        figure.add_hline(y=value, line={"dash": "dot", "color": SCALED if "target" in label or "κ" in label else UNSCALED},
-                         annotation_text=label, annotation_position="top left")
+    lines = [(f"target batch {plan.target_batch}", plan.target_batch, SCALED)] if name == "noise_scale" else [
+        ("κ: noise alone", plan.arm_kappa("scaled"), SCALED), ("1: signal alone", 1, UNSCALED)]
+    for label, value, colour in lines:  # traces, because a line across a logarithmic axis stretches it (Plotly 7.1)
+        figure.add_scatter(x=[0, plan.samples], y=[value, value], mode="lines", name=label, hoverinfo="skip",
+                           line={"dash": "dot", "color": colour, "width": 1.5})
     figure.update_yaxes(type="log" if name == "noise_scale" else "linear", title={"text": LABELS[name]})
     return figure
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from ..evidence import ArmSummary, Verdict, headline, summarise
 from ..plan import WARM_START
-from ..report import regimes, verdicts
+from ..report import frontier, regimes, verdicts
 from ..rules import FieldError
 from ..store import CalibrationRecord
 from . import inputs, runs
@@ -30,6 +30,8 @@ def show(record: CalibrationRecord, points: pd.DataFrame) -> None:
     found = verdicts(record, points, _margin(record))
     answered = "scaled" in found and found["scaled"].reason != "no pairs"
     BOXES[found["scaled"].outcome if answered else "not a test"](headline(found))
+    if further := frontier(record, found):
+        st.markdown(f"**{plain(further)}**".replace("kappa", "κ"))
     if record.state != "DONE":
         st.caption("It did not run to its end: this is the verdict on what was measured.")
     if found and not regimes(record, points):

@@ -149,8 +149,11 @@ def test_runs_are_listed_shown_exported_deleted_and_restored(stored, tmp_path):
     assert stored in sqrtscale("runs", "list").stdout
     assert json.loads(sqrtscale("runs", "list", "--json").stdout)[0]["id"] == stored
     shown = sqrtscale("runs", "show", stored[:6]).stdout
-    assert "DONE" in shown and "+0.10000" in shown and "scaled ends 0.1 nats per image above base" in shown
+    assert "DONE" in shown and "+0.10000" in shown
+    assert "No: the scaled run ends 0.1 nats per image above the base run" in shown
     assert json.loads(sqrtscale("runs", "show", stored, "--json").stdout)["plan"]["target_batch"] == 64
+    assert sqrtscale("runs", "export", stored, "--format", "html").stdout.startswith("<!doctype html>")
+    assert sqrtscale("runs", "export", stored, "--format", "md").stdout.startswith("# ")
     lines = sqrtscale("runs", "export", stored, "--format", "csv").stdout.splitlines()
     assert lines[0] == "arm,seed,metric,samples,value" and "base,1,val_loss,16,1.1" in lines
     assert "linear lr,0,val_loss,0,nan" in lines
@@ -195,7 +198,9 @@ def test_calibrate_and_wait_ends_done_in_the_same_store():
     assert record["state"] == "DONE" and record["name"] == "short"
     assert [run["arm"] for run in record["runs"]] == ["base", "scaled"]
     assert record["environment"]["device"] == "cpu"
-    assert len(Store.open().curves(record["id"])) == 2 * 3 * 11
+    curves = Store.open().curves(record["id"])
+    losses = curves["metric"].isin(["val_loss", "train_loss", "val_accuracy"])
+    assert losses.sum() == 2 * 3 * 11 and {"noise", "signal", "second_moment"} <= set(curves["metric"])
 
 
 def test_calibrate_that_fails_has_exit_code_1():

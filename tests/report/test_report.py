@@ -1,0 +1,106 @@
+"""The report that is sent to a colleague: whole, in one file, and true to what is stored."""
+
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+import stored
+
+from sqrtscale.evidence import headline
+from sqrtscale.report import frontier, html, markdown, report, reported, verdicts
+from sqrtscale.report.svg import Line, chart
+from sqrtscale.store import Store
+
+NAN = float("nan")
+
+
+@pytest.fixture
+def store():
+    opened = Store.open()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def record(store):
+    return store.get(stored.calibration(store, name="A <b>bold</b> name | with marks"))
+
+
+class Reader(HTMLParser):
+    """Tags, addresses and words of a page."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.addresses, self.words = [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.addresses += [value for name, value in attributes if name in ("src", "href")]
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def test_the_page_is_whole_by_itself_and_says_what_the_verdict_says(store, record):
+    page = Reader()
+    page.feed(html(reported(store, record)))
+    text = " ".join(page.words)
+    assert not {"script", "link", "img", "iframe", "b"} & set(page.tags) and page.addresses == []
+    found = verdicts(record, store.curves(record.id))
+    assert headline(found) in text and "A <b>bold</b> name | with marks" in text
+    assert page.tags.count("svg") == 3 and "sqrtscale calibrate --task digits" in text and record.id in text
+    for arm in ("base", "scaled", "unscaled", "linear lr"):
+        assert arm in text
+
+
+def test_markdown_has_the_same_words_and_its_tables_keep_their_columns(store, record):
+    text = markdown(reported(store, record))
+    assert text.startswith("# A <b>bold</b> name | with marks\n\n> Yes: ")
+    tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert len(tables) == 2
+    for table in tables:
+        assert len({line.replace("\\|", "").count("|") for line in table.splitlines()}) == 1
+    assert text.count("data:image/svg+xml;base64,") == 3 and "```bash\nsqrtscale calibrate" in text
+
+
+@pytest.mark.parametrize("measured", [[], stored.points(stored.plan())[:1], stored.all_nan(stored.plan())],
+                         ids=["none", "one", "all nan"])
+def test_there_is_a_report_of_a_calibration_that_came_to_nothing(store, measured):
+    record = store.get(stored.calibration(store, "FAILED", measured=measured, reason="killed"))
+    found = reported(store, record)
+    assert found.answer == "There are not yet both a base and a scaled run to compare."
+    assert html(found) and markdown(found)
+
+
+def test_how_far_one_can_go(store):
+    chosen = stored.plan(targets=(16, 32), target=64)
+    heights = {"scaled 2x": 0.0, "scaled 4x": 0.3}
+    moved = [one if one.arm not in heights else type(one)(one.arm, one.seed, one.samples, {
+        name: value + heights[one.arm] for name, value in one.values.items()}) for one in stored.points(chosen)]
+    record = store.get(stored.calibration(store, chosen=chosen, measured=moved))
+    found = verdicts(record, store.curves(record.id))
+    assert [found[name].outcome for name in ("scaled 2x", "scaled 4x", "scaled")] == ["matches", "differs", "matches"]
+    said = frontier(record, found)
+    assert said == "How far the rule goes here: up to kappa = 2 (batch 16), while batch 32 comes out as “differs”."
+    assert said in html(report(record, store.curves(record.id), found, None, said))
+    alone = store.get(stored.calibration(store))
+    assert frontier(alone, verdicts(alone, store.curves(alone.id))) == ""
+
+
+def test_the_chart_places_points_where_they_belong():
+    svg = ElementTree.fromstring(chart([Line("a <b>", [0, 10, 20, 30], [1.0, 3.0, NAN, 2.0], "#123456")], "x", "y"))
+    shapes = [[tuple(map(float, pair.split(","))) for pair in one.get("points").split()]
+              for one in svg.iter("{http://www.w3.org/2000/svg}polyline")]
+    assert [len(one) for one in shapes] == [2, 1]  # the gap at NaN
+    (left, low), (right, high), (last, middle) = shapes[0][0], shapes[0][1], shapes[1][0]
+    assert left < right < last and high < middle < low  # y grows downwards
+    assert (right - left) == pytest.approx((last - left) / 3, abs=0.2)
+    assert (low - middle) == pytest.approx((low - high) / 2, abs=0.2)
+    texts = [one.text for one in svg.iter("{http://www.w3.org/2000/svg}text")]
+    assert "a <b>" in texts and {"1", "2", "3", "10", "20", "30"} <= set(texts)
+
+
+@pytest.mark.parametrize("y", [[], [NAN], [2.0], [0.0, 0.0], [1e-9, 1e9]])
+def test_the_chart_takes_whatever_was_measured(y):
+    ElementTree.fromstring(chart([Line("one", list(range(len(y))), y, "#000000", "2 3", y, y)], "x", "y"))
