@@ -79,17 +79,18 @@ def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[st
 
 def _picture(arms: pd.DataFrame, metric: str, unit: str, names: Sequence[str]) -> str:
     chosen = arms[arms["metric"] == metric]
-    lines, controls = [], 0
+    lines, others = [], 0
     for name in names:
         mine = chosen[chosen["arm"] == name]
         if mine.empty:
             continue
         points = mine.assign(value=mine["value"].where(np.isfinite(mine["value"]))).groupby("samples")["value"]
         table = points.agg(["mean", "min", "max"])
-        colour, dash = COLOURS.get(name, ""), ""
-        if not colour:
-            colour, dash = GREYS[controls % len(GREYS)], DASHES[controls % len(DASHES)]
-            controls += 1
+        colour, dash = COLOURS.get(name), ""
+        if colour is None:  # orange for the rule at other batches, grey for all else
+            greys = (COLOURS["scaled"],) if name.startswith("scaled ") else GREYS
+            colour, dash = greys[others % len(greys)], DASHES[others % len(DASHES)]
+            others += 1
         lines.append(Line(name, table.index.tolist(), table["mean"].tolist(), colour, dash, table["min"].tolist(),
                           table["max"].tolist()))
     title = metric.replace("val_", "validation ").replace("train_", "train ")
