@@ -107,7 +107,8 @@ def judge(
 def default_margin(base: pd.DataFrame, unit: str) -> Margin:
     """The margin where the user gives none: the practical size and the base arm's own spread between seeds, added.
 
-    base: its curves [seeds, samples]. A unit without a practical size takes 1 % of the base arm's mean end value.
+    base: its curves [seeds, samples]. A unit without a practical size takes 1 % of the base arm's mean end value. The spread of
+    a few seeds is itself uncertain, so the error rates at the very margin hold for a margin that is given (docs/error_rates.md).
     """
     ends = _ends(base)
     first = unit.partition(" ")[0]

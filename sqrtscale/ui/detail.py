@@ -31,6 +31,9 @@ def show(store: Store, id: str) -> None:
         _carry_on(record)
     with st.expander("Runs"):
         runs.of(record)
+        if taken := store.reused(id):
+            st.caption(f"{len(taken)} of these runs were not trained again but taken from "
+                       f"{', '.join(f'`{one}`' for one in dict.fromkeys(taken.values()))}.")
     with st.expander("Note and name"):
         notes.show(store, record)
     with st.expander("How to repeat it"):
