@@ -120,7 +120,7 @@ def test_zoom_by_mouse_and_hidden_arms_survive_growing_curves(visit, store):
     wait_ready(page)
     until(lambda: min(drawn(page).values(), default=0) == 25, "the whole curves after a reload")
     store.transition(id, "DONE", among=["RUNNING"])
-    expect(page.get_by_text("Difference to base, 95%")).to_be_visible()  # without a reload
+    expect(page.get_by_text("Yes: the scaled settings train like the base settings")).to_be_visible()  # without a reload
 
 
 def test_the_choices_of_the_view(visit, store):
