@@ -72,7 +72,7 @@ def main() -> None:
             page = browser.new_page(color_scheme="dark" if options.dark else "light")
             shoot(page, f"{server.url}/", "scale.png", 1080)
             shoot(page, f"{server.url}/calibrate", "calibrate.png", 720)
-            shoot(page, f"{server.url}/results?id={id}", "results.png", 1240)
+            shoot(page, f"{server.url}/results?id={id}", "results.png", 1320)
             browser.close()
         finally:
             server.end_everything()
