@@ -22,7 +22,6 @@ Start = Literal["warm", "scratch"]
 STARTS: tuple[Start, ...] = ("warm", "scratch")
 WARM_START = "warm start"  # name of the run that trains the branch point; not an arm
 
-ARMS: dict[str, str] = {name: KINDS[name].description for name in DEFAULT_ARMS}  # those of a plan that names none
 MOST_SEEDS = 64
 # What says nothing about a single run: which others stand beside it, where it runs, how its configuration was found.
 NOT_OF_A_RUN = ("arms", "seeds", "target_batch", "device", "reuse", "decay_form", "momentum_form", "correct_lr")

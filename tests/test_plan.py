@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqrtscale.plan import ARMS, CalibrationPlan, make_plan
+from sqrtscale.arms import DEFAULT_ARMS as ARMS
+from sqrtscale.plan import CalibrationPlan, make_plan
 from sqrtscale.rules import FieldError, TrainingConfig
 
 BASE = TrainingConfig("adam", 8, {"lr": 1e-3})

@@ -6,13 +6,12 @@ import argparse
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..formats import Imported, read
+from ..formats import CHECKPOINTS, Imported, read
 from ..rules import DECAY_FORMS, FAMILIES, MOMENTUM_FORMS, RUN_FIELDS, FieldError, TrainingConfig, family
 from ..rules.batch import Batch
 from .shared import BadInput, number
 
 NEEDED = {"optimizer": "--optimizer", "lr": "--lr", "batch": "--batch", "target": "--target"}
-CHECKPOINTS = (".pt", ".pth", ".ckpt", ".bin")
 LARGEST_FILE = 64 * 2**20  # bytes; the reading itself allows less, and says so
 
 

@@ -58,8 +58,8 @@ def run_check(options: argparse.Namespace) -> int:
     problems = [*check(base.config, options.target, *configuration.forms(options))]
     if base.imported is not None:
         problems += base.imported.double_scaling
-    kappa = scale(base.config, options.target).kappa
-    print(f"kappa = {kappa:.8g}: " + ("the rule is in its range" if not problems else "out of range"))
+    said = "out of range" if problems else "the rule is in its range"
+    print(f"kappa = {options.target / base.config.batch_size:.8g}: {said}")
     for problem in problems:
         print(f"- {problem}")
     return 1 if problems else 0

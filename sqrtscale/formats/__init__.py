@@ -18,6 +18,8 @@ from ._reading import Format
 FORMATS: dict[str, Format] = {module.FORMAT.key: module.FORMAT for module in (
     hf, model_card, deepspeed, axolotl, timm, lightning, torchtitan, param_groups, optax, keras)}
 
+CHECKPOINTS = (".pt", ".pth", ".ckpt", ".bin")  # torch's own files: not text, ``runner.read_checkpoint`` gives their groups
+
 
 def read(text: str | bytes, filename: str = "") -> Imported:
     """Recognise a configuration and read it; ``filename`` helps to tell the syntax.
@@ -52,7 +54,7 @@ def _score(kind: Format, document: Document) -> int:
 
 
 __all__ = [
-    "BATCH_PARTS",
+    "CHECKPOINTS",
     "FORMATS",
     "BatchedRate",
     "Format",

@@ -25,8 +25,9 @@ svg { width: 100%; height: auto; }
 def reported(store: Store, record: CalibrationRecord) -> Report:
     """The report of a stored calibration; raises DamagedChunk where its curves cannot be read."""
     curves = store.curves(record.id)
-    found = verdicts(record, curves)
-    return report(record, curves, found, regimes(record, curves).get("scaled"), frontier(record, found))
+    measured = regimes(record, curves)
+    found = verdicts(record, curves, measured=measured)
+    return report(record, curves, found, measured.get("scaled"), frontier(record, found))
 
 
 def html(found: Report) -> str:

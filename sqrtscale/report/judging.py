@@ -13,15 +13,18 @@ from ..store import CalibrationRecord
 from ..tasks import task
 
 
-def verdicts(record: CalibrationRecord, curves: pd.DataFrame, margin: float | None = None) -> dict[str, Verdict]:
+def verdicts(record: CalibrationRecord, curves: pd.DataFrame, margin: float | None = None,
+             measured: Mapping[str, Regime] | None = None) -> dict[str, Verdict]:
     """Every arm against base, each with the regime at its own batch; empty before anything was measured.
 
-    curves: as ``store.curves`` gives them; margin: in the unit of the loss, or None for the default one. Raises FieldError.
+    curves: as ``store.curves`` gives them; margin: in the unit of the loss, or None for the default one;
+    measured: what ``regimes`` gave, where it was asked before. Raises FieldError.
     """
     arms = curves[curves["arm"] != WARM_START]
     if not (arms["metric"] == "val_loss").any():
         return {}
-    return judge(arms, unit=task(record.plan.task).metrics["val_loss"], margin=margin, regime=regimes(record, curves))
+    return judge(arms, unit=task(record.plan.task).metrics["val_loss"], margin=margin,
+                 regime=regimes(record, curves) if measured is None else measured)
 
 
 def frontier(record: CalibrationRecord, found: Mapping[str, Verdict]) -> str:

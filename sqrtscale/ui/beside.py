@@ -24,7 +24,7 @@ NOT_COVERED = (
 
 def limits() -> None:
     """What the rule says nothing about."""
-    st.markdown(f"**Not covered** \n{NOT_COVERED}".replace(" \n", "  \n"))
+    st.markdown(f"**Not covered**  \n{NOT_COVERED}")
     with st.popover("Optimizers without a derived rule"):
         for one in UNDERIVED.values():
             st.markdown(f"**{one.label}**: {plain(one.known)} :gray[({plain(one.source)})]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from .. import runner
-from ..report import REPORTS, reported
+from ..report import REPORTS, regimes, reported
 from ..rules import family
 from ..runner.log import LARGEST
 from ..store import CalibrationRecord, DamagedChunk, NotFound, Store
@@ -89,9 +89,10 @@ def _live(store: Store, id: str, ended: bool) -> None:
         except DamagedChunk as error:
             st.error(plain(str(error)), title="The curves cannot be read")
         else:
-            outcome.show(record, points)
+            measured = regimes(record, points)
+            outcome.show(record, points, measured)
             curve_view.show(record, points)
-            noise_view.show(record, points)
+            noise_view.show(record, points, measured)
         _log(record)
 
     look()

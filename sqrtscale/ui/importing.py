@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from .. import formats
-from ..formats import Imported
+from ..formats import CHECKPOINTS, Imported
 from ..rules import FieldError, ScaledConfig
 from ..rules.batch import Batch, ways_to
 from ..runner import read_checkpoint
@@ -17,7 +17,6 @@ from . import forms, inputs
 from .inputs import Inputs
 from .tables import plain
 
-CHECKPOINTS = (".pt", ".pth", ".ckpt", ".bin")
 KEPT, PROBLEM, TEXT, UPLOAD = "imported", "import problem", "import text", "import upload"
 KINDS = ("Hugging Face arguments or model card, DeepSpeed, axolotl, timm, Lightning, torchtitan, optax, Keras, "
          "PyTorch param_groups or a .pt checkpoint")

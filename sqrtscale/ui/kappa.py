@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -10,7 +11,7 @@ import streamlit as st
 from plotly.subplots import make_subplots
 
 from ..rules import ScaledConfig, TrainingConfig, family, scale
-from ..rules.forecast import forecast
+from ..rules.forecast import Forecast
 from ..rules.validity import decays
 from . import live_plot
 from .colours import BASE, SCALED, UNSCALED, faint
@@ -58,9 +59,11 @@ def _samples(count: float | None) -> str:
 
 
 @st.cache_data(max_entries=100, show_spinner=False, hash_funcs={TrainingConfig: hash})
-def _at(config: TrainingConfig, targets: tuple[int, ...], form: str, momentum: str) -> list[dict[str, float | None]]:
-    """Field -> scaled value, for every target batch."""
-    return [{row.name: row.scaled for row in scale(config, target, form, momentum).fields} for target in targets]
+def _at(config: TrainingConfig, targets: tuple[int, ...], form: str, momentum: str
+        ) -> list[tuple[dict[str, Any], Forecast | None]]:
+    """(field -> scaled value, forecast) for every target batch."""
+    found = [scale(config, target, form, momentum) for target in targets]
+    return [({row.name: row.scaled for row in one.fields}, one.forecast) for one in found]
 
 
 def figure(scaled: ScaledConfig) -> go.Figure:
@@ -79,7 +82,7 @@ def figure(scaled: ScaledConfig) -> go.Figure:
                           vertical_spacing=0.36 / max(height, 1))
     for i, row in enumerate(rows):
         where = dict(row=i // COLUMNS + 1, col=i % COLUMNS + 1)
-        found.add_trace(_line(kappas, [one[row.name] for one in values]), **where)
+        found.add_trace(_line(kappas, [one[row.name] for one, _ in values]), **where)
         found.add_trace(_mark(1, row.base, BASE, "base"), **where)
         if row.scaled is not None:
             found.add_trace(_mark(kappa, row.scaled, SCALED, "scaled"), **where)
@@ -98,23 +101,11 @@ def figure(scaled: ScaledConfig) -> go.Figure:
     return found
 
 
-def moments_of(config: TrainingConfig) -> tuple[float, float] | None:
-    """(beta1, beta2) of a configuration as the forecast takes them, or None where it knows nothing."""
-    names = family(config.optimizer).moments
-    return names and (config[names[0]] if names[0] else 0.0, config[names[1]])
-
-
 def _forecasts(found: go.Figure, first: int, scaled: ScaledConfig, kappas: list[float], targets: tuple[int, ...]) -> None:
     """Drift and diffusion of the scaled run over the base's, by both decay forms."""
-    names = family(scaled.base.optimizer).moments
-    start = moments_of(scaled.base)
     for form, dash in (("linear", "solid"), ("half-life", "dot")):
-        lines: list[list[float | None]] = [[], []]
-        for one in _at(scaled.base, targets, form, scaled.momentum_form):
-            betas = (one[names[0]] if names[0] else 0.0, one[names[1]])
-            there = forecast(start, betas) if None not in betas and (betas[1] > 0 or betas[0] == 0) else None
-            for line, part in zip(lines, ("drift", "diffusion"), strict=True):
-                line.append(there and getattr(there, part))
+        there = [one for _, one in _at(scaled.base, targets, form, scaled.momentum_form)]
+        lines = [[one and one.drift for one in there], [one and one.diffusion for one in there]]
         for i, line in enumerate(lines):
             where = dict(row=(first + i) // COLUMNS + 1, col=(first + i) % COLUMNS + 1)
             found.add_trace(_line(kappas, line, dash, f"{form}: "), **where)

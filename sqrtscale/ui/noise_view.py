@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from ..diagnostics import REGIME
-from ..evidence import Index, describe_tails, tails
+from ..evidence import Index, Regime, describe_tails, tails
 from ..plan import WARM_START
-from ..report import regimes
 from ..store import CalibrationRecord
 from . import charts, live_plot
 from .colours import SCALED, UNSCALED
@@ -19,26 +20,31 @@ from .tables import plain
 LABELS = {"noise_scale": "Noise scale", "ratio": "Second moments, base / scaled", "update_rms": "Update size",
           "eps_share": "Share of epsilon", "clipped": "Clipped steps"}
 
+WORDS = {"noise_scale": "tr Σ / |G|² in samples [McCandlish et al. 2018]. The rule is made for batches well below it.",
+         "ratio": "mean v of base over mean v of scaled: κ where noise dominates, 1 where the signal does."}
 
-def show(record: CalibrationRecord, points: pd.DataFrame) -> None:
+
+def show(record: CalibrationRecord, points: pd.DataFrame, measured: Mapping[str, Regime]) -> None:
     """The regime in a sentence, its plots, and the tails; nothing where nothing was measured."""
-    arms = points[points["arm"] != WARM_START]
-    found = regimes(record, points)
-    if "scaled" not in found:
+    if "scaled" not in measured:
         return
-    with st.expander("Gradient noise: was it a test of the rule?"):
-        st.markdown(plain(found["scaled"].sentence))
+    box = st.expander("Gradient noise: was it a test of the rule?", on_change="rerun", key=f"noise-of-{record.id}")
+    if not box.open:  # drawn only for those who look
+        return
+    arms = points[points["arm"] != WARM_START]
+    with box:
+        st.markdown(plain(measured["scaled"].sentence))
         known = [name for name in LABELS if name in ("noise_scale", "ratio") or (arms["metric"] == name).any()]
         chosen = st.segmented_control("Measured", known, default=known[0], required=True, format_func=LABELS.get, wrap=True,
                                       key="measured")
-        live_plot.show(_figure(record, arms, chosen), key=f"noise-{chosen}", alt=_words(record, chosen))
+        live_plot.show(_figure(record, arms, chosen), key=f"noise-{chosen}", alt=WORDS.get(chosen) or REGIME[chosen].meaning)
         _tails(arms)
 
 
 def _figure(record: CalibrationRecord, arms: pd.DataFrame, name: str) -> go.Figure:
     plan = record.plan
     if name not in ("noise_scale", "ratio"):
-        return charts.curves_figure(arms, name, REGIME[name].unit, batches=None)
+        return charts.curves_figure(arms, name, REGIME[name].unit)
     table = _noise_scale(arms) if name == "noise_scale" else _ratio(arms)
     figure = charts.curves_figure(table, name, "samples" if name == "noise_scale" else "")
     lines = [(f"target batch {plan.target_batch}", plan.target_batch, SCALED)] if name == "noise_scale" else [
@@ -63,13 +69,6 @@ def _ratio(arms: pd.DataFrame) -> pd.DataFrame:
     moments = arms[arms["metric"] == "second_moment"].pivot_table(index=["seed", "samples"], columns="arm", values="value")
     ratio = (moments["base"] / moments["scaled"]).rename("value").reset_index()
     return ratio.assign(arm="scaled", metric="ratio")
-
-
-def _words(record: CalibrationRecord, name: str) -> str:
-    return {
-        "noise_scale": "tr Σ / |G|² in samples [McCandlish et al. 2018]. The rule is made for batches well below it.",
-        "ratio": "mean v of base over mean v of scaled: κ where noise dominates, 1 where the signal does.",
-    }.get(name) or REGIME[name].meaning
 
 
 def _tails(arms: pd.DataFrame) -> None:

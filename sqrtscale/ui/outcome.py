@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from ..evidence import ArmSummary, Verdict, headline, summarise
+from ..evidence import ArmSummary, Regime, Verdict, headline, summarise
 from ..plan import WARM_START
-from ..report import frontier, regimes, verdicts
+from ..report import frontier, verdicts
 from ..rules import FieldError
 from ..store import CalibrationRecord
 from . import inputs, runs
@@ -22,19 +22,19 @@ MARGIN_HELP = ("How far apart the curves may lie and still count as equal. Match
                "the difference must lie inside the margin.")
 
 
-def show(record: CalibrationRecord, points: pd.DataFrame) -> None:
+def show(record: CalibrationRecord, points: pd.DataFrame, measured: Mapping[str, Regime]) -> None:
     """The verdict, once the arms have ended; before that nothing."""
     arms = points[points["arm"] != WARM_START]
     if not record.final or arms.empty:
         return
-    found = verdicts(record, points, _margin(record))
+    found = verdicts(record, points, _margin(record), measured)
     answered = "scaled" in found and found["scaled"].reason != "no pairs"
     BOXES[found["scaled"].outcome if answered else "not a test"](headline(found))
     if further := frontier(record, found):
         st.markdown(f"**{plain(further)}**".replace("kappa", "κ"))
     if record.state != "DONE":
         st.caption("It did not run to its end: this is the verdict on what was measured.")
-    if found and not regimes(record, points):
+    if found and not measured:
         st.caption("The gradient noise was not measured in this calibration, so whether it was a test of the rule is not known.")
     lost = [f"**{plain(arm)}** diverged on {len(why)} of {len(record.plan.seeds)} seeds: {plain(why[0])}."
             for arm, why in runs.diverged(record).items()]

@@ -11,9 +11,10 @@ import stored
 from streamlit.testing.v1 import AppTest
 
 from sqrtscale import runner
+from sqrtscale.arms import DEFAULT_ARMS as ARMS
 from sqrtscale.cli import main
 from sqrtscale.home import calibration_folder
-from sqrtscale.plan import ARMS, WARM_START
+from sqrtscale.plan import WARM_START
 from sqrtscale.report import command
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.store import STATES, Store

@@ -19,13 +19,6 @@ def plan():
     return make_plan("digits", TrainingConfig("adam", 8), 64, seeds=2, samples=640)
 
 
-@pytest.fixture
-def store(database_url):
-    opened = Store.open(database_url)
-    yield opened
-    opened.close()
-
-
 @pytest.mark.parametrize("pragma, message", [
     ("max_page_count=1", "database or disk is full: {file}"),  # a full disk without filling one
     ("query_only=ON", "attempt to write a readonly database: {file}"),

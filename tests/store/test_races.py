@@ -15,13 +15,6 @@ def plan():
     return make_plan("digits", TrainingConfig("adam", 8), 64, seeds=2, samples=640)
 
 
-@pytest.fixture
-def store(database_url):
-    opened = Store.open(database_url)
-    yield opened
-    opened.close()
-
-
 def _contend(url, ids, start, won):
     store = Store.open(url)
     start.wait(120)

@@ -20,13 +20,6 @@ def plan(**changes):
     return make_plan("digits", BASE, 64, **{**dict(seeds=2, samples=640), **changes})
 
 
-@pytest.fixture
-def store(database_url):
-    opened = Store.open(database_url)
-    yield opened
-    opened.close()
-
-
 def test_a_new_calibration_is_queued_with_all_its_runs(store):
     id = store.create(plan(), "  first  ", {"note": "x"})
     record = store.get(id)

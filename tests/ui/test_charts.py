@@ -11,7 +11,8 @@ import pytest
 import stored
 from plotly.utils import PlotlyJSONEncoder
 
-from sqrtscale.plan import ARMS, WARM_START
+from sqrtscale.arms import DEFAULT_ARMS as ARMS
+from sqrtscale.plan import WARM_START
 from sqrtscale.ui import charts
 from sqrtscale.ui.colours import ARM_COLOURS
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sqrtscale.plan import ARMS, WARM_START
+from sqrtscale.arms import DEFAULT_ARMS as ARMS
+from sqrtscale.plan import WARM_START
 from sqrtscale.ui import colours
 
 CONFIG = tomllib.loads((Path(__file__).resolve().parents[2] / ".streamlit" / "config.toml").read_text())
