@@ -14,7 +14,7 @@ import torch
 from ..rules import FieldError
 from .population import ALL_THREADS
 
-ENGINE = 1  # to be raised when the same plan would train or measure otherwise: stored runs then no longer stand for new ones
+ENGINE = 2  # to be raised when the same plan would train or measure otherwise: stored runs then no longer stand for new ones
 PACKAGES = ("sqrtscale", "torch", "numpy", "scikit-learn", "streamlit", "pandas", "plotly", "sqlalchemy", "alembic")
 
 

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from ..rules import TrainingConfig
 
+DECAY_OF = {"exp_avg_sq": "beta2", "square_avg": "alpha"}  # second moment -> its decay
+
 
 class StackedOptimizer:
     """One optimizer for M models. ``state`` maps names to tensors [M, P]; ``steps`` is [M, 1]."""
@@ -55,15 +57,18 @@ class StackedOptimizer:
     def move_to_batch(self, kappa: Tensor) -> None:
         """Carry the state to a kappa [M, 1] times larger batch [derived from the SDE, u = v / sigma^2].
 
-        v estimates the gradient's second moment, which noise dominates, so v' = v / kappa; the step
-        count becomes k / kappa, so that bias corrections agree; first moments stay.
+        v estimates the gradient's second moment, which noise dominates, so v' = v / kappa; first moments stay.
         """
         self.state[self.second_moment] /= kappa.to(self.state[self.second_moment].dtype)
-        self.steps /= kappa
 
     def take(self, source: StackedOptimizer, rows: Tensor) -> None:
-        """Copy the state of ``source``'s models ``rows`` [M]."""
-        self.steps = source.steps[rows].clone()
+        """Copy the state of ``source``'s models ``rows`` [M].
+
+        k steps become k ln(beta2) / ln(beta2'), the number after which the new decay has forgotten as much as the old one:
+        beta2'^k' = beta2^k, so v keeps its bias correction, whatever an arm does to beta2 (k / kappa for the half-life form).
+        """
+        old, new = (one.exact[DECAY_OF[self.second_moment]].clamp(min=1e-30).log() for one in (source, self))  # a decay may be 0
+        self.steps = source.steps[rows] * (old[rows] / new)
         self.state = {name: value[rows].clone() for name, value in source.state.items()}
 
     def keep(self, rows: Tensor) -> None:

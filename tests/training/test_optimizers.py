@@ -79,7 +79,20 @@ def test_moved_second_moment_is_the_one_of_the_new_batch(family):
     moved = optimizer.state[optimizer.second_moment].mean()
     assert moved.item() == pytest.approx(fresh.state[fresh.second_moment].mean().item(), rel=0.01)
     assert moved.item() == pytest.approx(before.item() / kappa, rel=1e-12)
-    assert float(optimizer.steps) == 300 / kappa
+
+
+def test_another_decay_takes_over_what_the_second_moment_is_worth():
+    """After a take v_hat is what it was, whatever the new beta2: the step count is the one at which both have forgotten as much."""
+    stack, rows = torch.zeros(1, 50, dtype=torch.float64), torch.zeros(4, dtype=torch.long)
+    source = make_optimizer([TrainingConfig("adam", 8, {"beta2": 0.99})], stack)
+    for step in range(7):
+        source.step(stack, torch.linspace(1, 2, 50, dtype=torch.float64).view(1, 50) * (step + 1))
+    configs = [TrainingConfig("adam", 64, {"beta2": beta2}) for beta2 in (0.99, 0.92, 0.99**8, 1e-6)]
+    taken = make_optimizer(configs, stack.expand(4, 50).clone())
+    taken.take(source, rows)
+    for row in taken.second_moment_hat():
+        np.testing.assert_allclose(row, source.second_moment_hat()[0], rtol=1e-12)
+    np.testing.assert_allclose(taken.steps.flatten()[[0, 2]], [7, 7 / 8], rtol=1e-12)
 
 
 def test_dropping_models_leaves_the_others_as_they_were():
