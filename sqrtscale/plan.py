@@ -24,7 +24,8 @@ WARM_START = "warm start"  # name of the run that trains the branch point; not a
 
 MOST_SEEDS = 64
 # What says nothing about a single run: which others stand beside it, where it runs, how its configuration was found.
-NOT_OF_A_RUN = ("arms", "seeds", "target_batch", "device", "reuse", "decay_form", "momentum_form", "correct_lr")
+NOT_OF_A_RUN = ("arms", "seeds", "target_batch", "device", "reuse", "decay_form", "momentum_form", "correct_lr", "stop_early")
+LOOKS = (3, 5, 8, 13, 21, 34)  # seeds after which a calibration that may stop early is judged
 
 
 def trainable(config: TrainingConfig) -> TrainingConfig | None:
@@ -51,7 +52,8 @@ class CalibrationPlan:
     l^2 steps are one batch of it, though each draws two); warm_samples: samples that the warm start trains the base
     configuration before the arms branch (0 from scratch); evaluations: how many times curves are measured after the branch
     point; device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; decay_form, momentum_form, correct_lr: as for ``scale``; reuse:
-    take runs that are stored already instead of training them again. Raises FieldError for what cannot be run.
+    take runs that are stored already instead of training them again; stop_early: train the seeds in parts, judge after each,
+    and leave out the rest where the verdict is clear, so that ``seeds`` are the most. Raises FieldError for what cannot be run.
     """
 
     task: str
@@ -69,6 +71,7 @@ class CalibrationPlan:
     momentum_form: MomentumForm = "kept"
     correct_lr: bool = False
     reuse: bool = True
+    stop_early: bool = False
 
     def __post_init__(self):
         about = task(self.task)
@@ -116,6 +119,12 @@ class CalibrationPlan:
     def warm_points(self) -> tuple[int, ...]:
         """Samples at which the warm start is measured: as often as the arms, on whole steps; none from scratch."""
         return _spread(self.warm_samples, self.base.batch_size, self.evaluations) if self.start == "warm" else ()
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """After how many seeds the arms are judged, the last time after all of them; once unless it may stop early."""
+        count = len(self.seeds)
+        return (*(look for look in LOOKS if look < count), count) if self.stop_early else (count,)
 
     @property
     def frontier(self) -> tuple[tuple[float, str], ...]:
@@ -174,7 +183,7 @@ class CalibrationPlan:
         """Plain JSON types; :meth:`from_dict` reads them back."""
         plain = {key: getattr(self, key) for key in (
             "task", "task_version", "target_batch", "samples", "start", "warm_samples", "decay_form",
-            "evaluations", "device", "momentum_form", "correct_lr", "reuse")}
+            "evaluations", "device", "momentum_form", "correct_lr", "reuse", "stop_early")}
         return plain | {
             "base": self.base.as_dict(),
             "arms": [{"name": arm.name, "config": arm.config.as_dict()} | ({"svag": arm.svag} if arm.svag else {})
@@ -194,7 +203,7 @@ def make_plan(
     task_name: str, base: TrainingConfig, target_batch: int, *, arms: Iterable[str] = DEFAULT_ARMS,
     targets: Iterable[int] = (), seeds: int | None = None, samples: int | None = None, start: Start = "warm",
     warm_samples: int | None = None, decay_form: DecayForm = "linear", device: str = "auto",
-    momentum_form: MomentumForm = "kept", correct_lr: bool = False, reuse: bool = True,
+    momentum_form: MomentumForm = "kept", correct_lr: bool = False, reuse: bool = True, stop_early: bool = False,
 ) -> CalibrationPlan:
     """A plan from a few choices; what is left out takes the task's default.
 
@@ -220,7 +229,7 @@ def make_plan(
     return CalibrationPlan(
         task=task_name, base=base, target_batch=scaled.target_batch, arms=chosen, seeds=tuple(range(seeds)),
         samples=_round_up(samples, unit), start=start, warm_samples=_round_up(warm, base.batch_size), decay_form=decay_form,
-        device=device, momentum_form=momentum_form, correct_lr=correct_lr, reuse=reuse,
+        device=device, momentum_form=momentum_form, correct_lr=correct_lr, reuse=reuse, stop_early=stop_early,
     )
 
 

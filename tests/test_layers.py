@@ -23,7 +23,7 @@ ALLOWED = {  # part -> parts of the package that its files may import
     "evidence": {"evidence", "rules", "diagnostics"},
     "store": {"store", "rules", "plan", "home", "diagnostics", "training.events"},
     "report": {"report", "evidence", "store", "plan", "tasks", "rules"},
-    "runner": {"runner", "store", "plan", "rules", "home"},
+    "runner": {"runner", "report", "store", "plan", "rules", "home"},
     "cli": {"cli", "runner", "report", "store", "evidence", "formats", "arms", "plan", "tasks", "rules", "home", "diagnostics"},
     "ui": {"ui", "runner", "report", "store", "evidence", "formats", "arms", "plan", "tasks", "rules", "home", "diagnostics"},
 }

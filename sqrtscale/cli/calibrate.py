@@ -24,10 +24,13 @@ def run_calibrate(options: argparse.Namespace) -> int:
     target = defaults.target_batch if options.target is None else options.target
     if options.target is None and options.targets:  # a text among them is refused by name below
         target = max(options.targets, key=lambda one: (isinstance(one, str), one))
+    from ..runner.device import occupied
+
+    early = occupied(str(options.device)) == "cpu" if options.stop_early is None else options.stop_early
     plan = make_plan(
         options.task, configuration.over(defaults.base, options), target,
         arms=options.arms, targets=options.targets, seeds=options.seeds, samples=options.samples, start=options.start,
-        warm_samples=options.warm_samples, device=options.device, reuse=not options.no_reuse,
+        warm_samples=options.warm_samples, device=options.device, reuse=not options.no_reuse, stop_early=early,
         decay_form=options.decay_form, momentum_form=options.momentum_form, correct_lr=options.correct_lr)
 
     from .. import runner  # loads pandas and sqlalchemy: only once the plan is known to be good

@@ -76,6 +76,8 @@ def build_parser() -> Parser:
                          "other values, the rest as in scaled; 'unscaled 2x' for an arm at another kappa (default: unscaled, "
                          "linear lr)")
     command.add_argument("--no-reuse", action="store_true", help="train also what is stored already, run for run the same")
+    command.add_argument("--stop-early", action=argparse.BooleanOptionalAction, help="train seeds in parts and leave out the "
+                         "rest where every verdict is clear (default: on a CPU; a GPU trains all seeds at once)")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     configuration.add_arguments(command, task=True)
     configuration.add_forms(command)

@@ -26,6 +26,7 @@ def command(plan: CalibrationPlan) -> str:
     if base.warmup_steps:
         parts += ["--warmup", str(base.warmup_steps)]
     parts += ["--arms", *(arm.name for arm in plan.arms), "--decay-form", plan.decay_form, "--device", plan.device]
+    parts.append("--stop-early" if plan.stop_early else "--no-stop-early")
     if plan.momentum_form != "kept":
         parts += ["--momentum-form", plan.momentum_form]
     if plan.correct_lr:

@@ -14,6 +14,7 @@ from ..rules import family
 from ..store import CalibrationRecord
 from ..tasks import task
 from .command import command
+from .judging import stopped_early
 from .svg import Line, chart
 
 # As in the app: blue is base, orange the rule, greys the controls.
@@ -63,13 +64,13 @@ def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[st
                 f"{plan.samples:,} samples with {len(plan.seeds)} seeds {start}; arms share their samples seed by seed.")
     pictures = tuple(_picture(arms, metric, unit, [arm.name for arm in plan.arms]) for metric, unit in about.metrics.items()
                      if (arms["metric"] == metric).any())
+    told = (frontier, *(one.sentence for one in verdicts.values()), stopped_early(record))
     return Report(
         title=record.name or f"{about.title}: batch {plan.base.batch_size} → {plan.target_batch}",
         answer=headline(verdicts),
         sections=(
             Section("The question", (question,)),
-            Section("What came out", tuple(filter(None, (frontier, *(one.sentence for one in verdicts.values())))),
-                    tables=(_verdicts(verdicts),)),
+            Section("What came out", tuple(filter(None, told)), tables=(_verdicts(verdicts),)),
             *([Section("Was it a test of the rule?", (regime.sentence,))] if regime else []),
             Section("The curves", ("Mean over seeds with the band from the smallest to the largest.",), pictures),
             Section("The arms", (), tables=(_arms(record),)),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from itertools import takewhile
 
 import pandas as pd
 
-from ..evidence import Regime, Verdict, judge, regime
+from ..evidence import Looks, Regime, Verdict, judge, regime
 from ..plan import WARM_START
 from ..store import CalibrationRecord
 from ..tasks import task
@@ -24,7 +25,33 @@ def verdicts(record: CalibrationRecord, curves: pd.DataFrame, margin: float | No
     if not (arms["metric"] == "val_loss").any():
         return {}
     return judge(arms, unit=task(record.plan.task).metrics["val_loss"], margin=margin,
-                 regime=regimes(record, curves) if measured is None else measured)
+                 regime=regimes(record, curves) if measured is None else measured, level=level(record))
+
+
+def level(record: CalibrationRecord) -> float | None:
+    """The level of the tests at the look that has been reached; None where all seeds are judged once."""
+    looks = record.plan.looks
+    if len(looks) == 1:
+        return None
+    ended = Counter(run.arm for run in record.runs if run.state in ("DONE", "DIVERGED"))
+    fewest = min(ended[arm.name] for arm in record.plan.arms)
+    return Looks(looks).levels()[Looks(looks).look(fewest) or 0]
+
+
+def stopped_early(record: CalibrationRecord) -> str:
+    """That seeds were left out because every verdict was clear, in a sentence; "" where none were."""
+    left = {run.seed for run in record.runs if run.state == "SKIPPED"}
+    if not left:
+        return ""
+    count = len(record.plan.seeds)
+    return (f"Every verdict was clear after {count - len(left)} seeds, so the other {len(left)} of at most {count} were not "
+            "trained. The looks share the error rate.")
+
+
+def decided(found: Mapping[str, Verdict]) -> bool:
+    """True where more seeds are not needed: every arm is told, or the signal dominates, which seeds do not change."""
+    return bool(found) and all(one.outcome in ("matches", "differs") or one.reason == "signal dominates"
+                               for one in found.values())
 
 
 def frontier(record: CalibrationRecord, found: Mapping[str, Verdict]) -> str:

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from itertools import groupby
 
 from sqlalchemy.exc import OperationalError
@@ -18,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 from ..plan import CalibrationPlan
 from ..rules import FieldError
 from ..store import Store
-from ..training import Event, Measured, Progress, RunEnded, calibrate, environment
+from ..training import Event, Measured, Progress, RunEnded, SeedsEnded, calibrate, environment
 from . import exit_codes, room
 
 FLUSH_EVERY = 2.0  # seconds that a measurement may wait in memory
@@ -42,6 +43,8 @@ class Sink:
 
     def take(self, event: Event) -> None:
         """Store one event within FLUSH_EVERY seconds."""
+        if isinstance(event, SeedsEnded):
+            return
         if not isinstance(event, Progress):
             self.waiting.append(event)
         elif time.monotonic() - self.said > PROGRESS_EVERY or event.done == event.total:
@@ -126,10 +129,33 @@ def train(store: Store, id: str, plan: CalibrationPlan, told: Told) -> bool:
             if told:
                 print("told to end")
                 return False
+            if isinstance(event, SeedsEnded) and clear(sink):
+                skip(sink, plan.seeds[event.count :])
+                break
         return True
     finally:
         events.close()
         sink.close()
+
+
+def clear(sink: Sink) -> bool:
+    """Whether the seeds that are stored decide about every arm."""
+    from ..report import decided, verdicts  # scipy and pandas: only where something is judged
+
+    sink.flush()
+    record, curves = sink.store.get(sink.id), sink.store.curves(sink.id)
+    return not sink.waiting and decided(verdicts(record, curves))
+
+
+def skip(sink: Sink, seeds: Sequence[int]) -> None:
+    """End the runs of these seeds as not needed."""
+    record = sink.store.get(sink.id)
+    enough = len(record.plan.seeds) - len(seeds)
+    print(f"every verdict is clear after {enough} of {len(record.plan.seeds)} seeds: the others are not trained")
+    for run in record.runs:
+        if run.seed in seeds:
+            sink.store.end_run(sink.id, run.arm, run.seed, "SKIPPED", f"not needed: the verdict was clear after {enough} seeds")
+    sink.store.heartbeat(sink.id, total=record.done)
 
 
 def explained(error: Exception) -> tuple[int, str]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
-from .events import Event, Measured, Progress, RunEnded
+from .events import Event, Measured, Progress, RunEnded, SeedsEnded
 
 if TYPE_CHECKING:
     from ..plan import CalibrationPlan
@@ -30,4 +30,4 @@ def environment(device: str) -> dict[str, Any]:
     return describe(device)
 
 
-__all__ = ["Event", "Measured", "Progress", "RunEnded", "calibrate", "environment"]
+__all__ = ["Event", "Measured", "Progress", "RunEnded", "SeedsEnded", "calibrate", "environment"]

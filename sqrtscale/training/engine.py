@@ -1,7 +1,7 @@
 """The calibration: a warm start at the base configuration, then every arm from that point, side by side.
 
-The generator says what happens (Measured, RunEnded, Progress) and whoever iterates decides what to do
-with it; closing it is how a calibration is cancelled. It knows no database and no process.
+The generator says what happens (Measured, RunEnded, Progress, SeedsEnded) and whoever iterates decides what to do
+with it; closing it is how a calibration is cancelled, or ended early. It knows no database and no process.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..plan import WARM_START, CalibrationPlan
 from ..tasks import Batch, Data, Task, task
 from . import regime
 from .device import resolve
-from .events import Event, Measured, Progress, RunEnded
+from .events import Event, Measured, Progress, RunEnded, SeedsEnded
 from .population import Population, Stream
 
 SAY_EVERY = 0.4  # seconds between two Progress events
@@ -53,19 +53,34 @@ def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -
                                "so there is nothing to compare; lower the base learning rate")
         yield from group.finish()
         parent = group.population
-    groups = []
-    for size, ell in sorted({(arm.config.batch_size, arm.svag) for arm in arms.values()}):
-        runs = [run for run, arm in arms.items() if (arm.config.batch_size, arm.svag) == (size, ell)]
-        # A stream of its own: SVAG draws more samples for the same time, so it cannot be paired with base.
-        stream = f"l={ell} of svag" if ell else "branch"
-        group = _Group(about, data, plan, runs, stream, plan.evaluation_points, device)
-        if parent is not None:
-            # l times the noise is the noise of an l^2 times smaller batch, also for what the optimizer holds.
-            group.population.branch_from(parent, size / plan.base.batch_size / (ell**2 or 1))
-        groups.append(group)
-    yield from _side_by_side(groups, plan.evaluation_points, clock, "arms")
-    for group in groups:
-        yield from group.finish()
+    for start, end in pairwise((0, *plan.looks)):
+        runs = [run for run in arms if run[1] in plan.seeds[start:end]]
+        groups = [_branched(about, data, plan, kind, alike, parent, device) for kind, alike in _kinds(plan, runs)]
+        yield from _side_by_side(groups, plan.evaluation_points, clock, "arms")
+        for group in groups:
+            yield from group.finish()
+        if end < len(plan.seeds):
+            yield SeedsEnded(end)
+
+
+def _kinds(plan: CalibrationPlan, runs: list[tuple[str, int]]) -> Iterator[tuple[tuple[int, int], list[tuple[str, int]]]]:
+    """((batch size, l of SVAG), its runs): what can train in one population."""
+    kind = {run: (plan.arm(run[0]).config.batch_size, plan.arm(run[0]).svag) for run in runs}
+    for one in sorted(set(kind.values())):
+        yield one, [run for run in runs if kind[run] == one]
+
+
+def _branched(about: Task, data: Data, plan: CalibrationPlan, kind: tuple[int, int], runs: list[tuple[str, int]],
+              parent: Population | None, device: torch.device) -> _Group:
+    """The group of these runs at its start: ``parent``'s weights and optimizer, or none from scratch."""
+    size, ell = kind
+    # A stream of its own: SVAG draws more samples for the same time, so it cannot be paired with base.
+    stream = f"l={ell} of svag" if ell else "branch"
+    group = _Group(about, data, plan, runs, stream, plan.evaluation_points, device)
+    if parent is not None:
+        # l times the noise is the noise of an l^2 times smaller batch, also for what the optimizer holds.
+        group.population.branch_from(parent, size / plan.base.batch_size / (ell**2 or 1))
+    return group
 
 
 @dataclass

@@ -38,4 +38,11 @@ class Progress:
     samples_per_second: float
 
 
-Event = Measured | RunEnded | Progress
+@dataclass(frozen=True)
+class SeedsEnded:
+    """Every arm has been trained with the plan's first ``count`` seeds, and more seeds follow: the time to judge, and to stop."""
+
+    count: int
+
+
+Event = Measured | RunEnded | Progress | SeedsEnded

@@ -8,9 +8,10 @@ import pandas as pd
 import streamlit as st
 
 from ..arms import DEFAULT_ARMS, KINDS, offered
-from ..plan import CalibrationPlan, make_plan, trainable
+from ..plan import LOOKS, CalibrationPlan, make_plan, trainable
 from ..rules import FieldError, family, scale
 from ..runner import cuda_devices
+from ..runner.device import occupied
 from ..tasks import TASKS, Task
 from . import forms
 from .inputs import Inputs, number, parsed
@@ -67,7 +68,7 @@ def plan_choice(task: Task, inputs: Inputs) -> CalibrationPlan:
     more, targets, reuse = _further_arms(inputs)
     grid = st.grid(2, min_column_width=150)
     seeds = grid.number_input("Seeds", value=defaults.seeds, step=1, key=f"seeds-{task.name}",
-                              help="Runs of every arm. More seeds make smaller differences visible.")
+                              help="Runs of every arm, at most. More seeds make smaller differences visible.")
     samples = grid.number_input(f"Samples per run ({task.sample}s)", value=defaults.samples, step=1000,
                                 key=f"samples-{task.name}", help="Counted from the branch point; the same in every arm.")
     start = st.segmented_control("Start", list(STARTS), default="warm", required=True, key="start", help=START_HELP,
@@ -81,9 +82,12 @@ def plan_choice(task: Task, inputs: Inputs) -> CalibrationPlan:
     devices = {"auto": "auto: " + (names[0] if names else "CPU, no GPU found"), "cpu": "CPU",
                **{f"cuda:{i}": f"cuda:{i} ({name})" for i, name in enumerate(names)}}
     device = grid.selectbox("Device", list(devices), format_func=devices.get, key="device")
+    early = st.toggle("Stop as soon as the verdict is clear", value=occupied(device) == "cpu", key=f"early-{device}",
+                      help=f"The arms are judged after {', '.join(map(str, LOOKS[:3]))} … seeds; the looks share the error rate. "
+                           "A GPU trains all seeds at once in about the time of one, so there it saves nothing.")
     return make_plan(task.name, inputs.config, inputs.target_batch, arms=[*controls, *more], targets=targets, seeds=seeds,
                      samples=samples, start=start, warm_samples=warm_samples, decay_form=inputs.decay_form, device=device,
-                     momentum_form=inputs.momentum_form, correct_lr=inputs.correct_lr, reuse=reuse)
+                     momentum_form=inputs.momentum_form, correct_lr=inputs.correct_lr, reuse=reuse, stop_early=early)
 
 
 def _further_arms(inputs: Inputs) -> tuple[list[str], list[Any], bool]:

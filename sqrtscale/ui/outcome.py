@@ -10,7 +10,7 @@ import streamlit as st
 
 from ..evidence import ArmSummary, Regime, Verdict, headline, summarise
 from ..plan import WARM_START
-from ..report import frontier, verdicts
+from ..report import frontier, stopped_early, verdicts
 from ..rules import FieldError
 from ..store import CalibrationRecord
 from . import inputs, runs
@@ -32,6 +32,8 @@ def show(record: CalibrationRecord, points: pd.DataFrame, measured: Mapping[str,
     BOXES[found["scaled"].outcome if answered else "not a test"](headline(found))
     if further := frontier(record, found):
         st.markdown(f"**{plain(further)}**".replace("kappa", "κ"))
+    if said := stopped_early(record):
+        st.caption(said)
     if record.state != "DONE":
         st.caption("It did not run to its end: this is the verdict on what was measured.")
     if found and not measured:

@@ -7,6 +7,7 @@ import sys
 from datetime import timedelta
 
 import pytest
+from scipy.stats import norm
 from sqlalchemy import update
 from waiting import until
 
@@ -14,6 +15,8 @@ from runner.conftest import long_plan, pid_of, plan
 from sqrtscale import runner
 from sqrtscale.diagnostics import about
 from sqrtscale.home import calibration_folder
+from sqrtscale.plan import make_plan
+from sqrtscale.report import stopped_early, verdicts
 from sqrtscale.rules import FieldError, TrainingConfig
 from sqrtscale.runner import locks, process
 from sqrtscale.store import Store
@@ -58,6 +61,24 @@ def test_a_calibration_runs_to_its_end_and_stays(store, home):
     nobody_left(home, id)
     assert not (calibration_folder(id) / "reserve").exists()
     assert runner.reconcile(store) == [] and store.get(id) == record
+
+
+def test_seeds_that_a_clear_verdict_does_not_need_are_left_out_and_can_be_had_later(store, home):
+    """Ten steps against 640: that differs, however few the seeds."""
+    base = TrainingConfig("adam", 4, {"lr": 1e-3})
+    chosen = dict(seeds=5, samples=2560, start="scratch", arms=["base", "scaled"], device="cpu", decay_form="half-life")
+    id = runner.submit(store, make_plan("digits", base, 256, stop_early=True, **chosen))
+    record = ended(store, id)
+    assert (record.state, record.progress) == ("DONE", 1.0)
+    assert {(run.seed, run.state) for run in record.runs} == {(0, "DONE"), (1, "DONE"), (2, "DONE"), (3, "SKIPPED"), (4, "SKIPPED")}
+    assert "clear after 3 of 5 seeds" in runner.read_log(id) and "3 seeds" in stopped_early(record)
+    (verdict,) = verdicts(record, store.curves(id)).values()
+    # The share of 5 % that O'Brien and Fleming's spending gives 3 of 5 seeds, at both its tests.
+    assert verdict.functionals[0].level == pytest.approx(2 * norm.sf(1.959964 / 0.6**0.5), rel=1e-5)
+    nobody_left(home, id)
+    again = ended(store, runner.submit(store, make_plan("digits", base, 256, **chosen)))
+    assert {run.state for run in again.runs} == {"DONE"} and len(store.reused(again.id)) == 6
+    assert not stopped_early(again)
 
 
 def test_one_at_a_time_in_order_and_cancel_of_a_waiting_one(store, home):

@@ -10,7 +10,7 @@ import pytest
 from sqrtscale.diagnostics import about
 from sqrtscale.plan import WARM_START, Arm, CalibrationPlan, make_plan
 from sqrtscale.rules import FieldError, TrainingConfig
-from sqrtscale.training import Measured, Progress, RunEnded, calibrate, environment
+from sqrtscale.training import Measured, Progress, RunEnded, SeedsEnded, calibrate, environment
 
 BASE = TrainingConfig("adam", 8, {"lr": 1e-3})
 
@@ -54,6 +54,20 @@ def test_a_seed_repeats_itself_and_other_seeds_beside_it_do_not_matter():
     first, second = curves(calibrate(small())), curves(calibrate(small(seeds=1)))
     for (arm, seed), points in second.items():
         for (_, a), (_, b) in zip(points, first[arm, seed], strict=True):
+            assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-4)
+
+
+def test_seeds_in_parts_are_the_same_runs_with_time_to_judge_in_between():
+    whole = curves(calibrate(small(seeds=4, samples=128)))
+    events = list(calibrate(small(seeds=4, samples=128, stop_early=True)))
+    (between,) = [i for i, event in enumerate(events) if isinstance(event, SeedsEnded)]
+    assert events[between].count == 3
+    assert {e.seed for e in events[:between] if isinstance(e, RunEnded)} == {0, 1, 2}
+    assert {e.seed for e in events[between:] if isinstance(e, (Measured, RunEnded))} == {3}
+    parts = curves(events)
+    assert parts.keys() == whole.keys()
+    for run, points in parts.items():
+        for (_, a), (_, b) in zip(points, whole[run], strict=True):
             assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-4)
 
 

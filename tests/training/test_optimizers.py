@@ -82,7 +82,7 @@ def test_moved_second_moment_is_the_one_of_the_new_batch(family):
 
 
 def test_another_decay_takes_over_what_the_second_moment_is_worth():
-    """After a take v_hat is what it was, whatever the new beta2: the step count is the one at which both have forgotten as much."""
+    """After a take v_hat is what it was, whatever the new beta2: it counts the steps in which it would have forgotten as much."""
     stack, rows = torch.zeros(1, 50, dtype=torch.float64), torch.zeros(4, dtype=torch.long)
     source = make_optimizer([TrainingConfig("adam", 8, {"beta2": 0.99})], stack)
     for step in range(7):
