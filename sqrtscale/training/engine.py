@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -20,7 +21,7 @@ from ..tasks import Batch, Data, Task, task
 from . import regime
 from .device import resolve
 from .events import Event, Measured, Progress, RunEnded, SeedsEnded
-from .population import Population, Stream
+from .population import ALL_THREADS, Population, Stream
 
 SAY_EVERY = 0.4  # seconds between two Progress events
 DRAW_AT_ONCE = 2048  # samples of each stream that wait on the device
@@ -41,26 +42,39 @@ def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -
     data = about.data(device)
     arms.pop((WARM_START, plan.seeds[0]), None)
     clock = _Clock(total=plan.warm_samples + plan.samples * sum(arm.work for arm in arms.values()))
-    # Denormal numbers in second moments of silent weights would slow a CPU step several times.
-    torch.set_flush_denormal(True)
-    parent = None
-    if plan.start == "warm":
-        points = plan.warm_points
-        group = _Group(about, data, plan, [(WARM_START, plan.seeds[0])], "warm start", points, device)
-        yield from _side_by_side([group], points, clock, WARM_START)
-        if not group.runs:
-            raise RuntimeError("the warm start diverged: the base configuration does not train this task, "
-                               "so there is nothing to compare; lower the base learning rate")
-        yield from group.finish()
-        parent = group.population
-    for start, end in pairwise((0, *plan.looks)):
-        runs = [run for run in arms if run[1] in plan.seeds[start:end]]
-        groups = [_branched(about, data, plan, kind, alike, parent, device) for kind, alike in _kinds(plan, runs)]
-        yield from _side_by_side(groups, plan.evaluation_points, clock, "arms")
-        for group in groups:
+    with _fast_settings():
+        parent = None
+        if plan.start == "warm":
+            points = plan.warm_points
+            group = _Group(about, data, plan, [(WARM_START, plan.seeds[0])], "warm start", points, device)
+            yield from _side_by_side([group], points, clock, WARM_START)
+            if not group.runs:
+                raise RuntimeError("the warm start diverged: the base configuration does not train this task, "
+                                   "so there is nothing to compare; lower the base learning rate")
             yield from group.finish()
-        if end < len(plan.seeds):
-            yield SeedsEnded(end)
+            parent = group.population
+        for start, end in pairwise((0, *plan.looks)):
+            runs = [run for run in arms if run[1] in plan.seeds[start:end]]
+            groups = [_branched(about, data, plan, kind, alike, parent, device) for kind, alike in _kinds(plan, runs)]
+            yield from _side_by_side(groups, plan.evaluation_points, clock, "arms")
+            for group in groups:
+                yield from group.finish()
+            if end < len(plan.seeds):
+                yield SeedsEnded(end)
+
+
+@contextmanager
+def _fast_settings() -> Iterator[None]:
+    """Torch's settings of this process while it trains; they are given back, because others may live in it.
+
+    Denormal numbers in second moments of silent weights would slow a CPU step several times.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+        torch.set_num_threads(ALL_THREADS)
 
 
 def _kinds(plan: CalibrationPlan, runs: list[tuple[str, int]]) -> Iterator[tuple[tuple[int, int], list[tuple[str, int]]]]:

@@ -64,10 +64,10 @@ def test_a_calibration_runs_to_its_end_and_stays(store, home):
 
 
 def test_seeds_that_a_clear_verdict_does_not_need_are_left_out_and_can_be_had_later(store, home):
-    """Ten steps against 640: that differs, however few the seeds."""
+    """Eight steps against 128: that differs, however few the seeds."""
     base = TrainingConfig("adam", 4, {"lr": 1e-3})
-    chosen = dict(seeds=5, samples=2560, start="scratch", arms=["base", "scaled"], device="cpu", decay_form="half-life")
-    id = runner.submit(store, make_plan("digits", base, 256, stop_early=True, **chosen))
+    chosen = dict(seeds=5, samples=512, start="scratch", arms=["base", "scaled"], device="cpu", decay_form="half-life")
+    id = runner.submit(store, make_plan("pydoc", base, 64, stop_early=True, **chosen))
     record = ended(store, id)
     assert (record.state, record.progress) == ("DONE", 1.0)
     assert {(run.seed, run.state) for run in record.runs} == {(0, "DONE"), (1, "DONE"), (2, "DONE"), (3, "SKIPPED"), (4, "SKIPPED")}
@@ -76,7 +76,7 @@ def test_seeds_that_a_clear_verdict_does_not_need_are_left_out_and_can_be_had_la
     # The share of 5 % that O'Brien and Fleming's spending gives 3 of 5 seeds, at both its tests.
     assert verdict.functionals[0].level == pytest.approx(2 * norm.sf(1.959964 / 0.6**0.5), rel=1e-5)
     nobody_left(home, id)
-    again = ended(store, runner.submit(store, make_plan("digits", base, 256, **chosen)))
+    again = ended(store, runner.submit(store, make_plan("pydoc", base, 64, **chosen)))
     assert {run.state for run in again.runs} == {"DONE"} and len(store.reused(again.id)) == 6
     assert not stopped_early(again)
 
