@@ -9,6 +9,9 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -19,16 +22,18 @@ from ..rules import FieldError
 from ..tasks import Batch, task
 from .device import device_name, resolve
 from .population import Population, Stream
+from .regime import MICRO, Probe
 
 WARM_STEPS = 3  # not counted: allocations, and the choice of kernels
-SECONDS_EACH = 0.6  # timing of one group of arms
+SECONDS_EACH = 0.4  # timing of one group of arms
 START_SECONDS = 4.0  # starting the processes and loading torch and the data
 
 
 def estimate(plan: CalibrationPlan) -> dict[str, Any]:
-    """Seconds of the whole calibration and of each arm on the plan's device, measured now.
+    """Seconds of the whole calibration and of each arm on the plan's device, measured now: the most that it takes.
 
-    Arms with the same batch size (and l of SVAG) train together; an arm's seconds are its share of its group.
+    Arms with the same batch size (and l of SVAG) train together, in as many parts as there are looks; an arm's seconds are its
+    share. Runs that are taken from the store, and seeds that turn out not to be needed, make it shorter.
     Raises FieldError for a device that is not there.
     """
     device = resolve(plan.device)
@@ -37,30 +42,33 @@ def estimate(plan: CalibrationPlan) -> dict[str, Any]:
     torch.set_flush_denormal(True)
     arms: dict[str, float] = {}
     if plan.start == "warm":
-        arms[WARM_START] = _seconds(about, data, [plan.arm(WARM_START)], plan.warm_samples, len(plan.warm_points), device)
+        arms[WARM_START] = _seconds(about, data, [plan.arm(WARM_START)], plan.warm_samples, plan.warm_points, device)
     for kind in sorted({(arm.config.batch_size, arm.svag) for arm in plan.arms}):
         together = [arm for arm in plan.arms if (arm.config.batch_size, arm.svag) == kind]
-        models = [arm for arm in together for _ in plan.seeds]
-        whole = _seconds(about, data, models, plan.samples, len(plan.evaluation_points), device)
+        parts = Counter(end - start for start, end in pairwise((0, *plan.looks)))
+        whole = sum(times * _seconds(about, data, together * seeds, plan.samples, plan.evaluation_points, device)
+                    for seeds, times in parts.items())
         arms |= {arm.name: whole / len(together) for arm in together}
     return {"seconds": START_SECONDS + sum(arms.values()), "device": device_name(device), "arms": arms}
 
 
-def _seconds(about, data, models: list[Arm], samples: int, points: int, device: torch.device) -> float:
-    """Seconds of a population of these arms over ``samples`` of time, measured at ``points`` of them."""
+def _seconds(about, data, models: list[Arm], samples: int, points: Sequence[int], device: torch.device) -> float:
+    """Seconds of a population of these arms over ``samples`` of time, measured at these points, and its regime at some."""
     population = Population(about, [arm.config for arm in models], range(len(models)), device, models[0].svag)
     stream = Stream(data, 0, "estimate")
 
-    def step() -> None:
-        batch = stream.take(population.drawn)
-        stack = (x.unsqueeze(0).expand(len(models), *x.shape) for x in (batch.inputs, batch.targets))
-        population.step(Batch(*stack))
+    def batch(count: int) -> Batch:
+        taken = stream.take(count)
+        return Batch(*(x.unsqueeze(0).expand(len(models), *x.shape) for x in (taken.inputs, taken.targets)))
 
     for _ in range(WARM_STEPS):
-        step()
-    one_step = _time(step, device)
+        population.step(batch(population.drawn))
+    one_step = _time(lambda: population.step(batch(population.drawn)), device)
     one_measurement = _time(lambda: population.measure(data), device)
-    return one_step * float(samples / models[0].samples_per_step) + one_measurement * points
+    one_micro_batch = _time(lambda: population.gradients(batch(MICRO)), device)
+    probe = Probe(data, (), points, 0)
+    return (one_step * float(samples / models[0].samples_per_step) + one_measurement * len(points)
+            + one_micro_batch * probe.count * len(probe.times))
 
 
 def _time(work, device: torch.device) -> float:

@@ -69,7 +69,8 @@ def show(plan: CalibrationPlan) -> None:
         if waiting and not first:
             st.rerun()  # once, so that it looks no more
         parts = ", ".join(f"{arm} {duration(seconds)}" for arm, seconds in found.arms.items())
-        st.markdown(f":material/timer: About **{duration(found.seconds)}** on {found.device}, timed just now "
+        most = "At most about" if plan.stop_early or plan.reuse else "About"
+        st.markdown(f":material/timer: {most} **{duration(found.seconds)}** on {found.device}, timed just now "
                     f"(:small[{parts}]).")
 
     look()

@@ -81,7 +81,7 @@ def test_an_empty_store_says_what_to_do_next(visit):
 
 def test_launch_watch_reload_and_find_it_done(visit, store):
     page = visit("/calibrate")
-    expect(page.get_by_text(re.compile("About .* timed just now"))).to_be_visible(timeout=120_000)
+    expect(page.get_by_text(re.compile("At most about .* timed just now"))).to_be_visible(timeout=120_000)
     id = launch(page, 32_000)
     state(page, "RUNNING")
     expect(page.get_by_text(re.compile(r"\d+% · arms · [\d,]+ samples/s · about .* left"))).to_be_visible(timeout=120_000)

@@ -1,8 +1,9 @@
-"""``--arms``, ``--targets`` and ``--no-reuse`` make the plan that they say."""
+"""``--arms``, ``--targets``, ``--no-reuse`` and ``--stop-early`` make the plan that they say."""
 
 import pytest
 
 from sqrtscale.cli import build_parser
+from sqrtscale.report import command
 from sqrtscale.rules import FieldError
 
 
@@ -28,6 +29,14 @@ def test_arms_by_any_name(monkeypatch):
     plan = submitted(monkeypatch, "--arms", "without eps", "own: lr=3e-3 beta2=0.99", "svag 2", "--no-reuse")
     assert names(plan) == ["base", "scaled", "without eps", "svag 2", "own: lr=3e-3 beta2=0.99"]
     assert plan.config_of("own: lr=3e-3 beta2=0.99")["lr"] == 3e-3 and plan.arm("svag 2").svag == 2 and not plan.reuse
+
+
+@pytest.mark.parametrize("options, early", [
+    ([], True), (["--device", "cuda"], False), (["--no-stop-early"], False), (["--stop-early", "--device", "cuda:1"], True)])
+def test_a_cpu_may_stop_early_and_a_gpu_trains_all_seeds_at_once(monkeypatch, options, early):
+    plan = submitted(monkeypatch, "--seeds", "6", *(["--device", "cpu"] if "--device" not in options else []), *options)
+    assert plan.stop_early == early and plan.looks == ((3, 5, 6) if early else (6,))
+    assert ("--stop-early" if early else "--no-stop-early") in command(plan).split()
 
 
 def test_targets_are_arms_and_the_largest_is_the_target_unless_one_is_named(monkeypatch):

@@ -154,7 +154,7 @@ def test_an_address_that_makes_no_configuration_is_said(query):
 
 def test_the_time_is_said_before_launch_and_timed_once_for_a_plan(timed):
     app = opened()
-    until(lambda: "About **1 min 40 s** on a test" in said(app.run()), what="the estimate")
+    until(lambda: "most about **1 min 40 s** on a test" in said(app.run()), what="the estimate")
     opened()
     assert len(timed) == 1
     app.number_input(key="seeds-digits").set_value(2).run()
@@ -212,7 +212,7 @@ def test_launch_stores_the_plan_and_opens_the_live_view(store, submitted):
     config, target, form, *_ = inputs.read(dict(parse_qsl(OWN)))[0]
     assert found.name == "my try"
     assert found.plan == make_plan("digits", config, target, arms=["unscaled"], seeds=2, samples=1000, start="scratch",
-                                   decay_form=form, device="cpu")
+                                   decay_form=form, device="cpu", stop_early=True)
     assert found.plan.samples == 1024 and app.query_params["id"] in (found.id, [found.id])
     assert not app.exception and "QUEUED" in said(app)
 

@@ -1,11 +1,13 @@
 """The report that is sent to a colleague: whole, in one file, and true to what is stored."""
 
+import math
 import re
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
 import stored
+from scipy.stats import norm
 
 from sqrtscale.evidence import headline
 from sqrtscale.report import frontier, html, markdown, report, reported, verdicts
@@ -71,6 +73,22 @@ def test_there_is_a_report_of_a_calibration_that_came_to_nothing(store, measured
     found = reported(store, record)
     assert found.answer == "There are not yet both a base and a scaled run to compare."
     assert html(found) and markdown(found)
+
+
+def test_seeds_that_were_not_needed_are_named_everywhere_and_the_look_has_its_level(store):
+    chosen = stored.plan(seeds=5, stop_early=True)
+    few = [one for one in stored.points(chosen) if one.seed < 3]
+    ended = {run: ("DONE" if run[1] < 3 else "SKIPPED", "") for run in chosen.runs}
+    record = store.get(stored.calibration(store, chosen=chosen, measured=few, ended=ended))
+    found = verdicts(record, store.curves(record.id))
+    level = found["scaled"].functionals[0].level
+    # O'Brien and Fleming's share of 5 % after 3 of 5 seeds, and what is left for the last look.
+    assert level == pytest.approx(2 * norm.sf(norm.isf(0.025) / math.sqrt(3 / 5)))
+    said = "Every verdict was clear after 3 seeds, so the other 2 of at most 5 were not trained."
+    assert said in html(reported(store, record)) and said in markdown(reported(store, record))
+    plain = store.get(stored.calibration(store, chosen=stored.plan(seeds=3)))
+    assert {one.level for one in verdicts(plain, store.curves(plain.id))["scaled"].functionals} == {0.05}
+    assert "not trained" not in markdown(reported(store, plain))
 
 
 def test_how_far_one_can_go(store):

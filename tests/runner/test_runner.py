@@ -70,7 +70,7 @@ def test_seeds_that_a_clear_verdict_does_not_need_are_left_out_and_can_be_had_la
     id = runner.submit(store, make_plan("pydoc", base, 64, stop_early=True, **chosen))
     record = ended(store, id)
     assert (record.state, record.progress) == ("DONE", 1.0)
-    assert {(run.seed, run.state) for run in record.runs} == {(0, "DONE"), (1, "DONE"), (2, "DONE"), (3, "SKIPPED"), (4, "SKIPPED")}
+    assert all(run.state == ("DONE" if run.seed < 3 else "SKIPPED") for run in record.runs)
     assert "clear after 3 of 5 seeds" in runner.read_log(id) and "3 seeds" in stopped_early(record)
     (verdict,) = verdicts(record, store.curves(id)).values()
     # The share of 5 % that O'Brien and Fleming's spending gives 3 of 5 seeds, at both its tests.
