@@ -21,9 +21,10 @@ plan = None
 with left:
     st.subheader("What to train", anchor=False)
     task = launch.task_choice()
+    size = launch.size_choice(task)
     inputs = launch.transfer_choice(task)
     try:
-        plan = launch.plan_choice(task, inputs)
+        plan = launch.plan_choice(task, inputs, size)
     except FieldError as error:
         problem = error
 with right:

@@ -16,7 +16,7 @@ from .arms import AT, DEFAULT_ARMS, KINDS, MOST_SVAG, TRAINED, Arm, frontier_nam
 from .rules import DecayForm, FieldError, MomentumForm, ScaledConfig, TrainingConfig, scale
 from .rules.errors import whole
 from .rules.translate import translate
-from .tasks import task
+from .tasks import SMALLEST, task
 
 Start = Literal["warm", "scratch"]
 STARTS: tuple[Start, ...] = ("warm", "scratch")
@@ -53,7 +53,8 @@ class CalibrationPlan:
     configuration before the arms branch (0 from scratch); evaluations: how many times curves are measured after the branch
     point; device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; decay_form, momentum_form, correct_lr: as for ``scale``; reuse:
     take runs that are stored already instead of training them again; stop_early: train the seeds in parts, judge after each,
-    and leave out the rest where the verdict is clear, so that ``seeds`` are the most. Raises FieldError for what cannot be run.
+    and leave out the rest where the verdict is clear, so that ``seeds`` are the most; size: of the model, one of the task's.
+    Raises FieldError for what cannot be run.
     """
 
     task: str
@@ -72,11 +73,14 @@ class CalibrationPlan:
     correct_lr: bool = False
     reuse: bool = True
     stop_early: bool = False
+    size: str = SMALLEST
 
     def __post_init__(self):
         about = task(self.task)
         if not self.task_version:
             object.__setattr__(self, "task_version", about.version)
+        if self.size not in about.sizes:
+            raise FieldError("size", self.size, f"is no model of task {self.task}: give one of {', '.join(about.sizes)}")
         _check_fits(self.task, self.base.batch_size, self.target_batch, *self.targets)
         if trainable(self.base) != self.base:
             raise FieldError("optimizer", self.base.optimizer, "cannot be trained here as it is: give one of "
@@ -183,7 +187,7 @@ class CalibrationPlan:
         """Plain JSON types; :meth:`from_dict` reads them back."""
         plain = {key: getattr(self, key) for key in (
             "task", "task_version", "target_batch", "samples", "start", "warm_samples", "decay_form",
-            "evaluations", "device", "momentum_form", "correct_lr", "reuse", "stop_early")}
+            "evaluations", "device", "momentum_form", "correct_lr", "reuse", "stop_early", "size")}
         return plain | {
             "base": self.base.as_dict(),
             "arms": [{"name": arm.name, "config": arm.config.as_dict()} | ({"svag": arm.svag} if arm.svag else {})
@@ -204,6 +208,7 @@ def make_plan(
     targets: Iterable[int] = (), seeds: int | None = None, samples: int | None = None, start: Start = "warm",
     warm_samples: int | None = None, decay_form: DecayForm = "linear", device: str = "auto",
     momentum_form: MomentumForm = "kept", correct_lr: bool = False, reuse: bool = True, stop_early: bool = False,
+    size: str = SMALLEST,
 ) -> CalibrationPlan:
     """A plan from a few choices; what is left out takes the task's default.
 
@@ -230,6 +235,7 @@ def make_plan(
         task=task_name, base=base, target_batch=scaled.target_batch, arms=chosen, seeds=tuple(range(seeds)),
         samples=_round_up(samples, unit), start=start, warm_samples=_round_up(warm, base.batch_size), decay_form=decay_form,
         device=device, momentum_form=momentum_form, correct_lr=correct_lr, reuse=reuse, stop_early=stop_early,
+        size=size,
     )
 
 

@@ -30,7 +30,7 @@ def run_calibrate(options: argparse.Namespace) -> int:
     plan = make_plan(
         options.task, configuration.over(defaults.base, options), target,
         arms=options.arms, targets=options.targets, seeds=options.seeds, samples=options.samples, start=options.start,
-        warm_samples=options.warm_samples, device=options.device, reuse=not options.no_reuse, stop_early=early,
+        warm_samples=options.warm_samples, device=options.device, reuse=not options.no_reuse, stop_early=early, size=options.size,
         decay_form=options.decay_form, momentum_form=options.momentum_form, correct_lr=options.correct_lr)
 
     from .. import runner  # loads pandas and sqlalchemy: only once the plan is known to be good

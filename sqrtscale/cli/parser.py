@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from ..arms import DEFAULT_ARMS, KINDS
 from ..plan import MOST_SEEDS, STARTS
-from ..tasks import TASKS
+from ..tasks import SMALLEST, TASKS
 from . import checkpoint, configuration, scale, stages
 from .app import run_app
 from .calibrate import run_calibrate
@@ -63,6 +63,8 @@ def build_parser() -> Parser:
 
     command = commands.add_parser("calibrate", help="train base, scaled and control arms and store the curves")
     command.add_argument("--task", required=True, metavar="TASK", help=f"what to train: {', '.join(TASKS)}")
+    command.add_argument("--size", default=SMALLEST, metavar="SIZE", help=f"of the model: {', '.join(TASKS['digits'].sizes)} "
+                         f"(default: {SMALLEST}; the defaults were tested with it)")
     command.add_argument("--target", type=number, metavar="N", help="target global batch size (default: the task's)")
     command.add_argument("--seeds", type=number, metavar="N", help=f"seeds per arm, 1 to {MOST_SEEDS} (default: the task's)")
     command.add_argument("--samples", type=number, metavar="N", help="samples per run after the branch point")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from ..plan import CalibrationPlan
+from ..tasks import SMALLEST
 
 
 def command(plan: CalibrationPlan) -> str:
@@ -17,6 +18,8 @@ def command(plan: CalibrationPlan) -> str:
     for name in ("alpha", "eps", "weight_decay", "momentum"):
         if name in values:
             parts += [f"--{name.replace('_', '-')}", repr(values[name])]
+    if plan.size != SMALLEST:
+        parts += ["--size", plan.size]
     parts += ["--batch", str(base.batch_size), "--target", str(plan.target_batch), "--seeds", str(len(plan.seeds)),
               "--samples", str(plan.samples), "--start", plan.start]
     if plan.warm_samples:

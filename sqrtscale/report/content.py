@@ -60,7 +60,8 @@ def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[st
              else "from the initial weights")
     question = (f"Somebody tuned {family(plan.base.optimizer).label} at batch {plan.base.batch_size}. Does training at batch "
                 f"{plan.target_batch} (kappa = {plan.target_batch / plan.base.batch_size:.6g}), with every hyperparameter moved "
-                f"by the square-root rule, follow the same course? Tried on {about.title}: {about.description} Every arm trains "
+                f"by the square-root rule, follow the same course? Tried on {about.title}: {about.description} The "
+                f"{plan.size} model has {about.sizes[plan.size].parameters:,} parameters. Every arm trains "
                 f"{plan.samples:,} samples with {len(plan.seeds)} seeds {start}; arms share their samples seed by seed.")
     pictures = tuple(_picture(arms, metric, unit, [arm.name for arm in plan.arms]) for metric, unit in about.metrics.items()
                      if (arms["metric"] == metric).any())

@@ -21,11 +21,12 @@ from .reconciliation import reconcile
 
 @dataclass(frozen=True)
 class Estimate:
-    """How long a calibration will take: seconds in all and by arm, and the device that was timed."""
+    """How long a calibration will take: seconds in all and by arm, the device that was timed, and bytes of memory on it."""
 
     seconds: float
     device: str
     arms: dict[str, float]
+    memory: float = 0.0
 
 
 def submit(store: Store, plan: CalibrationPlan, name: str = "") -> str:

@@ -19,13 +19,12 @@ from sqlalchemy.exc import OperationalError
 from ..plan import CalibrationPlan
 from ..rules import FieldError
 from ..store import Store
-from ..training import Event, Measured, Progress, RunEnded, SeedsEnded, calibrate, environment
+from ..training import Event, Measured, Progress, RunEnded, SeedsEnded, calibrate, environment, is_out_of_memory
 from . import exit_codes, room
 
 FLUSH_EVERY = 2.0  # seconds that a measurement may wait in memory
 PROGRESS_EVERY = 1.0
 PATIENCE = 600.0  # seconds that a database may refuse to be written
-NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
 
 
 class Sink:
@@ -161,7 +160,7 @@ def skip(sink: Sink, seeds: Sequence[int]) -> None:
 def explained(error: Exception) -> tuple[int, str]:
     """The exit code for the supervisor, and why the training failed in one line."""
     text = " ".join(str(getattr(error, "orig", error)).split())[:500]  # without the SQL of a database's error
-    if isinstance(error, MemoryError) or any(words in text.lower() for words in NO_MEMORY):
+    if is_out_of_memory(error):
         return exit_codes.OUT_OF_MEMORY, text or "MemoryError"
     if room.is_full(error):
         return exit_codes.DISK_FULL, text

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from .transformer import Transformer
 
 
+SMALLEST = "tiny"  # the size that every task has
+
+
 @dataclass(frozen=True)
 class Defaults:
     """What a calibration of a task starts from: sized for about three minutes on two CPU cores.
@@ -29,6 +32,16 @@ class Defaults:
     samples: int
     warm_samples: int
     seeds: int
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large the model is: width and layers of the transformer, its heads, and how many parameters that makes."""
+
+    width: int
+    layers: int
+    heads: int
+    parameters: int
 
 
 @dataclass(frozen=True)
@@ -62,7 +75,8 @@ class Task(ABC):
 
     name: what users type; title, description: what they read; version: raised when results stop
     being comparable with stored ones; sample: what one sample is; train_size: distinct training
-    samples; classes: of the prediction; metrics: name -> unit, in the order shown.
+    samples; classes: of the prediction; metrics: name -> unit, in the order shown; sizes: name -> Size
+    of the model, the smallest first, for which the defaults were tested.
     """
 
     name: str
@@ -73,11 +87,12 @@ class Task(ABC):
     train_size: int
     classes: int
     metrics: dict[str, str]
+    sizes: dict[str, Size]
     defaults: Defaults
 
     @abstractmethod
-    def network(self) -> Transformer:
-        """The model as a function of stacked parameters."""
+    def network(self, size: str = SMALLEST) -> Transformer:
+        """The model of that size as a function of stacked parameters."""
 
     @abstractmethod
     def data(self, device: torch.device) -> Data:

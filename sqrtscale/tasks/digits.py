@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from ..rules import TrainingConfig
-from ._task import Batch, Data, Defaults, Task
+from ._task import SMALLEST, Batch, Data, Defaults, Size, Task
 
 SIDE, PATCH = 8, 4
 NOISE = 0.5  # of the images' standard deviation; with the shifts it keeps gradient noise alive after the fit
@@ -15,7 +15,7 @@ class Digits(Task):
     name = "digits"
     title = "Vision: handwritten digits"
     description = (
-        "A vision transformer (2 layers, width 32) on 1,797 real handwritten digits of 8 x 8 pixels "
+        "A vision transformer on 1,797 real handwritten digits of 8 x 8 pixels "
         "(scikit-learn), each sample shifted by up to one pixel and covered with noise."
     )
     version = 1
@@ -23,15 +23,20 @@ class Digits(Task):
     train_size = 1437
     classes = 10
     metrics: ClassVar = {"val_loss": "nats per image", "train_loss": "nats per image", "val_accuracy": "share right"}
+    sizes: ClassVar = {
+        "tiny": Size(32, 2, 2, 26_442), "small": Size(128, 4, 4, 797_194), "medium": Size(256, 6, 4, 4_746_762),
+        "large": Size(512, 9, 8, 28_387_850),
+    }
     defaults = Defaults(
         base=TrainingConfig("adam", 8, {"lr": 2e-3}),
         target_batch=64, samples=48_000, warm_samples=96_000, seeds=8,
     )
 
-    def network(self):
+    def network(self, size=SMALLEST):
         from .transformer import Transformer
 
-        return Transformer(width=32, layers=2, heads=2, length=(SIDE // PATCH) ** 2, classes=10, patch=PATCH * PATCH)
+        one = self.sizes[size]
+        return Transformer(one.width, one.layers, one.heads, length=(SIDE // PATCH) ** 2, classes=10, patch=PATCH * PATCH)
 
     def data(self, device):
         return _Digits(device)

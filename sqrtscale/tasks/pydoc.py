@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from ..rules import TrainingConfig
-from ._task import Batch, Data, Defaults, Task
+from ._task import SMALLEST, Batch, Data, Defaults, Size, Task
 
 LENGTH = 32  # bytes of context
 MEASURED = 256  # windows in each of the two fixed sets
@@ -17,7 +17,7 @@ class Pydoc(Task):
     name = "pydoc"
     title = "Language: Python's reference"
     description = (
-        "A byte-level causal transformer (2 layers, width 48, 32 bytes of context) on the English text of "
+        "A byte-level causal transformer (32 bytes of context) on the English text of "
         "Python's language reference that every Python carries (pydoc_data.topics, about 466 kB)."
     )
     version = 1
@@ -25,16 +25,20 @@ class Pydoc(Task):
     train_size = 13_000
     classes = CHARACTERS
     metrics: ClassVar = {"val_loss": "nats per byte", "train_loss": "nats per byte"}
+    sizes: ClassVar = {
+        "tiny": Size(48, 2, 2, 70_592), "small": Size(128, 4, 4, 830_336), "medium": Size(256, 6, 4, 4_812_928),
+        "large": Size(512, 9, 8, 28_520_064),
+    }
     defaults = Defaults(
         base=TrainingConfig("adam", 8, {"lr": 5e-4, "beta1": 0.95, "beta2": 0.99}),
         target_batch=64, samples=24_000, warm_samples=72_000, seeds=5,
     )
 
-    def network(self):
+    def network(self, size=SMALLEST):
         from .transformer import Transformer
 
-        return Transformer(width=48, layers=2, heads=2, length=LENGTH, classes=CHARACTERS, tokens=CHARACTERS,
-                           causal=True)
+        one = self.sizes[size]
+        return Transformer(one.width, one.layers, one.heads, length=LENGTH, classes=CHARACTERS, tokens=CHARACTERS, causal=True)
 
     def data(self, device):
         return _Pydoc(device)

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True where an allocation failed, on a GPU or in main memory; torch says so in the text of a RuntimeError."""
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in NO_MEMORY)
+
+
 def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -> Iterator[Event]:
     """Train every run of the plan that is not ``stored``; see :func:`sqrtscale.training.engine.calibrate`."""
     from .engine import calibrate as run
@@ -30,4 +38,5 @@ def environment(device: str) -> dict[str, Any]:
     return describe(device)
 
 
-__all__ = ["Event", "Measured", "Progress", "RunEnded", "SeedsEnded", "calibrate", "environment"]
+__all__ = ["Event", "Measured", "Progress", "RunEnded", "SeedsEnded", "calibrate", "environment",
+           "is_out_of_memory"]

@@ -21,6 +21,7 @@ from ..tasks import Batch, Data, Task, task
 from . import regime
 from .device import resolve
 from .events import Event, Measured, Progress, RunEnded, SeedsEnded
+from .memory import seeds_that_fit
 from .population import ALL_THREADS, Population, Stream
 
 SAY_EVERY = 0.4  # seconds between two Progress events
@@ -53,12 +54,14 @@ def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -
                                    "so there is nothing to compare; lower the base learning rate")
             yield from group.finish()
             parent = group.population
+        at_once = seeds_that_fit(plan, device)
         for start, end in pairwise((0, *plan.looks)):
-            runs = [run for run in arms if run[1] in plan.seeds[start:end]]
-            groups = [_branched(about, data, plan, kind, alike, parent, device) for kind, alike in _kinds(plan, runs)]
-            yield from _side_by_side(groups, plan.evaluation_points, clock, "arms")
-            for group in groups:
-                yield from group.finish()
+            for first in range(start, end, at_once):
+                runs = [run for run in arms if run[1] in plan.seeds[first : min(first + at_once, end)]]
+                groups = [_branched(about, data, plan, kind, alike, parent, device) for kind, alike in _kinds(plan, runs)]
+                yield from _side_by_side(groups, plan.evaluation_points, clock, "arms")
+                for group in groups:
+                    yield from group.finish()
             if end < len(plan.seeds):
                 yield SeedsEnded(end)
 
@@ -131,7 +134,8 @@ class _Group:
         self.hopeless = HOPELESS * math.log(about.classes)
         arms = [plan.arm(arm) for arm, _ in runs]
         self.step_covers = arms[0].samples_per_step
-        self.population = Population(about, [arm.config for arm in arms], [seed for _, seed in runs], device, arms[0].svag)
+        self.population = Population(about, [arm.config for arm in arms], [seed for _, seed in runs], device,
+                                     arms[0].svag, plan.size)
         self.streams = [Stream(data, seed, stream) for seed in self.seeds]
         self.probe = regime.Probe(data, self.seeds, points, plan.seeds[0])
         self._index()

@@ -1,7 +1,7 @@
-"""How long a calibration will take, from a short timing of each of its steps.
+"""How long a calibration will take, from a short timing of each of its steps, and how much memory.
 
 ``python -m sqrtscale.training.estimate`` reads a plan as JSON on standard input and prints
-``{"seconds", "device", "arms"}``: pages call it in a process of its own, because they never load torch.
+``{"seconds", "device", "arms", "memory"}``: pages call it in a process of its own, because they never load torch.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ..plan import WARM_START, CalibrationPlan
 from ..rules import FieldError
 from ..tasks import Batch, task
 from .device import device_name, resolve
+from .memory import seeds_that_fit, state_bytes
 from .population import Population, Stream
 from .regime import MICRO, Probe
 
@@ -30,7 +31,7 @@ START_SECONDS = 4.0  # starting the processes and loading torch and the data
 
 
 def estimate(plan: CalibrationPlan) -> dict[str, Any]:
-    """Seconds of the whole calibration and of each arm on the plan's device, measured now: the most that it takes.
+    """Seconds of the whole calibration and of each arm on the plan's device, measured now: the most that it takes; and bytes.
 
     Arms with the same batch size (and l of SVAG) train together, in as many parts as there are looks; an arm's seconds are its
     share. Runs that are taken from the store, and seeds that turn out not to be needed, make it shorter.
@@ -41,20 +42,29 @@ def estimate(plan: CalibrationPlan) -> dict[str, Any]:
     data = about.data(device)
     torch.set_flush_denormal(True)
     arms: dict[str, float] = {}
+    passes, at_once = 0, seeds_that_fit(plan, device)
     if plan.start == "warm":
-        arms[WARM_START] = _seconds(about, data, [plan.arm(WARM_START)], plan.warm_samples, plan.warm_points, device)
+        arms[WARM_START] = _cost(about, data, plan, [plan.arm(WARM_START)], plan.warm_samples, plan.warm_points, device)[0]
     for kind in sorted({(arm.config.batch_size, arm.svag) for arm in plan.arms}):
         together = [arm for arm in plan.arms if (arm.config.batch_size, arm.svag) == kind]
-        parts = Counter(end - start for start, end in pairwise((0, *plan.looks)))
-        whole = sum(times * _seconds(about, data, together * seeds, plan.samples, plan.evaluation_points, device)
-                    for seeds, times in parts.items())
+        parts = Counter(min(at_once, end - first) for start, end in pairwise((0, *plan.looks))
+                        for first in range(start, end, at_once))
+        whole = 0.0
+        for seeds, times in parts.items():
+            seconds, needed = _cost(about, data, plan, together * seeds, plan.samples, plan.evaluation_points, device)
+            whole, passes = whole + times * seconds, max(passes, needed)
         arms |= {arm.name: whole / len(together) for arm in together}
-    return {"seconds": START_SECONDS + sum(arms.values()), "device": device_name(device), "arms": arms}
+    states = min(at_once, len(plan.seeds)) * len(plan.arms) * state_bytes(about.sizes[plan.size].parameters)
+    return {"seconds": START_SECONDS + sum(arms.values()), "device": device_name(device), "arms": arms, "memory": states + passes}
 
 
-def _seconds(about, data, models: list[Arm], samples: int, points: Sequence[int], device: torch.device) -> float:
-    """Seconds of a population of these arms over ``samples`` of time, measured at these points, and its regime at some."""
-    population = Population(about, [arm.config for arm in models], range(len(models)), device, models[0].svag)
+def _cost(about, data, plan: CalibrationPlan, models: list[Arm], samples: int, points: Sequence[int], device: torch.device
+          ) -> tuple[float, int]:
+    """What a population of these arms costs over ``samples`` of time, measured at these points, its regime at some: seconds,
+
+    and bytes of its forward and backward pass.
+    """
+    population = Population(about, [arm.config for arm in models], range(len(models)), device, models[0].svag, plan.size)
     stream = Stream(data, 0, "estimate")
 
     def batch(count: int) -> Batch:
@@ -67,8 +77,9 @@ def _seconds(about, data, models: list[Arm], samples: int, points: Sequence[int]
     one_measurement = _time(lambda: population.measure(data), device)
     one_micro_batch = _time(lambda: population.gradients(batch(MICRO)), device)
     probe = Probe(data, (), points, 0)
-    return (one_step * float(samples / models[0].samples_per_step) + one_measurement * len(points)
-            + one_micro_batch * probe.count * len(probe.times))
+    seconds = (one_step * float(samples / models[0].samples_per_step) + one_measurement * len(points)
+               + one_micro_batch * probe.count * len(probe.times))
+    return seconds, population.peak_bytes()
 
 
 def _time(work, device: torch.device) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -11,11 +11,13 @@ from torch import Tensor
 
 from ..arms import svag_weights
 from ..rules import TrainingConfig
-from ..tasks import Batch, Data, Task
+from ..tasks import SMALLEST, Batch, Data, Task
+from . import is_out_of_memory
+from .memory import how_many_fit, pass_bytes
 from .optimizers import make_optimizer
 
 BLOCK = 1024  # samples drawn at once: fixed, so that a stream is the same however it is cut into batches
-MEASURE_AT_ONCE = 8192  # samples x models of one forward pass when measuring
+MEASURE_AT_ONCE = 2**24  # numbers in one layer's output, of all models, of one forward pass when measuring
 # Below this many numbers in one layer's output a step is faster on one CPU thread than on two (measured with 2 cores).
 # A rule of size, not a timing: the same plan must take the same path each time.
 WORTH_THREADS = 2**17
@@ -50,14 +52,19 @@ class Population:
 
     configs: one per model, same family and batch size; seeds: one per model, for initial weights; svag: 0 for ordinary steps,
     l for steps along r1 g1 + r2 g2 of two batches [Malladi et al. 2022], so that a step takes ``drawn`` = 2 B samples.
-    Parameters live in one flat tensor [M, P]; ``views`` are its named pieces [M, *shape].
+    size: of the model, one of the task's. Parameters live in one flat tensor [M, P]; ``views`` are its named pieces
+    [M, *shape]. All models go through one forward pass, or as many at once as memory has room for.
     """
 
     def __init__(self, task: Task, configs: Sequence[TrainingConfig], seeds: Sequence[int], device: torch.device,
-                 svag: int = 0):
+                 svag: int = 0, size: str = SMALLEST):
         self.task = task
+        self.size = size
         self.device = device
-        self.network = task.network()
+        self.network = task.network(size)
+        # By the samples of a batch: bytes of one model's forward and backward pass, and how many models go through one.
+        self.pass_bytes: dict[int, int] = {}
+        self.at_once: dict[int, int] = {}
         self.configs = tuple(configs)
         self.batch_size = configs[0].batch_size
         self.weights = svag_weights(svag)
@@ -103,31 +110,61 @@ class Population:
 
     def alone(self, row: int) -> Population:
         """A copy of one model's weights as a population of its own, with a fresh optimizer."""
-        twin = Population(self.task, [self.configs[row]], [0], self.device)
+        twin = Population(self.task, [self.configs[row]], [0], self.device, size=self.size)
         with torch.no_grad():
             twin.flat.copy_(self.flat[row : row + 1])
         return twin
 
     def losses(self, batch: Batch) -> Tensor:
         """Mean cross-entropy of each model on its own samples: batch [M, B, ...] -> [M]."""
-        return self._losses(batch, 1).flatten()
+        return self._losses(self.views, batch, 1).flatten()
 
-    def _losses(self, batch: Batch, parts: int) -> Tensor:
-        """The same of each of ``parts`` equal parts of the batch: [M, parts]."""
-        logits = self.network(self.views, batch.inputs)
+    def _losses(self, views: Mapping[str, Tensor], batch: Batch, parts: int) -> Tensor:
+        """The same of each of ``parts`` equal parts of the batch, for the models whose parameters are given: [m, parts]."""
+        logits = self.network(views, batch.inputs)
         each = F.cross_entropy(logits.flatten(0, -2), batch.targets.flatten(), reduction="none")
-        return each.view(len(self), parts, -1).mean(2)
+        return each.view(len(batch.targets), parts, -1).mean(2)
 
     def gradients(self, batch: Batch, weights: Sequence[float] = (1.0,)) -> tuple[Tensor, Tensor]:
         """Losses [M] and gradients [M, P] of every model on batch [M, B, ...].
 
         weights: of the gradients of as many equal parts of the batch; the losses are plain means.
         """
-        self._choose_threads(batch.targets.shape[1])
-        losses = self._losses(batch, len(weights))
-        # The models share no parameter, so the gradient of the sum is each model's own gradient.
-        pieces = torch.autograd.grad((losses * losses.new_tensor(weights)).sum(), list(self.views.values()))
-        return losses.detach().mean(1), torch.cat([piece.flatten(1) for piece in pieces], 1)
+        samples = batch.targets.shape[1]
+        self._choose_threads(samples)
+        if samples not in self.at_once:
+            first = Batch(batch.inputs[:1], batch.targets[:1])
+            self.pass_bytes[samples] = pass_bytes(lambda: self._losses(self._rows(0, 1), first, 1), self.flat)
+            self.at_once[samples] = how_many_fit(self.pass_bytes[samples], self.device)
+        while True:
+            try:
+                return self._gradients(batch, weights, self.at_once[samples])
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or self.at_once[samples] == 1:
+                    raise
+            # Here, because the error holds what the failed pass had allocated. Nothing has changed yet: half of it is tried.
+            self.at_once[samples] = -(-min(self.at_once[samples], len(self)) // 2)
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def peak_bytes(self) -> int:
+        """Memory of the passes made so far, at the largest batch, beside the models themselves."""
+        return max((min(self.at_once[samples], len(self)) * each for samples, each in self.pass_bytes.items()), default=0)
+
+    def _gradients(self, batch: Batch, weights: Sequence[float], at_once: int) -> tuple[Tensor, Tensor]:
+        found = []
+        for start in range(0, len(self), at_once):
+            rows = slice(start, start + at_once)
+            views = self.views if at_once >= len(self) else self._rows(start, start + at_once)
+            losses = self._losses(views, Batch(batch.inputs[rows], batch.targets[rows]), len(weights))
+            # The models share no parameter, so the gradient of the sum is each model's own gradient.
+            pieces = torch.autograd.grad((losses * losses.new_tensor(weights)).sum(), list(views.values()))
+            found.append((losses.detach().mean(1), torch.cat([piece.flatten(1) for piece in pieces], 1)))
+        return found[0] if len(found) == 1 else tuple(map(torch.cat, zip(*found, strict=True)))
+
+    def _rows(self, start: int, end: int) -> dict[str, Tensor]:
+        """The parameters of some models, in place."""
+        return {name: view[start:end].detach().requires_grad_() for name, view in self.views.items()}
 
     def step(self, batch: Batch, watch: bool = False) -> Tensor:
         """One optimizer step of every model on batch [M, drawn, ...]; returns the losses [M] before it.
@@ -175,8 +212,9 @@ class Population:
         found = {}
         for prefix, split in (("val", data.validation), ("train", data.train_sample)):
             loss, right, count = 0.0, 0.0, len(split.targets)
-            for start in range(0, count, max(1, MEASURE_AT_ONCE // len(self))):
-                piece = slice(start, start + max(1, MEASURE_AT_ONCE // len(self)))
+            at_once = max(1, MEASURE_AT_ONCE // (len(self) * self.network.length * self.network.width))
+            for start in range(0, count, at_once):
+                piece = slice(start, start + at_once)
                 inputs, targets = (x[piece].expand(len(self), *x[piece].shape) for x in (split.inputs, split.targets))
                 logits = self.network(self.views, inputs)
                 each = F.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none")

@@ -60,7 +60,20 @@ def transfer_choice(task: Task) -> Inputs | None:
     return own._replace(config=runs)
 
 
-def plan_choice(task: Task, inputs: Inputs) -> CalibrationPlan:
+def size_choice(task: Task) -> str:
+    """How large the model is; the smallest is what the defaults were tested with."""
+    labels = {name: f"{name}: {_rounded(one.parameters)} parameters, width {one.width}, {one.layers} layers"
+              for name, one in task.sizes.items()}
+    return st.selectbox("Model", list(labels), format_func=labels.get, key=f"size-{task.name}",
+                        help="The task's own configuration was tested with the smallest. A larger model usually wants a smaller "
+                             "learning rate, and a GPU.")
+
+
+def _rounded(count: int) -> str:
+    return f"{count / 1e6:.3g} million" if count >= 1e6 else f"{round(count, -3):,}"
+
+
+def plan_choice(task: Task, inputs: Inputs, size: str) -> CalibrationPlan:
     """Arms, seeds, budget, start and device; raises FieldError for what cannot be run."""
     defaults = task.defaults
     controls = st.pills("Controls beside base and scaled", CONTROLS, default=CONTROLS, selection_mode="multi", key="controls",
@@ -87,7 +100,7 @@ def plan_choice(task: Task, inputs: Inputs) -> CalibrationPlan:
                            "A GPU trains all seeds at once in about the time of one, so there it saves nothing.")
     return make_plan(task.name, inputs.config, inputs.target_batch, arms=[*controls, *more], targets=targets, seeds=seeds,
                      samples=samples, start=start, warm_samples=warm_samples, decay_form=inputs.decay_form, device=device,
-                     momentum_form=inputs.momentum_form, correct_lr=inputs.correct_lr, reuse=reuse, stop_early=early)
+                     momentum_form=inputs.momentum_form, correct_lr=inputs.correct_lr, reuse=reuse, stop_early=early, size=size)
 
 
 def _further_arms(inputs: Inputs) -> tuple[list[str], list[Any], bool]:

@@ -49,6 +49,11 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def size(count: float) -> str:
+    """Bytes for people: ``80 MB``, ``1.2 GB``."""
+    return f"{count / 1e9:.2g} GB" if count >= 1e9 else f"{max(1, round(count / 1e6)):,} MB"
+
+
 def show(plan: CalibrationPlan) -> None:
     """Say how long the plan will take; looks again every second until the timing is there."""
     waiting = not timings().of(plan, again=True).done()
@@ -71,6 +76,6 @@ def show(plan: CalibrationPlan) -> None:
         parts = ", ".join(f"{arm} {duration(seconds)}" for arm, seconds in found.arms.items())
         most = "At most about" if plan.stop_early or plan.reuse else "About"
         st.markdown(f":material/timer: {most} **{duration(found.seconds)}** on {found.device}, timed just now "
-                    f"(:small[{parts}]).")
+                    f"(:small[{parts}])" + (f", in about {size(found.memory)} of memory." if found.memory else "."))
 
     look()

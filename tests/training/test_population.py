@@ -7,7 +7,7 @@ import torch
 
 from sqrtscale.plan import make_plan
 from sqrtscale.rules import TrainingConfig
-from sqrtscale.tasks import TASKS, Batch, task
+from sqrtscale.tasks import SMALLEST, TASKS, Batch, task
 from sqrtscale.training.population import Population, Stream
 
 CPU = torch.device("cpu")
@@ -99,6 +99,9 @@ def test_stated_sizes_are_the_real_ones(about, data):
     else:
         windows = len(data.text) // data.validation.inputs.shape[1]
         assert 0.8 * windows < about.train_size <= windows
+    assert next(iter(about.sizes)) == SMALLEST
+    for name, size in about.sizes.items():
+        assert size.parameters == sum(math.prod(p.shape) for p in about.network(name).parameters().values())
 
 
 def test_warm_up_starts_slowly_and_arms_agree_in_samples(about, data):

@@ -1,0 +1,63 @@
+"""How much memory training takes, said before it is taken, and how much there is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..plan import CalibrationPlan
+from ..tasks import task
+
+# Copies of a model's parameters: themselves, two moments, their gradient, and what one optimizer step needs beside them.
+STATE_COPIES = 8
+BACKWARD = 2  # a backward pass holds about as much again as what the forward pass keeps for it
+SHARE = 0.8  # of the free memory that may be planned for
+
+
+def state_bytes(parameters: int) -> int:
+    """Bytes of one model with ``parameters`` float32 parameters and its optimizer, at the peak of a step without activations."""
+    return 4 * STATE_COPIES * parameters
+
+
+def pass_bytes(forward: Callable[[], Tensor], parameters: Tensor) -> int:
+    """Bytes that a forward and backward pass of ``forward`` take for activations; runs it once.
+
+    Counted from what autograd saves, each storage once, without that of ``parameters``.
+    """
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        result = forward()  # kept until the count is done: a freed storage's address may come again
+    del result
+    kept.pop(parameters.untyped_storage().data_ptr(), None)
+    return BACKWARD * sum(kept.values())
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that can be had on the device now; on a CPU what the system calls available."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    try:
+        with open("/proc/meminfo") as file:
+            found = {line.partition(":")[0]: line.split()[1] for line in file}
+        return int(found["MemAvailable"]) * 1024
+    except (OSError, KeyError):  # not Linux: half of all there is
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def how_many_fit(each: int, device: torch.device) -> int:
+    """How many things of so many bytes fit into the free memory; at least 1, because one must be tried."""
+    return max(1, int(SHARE * free_bytes(device) / max(each, 1)))
+
+
+def seeds_that_fit(plan: CalibrationPlan, device: torch.device) -> int:
+    """How many seeds of all arms can train at the same time."""
+    return how_many_fit(len(plan.arms) * state_bytes(task(plan.task).sizes[plan.size].parameters), device)
