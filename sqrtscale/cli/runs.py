@@ -56,7 +56,7 @@ def print_record(store: Store, record: CalibrationRecord, as_json: bool) -> None
 def record_text(store: Store, record: CalibrationRecord) -> str:
     """One calibration for reading: its state, its arms' end values, and a sentence about them."""
     from ..evidence import headline, summarise
-    from ..report import frontier, stopped_early, verdicts
+    from ..report import frontier, reasons, regimes, stopped_early, verdicts
 
     plan = record.plan
     lines = [f"{record.id}  {record.name}".rstrip(),
@@ -67,14 +67,15 @@ def record_text(store: Store, record: CalibrationRecord) -> str:
     curves = store.curves(record.id)
     found = summarise(curves[curves["arm"] != WARM_START])
     if found:
-        judged = verdicts(record, curves)
+        measured = regimes(record, curves)
+        judged = verdicts(record, curves, measured=measured)
         rows = [("arm", "end val_loss", "std", "seeds", "against base", "difference to base (95% interval)")]
         for arm, one in found.items():
             difference = f"{one.difference:+.5f} +- {one.half_width:.5f}" if one.pairs else ""
             outcome = judged[arm].outcome if arm in judged else ""
             rows.append((arm, f"{one.mean:.6g}", f"{one.std:.3g}", str(one.n), outcome, difference))
         sentences = [headline(judged), *filter(None, [frontier(record, judged)]), *(one.sentence for one in judged.values()),
-                     *filter(None, [stopped_early(record)])]
+                     *reasons(record, judged, measured), *filter(None, [stopped_early(record)])]
         lines += ["", *table(rows), "", *(sentence.replace("**", "") for sentence in sentences)]
     lines += [f"{run.arm}, seed {run.seed}: {run.state}, {run.reason}" for run in record.runs if run.state == "DIVERGED"]
     return "\n".join(lines)

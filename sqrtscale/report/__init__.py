@@ -9,6 +9,7 @@ from ..store import CalibrationRecord, Store
 from .command import command
 from .content import Report, Section, Table, report
 from .judging import decided, frontier, regimes, stopped_early, verdicts
+from .why import reasons
 
 STYLE = """
 :root { color-scheme: light; }
@@ -27,7 +28,7 @@ def reported(store: Store, record: CalibrationRecord) -> Report:
     curves = store.curves(record.id)
     measured = regimes(record, curves)
     found = verdicts(record, curves, measured=measured)
-    return report(record, curves, found, measured.get("scaled"), frontier(record, found))
+    return report(record, curves, found, measured, frontier(record, found))
 
 
 def html(found: Report) -> str:
@@ -76,5 +77,5 @@ def _table(table: Table) -> str:
 
 REPORTS = {"html": html, "md": markdown}
 
-__all__ = ["REPORTS", "Report", "command", "decided", "frontier", "html", "markdown", "regimes", "report", "reported",
-           "stopped_early", "verdicts"]
+__all__ = ["REPORTS", "Report", "command", "decided", "frontier", "html", "markdown", "reasons", "regimes", "report",
+           "reported", "stopped_early", "verdicts"]

@@ -16,6 +16,7 @@ from ..tasks import task
 from .command import command
 from .judging import stopped_early
 from .svg import Line, chart
+from .why import reasons
 
 # As in the app: blue is base, orange the rule, greys the controls.
 COLOURS = {"base": "#2563EB", "scaled": "#EA580C"}
@@ -51,8 +52,8 @@ class Report:
     sections: tuple[Section, ...]
 
 
-def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[str, Verdict], regime: Regime | None,
-           frontier: str = "") -> Report:
+def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[str, Verdict],
+           measured: Mapping[str, Regime], frontier: str = "") -> Report:
     """The report of one calibration: the question, the answer, the pictures, the numbers, how to make them again."""
     plan, about = record.plan, task(record.plan.task)
     arms = curves[curves["arm"] != WARM_START]
@@ -65,14 +66,14 @@ def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[st
                 f"{plan.samples:,} samples with {len(plan.seeds)} seeds {start}; arms share their samples seed by seed.")
     pictures = tuple(_picture(arms, metric, unit, [arm.name for arm in plan.arms]) for metric, unit in about.metrics.items()
                      if (arms["metric"] == metric).any())
-    told = (frontier, *(one.sentence for one in verdicts.values()), stopped_early(record))
+    told = (frontier, *(one.sentence for one in verdicts.values()), *reasons(record, verdicts, measured), stopped_early(record))
     return Report(
         title=record.name or f"{about.title}: batch {plan.base.batch_size} → {plan.target_batch}",
         answer=headline(verdicts),
         sections=(
             Section("The question", (question,)),
             Section("What came out", tuple(filter(None, told)), tables=(_verdicts(verdicts),)),
-            *([Section("Was it a test of the rule?", (regime.sentence,))] if regime else []),
+            *([Section("Was it a test of the rule?", (measured["scaled"].sentence,))] if "scaled" in measured else []),
             Section("The curves", ("Mean over seeds with the band from the smallest to the largest.",), pictures),
             Section("The arms", (), tables=(_arms(record),)),
             Section("How to repeat it", (_made_with(record),), code=command(plan)),

@@ -10,7 +10,7 @@ import streamlit as st
 
 from ..evidence import ArmSummary, Regime, Verdict, headline, summarise
 from ..plan import WARM_START
-from ..report import frontier, stopped_early, verdicts
+from ..report import frontier, reasons, stopped_early, verdicts
 from ..rules import FieldError
 from ..store import CalibrationRecord
 from . import inputs, runs
@@ -41,7 +41,7 @@ def show(record: CalibrationRecord, points: pd.DataFrame, measured: Mapping[str,
     lost = [f"**{plain(arm)}** diverged on {len(why)} of {len(record.plan.seeds)} seeds: {plain(why[0])}."
             for arm, why in runs.diverged(record).items()]
     told = [one.sentence for one in found.values() if one.reason != "no pairs"]
-    st.markdown("\n".join(f"- {sentence}" for sentence in (*told, *lost)))
+    st.markdown("\n".join(f"- {sentence}" for sentence in (*told, *reasons(record, found, measured), *lost)))
     ends = summarise(arms)
     if any(one.n for one in ends.values()):
         _arms(record, found, ends)

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -9,10 +10,12 @@ import pytest
 import stored
 from scipy.stats import norm
 
-from sqrtscale.evidence import headline
-from sqrtscale.report import frontier, html, markdown, report, reported, verdicts
+from sqrtscale.evidence import Regime, headline
+from sqrtscale.report import frontier, html, markdown, reasons, report, reported, verdicts
 from sqrtscale.report.svg import Line, chart
+from sqrtscale.rules import TrainingConfig
 from sqrtscale.store import Store
+from sqrtscale.training.events import Measured
 
 NAN = float("nan")
 
@@ -101,7 +104,7 @@ def test_how_far_one_can_go(store):
     assert [found[name].outcome for name in ("scaled 2x", "scaled 4x", "scaled")] == ["matches", "differs", "matches"]
     said = frontier(record, found)
     assert said == "How far the rule goes here: up to kappa = 2 (batch 16), while batch 32 comes out as “differs”."
-    assert said in html(report(record, store.curves(record.id), found, None, said))
+    assert said in html(report(record, store.curves(record.id), found, {}, said))
     alone = store.get(stored.calibration(store))
     assert frontier(alone, verdicts(alone, store.curves(alone.id))) == ""
 
@@ -122,3 +125,24 @@ def test_the_chart_places_points_where_they_belong():
 @pytest.mark.parametrize("y", [[], [NAN], [2.0], [0.0, 0.0], [1e-9, 1e9]])
 def test_the_chart_takes_whatever_was_measured(y):
     ElementTree.fromstring(chart([Line("one", list(range(len(y))), y, "#000000", "2 3", y, y)], "x", "y"))
+
+
+@pytest.mark.parametrize("noise_scale, said", [
+    (64.0, ("batch 64 is 100% of the noise scale", "25.0% less per sample", "Expected together: 33.7%")),
+    (1e9, ("batch 64 is 0% of the noise scale", "as far per sample;", "Expected together: 11.6%")),
+])
+def test_why_the_rule_may_have_failed_is_computed_from_what_was_measured(store, noise_scale, said):
+    """sqrt((64 + 8) / (64 + 64)) = 0.75 of the speed; the rule's own loss at (0.9, 0.95), kappa 8 is 11.6 % [forecast]."""
+    base = TrainingConfig("adam", 8, {"lr": 2e-3, "beta1": 0.9, "beta2": 0.95})
+    chosen = stored.plan(base=base, seeds=3)
+    id = stored.calibration(store, chosen=chosen, measured=[
+        Measured(one.arm, one.seed, one.samples, {name: value + (one.arm == "scaled") for name, value in one.values.items()})
+        for one in stored.points(chosen)])
+    record = store.get(id)
+    found = verdicts(record, store.curves(id))
+    assert found["scaled"].outcome == "differs"
+    measured = Regime(noise_scale, noise_scale / 2, noise_scale * 2, None, 8, 64, 8.0, "unclear", "")
+    (why,) = reasons(record, found, {"scaled": measured})
+    assert all(part in why for part in said), why
+    assert reasons(record, {"scaled": replace(found["scaled"], outcome="matches")}, {}) == ()
+    assert "Why <strong>scaled</strong> may differ" in html(reported(store, record))

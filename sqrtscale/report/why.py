@@ -1,0 +1,43 @@
+"""Why the rule may have failed: what was measured of the run, and what is known of the rule, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from ..evidence import Regime, Verdict
+from ..rules import scale
+from ..store import CalibrationRecord
+
+EXPLAINS = 0.03  # of the speed per sample; less than that moves no curve visibly
+
+
+def reasons(record: CalibrationRecord, found: Mapping[str, Verdict], measured: Mapping[str, Regime]) -> tuple[str, ...]:
+    """A sentence for each batch at which the full rule differs from base, in Markdown; none where it nowhere does.
+
+    found: as ``verdicts`` gave them; measured: as ``regimes`` did.
+    """
+    return tuple(_reason(record, name, measured.get(name)) for _, name in record.plan.frontier
+                 if name in found and found[name].outcome == "differs" and found[name].reason != "diverged")
+
+
+def _reason(record: CalibrationRecord, name: str, regime: Regime | None) -> str:
+    plan, batch, kappa = record.plan, record.plan.config_of(name).batch_size, record.plan.arm_kappa(name)
+    moved = scale(plan.base, batch, plan.decay_form, plan.momentum_form, plan.correct_lr)
+    own = moved.forecast.drift if moved.forecast and not moved.lr_corrected else 1.0
+    parts, together = [f"at kappa = {kappa:g} the rule itself moves {_change(own)} per sample"], own
+    if regime is not None:
+        parts.insert(0, f"batch {batch} is {batch / regime.noise_scale:.0%} of the noise scale, so that signal counts as well "
+                        f"and the rule moves {_change(regime.speed)} per sample")
+        together *= regime.speed
+    said = f"Why **{name}** may differ: {'; '.join(parts)}."
+    if abs(together - 1) >= EXPLAINS:
+        return f"{said} Expected together: {_change(together)} per sample than the base run."
+    return (f"{said} That does not explain it. What is left: steps {math.sqrt(kappa):.2g} times as large meet the curvature of "
+            "the loss, which the rule leaves out, or the gradient noise is far from Gaussian (see its tails).")
+
+
+def _change(speed: float) -> str:
+    if abs(speed - 1) < 0.005:
+        return "as far"
+    return f"{abs(speed - 1):.1%} {'less' if speed < 1 else 'more'}"
