@@ -8,7 +8,7 @@ from html import escape
 from ..store import CalibrationRecord, Store
 from .command import command
 from .content import Report, Section, Table, report
-from .judging import frontier, regimes, verdicts
+from .judging import frontier, judged, keep, regimes, verdicts
 
 STYLE = """
 :root { color-scheme: light; }
@@ -76,4 +76,6 @@ def _table(table: Table) -> str:
 
 REPORTS = {"html": html, "md": markdown}
 
-__all__ = ["REPORTS", "Report", "command", "frontier", "html", "markdown", "regimes", "report", "reported", "verdicts"]
+__all__ = [
+    "REPORTS", "Report", "command", "frontier", "html", "judged", "keep", "markdown", "regimes", "report", "reported", "verdicts",
+]

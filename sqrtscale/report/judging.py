@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from itertools import takewhile
 
 import pandas as pd
+from sqlalchemy.exc import SQLAlchemyError
 
-from ..evidence import Regime, Verdict, judge, regime
+from ..evidence import Regime, Verdict, headline, judge, regime
 from ..plan import WARM_START
-from ..store import CalibrationRecord
+from ..store import CalibrationRecord, Store
 from ..tasks import task
 
 
@@ -25,6 +28,26 @@ def verdicts(record: CalibrationRecord, curves: pd.DataFrame, margin: float | No
         return {}
     return judge(arms, unit=task(record.plan.task).metrics["val_loss"], margin=margin,
                  regime=regimes(record, curves) if measured is None else measured)
+
+
+def judged(store: Store, record: CalibrationRecord) -> CalibrationRecord:
+    """The record with its verdict by the default margin, as :func:`keep` stores it; raises DamagedChunk."""
+    return keep(store, record, verdicts(record, store.curves(record.id)))
+
+
+def keep(store: Store, record: CalibrationRecord, found: Mapping[str, Verdict]) -> CalibrationRecord:
+    """Store what lists show of the verdicts, where that is not what they show already; returns the record with it.
+
+    The outcome is that of the full rule at the target batch, "" where there is nothing to compare; the answer has the frontier.
+    """
+    scaled = found.get("scaled")
+    compared = scaled is not None and (scaled.pairs or scaled.reason == "diverged")
+    outcome = scaled.outcome if compared else ""
+    answer = " ".join(filter(None, [headline(found), frontier(record, found)]))
+    if (outcome, answer) != (record.outcome, record.answer):
+        with suppress(SQLAlchemyError):  # read-only, locked or full: it is shown all the same, and stored another time
+            store.set_verdict(record.id, outcome, answer)
+    return replace(record, outcome=outcome, answer=answer)
 
 
 def frontier(record: CalibrationRecord, found: Mapping[str, Verdict]) -> str:

@@ -115,6 +115,8 @@ class Calibration(Base):
     target_batch: Mapped[int] = mapped_column(BigInteger)
     seeds: Mapped[int] = mapped_column(Integer)
     start: Mapped[str] = mapped_column(String(12))
+    outcome: Mapped[str] = mapped_column(String(12), default="")  # of the full rule, by the default margin
+    answer: Mapped[str] = mapped_column(Text, default="")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

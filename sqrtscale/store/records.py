@@ -28,7 +28,11 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class CalibrationRecord:
-    """One calibration, whole. Times are aware and in UTC; done and total are samples over all runs."""
+    """One calibration, whole. Times are aware and in UTC; done and total are samples over all runs.
+
+    outcome, answer: of the verdict on the full rule by the default margin, in a word or two and in a sentence; both empty until
+    it was judged, outcome also where there was nothing to compare.
+    """
 
     id: str
     name: str
@@ -38,6 +42,8 @@ class CalibrationRecord:
     reason: str
     plan: CalibrationPlan
     environment: dict[str, Any]
+    outcome: str
+    answer: str
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -76,7 +82,9 @@ class CalibrationRecord:
 
 @dataclass(frozen=True)
 class CalibrationSummary:
-    """One line of a list. final: arm -> metric -> (mean, standard deviation, seeds), finite values only."""
+    """One line of a list. final: arm -> metric -> (mean, standard deviation, seeds), finite values only; outcome and answer
+    as in CalibrationRecord.
+    """
 
     id: str
     name: str
@@ -88,6 +96,8 @@ class CalibrationSummary:
     target_batch: int
     seeds: int
     start: str
+    outcome: str
+    answer: str
     created_at: datetime
     ended_at: datetime | None
     deleted_at: datetime | None

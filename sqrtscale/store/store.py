@@ -124,6 +124,10 @@ class Store:
         """Store everything beside the plan that the result may depend on."""
         self._set(id, environment=environment)
 
+    def set_verdict(self, id: str, outcome: str, answer: str) -> None:
+        """Store what lists show of the verdict: its outcome ("" where there was nothing to compare) and its headline."""
+        self._set(id, outcome=outcome, answer=answer)
+
     def heartbeat(self, id: str, **progress: Any) -> None:
         """Say that the calibration lives; progress: phase, done, total, samples_per_second, device."""
         def work() -> None:
@@ -244,15 +248,18 @@ class Store:
 
     def list(
         self, *, deleted: bool = False, text: str = "", states: Iterable[str] | None = None,
-        limit: int = 1000, offset: int = 0,
+        outcomes: Iterable[str] | None = None, limit: int = 1000, offset: int = 0,
     ) -> list[CalibrationSummary]:
-        """Calibrations, newest first. text is looked for in name, id, note, task and optimizer."""
+        """Calibrations, newest first. text is looked for in name, id, note, task, optimizer and outcome."""
         wanted = [Calibration.deleted_at.is_not(None) if deleted else Calibration.deleted_at.is_(None)]
         if text.strip():
-            columns = (Calibration.name, Calibration.id, Calibration.note, Calibration.task, Calibration.optimizer)
+            columns = (Calibration.name, Calibration.id, Calibration.note, Calibration.task, Calibration.optimizer,
+                       Calibration.outcome)
             wanted.append(or_(*(column.icontains(_clean(text.strip()), autoescape=True) for column in columns)))
         if states is not None:
             wanted.append(Calibration.state.in_(list(states)))
+        if outcomes is not None:
+            wanted.append(Calibration.outcome.in_(list(outcomes)))
         # Neither the plan nor the environment: a thousand of them take longer to decode than everything else.
         columns = [getattr(Calibration, name) for name in (*SUMMARY, "done", "total")]
         page = self._page(wanted, limit, offset)

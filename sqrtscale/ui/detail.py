@@ -90,7 +90,7 @@ def _live(store: Store, id: str, ended: bool) -> None:
             st.error(plain(str(error)), title="The curves cannot be read")
         else:
             measured = regimes(record, points)
-            outcome.show(record, points, measured)
+            outcome.show(store, record, points, measured)
             curve_view.show(record, points)
             noise_view.show(record, points, measured)
         _log(record)

@@ -10,9 +10,9 @@ import streamlit as st
 
 from ..evidence import ArmSummary, Regime, Verdict, headline, summarise
 from ..plan import WARM_START
-from ..report import frontier, verdicts
+from ..report import frontier, keep, verdicts
 from ..rules import FieldError
-from ..store import CalibrationRecord
+from ..store import CalibrationRecord, Store
 from . import inputs, runs
 from .tables import plain
 
@@ -22,12 +22,15 @@ MARGIN_HELP = ("How far apart the curves may lie and still count as equal. Match
                "the difference must lie inside the margin.")
 
 
-def show(record: CalibrationRecord, points: pd.DataFrame, measured: Mapping[str, Regime]) -> None:
-    """The verdict, once the arms have ended; before that nothing."""
+def show(store: Store, record: CalibrationRecord, points: pd.DataFrame, measured: Mapping[str, Regime]) -> None:
+    """The verdict, once the arms have ended; before that nothing. What the default margin gives is kept for lists."""
     arms = points[points["arm"] != WARM_START]
     if not record.final or arms.empty:
         return
-    found = verdicts(record, points, _margin(record), measured)
+    margin = _margin(record)
+    found = verdicts(record, points, margin, measured)
+    if margin is None:
+        keep(store, record, found)
     answered = "scaled" in found and found["scaled"].reason != "no pairs"
     BOXES[found["scaled"].outcome if answered else "not a test"](headline(found))
     if further := frontier(record, found):

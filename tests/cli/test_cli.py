@@ -147,11 +147,14 @@ def stored():
 
 def test_runs_are_listed_shown_exported_deleted_and_restored(stored, tmp_path):
     assert stored in sqrtscale("runs", "list").stdout
-    assert json.loads(sqrtscale("runs", "list", "--json").stdout)[0]["id"] == stored
+    assert json.loads(sqrtscale("runs", "list", "--json").stdout)[0]["outcome"] == ""  # nobody has judged it yet
     shown = sqrtscale("runs", "show", stored[:6]).stdout
     assert "DONE" in shown and "+0.10000" in shown
     assert "No: the scaled run ends 0.1 nats per image above the base run" in shown
     assert json.loads(sqrtscale("runs", "show", stored, "--json").stdout)["plan"]["target_batch"] == 64
+    assert "differs" in sqrtscale("runs", "list", "--text", "differs").stdout
+    (listed,) = json.loads(sqrtscale("runs", "list", "--json").stdout)
+    assert (listed["id"], listed["outcome"]) == (stored, "differs") and listed["answer"].startswith("No: the scaled run")
     assert sqrtscale("runs", "export", stored, "--format", "html").stdout.startswith("<!doctype html>")
     assert sqrtscale("runs", "export", stored, "--format", "md").stdout.startswith("# ")
     lines = sqrtscale("runs", "export", stored, "--format", "csv").stdout.splitlines()

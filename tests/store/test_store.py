@@ -37,6 +37,8 @@ def test_unknown_id_is_named(store):
     with pytest.raises(NotFound):
         store.rename("nowhere", "x")
     with pytest.raises(NotFound):
+        store.set_verdict("nowhere", "matches", "Yes")
+    with pytest.raises(NotFound):
         store.request_cancel("nowhere")
 
 
@@ -155,7 +157,10 @@ def test_list_filters_and_summarises_without_curves(store):
         store.write_points(first, [Measured("base", seed, 0, {"val_loss": loss})])
     store.write_points(first, [Measured("scaled", 0, 0, {"val_loss": math.nan})])
     store.transition(second, "FAILED", among=ACTIVE_STATES)
+    store.set_verdict(first, "cannot tell", "Not decided yet.")
     assert [one.id for one in store.list()] == [second, first]
+    assert [(one.outcome, one.answer) for one in store.list()] == [("", ""), ("cannot tell", "Not decided yet.")]
+    assert [one.id for one in store.list(outcomes=["differs", "cannot tell"])] == [first] == [store.list(text="TELL")[0].id]
     assert [one.id for one in store.list(text="ATTENTION")] == [first]
     assert [one.id for one in store.list(text="0%")] == [first]
     assert store.list(text="_") == []
