@@ -56,7 +56,7 @@ def print_record(store: Store, record: CalibrationRecord, as_json: bool) -> None
     if record.final and not record.answer:  # nobody has judged it yet
         with suppress(DamagedChunk):  # then there is none
             record = judged(store, record)
-    print(json.dumps(record_json(record), indent=2) if as_json else record_text(store, record))
+    print(json.dumps(record_json(store, record), indent=2) if as_json else record_text(store, record))
 
 
 def record_text(store: Store, record: CalibrationRecord) -> str:
@@ -74,6 +74,11 @@ def record_text(store: Store, record: CalibrationRecord) -> str:
     except DamagedChunk as error:
         lines += ["", str(error)]
     lines += [f"{run.arm}, seed {run.seed}: {run.state}, {run.reason}" for run in record.runs if run.state == "DIVERGED"]
+    taken: dict[tuple[str, str], list[str]] = {}
+    for (arm, seed), source in store.reused(record.id).items():
+        taken.setdefault((arm, source), []).append(str(seed))
+    lines += [f"{arm}, seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}: taken from calibration {source}, not trained again"
+              for (arm, source), seeds in taken.items()]
     return "\n".join(lines)
 
 

@@ -171,6 +171,19 @@ def test_runs_are_listed_shown_exported_deleted_and_restored(stored, tmp_path):
     assert sqrtscale("runs", "restore", stored).returncode == 0 and stored in sqrtscale("runs", "list").stdout
 
 
+def test_runs_that_were_taken_over_are_marked(stored):
+    with closing(Store.open()) as store:
+        store.add_event(stored, "reused", {"runs": [{"arm": arm, "seed": seed, "from": source} for arm, seed, source in (
+            ("base", 0, "abc"), ("base", 1, "abc"), ("scaled", 1, "def"))]})
+    shown = sqrtscale("runs", "show", stored).stdout.splitlines()
+    assert [line for line in shown if "taken" in line] == ["base, seeds 0, 1: taken from calibration abc, not trained again",
+                                                           "scaled, seed 1: taken from calibration def, not trained again"]
+    runs = json.loads(sqrtscale("runs", "show", stored, "--json").stdout)["runs"]
+    assert {(run["arm"], run["seed"]): run["taken_from"] for run in runs if run["taken_from"]} == {
+        ("base", 0): "abc", ("base", 1): "abc", ("scaled", 1): "def"}
+    assert all("taken_from" in run for run in runs)
+
+
 def test_an_id_may_be_short_but_not_ambiguous(stored):
     with closing(Store.open()) as store:
         plan = store.get(stored).plan
