@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from ..plan import CalibrationPlan
 from ..rules import TrainingConfig
-from .models import Calibration, Run
+from .models import Calibration, Run, Spread
 from .states import FINAL_STATES
 
 
@@ -102,7 +103,16 @@ class CalibrationSummary:
     ended_at: datetime | None
     deleted_at: datetime | None
     progress: float
-    final: dict[str, dict[str, tuple[float, float, int]]]
+    final: Spread
+
+
+def ends(runs: Iterable[Run]) -> Spread:
+    """arm -> metric -> spread of the last values over its runs, in the order of the runs."""
+    values: dict[str, dict[str, list[float]]] = {}
+    for run in runs:
+        for metric, value in run.final.items():
+            values.setdefault(run.arm, {}).setdefault(metric, []).append(value)
+    return {arm: {metric: spread(numbers) for metric, numbers in metrics.items()} for arm, metrics in values.items()}
 
 
 def spread(values: list[float]) -> tuple[float, float, int]:
@@ -110,7 +120,8 @@ def spread(values: list[float]) -> tuple[float, float, int]:
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return math.nan, math.nan, 0
-    # The statistics module would be exact, and ten times slower on lists of thousands of runs.
-    count, mean = len(finite), math.fsum(finite) / len(finite)
-    std = math.sqrt(math.fsum((value - mean) ** 2 for value in finite) / (count - 1)) if count > 1 else math.nan
+    # Neither sum may raise an overflow: a loss may be as large as a number can be before its run counts as diverged.
+    count, mean = len(finite), math.fsum(value / len(finite) for value in finite)
+    squares = sum((value - mean) * (value - mean) for value in finite)
+    std = math.sqrt(squares / (count - 1)) if count > 1 else math.nan
     return mean, std, count

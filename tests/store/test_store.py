@@ -171,6 +171,9 @@ def test_list_filters_and_summarises_without_curves(store):
     assert found.final["base"]["val_loss"] == (2.0, pytest.approx(math.sqrt(2)), 2)
     mean, _, count = found.final["scaled"]["val_loss"]
     assert math.isnan(mean) and count == 0
+    for seed, loss in ((0, -1.7e308), (1, 1.7e308)):  # still numbers
+        store.write_points(first, [Measured("unscaled", seed, 0, {"val_loss": loss})])
+    assert store.list(text=first)[0].final["unscaled"]["val_loss"] == (0.0, math.inf, 2)
     assert (found.task, found.base_batch, found.target_batch, found.seeds, found.start) == ("digits", 8, 64, 2, "warm")
 
 

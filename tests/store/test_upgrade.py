@@ -100,10 +100,13 @@ def take_back(store, revision):
         command.downgrade(config, revision)
 
 
+SECOND = ("outcome", "answer", "ends")
+
+
 def everything(store):
     """Every row of every table, without what the second schema added."""
     with store._engine.connect() as connection:
-        return {table: [{key: value for key, value in row.items() if key not in ("outcome", "answer")}
+        return {table: [{key: value for key, value in row.items() if key not in SECOND}
                         for row in connection.execute(text(f"SELECT * FROM {table}")).mappings()]
                 for table in ("calibration", "run", "event", "chunk")}
 
@@ -112,14 +115,16 @@ def test_what_the_first_schema_stored_is_kept_and_judged_when_it_is_opened(datab
     store = Store.open(database_url)
     id = stored.calibration(store, name="precious")
     store.add_event(id, "kept", {})
+    ends = str(store.list()[0].final)  # as text, for NaN differs from itself
     take_back(store, "0001")
     before = everything(store)
-    assert not {"outcome", "answer"} & columns(store) and before["chunk"] and before["event"]
+    assert not {*SECOND} & columns(store) and before["chunk"] and before["event"]
     store.close()
     store = Store.open(database_url)
     assert everything(store) == before
     record, (listed,) = store.get(id), store.list()
     assert (record.outcome, record.answer, listed.outcome, listed.answer) == ("", "", "", "")
+    assert str(listed.final) == ends and listed.final["base"]["val_loss"][2] == 2
     assert judged(store, record) == store.get(id)
     (listed,) = store.list(text="matches")
     assert listed.outcome == "matches" and listed.answer.startswith("Yes: ") and everything(store) == before
