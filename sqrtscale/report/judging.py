@@ -10,7 +10,8 @@ from itertools import takewhile
 import pandas as pd
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..evidence import Regime, Verdict, headline, judge, regime
+from .. import evidence
+from ..evidence import Regime, Verdict, headline, judge
 from ..plan import WARM_START
 from ..store import CalibrationRecord, Store
 from ..tasks import task
@@ -74,7 +75,5 @@ def _reach(side: list[tuple[float, int, str]], way: str) -> str:
 
 def regimes(record: CalibrationRecord, curves: pd.DataFrame) -> dict[str, Regime]:
     """Arm -> what dominates the gradient between the base batch and that arm's; without those that were not measured."""
-    arms = curves[curves["arm"] != WARM_START]
-    found = {arm.name: regime(arms, record.plan.base.batch_size, arm.config.batch_size, arm=arm.name)
-             for arm in record.plan.arms if arm.name != "base" and not arm.svag}
-    return {name: one for name, one in found.items() if one is not None}
+    batches = {arm.name: arm.config.batch_size for arm in record.plan.arms if arm.name != "base" and not arm.svag}
+    return evidence.regimes(curves[curves["arm"] != WARM_START], record.plan.base.batch_size, batches)
