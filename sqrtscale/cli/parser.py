@@ -91,7 +91,7 @@ def build_parser() -> Parser:
 
     runs = commands.add_parser("runs", help="stored calibrations").add_subparsers(dest="action", required=True, metavar="ACTION")
     command = runs.add_parser("list", help="list calibrations, newest first")
-    command.add_argument("--text", type=utf8, default="", help="only those with this text in name, note, task, optimizer or id")
+    command.add_argument("--text", type=utf8, default="", help="only those with it in name, note, task, optimizer, verdict or id")
     command.add_argument("--deleted", action="store_true", help="the deleted ones instead")
     command.add_argument("--json", action="store_true", help="print a JSON list")
     command.set_defaults(run=run_list)

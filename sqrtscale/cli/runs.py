@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,8 @@ def run_list(options: argparse.Namespace) -> int:
     if not found:
         print("nothing stored yet: sqrtscale calibrate --task digits --wait")
         return 0
-    rows = [("id", "state", "task", "optimizer", "batch", "seeds", "created (UTC)", "name")]
-    rows += [(one.id, one.state, one.task, one.optimizer, f"{one.base_batch} -> {one.target_batch}", str(one.seeds),
+    rows = [("id", "state", "verdict", "task", "optimizer", "batch", "seeds", "created (UTC)", "name")]
+    rows += [(one.id, one.state, one.outcome, one.task, one.optimizer, f"{one.base_batch} -> {one.target_batch}", str(one.seeds),
               f"{one.created_at:%Y-%m-%d %H:%M}", one.name) for one in found]
     print("\n".join(table(rows)))
     return 0
@@ -48,15 +49,19 @@ def run_show(options: argparse.Namespace) -> int:
 
 def print_record(store: Store, record: CalibrationRecord, as_json: bool) -> None:
     """Print one calibration, for reading or as one JSON object."""
+    from ..report import judged
+    from ..store import DamagedChunk
     from ..store.export import record_json
 
-    print(json.dumps(record_json(record), indent=2) if as_json else record_text(store, record))
+    if record.final and not record.answer:  # nobody has judged it yet
+        with suppress(DamagedChunk):  # then there is none
+            record = judged(store, record)
+    print(json.dumps(record_json(store, record), indent=2) if as_json else record_text(store, record))
 
 
 def record_text(store: Store, record: CalibrationRecord) -> str:
     """One calibration for reading: its state, its arms' end values, and a sentence about them."""
-    from ..evidence import headline, summarise
-    from ..report import frontier, reasons, regimes, stopped_early, verdicts
+    from ..store import DamagedChunk
 
     plan = record.plan
     lines = [f"{record.id}  {record.name}".rstrip(),
@@ -64,21 +69,38 @@ def record_text(store: Store, record: CalibrationRecord) -> str:
              f"progress {record.progress:.0%}",
              f"task     {plan.task}, {plan.base.optimizer}, batch {plan.base.batch_size} -> {plan.target_batch}, "
              f"{plan.start} start, {plan.samples} samples a run, {len(plan.seeds)} seeds"]
+    try:
+        lines += _ends(store, record)
+    except DamagedChunk as error:
+        lines += ["", str(error)]
+    lines += [f"{run.arm}, seed {run.seed}: {run.state}, {run.reason}" for run in record.runs if run.state == "DIVERGED"]
+    taken: dict[tuple[str, str], list[str]] = {}
+    for (arm, seed), source in store.reused(record.id).items():
+        taken.setdefault((arm, source), []).append(str(seed))
+    lines += [f"{arm}, seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}: taken from calibration {source}, not trained again"
+              for (arm, source), seeds in taken.items()]
+    return "\n".join(lines)
+
+
+def _ends(store: Store, record: CalibrationRecord) -> list[str]:
+    """Where every arm ended, and the verdicts; nothing before there are points. Raises DamagedChunk."""
+    from ..evidence import headline, summarise
+    from ..report import frontier, reasons, regimes, stopped_early, verdicts
+
     curves = store.curves(record.id)
     found = summarise(curves[curves["arm"] != WARM_START])
-    if found:
-        measured = regimes(record, curves)
-        judged = verdicts(record, curves, measured=measured)
-        rows = [("arm", "end val_loss", "std", "seeds", "against base", "difference to base (95% interval)")]
-        for arm, one in found.items():
-            difference = f"{one.difference:+.5f} +- {one.half_width:.5f}" if one.pairs else ""
-            outcome = judged[arm].outcome if arm in judged else ""
-            rows.append((arm, f"{one.mean:.6g}", f"{one.std:.3g}", str(one.n), outcome, difference))
-        sentences = [headline(judged), *filter(None, [frontier(record, judged)]), *(one.sentence for one in judged.values()),
-                     *reasons(record, judged, measured), *filter(None, [stopped_early(record)])]
-        lines += ["", *table(rows), "", *(sentence.replace("**", "") for sentence in sentences)]
-    lines += [f"{run.arm}, seed {run.seed}: {run.state}, {run.reason}" for run in record.runs if run.state == "DIVERGED"]
-    return "\n".join(lines)
+    if not found:
+        return []
+    measured = regimes(record, curves)
+    judged = verdicts(record, curves, measured=measured)
+    rows = [("arm", "end val_loss", "std", "seeds", "against base", "difference to base (95% interval)")]
+    for arm, one in found.items():
+        difference = f"{one.difference:+.5f} +- {one.half_width:.5f}" if one.pairs else ""
+        outcome = judged[arm].outcome if arm in judged else ""
+        rows.append((arm, f"{one.mean:.6g}", f"{one.std:.3g}", str(one.n), outcome, difference))
+    sentences = [headline(judged), *filter(None, [frontier(record, judged)]), *(one.sentence for one in judged.values()),
+                 *reasons(record, judged, measured), *filter(None, [stopped_early(record)])]
+    return ["", *table(rows), "", *(sentence.replace("**", "") for sentence in sentences)]
 
 
 def run_cancel(options: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ v_base / v_target is kappa where noise dominates and 1 where the signal does.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -175,15 +175,26 @@ def regime(curves: pd.DataFrame, base_batch: int, target_batch: int, *, arm: str
 
     The noise scale is the base arm's; arm, settled: of the second moments, as in :func:`second_moment_ratio`.
     """
+    return regimes(curves, base_batch, {arm: target_batch}, settled=settled).get(arm)
+
+
+def regimes(curves: pd.DataFrame, base_batch: int, batches: Mapping[str, int], *, settled: int = 0) -> dict[str, Regime]:
+    """:func:`regime` of several arms, each at its own batch; the noise scale, base's for all of them, is computed once."""
     scale = noise_scale(curves)
     if scale is None:
-        return None
-    moments, largest = second_moment_ratio(curves, arm, settled), max(base_batch, target_batch)
+        return {}
+    preconditioned = noise_scale(curves, preconditioned=True)
+    return {arm: _regime(scale, preconditioned, second_moment_ratio(curves, arm, settled), base_batch, batch)
+            for arm, batch in batches.items()}
+
+
+def _regime(scale: Ratio, preconditioned: Ratio | None, moments: Ratio | None, base_batch: int, target_batch: int) -> Regime:
+    largest = max(base_batch, target_batch)
     dominated = "noise" if scale.low > largest else "signal" if scale.high < largest else "unclear"
     kappa = target_batch / base_batch
     return Regime(scale.value, scale.low, scale.high, moments and moments.value, base_batch, target_batch, kappa, dominated,
                   _sentence(scale, moments, largest, base_batch, kappa, dominated), moments and moments.low,
-                  moments and moments.high, noise_scale(curves, preconditioned=True))
+                  moments and moments.high, preconditioned)
 
 
 def _sentence(scale: Ratio, moments: Ratio | None, largest: int, base_batch: int, kappa: float, dominated: str) -> str:

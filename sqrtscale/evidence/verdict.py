@@ -17,7 +17,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -30,9 +30,10 @@ from .gaps import NAMES, Gaps, functionals, gaps, runs_of, samples_ahead
 from .noise import Regime
 from .wording import headline, sentence
 
-__all__ = ["CONTROLS", "Margin", "Outcome", "Verdict", "default_margin", "headline", "judge"]
+__all__ = ["CONTROLS", "OUTCOMES", "Margin", "Outcome", "Verdict", "default_margin", "headline", "judge"]
 
 Outcome = Literal["matches", "differs", "cannot tell", "not a test"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 CONTROLS = ("unscaled", "linear lr")  # not arms of the rule: they show whether this calibration can tell arms apart
 NOT_ARMS = ("base", "warm start")
 FEWEST_PAIRS = 3  # planned for where the spread is not yet known

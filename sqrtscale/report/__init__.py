@@ -8,7 +8,7 @@ from html import escape
 from ..store import CalibrationRecord, Store
 from .command import command
 from .content import Report, Section, Table, report
-from .judging import decided, frontier, regimes, stopped_early, verdicts
+from .judging import decided, frontier, judged, keep, regimes, stopped_early, verdicts
 from .why import reasons
 
 STYLE = """
@@ -77,5 +77,7 @@ def _table(table: Table) -> str:
 
 REPORTS = {"html": html, "md": markdown}
 
-__all__ = ["REPORTS", "Report", "command", "decided", "frontier", "html", "markdown", "reasons", "regimes", "report",
-           "reported", "stopped_early", "verdicts"]
+__all__ = [
+    "REPORTS", "Report", "command", "decided", "frontier", "html", "judged", "keep", "markdown", "reasons", "regimes", "report",
+    "reported", "stopped_early", "verdicts",
+]

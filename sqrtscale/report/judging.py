@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from itertools import takewhile
 
 import pandas as pd
+from sqlalchemy.exc import SQLAlchemyError
 
-from ..evidence import Looks, Regime, Verdict, judge, regime
+from .. import evidence
+from ..evidence import Looks, Regime, Verdict, headline, judge
 from ..plan import WARM_START
-from ..store import CalibrationRecord
+from ..store import CalibrationRecord, Store
 from ..tasks import task
 
 
@@ -54,6 +58,26 @@ def decided(found: Mapping[str, Verdict]) -> bool:
                                for one in found.values())
 
 
+def judged(store: Store, record: CalibrationRecord) -> CalibrationRecord:
+    """The record with its verdict by the default margin, as :func:`keep` stores it; raises DamagedChunk."""
+    return keep(store, record, verdicts(record, store.curves(record.id)))
+
+
+def keep(store: Store, record: CalibrationRecord, found: Mapping[str, Verdict]) -> CalibrationRecord:
+    """Store what lists show of the verdicts, where that is not what they show already; returns the record with it.
+
+    The outcome is that of the full rule at the target batch, "" where there is nothing to compare; the answer has the frontier.
+    """
+    scaled = found.get("scaled")
+    compared = scaled is not None and (scaled.pairs or scaled.reason == "diverged")
+    outcome = scaled.outcome if compared else ""
+    answer = " ".join(filter(None, [headline(found), frontier(record, found)]))
+    if (outcome, answer) != (record.outcome, record.answer):
+        with suppress(SQLAlchemyError):  # read-only, locked or full: it is shown all the same, and stored another time
+            store.set_verdict(record.id, outcome, answer)
+    return replace(record, outcome=outcome, answer=answer)
+
+
 def frontier(record: CalibrationRecord, found: Mapping[str, Verdict]) -> str:
     """How far one can go, in a sentence: the last batch, up and down, to which every batch tried on the way matches.
 
@@ -78,7 +102,5 @@ def _reach(side: list[tuple[float, int, str]], way: str) -> str:
 
 def regimes(record: CalibrationRecord, curves: pd.DataFrame) -> dict[str, Regime]:
     """Arm -> what dominates the gradient between the base batch and that arm's; without those that were not measured."""
-    arms = curves[curves["arm"] != WARM_START]
-    found = {arm.name: regime(arms, record.plan.base.batch_size, arm.config.batch_size, arm=arm.name)
-             for arm in record.plan.arms if arm.name != "base" and not arm.svag}
-    return {name: one for name, one in found.items() if one is not None}
+    batches = {arm.name: arm.config.batch_size for arm in record.plan.arms if arm.name != "base" and not arm.svag}
+    return evidence.regimes(curves[curves["arm"] != WARM_START], record.plan.base.batch_size, batches)

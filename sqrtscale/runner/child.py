@@ -157,6 +157,16 @@ def skip(sink: Sink, seeds: Sequence[int]) -> None:
     sink.store.heartbeat(sink.id, total=record.done)
 
 
+def judge(store: Store, id: str) -> None:
+    """Store the verdict that lists show. Where that fails the training is done all the same, and whoever opens it judges it."""
+    try:
+        from ..report import judged  # loads pandas and scipy, which the training does without
+
+        print(judged(store, store.get(id)).answer)
+    except Exception:  # the log says why
+        traceback.print_exc(file=sys.stdout)
+
+
 def explained(error: Exception) -> tuple[int, str]:
     """The exit code for the supervisor, and why the training failed in one line."""
     text = " ".join(str(getattr(error, "orig", error)).split())[:500]  # without the SQL of a database's error
@@ -178,7 +188,10 @@ def main(arguments: list[str]) -> int:
             if store.cancel_requested(id):
                 return exit_codes.TOLD_TO_END
             raise RuntimeError(f"calibration {id} is {store.get(id).state} and cannot be started again")
-        return exit_codes.DONE if train(store, id, store.get(id).plan, told) else exit_codes.TOLD_TO_END
+        if not train(store, id, store.get(id).plan, told):
+            return exit_codes.TOLD_TO_END
+        judge(store, id)
+        return exit_codes.DONE
     except Exception as error:  # the log gets the traceback, the last line says it in one
         code, text = explained(error)
         try:

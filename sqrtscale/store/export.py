@@ -19,16 +19,21 @@ def everything_json(store: Store, record: CalibrationRecord) -> str:
     curves = [
         {"arm": arm, "seed": int(seed), "metric": metric, "samples": group["samples"].tolist(), "values": group["value"].tolist()}
         for (arm, seed, metric), group in store.curves(record.id).groupby(["arm", "seed", "metric"], sort=False)]
-    return json.dumps(record_json(record) | {"curves": plain(curves)}, indent=2, allow_nan=False) + "\n"
+    return json.dumps(record_json(store, record) | {"curves": plain(curves)}, indent=2, allow_nan=False) + "\n"
 
 
 FORMATS = {"csv": curves_csv, "json": everything_json}
 
 
-def record_json(record: CalibrationRecord) -> dict[str, Any]:
-    """Everything stored about one calibration but its curves, in plain JSON types."""
+def record_json(store: Store, record: CalibrationRecord) -> dict[str, Any]:
+    """Everything stored about one calibration but its curves, in plain JSON types.
+
+    Each run has ``taken_from``: the calibration that trained it, None where it was trained here.
+    """
+    taken = store.reused(record.id)
     found = dict(vars(record)) | {"plan": record.plan.as_dict(), "progress": record.progress}
-    found["runs"] = [dict(vars(run)) | {"config": run.config.as_dict()} for run in record.runs]
+    found["runs"] = [dict(vars(run)) | {"config": run.config.as_dict(), "taken_from": taken.get((run.arm, run.seed))}
+                     for run in record.runs]
     return plain(found)
 
 

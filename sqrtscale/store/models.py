@@ -32,6 +32,9 @@ NAMES = {
 }
 
 
+Spread = dict[str, dict[str, tuple[float, float, int]]]
+
+
 class UtcDateTime(TypeDecorator):
     """An aware datetime in UTC, also where the database keeps none (SQLite)."""
 
@@ -59,6 +62,21 @@ class Numbers(TypeDecorator):
 
     def process_result_value(self, value: dict[str, Any] | None, dialect: Any) -> dict[str, float]:
         return {key: float(number) for key, number in (value or {}).items()}
+
+
+class Spreads(TypeDecorator):
+    """arm -> metric -> (mean, standard deviation, number) as valid JSON: NaN and infinity are kept as their names."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Spread | None, dialect: Any) -> dict[str, Any]:
+        return {arm: {metric: [one if math.isfinite(one) else repr(one) for one in numbers]
+                      for metric, numbers in metrics.items()} for arm, metrics in (value or {}).items()}
+
+    def process_result_value(self, value: dict[str, Any] | None, dialect: Any) -> Spread:
+        return {arm: {metric: (float(mean), float(std), count) for metric, (mean, std, count) in metrics.items()}
+                for arm, metrics in (value or {}).items()}
 
 
 class Anything(TypeDecorator):
@@ -115,6 +133,9 @@ class Calibration(Base):
     target_batch: Mapped[int] = mapped_column(BigInteger)
     seeds: Mapped[int] = mapped_column(Integer)
     start: Mapped[str] = mapped_column(String(12))
+    outcome: Mapped[str] = mapped_column(String(12), default="")  # of the full rule, by the default margin
+    answer: Mapped[str] = mapped_column(Text, default="")
+    ends: Mapped[Spread] = mapped_column(Spreads, default=dict)  # of the runs' last values, written with them
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

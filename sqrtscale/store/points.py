@@ -15,6 +15,7 @@ from ..diagnostics import about
 from ..training.events import Measured
 from .chunks import CAPACITY, DamagedChunk, decode, encode
 from .models import Calibration, Chunk, Run
+from .records import ends
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +27,7 @@ def write(session: Session, id: str, measured: Sequence[Measured]) -> None:
     """Append measurements to their curves; the last chunk of a curve is rewritten until it is full."""
     # The calibration's row first, as a transition takes it: from here on nobody ends the runs that are read below.
     session.execute(update(Calibration).where(Calibration.id == id).values(points=Calibration.points + len(measured)))
-    found = session.scalars(select(Run).where(Run.calibration_id == id).with_for_update())
+    found = session.scalars(select(Run).where(Run.calibration_id == id).order_by(Run.id).with_for_update())
     runs = {(run.arm, run.seed): run for run in found}
     curves: dict[tuple[str, int, str], list[tuple[int, float]]] = defaultdict(list)
     for one in measured:
@@ -42,6 +43,7 @@ def write(session: Session, id: str, measured: Sequence[Measured]) -> None:
         run.final = run.final | results
         run.best = run.best | {
             metric: _better(metric, run.best.get(metric, math.nan), value) for metric, value in results.items()}
+    session.execute(update(Calibration).where(Calibration.id == id).values(ends=ends(runs.values())))
     for (arm, seed, metric), points in curves.items():
         samples, values = zip(*points, strict=True)
         try:

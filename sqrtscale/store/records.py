@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from ..plan import CalibrationPlan
 from ..rules import TrainingConfig
-from .models import Calibration, Run
+from .models import Calibration, Run, Spread
 from .states import FINAL_STATES
 
 
@@ -28,7 +29,11 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class CalibrationRecord:
-    """One calibration, whole. Times are aware and in UTC; done and total are samples over all runs."""
+    """One calibration, whole. Times are aware and in UTC; done and total are samples over all runs.
+
+    outcome, answer: of the verdict on the full rule by the default margin, in a word or two and in a sentence; both empty until
+    it was judged, outcome also where there was nothing to compare.
+    """
 
     id: str
     name: str
@@ -38,6 +43,8 @@ class CalibrationRecord:
     reason: str
     plan: CalibrationPlan
     environment: dict[str, Any]
+    outcome: str
+    answer: str
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -76,7 +83,9 @@ class CalibrationRecord:
 
 @dataclass(frozen=True)
 class CalibrationSummary:
-    """One line of a list. final: arm -> metric -> (mean, standard deviation, seeds), finite values only."""
+    """One line of a list. final: arm -> metric -> (mean, standard deviation, seeds), finite values only; outcome and answer
+    as in CalibrationRecord.
+    """
 
     id: str
     name: str
@@ -88,11 +97,22 @@ class CalibrationSummary:
     target_batch: int
     seeds: int
     start: str
+    outcome: str
+    answer: str
     created_at: datetime
     ended_at: datetime | None
     deleted_at: datetime | None
     progress: float
-    final: dict[str, dict[str, tuple[float, float, int]]]
+    final: Spread
+
+
+def ends(runs: Iterable[Run]) -> Spread:
+    """arm -> metric -> spread of the last values over its runs, in the order of the runs."""
+    values: dict[str, dict[str, list[float]]] = {}
+    for run in runs:
+        for metric, value in run.final.items():
+            values.setdefault(run.arm, {}).setdefault(metric, []).append(value)
+    return {arm: {metric: spread(numbers) for metric, numbers in metrics.items()} for arm, metrics in values.items()}
 
 
 def spread(values: list[float]) -> tuple[float, float, int]:
@@ -100,7 +120,8 @@ def spread(values: list[float]) -> tuple[float, float, int]:
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return math.nan, math.nan, 0
-    # The statistics module would be exact, and ten times slower on lists of thousands of runs.
-    count, mean = len(finite), math.fsum(finite) / len(finite)
-    std = math.sqrt(math.fsum((value - mean) ** 2 for value in finite) / (count - 1)) if count > 1 else math.nan
+    # Neither sum may raise an overflow: a loss may be as large as a number can be before its run counts as diverged.
+    count, mean = len(finite), math.fsum(value / len(finite) for value in finite)
+    squares = sum((value - mean) * (value - mean) for value in finite)
+    std = math.sqrt(squares / (count - 1)) if count > 1 else math.nan
     return mean, std, count

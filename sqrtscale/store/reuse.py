@@ -18,6 +18,7 @@ from ..plan import WARM_START, CalibrationPlan
 from ..rules import FieldError
 from .chunks import DamagedChunk, decode
 from .models import Calibration, Chunk, Event, Run
+from .records import ends
 
 KIND = "reused"  # of the event that says which runs came from where
 ENDED_BY_ITSELF = ("DONE", "DIVERGED")
@@ -66,6 +67,7 @@ def take_over(session: Session, id: str, now: datetime) -> dict[tuple[str, int],
                         for one in chunks)
         row.points += sum(one.count for one in chunks)
     if found:
+        row.ends = ends(session.scalars(select(Run).where(Run.calibration_id == id).order_by(Run.id)))
         session.add(Event(calibration_id=id, at=now, kind=KIND, data={"runs": [
             {"arm": arm, "seed": seed, "from": source} for (arm, seed), source in origins.items()]}))
     return origins

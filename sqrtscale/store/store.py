@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Engine, Select, Text, cast, delete, func, or_, select, update
+from sqlalchemy import Engine, delete, func, or_, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from ..plan import CalibrationPlan
@@ -17,7 +16,7 @@ from . import points, reuse
 from .connect import connect, database_url, retried
 from .migrate import migrate
 from .models import Calibration, Event, Run
-from .records import CalibrationRecord, CalibrationSummary, spread
+from .records import CalibrationRecord, CalibrationSummary
 from .states import ACTIVE_STATES, FINAL_STATES, RUN_ACTIVE_STATES, RUN_STATES, STATES
 
 if TYPE_CHECKING:
@@ -123,6 +122,10 @@ class Store:
     def set_environment(self, id: str, environment: dict[str, Any]) -> None:
         """Store everything beside the plan that the result may depend on."""
         self._set(id, environment=environment)
+
+    def set_verdict(self, id: str, outcome: str, answer: str) -> None:
+        """Store what lists show of the verdict: its outcome ("" where there was nothing to compare) and its headline."""
+        self._set(id, outcome=outcome, answer=answer)
 
     def heartbeat(self, id: str, **progress: Any) -> None:
         """Say that the calibration lives; progress: phase, done, total, samples_per_second, device."""
@@ -244,24 +247,26 @@ class Store:
 
     def list(
         self, *, deleted: bool = False, text: str = "", states: Iterable[str] | None = None,
-        limit: int = 1000, offset: int = 0,
+        outcomes: Iterable[str] | None = None, limit: int = 1000, offset: int = 0,
     ) -> list[CalibrationSummary]:
-        """Calibrations, newest first. text is looked for in name, id, note, task and optimizer."""
+        """Calibrations, newest first. text is looked for in name, id, note, task, optimizer and outcome."""
         wanted = [Calibration.deleted_at.is_not(None) if deleted else Calibration.deleted_at.is_(None)]
         if text.strip():
-            columns = (Calibration.name, Calibration.id, Calibration.note, Calibration.task, Calibration.optimizer)
+            columns = (Calibration.name, Calibration.id, Calibration.note, Calibration.task, Calibration.optimizer,
+                       Calibration.outcome)
             wanted.append(or_(*(column.icontains(_clean(text.strip()), autoescape=True) for column in columns)))
         if states is not None:
             wanted.append(Calibration.state.in_(list(states)))
-        # Neither the plan nor the environment: a thousand of them take longer to decode than everything else.
-        columns = [getattr(Calibration, name) for name in (*SUMMARY, "done", "total")]
-        page = self._page(wanted, limit, offset)
+        if outcomes is not None:
+            wanted.append(Calibration.outcome.in_(list(outcomes)))
+        # Neither plans and environments nor runs: a thousand of them take longer to decode than everything else.
+        columns = [getattr(Calibration, name) for name in (*SUMMARY, "done", "total", "ends")]
+        page = select(*columns).where(*wanted).order_by(Calibration.number.desc()).limit(limit).offset(offset)
         with self._read.begin() as session:
-            rows = session.execute(page.with_only_columns(*columns)).all()
-            finals = self._finals(session, page)
+            rows = session.execute(page).all()
         return [
             CalibrationSummary(*row[:len(SUMMARY)], progress=row.done / row.total if row.total else float(row.state == "DONE"),
-                               final=finals.get(row.id, {}))
+                               final=row.ends)
             for row in rows]
 
     def queue(self) -> list[CalibrationRecord]:
@@ -313,25 +318,3 @@ class Store:
     @staticmethod
     def _runs(session: Session, ids: Sequence[str]) -> Iterator[Run]:
         return iter(session.scalars(select(Run).where(Run.calibration_id.in_(ids)).order_by(Run.id)))
-
-    @staticmethod
-    def _page(wanted: Sequence[ColumnElement[bool]], limit: int, offset: int) -> Select[tuple[str]]:
-        """The ids of one page of the list, newest first."""
-        return select(Calibration.id).where(*wanted).order_by(Calibration.number.desc()).limit(limit).offset(offset)
-
-    @staticmethod
-    def _finals(session: Session, page: Select[tuple[str]]) -> dict[str, dict[str, dict[str, tuple[float, float, int]]]]:
-        """calibration -> arm -> metric -> spread of the last values over seeds."""
-        values: dict[str, dict[str, dict[str, list[float]]]] = {}
-        # Joined, not listed: databases take some ten thousand parameters, and there may be more calibrations.
-        ids = page.subquery()
-        query = (select(Run.calibration_id, Run.arm, cast(Run.final, Text)).join(ids, ids.c.id == Run.calibration_id)
-                 .order_by(Run.id))
-        rows = session.execute(query).all()
-        # Decoded in one go: one by one takes twice as long, and half a second for a thousand calibrations.
-        for (id, arm, _), final in zip(rows, json.loads(f"[{','.join(row[2] for row in rows)}]"), strict=True):
-            metrics = values.setdefault(id, {}).setdefault(arm, {})
-            for metric, value in final.items():
-                metrics.setdefault(metric, []).append(float(value))
-        return {id: {arm: {metric: spread(numbers) for metric, numbers in metrics.items()} for arm, metrics in arms.items()}
-                for id, arms in values.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from .. import runner
+from ..evidence import OUTCOMES
 from ..store import STATES, Store
 from . import runs
 
@@ -23,8 +24,9 @@ def nothing_yet() -> None:
 def show(store: Store) -> None:
     """Search, and the list; opens the row that the user chooses."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        text = st.text_input("Search", key="text", placeholder="name, note, task, optimizer or id")
+        text = st.text_input("Search", key="text", placeholder="name, note, task, optimizer, verdict or id")
         states = st.multiselect("State", STATES, key="states", placeholder="any")
+        outcomes = st.multiselect("Verdict", OUTCOMES, key="outcomes", placeholder="any")
         deleted = st.toggle("Deleted", key="deleted")
     active = bool(store.queue())
 
@@ -32,14 +34,14 @@ def show(store: Store) -> None:
     def look() -> None:
         if active:
             runner.reconcile(store)
-        found = store.list(text=text, states=states or None, deleted=deleted)
+        found = store.list(text=text, states=states or None, outcomes=outcomes or None, deleted=deleted)
         if not found:
-            st.info(_nothing_found(bool(text.strip() or states), deleted))
+            st.info(_nothing_found(bool(text.strip() or states or outcomes), deleted))
             return
         st.caption(f"{len(found)} calibration{'s' * (len(found) != 1)}, newest first. Choose a row to open it.")
         times = st.session_state.get("rows opened", 0)
         # A key for each search: a table that is given other rows forgets a click that comes at once.
-        chosen = runs.table(found, key=f"stored-{times}-{deleted}-{'-'.join(states)}-{text.strip()}")
+        chosen = runs.table(found, key=f"stored-{times}-{deleted}-{'-'.join(states + outcomes)}-{text.strip()}")
         if chosen:
             st.session_state["rows opened"] = times + 1  # the browser keeps a selection by key: another list, none selected
             st.switch_page("pages/results.py", query_params={"id": chosen})
@@ -49,5 +51,5 @@ def show(store: Store) -> None:
 
 def _nothing_found(filtered: bool, deleted: bool) -> str:
     if filtered:
-        return "No calibration fits. Change the search or the states."
+        return "No calibration fits. Change the search, the states or the verdicts."
     return "Nothing is deleted." if deleted else "All calibrations are deleted. Switch on “Deleted” to see them."

@@ -13,7 +13,7 @@ from . import charts, live_plot, runs
 BEGINNING = "the initial weights"
 
 
-@st.cache_data(max_entries=50, show_spinner=False)
+@st.cache_data(max_entries=50, max_size="100MB", show_spinner=False)
 def curves(_store: Store, id: str, version: str) -> pd.DataFrame:
     """The points of a calibration, read once for every version of them (``store.curves_version``)."""
     return _store.curves(id)

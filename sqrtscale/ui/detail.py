@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from .. import runner
-from ..report import REPORTS, regimes, reported
+from ..report import REPORTS, reported
 from ..rules import family
 from ..runner.log import LARGEST
 from ..store import CalibrationRecord, DamagedChunk, NotFound, Store
@@ -85,12 +85,13 @@ def _live(store: Store, id: str, ended: bool) -> None:
             st.rerun()  # the whole page once more, and no more looks
         _state(store, record)
         try:
-            points = curve_view.curves(store, id, store.curves_version(id))
+            version = store.curves_version(id)
+            points = curve_view.curves(store, id, version)
         except DamagedChunk as error:
             st.error(plain(str(error)), title="The curves cannot be read")
         else:
-            measured = regimes(record, points)
-            outcome.show(record, points, measured)
+            measured = outcome.measured(record, points, id, version)
+            outcome.show(store, record, points, version, measured)
             curve_view.show(record, points)
             noise_view.show(record, points, measured)
         _log(record)

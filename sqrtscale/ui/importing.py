@@ -12,7 +12,6 @@ from .. import formats
 from ..formats import CHECKPOINTS, Imported
 from ..rules import FieldError, ScaledConfig
 from ..rules.batch import Batch, ways_to
-from ..runner import read_checkpoint
 from . import forms, inputs
 from .inputs import Inputs
 from .tables import plain
@@ -99,6 +98,8 @@ def _read() -> None:
 
 def _checkpoint(upload) -> str:
     """The parameter groups of a checkpoint, read by a process of its own: this one never loads torch."""
+    from ..runner import read_checkpoint  # which loads the store: the first page is there sooner without it
+
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint.pt"
         path.write_bytes(upload.getbuffer())

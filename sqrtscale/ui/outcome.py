@@ -10,9 +10,9 @@ import streamlit as st
 
 from ..evidence import ArmSummary, Regime, Verdict, headline, summarise
 from ..plan import WARM_START
-from ..report import frontier, reasons, stopped_early, verdicts
+from ..report import frontier, keep, reasons, regimes, stopped_early, verdicts
 from ..rules import FieldError
-from ..store import CalibrationRecord
+from ..store import CalibrationRecord, Store
 from . import inputs, runs
 from .tables import plain
 
@@ -22,12 +22,27 @@ MARGIN_HELP = ("How far apart the curves may lie and still count as equal. Match
                "the difference must lie inside the margin.")
 
 
-def show(record: CalibrationRecord, points: pd.DataFrame, measured: Mapping[str, Regime]) -> None:
-    """The verdict, once the arms have ended; before that nothing."""
-    arms = points[points["arm"] != WARM_START]
-    if not record.final or arms.empty:
+@st.cache_data(max_entries=50, show_spinner=False)
+def measured(_record: CalibrationRecord, _points: pd.DataFrame, id: str, version: str) -> dict[str, Regime]:
+    """What dominates the gradient, computed once for every version of the points."""
+    return regimes(_record, _points)
+
+
+@st.cache_data(max_entries=50, show_spinner=False)
+def judged(_record: CalibrationRecord, _points: pd.DataFrame, _measured: Mapping[str, Regime], id: str, version: str,
+           margin: float | None) -> tuple[dict[str, Verdict], dict[str, ArmSummary]]:
+    """The verdicts and the end values, computed once for every version of the points and every margin."""
+    return verdicts(_record, _points, margin, _measured), summarise(_points[_points["arm"] != WARM_START])
+
+
+def show(store: Store, record: CalibrationRecord, points: pd.DataFrame, version: str, measured: Mapping[str, Regime]) -> None:
+    """The verdict, once the arms have ended; before that nothing. What the default margin gives is kept for lists."""
+    if not record.final or points[points["arm"] != WARM_START].empty:
         return
-    found = verdicts(record, points, _margin(record), measured)
+    margin = _margin(record)
+    found, ends = judged(record, points, measured, record.id, version, margin)
+    if margin is None:
+        keep(store, record, found)
     answered = "scaled" in found and found["scaled"].reason != "no pairs"
     BOXES[found["scaled"].outcome if answered else "not a test"](headline(found))
     if further := frontier(record, found):
@@ -42,7 +57,6 @@ def show(record: CalibrationRecord, points: pd.DataFrame, measured: Mapping[str,
             for arm, why in runs.diverged(record).items()]
     told = [one.sentence for one in found.values() if one.reason != "no pairs"]
     st.markdown("\n".join(f"- {sentence}" for sentence in (*told, *reasons(record, found, measured), *lost)))
-    ends = summarise(arms)
     if any(one.n for one in ends.values()):
         _arms(record, found, ends)
     if found:

@@ -19,6 +19,7 @@ STATE_COLOURS = {"DONE": "green", "RUNNING": "blue", "STARTING": "blue", "QUEUED
                  "CANCELLED": "gray", "FAILED": "red", "LOST": "red", "TIMED_OUT": "red"}
 ARM_TEXT = {BASE: "blue", SCALED: "orange"}
 END_HELP = "Last validation loss: mean ± standard deviation over seeds"
+VERDICT_HELP = "Does scaled do what base does? By the default margin; empty where nothing was compared or nobody has looked yet"
 LONGEST_NUMBER = 1e7  # from here on with an exponent
 
 
@@ -56,7 +57,7 @@ def table(found: Sequence[CalibrationSummary], key: str) -> str | None:
     decimals = min(places(ends), 6)
     frame = pd.DataFrame([
         {"State": one.state + ("" if one.state in FINAL_STATES or not one.progress else f" {one.progress:.0%}"),
-         "Name": title(one.name, one.task, one.base_batch, one.target_batch),
+         "Verdict": one.outcome, "Name": title(one.name, one.task, one.base_batch, one.target_batch),
          "Batch": f"{one.base_batch} → {one.target_batch}",
          **{arm.capitalize(): end_value(one, arm, decimals) for arm in ("base", "scaled", "unscaled", "linear lr")},
          "Task": one.task, "Optimizer": family(one.optimizer).label, "Created": one.created_at}
@@ -67,6 +68,7 @@ def table(found: Sequence[CalibrationSummary], key: str) -> str | None:
     chosen = st.dataframe(
         frame, hide_index=True, width="stretch", key=key, on_select="rerun", selection_mode=("single-row", "single-cell"),
         column_config={"Created": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm", timezone="UTC", help="In UTC"),
+                       "Verdict": st.column_config.TextColumn(help=VERDICT_HELP),
                        "Name": st.column_config.TextColumn(width="medium"),
                        **{arm: st.column_config.TextColumn(width=128, help=END_HELP)
                           for arm in ("Base", "Scaled", "Unscaled", "Linear lr")}},

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
 from ..home import home
-from ..store import Store
+
+if TYPE_CHECKING:
+    from ..store import Store
 
 
 def through_app() -> None:
@@ -29,4 +32,6 @@ def open_store() -> Store:
 
 @st.cache_resource(show_spinner=False)
 def _open(url: str, home: str) -> Store:  # the home is part of the key: it decides where the database lies
+    from ..store import Store  # the first page is there sooner without it
+
     return Store.open(url or None)

@@ -13,6 +13,8 @@ from ..rules import FieldError
 from ..runner import Estimate, estimate
 from .tables import plain
 
+MOST = 100  # plans whose timing is kept
+
 
 class Timings:
     """One timing at a time; asking for another plan drops those that nobody waits for any more."""
@@ -29,6 +31,8 @@ class Timings:
             for waiting in self._found.values():
                 waiting.cancel()
             self._found[key] = self._pool.submit(estimate, plan)
+            while len(self._found) > MOST:
+                del self._found[next(iter(self._found))]
         return self._found[key]
 
 

@@ -147,11 +147,14 @@ def stored():
 
 def test_runs_are_listed_shown_exported_deleted_and_restored(stored, tmp_path):
     assert stored in sqrtscale("runs", "list").stdout
-    assert json.loads(sqrtscale("runs", "list", "--json").stdout)[0]["id"] == stored
+    assert json.loads(sqrtscale("runs", "list", "--json").stdout)[0]["outcome"] == ""  # nobody has judged it yet
     shown = sqrtscale("runs", "show", stored[:6]).stdout
     assert "DONE" in shown and "+0.10000" in shown
     assert "No: the scaled run ends 0.1 nats per image above the base run" in shown
     assert json.loads(sqrtscale("runs", "show", stored, "--json").stdout)["plan"]["target_batch"] == 64
+    assert "differs" in sqrtscale("runs", "list", "--text", "differs").stdout
+    (listed,) = json.loads(sqrtscale("runs", "list", "--json").stdout)
+    assert (listed["id"], listed["outcome"]) == (stored, "differs") and listed["answer"].startswith("No: the scaled run")
     assert sqrtscale("runs", "export", stored, "--format", "html").stdout.startswith("<!doctype html>")
     assert sqrtscale("runs", "export", stored, "--format", "md").stdout.startswith("# ")
     lines = sqrtscale("runs", "export", stored, "--format", "csv").stdout.splitlines()
@@ -166,6 +169,19 @@ def test_runs_are_listed_shown_exported_deleted_and_restored(stored, tmp_path):
     assert sqrtscale("runs", "delete", stored).returncode == 0
     assert stored not in sqrtscale("runs", "list").stdout and stored in sqrtscale("runs", "list", "--deleted").stdout
     assert sqrtscale("runs", "restore", stored).returncode == 0 and stored in sqrtscale("runs", "list").stdout
+
+
+def test_runs_that_were_taken_over_are_marked(stored):
+    with closing(Store.open()) as store:
+        store.add_event(stored, "reused", {"runs": [{"arm": arm, "seed": seed, "from": source} for arm, seed, source in (
+            ("base", 0, "abc"), ("base", 1, "abc"), ("scaled", 1, "def"))]})
+    shown = sqrtscale("runs", "show", stored).stdout.splitlines()
+    assert [line for line in shown if "taken" in line] == ["base, seeds 0, 1: taken from calibration abc, not trained again",
+                                                           "scaled, seed 1: taken from calibration def, not trained again"]
+    runs = json.loads(sqrtscale("runs", "show", stored, "--json").stdout)["runs"]
+    assert {(run["arm"], run["seed"]): run["taken_from"] for run in runs if run["taken_from"]} == {
+        ("base", 0): "abc", ("base", 1): "abc", ("scaled", 1): "def"}
+    assert all("taken_from" in run for run in runs)
 
 
 def test_an_id_may_be_short_but_not_ambiguous(stored):

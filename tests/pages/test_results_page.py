@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import stored
+from sqlalchemy import select, update
 from streamlit.testing.v1 import AppTest
 
 from sqrtscale import runner
@@ -18,6 +19,7 @@ from sqrtscale.plan import WARM_START
 from sqrtscale.report import command
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.store import STATES, Store
+from sqrtscale.store.models import Calibration, Chunk
 from sqrtscale.ui import runs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,6 +91,12 @@ def test_the_list_is_searched(store):
     app.text_input(key="text").set_value("").run()
     app.multiselect(key="states").set_value(["FAILED", "LOST"]).run()
     assert list(frames(app, "State")[0]["Name"]) == ["beta"]
+    app.multiselect(key="states").set_value([]).run()
+    store.set_verdict(store.list(text="alpha")[0].id, "not a test", "This run does not test the scaling.")
+    app.multiselect(key="outcomes").set_value(["differs", "not a test"]).run()
+    assert list(frames(app, "State")[0]["Name"]) == ["alpha"]
+    app.multiselect(key="outcomes").set_value([]).run()
+    app.multiselect(key="states").set_value(["FAILED"]).run()
     app.text_input(key="text").set_value("alpha").run()
     assert "No calibration fits" in said(app)
 
@@ -104,6 +112,28 @@ def test_a_deleted_calibration_leaves_the_list_and_comes_back(store):
     assert list(frames(listed, "State")[0]["Name"]) == ["mine"]
     button(app, "Undo").click().run()
     assert not store.get(id).deleted_at and "Deleted" not in said(app)
+
+
+def test_opening_one_that_nobody_has_judged_puts_its_verdict_into_the_list(store):
+    judged, halfway = stored.calibration(store, name="old"), stored.calibration(store, "RUNNING", name="new")
+    assert list(frames(opened(), "State")[0]["Verdict"]) == ["", ""]
+    app = opened(judged)
+    opened(halfway)
+    assert list(frames(opened(), "State")[0]["Verdict"]) == ["", "matches"]
+    app.text_input(key=f"margin-{judged}").set_value("0.001").run()  # a margin of one's own is shown, not stored
+    assert app.error and store.get(judged).answer == opened(judged).success[0].value
+
+
+@pytest.mark.parametrize(("table", "value", "text"), [
+    (Chunk.data, b"junk", "cannot be read: it is shorter than its head"),
+    (Calibration.plan, {"task": "gone"}, "task = 'gone' is not known")], ids=["damaged", "task gone"])
+def test_one_that_cannot_be_judged_is_opened_and_listed(store, table, value, text):
+    id = stored.calibration(store, name="odd")
+    with store._write.begin() as session:
+        old = session.scalar(select(Calibration.plan))
+        session.execute(update(table.class_).values({table: old | value if isinstance(value, dict) else value}))
+    assert any(text in one.value.replace("\\", "") for one in opened(id).error)
+    assert list(frames(opened(), "State")[0]["Verdict"]) == [""]
 
 
 def test_unknown_id(store):

@@ -9,9 +9,10 @@ from xml.etree import ElementTree
 import pytest
 import stored
 from scipy.stats import norm
+from sqlalchemy import event
 
 from sqrtscale.evidence import Regime, headline
-from sqrtscale.report import frontier, html, markdown, reasons, report, reported, verdicts
+from sqrtscale.report import frontier, html, judged, markdown, reasons, report, reported, verdicts
 from sqrtscale.report.svg import Line, chart
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.store import Store
@@ -107,6 +108,25 @@ def test_how_far_one_can_go(store):
     assert said in html(report(record, store.curves(record.id), found, {}, said))
     alone = store.get(stored.calibration(store))
     assert frontier(alone, verdicts(alone, store.curves(alone.id))) == ""
+    assert judged(store, record).answer == f"{headline(found)} {said}" and store.get(record.id).outcome == "matches"
+
+
+@pytest.mark.parametrize(("measured", "outcome", "answer"), [
+    ([], "", "There are not yet both a base and a scaled run to compare."),
+    (stored.diverged(stored.plan(seeds=5), "scaled"), "differs", "No: training with the scaled settings breaks down"),
+    (stored.points(stored.plan(seeds=1)), "cannot tell", "Not decided yet: one seed cannot tell a difference from chance."),
+], ids=["nothing", "diverged", "one seed"])
+def test_lists_show_the_outcome_of_the_headline(store, measured, outcome, answer):
+    record = store.get(stored.calibration(store, chosen=stored.plan(seeds=5), measured=measured))
+    assert judged(store, record).outcome == outcome
+    (listed,) = store.list()
+    assert listed.outcome == outcome and listed.answer.startswith(answer)
+
+
+def test_a_database_that_cannot_be_written_is_no_reason_not_to_judge(store, record):
+    store._engine.dispose()  # connections made from here on only read
+    event.listen(store._engine, "connect", lambda connection, _: connection.execute("PRAGMA query_only=ON"))
+    assert judged(store, record).outcome == "matches" and store.get(record.id).outcome == ""
 
 
 def test_the_chart_places_points_where_they_belong():

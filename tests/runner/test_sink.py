@@ -32,6 +32,11 @@ def measured(samples):
     return Measured("base", 0, samples, {"val_loss": math.inf if samples == 2 else float(samples)})
 
 
+def test_a_verdict_that_cannot_be_made_is_told_in_the_log_and_ends_nothing(store, capsys):
+    child.judge(store, "nowhere")
+    assert "there is no calibration nowhere" in capsys.readouterr().out
+
+
 def test_what_the_database_refuses_is_written_later_and_in_order(store, monkeypatch):
     monkeypatch.setattr(child, "FLUSH_EVERY", 0.0)
     id = store.create(plan())

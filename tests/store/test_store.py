@@ -37,6 +37,8 @@ def test_unknown_id_is_named(store):
     with pytest.raises(NotFound):
         store.rename("nowhere", "x")
     with pytest.raises(NotFound):
+        store.set_verdict("nowhere", "matches", "Yes")
+    with pytest.raises(NotFound):
         store.request_cancel("nowhere")
 
 
@@ -155,7 +157,10 @@ def test_list_filters_and_summarises_without_curves(store):
         store.write_points(first, [Measured("base", seed, 0, {"val_loss": loss})])
     store.write_points(first, [Measured("scaled", 0, 0, {"val_loss": math.nan})])
     store.transition(second, "FAILED", among=ACTIVE_STATES)
+    store.set_verdict(first, "cannot tell", "Not decided yet.")
     assert [one.id for one in store.list()] == [second, first]
+    assert [(one.outcome, one.answer) for one in store.list()] == [("", ""), ("cannot tell", "Not decided yet.")]
+    assert [one.id for one in store.list(outcomes=["differs", "cannot tell"])] == [first] == [store.list(text="TELL")[0].id]
     assert [one.id for one in store.list(text="ATTENTION")] == [first]
     assert [one.id for one in store.list(text="0%")] == [first]
     assert store.list(text="_") == []
@@ -166,6 +171,9 @@ def test_list_filters_and_summarises_without_curves(store):
     assert found.final["base"]["val_loss"] == (2.0, pytest.approx(math.sqrt(2)), 2)
     mean, _, count = found.final["scaled"]["val_loss"]
     assert math.isnan(mean) and count == 0
+    for seed, loss in ((0, -1.7e308), (1, 1.7e308)):  # still numbers
+        store.write_points(first, [Measured("unscaled", seed, 0, {"val_loss": loss})])
+    assert store.list(text=first)[0].final["unscaled"]["val_loss"] == (0.0, math.inf, 2)
     assert (found.task, found.base_batch, found.target_batch, found.seeds, found.start) == ("digits", 8, 64, 2, "warm")
 
 

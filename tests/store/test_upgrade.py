@@ -6,9 +6,13 @@ import subprocess
 import sys
 
 import pytest
+import stored
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import inspect, text
 
 from sqrtscale.plan import make_plan
+from sqrtscale.report import judged
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.store import ACTIVE_STATES, Store, StoreError, migrate
 from sqrtscale.training.events import Measured
@@ -85,6 +89,46 @@ def test_an_upgrade_keeps_everything_and_backs_up_a_file(database_url, old, tomo
     store.close()
     Store.open(database_url).close()
     assert len(backups(tmp_path)) <= 1  # opening what is up to date makes none
+
+
+def take_back(store, revision):
+    """Undo the newer migrations, so that the database is as an earlier program left it."""
+    config = Config()
+    config.set_main_option("script_location", str(migrate.SCRIPTS))
+    with store._engine.connect() as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+
+
+SECOND = ("outcome", "answer", "ends")
+
+
+def everything(store):
+    """Every row of every table, without what the second schema added."""
+    with store._engine.connect() as connection:
+        return {table: [{key: value for key, value in row.items() if key not in SECOND}
+                        for row in connection.execute(text(f"SELECT * FROM {table}")).mappings()]
+                for table in ("calibration", "run", "event", "chunk")}
+
+
+def test_what_the_first_schema_stored_is_kept_and_judged_when_it_is_opened(database_url):
+    store = Store.open(database_url)
+    id = stored.calibration(store, name="precious")
+    store.add_event(id, "kept", {})
+    ends = str(store.list()[0].final)  # as text, for NaN differs from itself
+    take_back(store, "0001")
+    before = everything(store)
+    assert not {*SECOND} & columns(store) and before["chunk"] and before["event"]
+    store.close()
+    store = Store.open(database_url)
+    assert everything(store) == before
+    record, (listed,) = store.get(id), store.list()
+    assert (record.outcome, record.answer, listed.outcome, listed.answer) == ("", "", "", "")
+    assert str(listed.final) == ends and listed.final["base"]["val_loss"][2] == 2
+    assert judged(store, record) == store.get(id)
+    (listed,) = store.list(text="matches")
+    assert listed.outcome == "matches" and listed.answer.startswith("Yes: ") and everything(store) == before
+    store.close()
 
 
 def test_an_upgrade_that_fails_changes_nothing(database_url, old, tomorrow, monkeypatch):
