@@ -44,7 +44,7 @@ def show(record: CalibrationRecord, points: pd.DataFrame) -> None:
         figure = charts.curves_figure(
             arms, metric, unit, log_x=log_x, batches=batches, since="the branch point" if plan.warm_samples else BEGINNING,
             fit=None if whole or not lost else set(arms["arm"]) - lost, **view)
-        live_plot.show(figure, key=f"arms-{metric}-{steps}-{log_x}-{log_y}", alt=_words(len(plan.seeds), band))
+        live_plot.show(figure, key=f"arms-{metric}-{steps}-{log_x}-{log_y}", alt=_words(arms["seed"].nunique(), band))
     if not warm.empty:
         with st.expander("Warm start", expanded=arms.empty):
             figure = charts.curves_figure(warm, metric, unit, since=BEGINNING, **view)

@@ -89,7 +89,7 @@ def test_without_a_link_the_tasks_tested_defaults_are_offered():
     assert list(arms(app)) == ["Field", "Base", "Scaled", "Unscaled", "Linear lr"]
     assert "Taken: the configuration this task was tested with" in said(app)
     assert app.number_input(key="seeds-digits").value == defaults.seeds
-    assert f"4 arms × {defaults.seeds} seeds × {defaults.samples:,} samples" in said(app)
+    assert f"4 arms × up to {defaults.seeds} seeds × {defaults.samples:,} samples" in said(app)
     assert len(launch(app)) == 1 and not app.error
 
 

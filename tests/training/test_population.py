@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
+from sqrtscale.arms import offered
 from sqrtscale.plan import make_plan
-from sqrtscale.rules import TrainingConfig
+from sqrtscale.rules import TrainingConfig, scale
 from sqrtscale.tasks import SMALLEST, TASKS, Batch, task
 from sqrtscale.training.population import Population, Stream
 
@@ -28,24 +29,39 @@ def data(about):
     return about.data(CPU)
 
 
-def test_a_stack_trains_each_model_as_torch_optim_trains_it_alone(about, data):
-    configs = [TrainingConfig("adamw", 4, {"lr": lr, "weight_decay": 0.1, "eps": 1e-4}) for lr in (1e-3, 3e-3)]
-    streams = [Stream(data, seed, "x") for seed in (5, 6)]
-    stack = Population(about, configs, [5, 6], CPU)
-    alone = [Population(about, [config], [seed], CPU) for config, seed in zip(configs, (5, 6), strict=True)]
-    plain = [
-        torch.optim.AdamW(list(one.views.values()), lr=config["lr"], betas=(0.9, 0.999), eps=1e-4, weight_decay=0.1)
-        for one, config in zip(alone, configs, strict=True)
-    ]
-    for _ in range(8):
+TORCH = {
+    "adam": lambda p, c: torch.optim.Adam(p, c["lr"], (c["beta1"], c["beta2"]), c["eps"], c["weight_decay"]),
+    "adamw": lambda p, c: torch.optim.AdamW(p, c["lr"], (c["beta1"], c["beta2"]), c["eps"], c["weight_decay"]),
+    "rmsprop": lambda p, c: torch.optim.RMSprop(p, c["lr"], c["alpha"], c["eps"], c["weight_decay"], c["momentum"]),
+}
+
+
+@pytest.mark.parametrize("family", sorted(TORCH))
+def test_a_stack_trains_each_arm_as_a_plain_torch_loop_trains_it_alone(about, data, family):
+    """Every kind of arm at the target batch, with weight decay, clipping and warm-up."""
+    decays = {"alpha": 0.9, "momentum": 0.5} if family == "rmsprop" else {"beta1": 0.9, "beta2": 0.95}
+    base = TrainingConfig(family, 2, {"lr": 1e-3, "weight_decay": 0.1, "eps": 1e-4, **decays}, warmup_steps=8, total_steps=100,
+                          run={"clip_norm": 0.5})
+    kinds = [kind.name for kind in offered(scale(base, 4)) if kind.group != "svag"]
+    configs = [arm.config for arm in make_plan(about.name, base, 4, arms=kinds).arms if arm.config.batch_size == 4]
+    seeds = range(len(configs))
+    streams, stack = [Stream(data, seed, "x") for seed in seeds], Population(about, configs, seeds, CPU)
+    alone = [Population(about, [config], [seed], CPU) for config, seed in zip(configs, seeds, strict=True)]
+    plain = [TORCH[family](list(one.views.values()), config) for one, config in zip(alone, configs, strict=True)]
+    schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k, n=config.warmup_steps: min(1, (k + 1) / n))
+                 for optimizer, config in zip(plain, configs, strict=True)]
+    for _ in range(6):
         batches = [stream.take(4) for stream in streams]
         losses = stack.step(pile(*batches))
-        for i, (one, optimizer) in enumerate(zip(alone, plain, strict=True)):
+        for i, (one, optimizer, schedule) in enumerate(zip(alone, plain, schedules, strict=True)):
             loss = one.losses(pile(batches[i])).sum()
             assert losses[i].item() == pytest.approx(loss.item(), rel=1e-4)
             optimizer.zero_grad()
             loss.backward()
+            torch.nn.utils.clip_grad_norm_(list(one.views.values()), configs[i].run.get("clip_norm", math.inf))
             optimizer.step()
+            schedule.step()
+    assert stack.share_clipped().max() > 0
     for i, one in enumerate(alone):
         for name, view in one.views.items():
             torch.testing.assert_close(stack.views[name][i], view[0], rtol=2e-3, atol=2e-5, msg=name)
