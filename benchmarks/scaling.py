@@ -92,7 +92,7 @@ def widened(about: Task, width: int) -> Task:
     """The same task with another model width; heads keep their size."""
     found, sizes = copy.copy(about), about.network()
     heads = next(n for n in range(max(1, width * sizes.heads // sizes.width), 0, -1) if width % n == 0)
-    found.network = lambda: replace(sizes, width=width, heads=heads)
+    found.network = lambda *_: replace(sizes, width=width, heads=heads)
     return found
 
 
