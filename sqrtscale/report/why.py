@@ -31,10 +31,12 @@ def _reason(record: CalibrationRecord, name: str, regime: Regime | None) -> str:
                         f"and the rule moves {_change(regime.speed)} per sample")
         together *= regime.speed
     said = f"Why **{name}** may differ: {'; '.join(parts)}."
-    if abs(together - 1) >= EXPLAINS:
-        return f"{said} Expected together: {_change(together)} per sample than the base run."
-    return (f"{said} That does not explain it. What is left: steps {math.sqrt(kappa):.2g} times as large meet the curvature of "
-            "the loss, which the rule leaves out, or the gradient noise is far from Gaussian (see its tails).")
+    expected = f"Expected together: {_change(together)} per sample than the base run." if abs(together - 1) >= EXPLAINS \
+        else "That does not explain it."
+    steps = max(math.sqrt(kappa), 1 / math.sqrt(kappa))
+    return (f"{said} {expected} Not in these numbers: steps {steps:.2g} times as {'large' if kappa > 1 else 'small'} meet the "
+            "curvature of the loss otherwise, which the rule leaves out (a loss that rises right after the branch point speaks "
+            "for it), and gradient noise that is far from Gaussian (see its tails).")
 
 
 def _change(speed: float) -> str:
