@@ -5,6 +5,8 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,20 @@ def resolve(name: str) -> torch.device:
         found = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
         raise FieldError("device", name, f"is not on this machine: give one of {found}")
     return torch.device("cuda", index)
+
+
+@contextmanager
+def fast_settings() -> Iterator[None]:
+    """Torch's settings of this process while it trains; they are given back, because others may live in it.
+
+    Denormal numbers in second moments of silent weights would slow a CPU step several times.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+        torch.set_num_threads(ALL_THREADS)
 
 
 def device_name(device: torch.device) -> str:

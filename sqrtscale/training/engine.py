@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -19,10 +18,10 @@ from torch import Tensor
 from ..plan import WARM_START, CalibrationPlan
 from ..tasks import Batch, Data, Task, task
 from . import regime
-from .device import resolve
+from .device import fast_settings, resolve
 from .events import Event, Measured, Progress, RunEnded, SeedsEnded
 from .memory import seeds_that_fit
-from .population import ALL_THREADS, Population, Stream
+from .population import Population, Stream
 
 SAY_EVERY = 0.4  # seconds between two Progress events
 DRAW_AT_ONCE = 2048  # samples of each stream that wait on the device
@@ -43,7 +42,7 @@ def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -
     data = about.data(device)
     arms.pop((WARM_START, plan.seeds[0]), None)
     clock = _Clock(total=plan.warm_samples + plan.samples * sum(arm.work for arm in arms.values()))
-    with _fast_settings():
+    with fast_settings():
         parent = None
         if plan.start == "warm":
             points = plan.warm_points
@@ -64,20 +63,6 @@ def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -
                     yield from group.finish()
             if end < len(plan.seeds):
                 yield SeedsEnded(end)
-
-
-@contextmanager
-def _fast_settings() -> Iterator[None]:
-    """Torch's settings of this process while it trains; they are given back, because others may live in it.
-
-    Denormal numbers in second moments of silent weights would slow a CPU step several times.
-    """
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
-        torch.set_num_threads(ALL_THREADS)
 
 
 def _kinds(plan: CalibrationPlan, runs: list[tuple[str, int]]) -> Iterator[tuple[tuple[int, int], list[tuple[str, int]]]]:

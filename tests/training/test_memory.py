@@ -31,7 +31,8 @@ taken = Stream(data, 0, "x").take(samples)
 batch = Batch(*(x.expand(models, *x.shape) for x in (taken.inputs, taken.targets)))
 warm = Population(about, [TrainingConfig("adam", 8)], [0], torch.device("cpu"), size="small")
 warm.step(Batch(batch.inputs[:1, :8], batch.targets[:1, :8]))  # threads and libraries are there
-peak = lambda: 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+# Not ru_maxrss, which begins with the peak of the process that started this one.
+peak = lambda: next(1024 * int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 before = peak()
 if limit:
     pages = int(open("/proc/self/statm").read().split()[0])

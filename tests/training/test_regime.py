@@ -29,7 +29,7 @@ class Few:
         generator = torch.Generator().manual_seed(7)
         self.inputs, self.targets = torch.randn(40, 2, 3, generator=generator), torch.randint(5, (40,), generator=generator)
 
-    def network(self):
+    def network(self, size="tiny"):
         return Transformer(width=4, layers=1, heads=1, length=2, classes=5, patch=3)
 
     def draw(self, count, generator):

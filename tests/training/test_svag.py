@@ -104,7 +104,7 @@ class _Noisy:
 
     classes = 2
 
-    def network(self):
+    def network(self, size="tiny"):
         return _Linear()
 
 
@@ -210,13 +210,13 @@ def test_l_1_is_the_base_in_distribution():
 
 
 def test_the_estimate_counts_every_step_of_svag_and_of_the_frontier(monkeypatch):
-    """With a clock that says one second for each step and each measurement, seconds are their numbers."""
+    """With a clock that says one second for each step, measurement and micro-batch, seconds are their numbers."""
     from sqrtscale.training import estimate
 
     monkeypatch.setattr(estimate, "_time", lambda work, device: 1.0)
     plan = make_plan("digits", BASE["adam"], 32, targets=[16, 4], arms=["svag 1", "svag 4"], seeds=1, samples=640,
                      warm_samples=800, device="cpu")
-    points = len(plan.evaluation_points)
-    steps = {name: seconds - points for name, seconds in estimate.estimate(plan)["arms"].items()}
+    points, probe = len(plan.evaluation_points), 5 * 8  # the regime: five times, the fewest micro-batches each
+    steps = {name: seconds - points - probe for name, seconds in estimate.estimate(plan)["arms"].items()}
     assert steps == {"warm start": 800 / 8 + len(plan.warm_points) - points, "base": 80, "svag 1": 80, "svag 4": 80 * 16,
                      "scaled 1/2x": 160, "scaled 2x": 40, "scaled": 20}
