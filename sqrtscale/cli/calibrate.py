@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..plan import make_plan
@@ -24,16 +25,18 @@ def run_calibrate(options: argparse.Namespace) -> int:
     target = defaults.target_batch if options.target is None else options.target
     if options.target is None and options.targets:  # a text among them is refused by name below
         target = max(options.targets, key=lambda one: (isinstance(one, str), one))
-    from ..runner.device import occupied
-
-    early = occupied(str(options.device)) == "cpu" if options.stop_early is None else options.stop_early
     plan = make_plan(
         options.task, configuration.over(defaults.base, options), target,
         arms=options.arms, targets=options.targets, seeds=options.seeds, samples=options.samples, start=options.start,
-        warm_samples=options.warm_samples, device=options.device, reuse=not options.no_reuse, stop_early=early, size=options.size,
+        warm_samples=options.warm_samples, device=options.device, reuse=not options.no_reuse,
+        stop_early=bool(options.stop_early), size=options.size,
         decay_form=options.decay_form, momentum_form=options.momentum_form, correct_lr=options.correct_lr)
 
     from .. import runner  # loads pandas and sqlalchemy: only once the plan is known to be good
+    from ..runner.device import occupied
+
+    if options.stop_early is None:
+        plan = replace(plan, stop_early=occupied(plan.device) == "cpu")
 
     with open_store() as store:
         id = runner.submit(store, plan, options.name)

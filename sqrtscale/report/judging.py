@@ -34,12 +34,12 @@ def verdicts(record: CalibrationRecord, curves: pd.DataFrame, margin: float | No
 
 def level(record: CalibrationRecord) -> float | None:
     """The level of the tests at the look that has been reached; None where all seeds are judged once."""
-    looks = record.plan.looks
-    if len(looks) == 1:
+    if len(record.plan.looks) == 1:
         return None
+    looks = Looks(record.plan.looks)
     ended = Counter(run.arm for run in record.runs if run.state in ("DONE", "DIVERGED"))
     fewest = min(ended[arm.name] for arm in record.plan.arms)
-    return Looks(looks).levels()[Looks(looks).look(fewest) or 0]
+    return looks.levels()[looks.look(fewest) or 0]
 
 
 def stopped_early(record: CalibrationRecord) -> str:

@@ -20,7 +20,7 @@ from ..tasks import Batch, Data, Task, task
 from . import regime
 from .device import fast_settings, resolve
 from .events import Event, Measured, Progress, RunEnded, SeedsEnded
-from .memory import seeds_that_fit
+from .memory import seed_parts
 from .population import Population, Stream
 
 SAY_EVERY = 0.4  # seconds between two Progress events
@@ -53,15 +53,13 @@ def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -
                                    "so there is nothing to compare; lower the base learning rate")
             yield from group.finish()
             parent = group.population
-        at_once = seeds_that_fit(plan, device)
-        for start, end in pairwise((0, *plan.looks)):
-            for first in range(start, end, at_once):
-                runs = [run for run in arms if run[1] in plan.seeds[first : min(first + at_once, end)]]
-                groups = [_branched(about, data, plan, kind, alike, parent, device) for kind, alike in _kinds(plan, runs)]
-                yield from _side_by_side(groups, plan.evaluation_points, clock, "arms")
-                for group in groups:
-                    yield from group.finish()
-            if end < len(plan.seeds):
+        for first, end in seed_parts(plan, device):
+            runs = [run for run in arms if run[1] in plan.seeds[first:end]]
+            groups = [_branched(about, data, plan, kind, alike, parent, device) for kind, alike in _kinds(plan, runs)]
+            yield from _side_by_side(groups, plan.evaluation_points, clock, "arms")
+            for group in groups:
+                yield from group.finish()
+            if end in plan.looks[:-1]:
                 yield SeedsEnded(end)
 
 

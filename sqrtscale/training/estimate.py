@@ -11,7 +11,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -21,7 +20,7 @@ from ..plan import WARM_START, CalibrationPlan
 from ..rules import FieldError
 from ..tasks import Batch, task
 from .device import device_name, fast_settings, resolve
-from .memory import seeds_that_fit, state_bytes
+from .memory import seed_parts, state_bytes
 from .population import Population, Stream
 from .regime import MICRO, Probe
 
@@ -41,20 +40,18 @@ def estimate(plan: CalibrationPlan) -> dict[str, Any]:
     about = task(plan.task)
     data = about.data(device)
     arms: dict[str, float] = {}
-    passes, at_once = 0, seeds_that_fit(plan, device)
+    parts, passes = Counter(end - first for first, end in seed_parts(plan, device)), 0
     with fast_settings():
         if plan.start == "warm":
             arms[WARM_START] = _cost(about, data, plan, [plan.arm(WARM_START)], plan.warm_samples, plan.warm_points, device)[0]
         for kind in sorted({(arm.config.batch_size, arm.svag) for arm in plan.arms}):
             together = [arm for arm in plan.arms if (arm.config.batch_size, arm.svag) == kind]
-            parts = Counter(min(at_once, end - first) for start, end in pairwise((0, *plan.looks))
-                            for first in range(start, end, at_once))
             whole = 0.0
             for seeds, times in parts.items():
                 seconds, needed = _cost(about, data, plan, together * seeds, plan.samples, plan.evaluation_points, device)
                 whole, passes = whole + times * seconds, max(passes, needed)
             arms |= {arm.name: whole / len(together) for arm in together}
-    states = min(at_once, len(plan.seeds)) * len(plan.arms) * state_bytes(about.sizes[plan.size].parameters)
+    states = max(parts) * len(plan.arms) * state_bytes(about.sizes[plan.size].parameters)
     return {"seconds": START_SECONDS + sum(arms.values()), "device": device_name(device), "arms": arms, "memory": states + passes}
 
 

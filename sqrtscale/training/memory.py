@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -58,6 +59,7 @@ def how_many_fit(each: int, device: torch.device) -> int:
     return max(1, int(SHARE * free_bytes(device) / max(each, 1)))
 
 
-def seeds_that_fit(plan: CalibrationPlan, device: torch.device) -> int:
-    """How many seeds of all arms can train at the same time."""
-    return how_many_fit(len(plan.arms) * state_bytes(task(plan.task).sizes[plan.size].parameters), device)
+def seed_parts(plan: CalibrationPlan, device: torch.device) -> list[tuple[int, int]]:
+    """(first, end) of the seeds that train at the same time: up to each look, or fewer where memory has no room for more."""
+    fit = how_many_fit(len(plan.arms) * state_bytes(task(plan.task).sizes[plan.size].parameters), device)
+    return [(first, min(first + fit, look)) for start, look in pairwise((0, *plan.looks)) for first in range(start, look, fit)]

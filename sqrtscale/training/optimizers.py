@@ -14,14 +14,13 @@ from torch import Tensor
 
 from ..rules import TrainingConfig
 
-DECAY_OF = {"exp_avg_sq": "beta2", "square_avg": "alpha"}  # second moment -> its decay
-
 
 class StackedOptimizer:
     """One optimizer for M models. ``state`` maps names to tensors [M, P]; ``steps`` is [M, 1]."""
 
     state_names: tuple[str, ...] = ()
     second_moment: str
+    second_decay: str  # of the second moment
 
     def __init__(self, configs: Sequence[TrainingConfig], parameters: Tensor):
         self.hyper = {
@@ -67,7 +66,7 @@ class StackedOptimizer:
         k steps become k ln(beta2) / ln(beta2'), the number after which the new decay has forgotten as much as the old one:
         beta2'^k' = beta2^k, so v keeps its bias correction, whatever an arm does to beta2 (k / kappa for the half-life form).
         """
-        old, new = (one.exact[DECAY_OF[self.second_moment]].clamp(min=1e-30).log() for one in (source, self))  # a decay may be 0
+        old, new = (one.exact[self.second_decay].clamp(min=1e-30).log() for one in (source, self))  # a decay may be 0
         self.steps = source.steps[rows] * (old[rows] / new)
         self.state = {name: value[rows].clone() for name, value in source.state.items()}
 
@@ -87,6 +86,7 @@ class Adam(StackedOptimizer):
 
     state_names = ("exp_avg", "exp_avg_sq")
     second_moment = "exp_avg_sq"
+    second_decay = "beta2"
 
     def second_moment_hat(self):
         second = super().second_moment_hat()
@@ -125,6 +125,7 @@ class RMSprop(StackedOptimizer):
 
     state_names = ("square_avg", "momentum_buffer")
     second_moment = "square_avg"
+    second_decay = "alpha"
 
     def move_to_batch(self, kappa):
         """Also b' = sqrt(kappa) b: the average gradient in it stays, and is divided by sqrt(v') = sqrt(v / kappa) from now on."""
