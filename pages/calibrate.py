@@ -33,7 +33,7 @@ with right:
         st.error(plain(str(problem)), title="This cannot be run")
     else:
         launch.arms_table(plan)
-        st.caption(f"{len(plan.arms)} arms × {'up to ' * (len(plan.looks) > 1)}{len(plan.seeds)} seeds × {plan.samples:,} samples"
+        st.caption(f"{len(plan.arms)} arms × {plan.seeds_in_words} × {plan.samples:,} samples"
                    + (f", after a warm start of {plan.warm_samples:,} samples." if plan.warm_samples else ".")
                    + " The learning rate is constant after any warm-up.")
         timing.show(plan)

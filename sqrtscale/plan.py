@@ -131,6 +131,12 @@ class CalibrationPlan:
         return (*(look for look in LOOKS if look < count), count) if self.stop_early else (count,)
 
     @property
+    def seeds_in_words(self) -> str:
+        """``3 seeds``, or ``up to 8 seeds`` where it may stop early."""
+        count = len(self.seeds)
+        return f"{'up to ' * (len(self.looks) > 1)}{count} seed{'s' * (count > 1)}"
+
+    @property
     def frontier(self) -> tuple[tuple[float, str], ...]:
         """(kappa, arm) of the full rule at each target batch, smallest kappa first; one entry where there is one target."""
         names = [one.name for one in self.arms if one.name == "scaled" or _is_frontier(one.name)]

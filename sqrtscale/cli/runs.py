@@ -68,8 +68,7 @@ def record_text(store: Store, record: CalibrationRecord) -> str:
              f"state    {record.state}{' (deleted)' if record.deleted_at else ''} {record.reason}".rstrip(),
              f"progress {record.progress:.0%}",
              f"task     {plan.task}, {plan.base.optimizer}, batch {plan.base.batch_size} -> {plan.target_batch}, "
-             f"{plan.start} start, {plan.samples} samples a run, "
-             f"{'up to ' * (len(plan.looks) > 1)}{len(plan.seeds)} seeds"]
+             f"{plan.start} start, {plan.samples} samples a run, {plan.seeds_in_words}"]
     try:
         lines += _ends(store, record)
     except DamagedChunk as error:

@@ -63,7 +63,7 @@ def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[st
                 f"{plan.target_batch} (kappa = {plan.target_batch / plan.base.batch_size:.6g}), with every hyperparameter moved "
                 f"by the square-root rule, follow the same course? Tried on {about.title}: {about.description} The "
                 f"{plan.size} model has {about.sizes[plan.size].parameters:,} parameters. Every arm trains "
-                f"{plan.samples:,} samples with {len(plan.seeds)} seeds {start}; arms share their samples seed by seed.")
+                f"{plan.samples:,} samples with {plan.seeds_in_words} {start}; arms share their samples seed by seed.")
     pictures = tuple(_picture(arms, metric, unit, [arm.name for arm in plan.arms]) for metric, unit in about.metrics.items()
                      if (arms["metric"] == metric).any())
     told = (frontier, *(one.sentence for one in verdicts.values()), *reasons(record, verdicts, measured), stopped_early(record))

@@ -56,10 +56,10 @@ def _heading(store: Store, record: CalibrationRecord) -> None:
     plan = record.plan
     name = runs.title(record.name, task(plan.task).title, plan.base.batch_size, plan.target_batch)
     st.subheader(plain(name), anchor=False)
-    seeds = f"{'up to ' * (len(plan.looks) > 1)}{len(plan.seeds)} seed{'s' * (len(plan.seeds) > 1)}"
     st.caption(f"{family(plan.base.optimizer).label}, batch {plan.base.batch_size} → {plan.target_batch} "
                f"(κ = {number(plan.target_batch / plan.base.batch_size)}), {task(plan.task).title}, "
-               f"{plan.size} model, {seeds}, {plan.start} start · {record.created_at:%Y-%m-%d %H:%M} UTC · `{record.id}`")
+               f"{plan.size} model, {plan.seeds_in_words}, {plan.start} start · "
+               f"{record.created_at:%Y-%m-%d %H:%M} UTC · `{record.id}`")
     if record.deleted_at:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.warning("Deleted. It stays stored until it is purged.")
