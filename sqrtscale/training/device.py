@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from ..rules import FieldError
-from .population import ALL_THREADS
+from .by_hand import ALL_THREADS
 
-ENGINE = 2  # to be raised when the same plan would train or measure otherwise: stored runs then no longer stand for new ones
+ENGINE = 3  # to be raised when the same plan would train or measure otherwise: stored runs then no longer stand for new ones
 PACKAGES = ("sqrtscale", "torch", "numpy", "scikit-learn", "streamlit", "pandas", "plotly", "sqlalchemy", "alembic")
 
 
@@ -37,11 +38,13 @@ def resolve(name: str) -> torch.device:
 def fast_settings() -> Iterator[None]:
     """Torch's settings of this process while it trains; they are given back, because others may live in it.
 
-    Denormal numbers in second moments of silent weights would slow a CPU step several times.
+    Denormal numbers in second moments of silent weights would slow a CPU step several times. NumPy's matrix products are
+    small and run on our own threads, so that each gets one.
     """
     torch.set_flush_denormal(True)
     try:
-        yield
+        with threadpool_limits(1, user_api="blas"):
+            yield
     finally:
         torch.set_flush_denormal(False)
         torch.set_num_threads(ALL_THREADS)

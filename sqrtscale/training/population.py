@@ -13,6 +13,7 @@ from ..arms import svag_weights
 from ..rules import TrainingConfig
 from ..tasks import SMALLEST, Batch, Data, Task
 from . import is_out_of_memory
+from .by_hand import ALL_THREADS, ByHand, suits
 from .memory import how_many_fit, pass_bytes
 from .optimizers import make_optimizer
 
@@ -21,7 +22,6 @@ MEASURE_AT_ONCE = 2**24  # numbers in one layer's output, of all models, of one 
 # Below this many numbers in one layer's output a step is faster on one CPU thread than on two (measured with 2 cores).
 # A rule of size, not a timing: the same plan must take the same path each time.
 WORTH_THREADS = 2**17
-ALL_THREADS = torch.get_num_threads()
 
 
 class Stream:
@@ -90,6 +90,7 @@ class Population:
     def _adopt(self, flat: Tensor) -> None:
         """Take ``flat`` [M, P] as the parameters and cut it into the network's pieces."""
         self.flat, self.views = flat, {}
+        self.by_hand = ByHand(self.network, flat) if suits(self.network, self.device) else None
         start = 0
         for name, p in self.network.parameters().items():
             size = math.prod(p.shape)
@@ -130,8 +131,15 @@ class Population:
 
         weights: of the gradients of as many equal parts of the batch; the losses are plain means.
         """
+        losses, gradients = self._in_place(batch, weights)
+        return losses, gradients.clone() if self.by_hand else gradients
+
+    def _in_place(self, batch: Batch, weights: Sequence[float]) -> tuple[Tensor, Tensor]:
+        """The same; the next call may overwrite the gradients."""
         samples = batch.targets.shape[1]
         self._choose_threads(samples)
+        if self.by_hand:
+            return self.by_hand(batch, weights, self.by_hand.threads(samples))
         if samples not in self.at_once:
             first = Batch(batch.inputs[:1], batch.targets[:1])
             self.pass_bytes[samples] = pass_bytes(lambda: self._losses(self._rows(0, 1), first, 1), self.flat)
@@ -149,6 +157,8 @@ class Population:
 
     def peak_bytes(self) -> int:
         """Memory of the passes made so far, at the largest batch, beside the models themselves."""
+        if self.by_hand:
+            return self.by_hand.nbytes()
         return max((min(self.at_once[samples], len(self)) * each for samples, each in self.pass_bytes.items()), default=0)
 
     def _gradients(self, batch: Batch, weights: Sequence[float], at_once: int) -> tuple[Tensor, Tensor]:
@@ -171,7 +181,7 @@ class Population:
 
         watch: keep how far the step went in ``update_rms``.
         """
-        losses, gradients = self.gradients(batch, self.weights)
+        losses, gradients = self._in_place(batch, self.weights)
         self.taken += 1
         with torch.no_grad():
             before = self.flat.clone() if watch else None

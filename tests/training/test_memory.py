@@ -63,14 +63,14 @@ def test_models_in_parts_have_the_gradients_of_all_at_once():
     data = task("digits").data(CPU)
     taken = Stream(data, 0, "x").take(10)
     batch = Batch(*(x.expand(5, *x.shape) for x in (taken.inputs, taken.targets)))
-    whole, parts = (Population(task("digits"), [BASE] * 5, range(5), CPU) for _ in range(2))
+    whole, parts = (Population(task("digits"), [BASE] * 5, range(5), CPU, size="small") for _ in range(2))
     parts.at_once = {10: 2}
     for a, b in zip(whole.gradients(batch, (0.7, 0.3)), parts.gradients(batch, (0.7, 0.3)), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-7)
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory():
-    population = Population(task("digits"), [BASE], [0], CPU)
+    population = Population(task("digits"), [BASE], [0], CPU, size="small")
     with pytest.raises(RuntimeError, match="size"):
         population.gradients(Batch(torch.zeros(1, 3, 4, 5), torch.zeros(1, 3, dtype=torch.long)))
 

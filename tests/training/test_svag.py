@@ -134,7 +134,8 @@ def test_l_1_takes_exactly_the_steps_of_the_base_on_the_first_of_each_two_batche
         both = stream.take(16)
         svag.step(Batch(both.inputs[None], both.targets[None]))
         plain.step(Batch(both.inputs[None, :8], both.targets[None, :8]))
-    torch.testing.assert_close(svag.flat, plain.flat, rtol=1e-5, atol=1e-7)
+    # Sums of float32 in another order; Adam divides by sqrt(v) + 1e-6, which widens that where a gradient is nearly 0.
+    torch.testing.assert_close(svag.flat, plain.flat, rtol=1e-5, atol=0.005 * BASE[name]["lr"])
 
 
 @pytest.mark.parametrize("name, moment", [("adam", "exp_avg_sq"), ("adamw", "exp_avg_sq"), ("rmsprop", "square_avg")])

@@ -1,0 +1,89 @@
+"""The gradients written out by hand are those of autograd through the same model."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sqrtscale.rules import TrainingConfig
+from sqrtscale.tasks import TASKS, Batch, task
+from sqrtscale.tasks.transformer import Transformer
+from sqrtscale.training import by_hand
+from sqrtscale.training.by_hand import ByHand
+from sqrtscale.training.population import Population, Stream
+
+CPU = torch.device("cpu")
+
+
+def autograd(population, batch, weights):
+    """Losses and gradients by the general way, which the tests of populations hold to plain torch loops."""
+    losses = population._losses(population.views, batch, len(weights))
+    pieces = torch.autograd.grad((losses * losses.new_tensor(weights)).sum(), list(population.views.values()))
+    return losses.detach().mean(1), torch.cat([piece.flatten(1) for piece in pieces], 1)
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+@pytest.mark.parametrize("weights", [(1.0,), (1.7, -0.7)])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_both_tasks_after_some_steps(name, weights, threads, monkeypatch):
+    monkeypatch.setattr(by_hand, "ROWS", 64)  # several chunks, the last one smaller
+    about = task(name)
+    data = about.data(CPU)
+    population = Population(about, [TrainingConfig("adam", 6, {"lr": 1e-2})] * 5, range(5), CPU)
+    for step in range(4):
+        taken = [Stream(data, 10 * step + seed, "x").take(6) for seed in range(5)]
+        batch = Batch(torch.stack([x.inputs for x in taken]), torch.stack([x.targets for x in taken]))
+        expected = autograd(population, batch, weights)
+        found = ByHand(population.network, population.flat)(batch, weights, threads)
+        torch.testing.assert_close(found[0], expected[0], rtol=1e-5, atol=1e-6)
+        scale = expected[1].abs().max().item()
+        torch.testing.assert_close(found[1], expected[1], rtol=1e-4, atol=2e-6 * scale)
+        population.step(batch)
+
+
+@settings(max_examples=40, deadline=None)
+@given(heads=st.integers(1, 3), each=st.integers(1, 9), layers=st.integers(1, 3), length=st.integers(1, 6),
+       models=st.integers(1, 3), samples=st.integers(1, 4), bytes_=st.booleans(), causal=st.booleans(),
+       size=st.sampled_from([0.1, 1.0, 5.0]), seed=st.integers(0, 99))
+def test_any_shape_in_double_precision(heads, each, layers, length, models, samples, bytes_, causal, size, seed):
+    """Against autograd in float64; large weights drive attention, GELU and the loss into their corners."""
+    network = Transformer(heads * each, layers, heads, length, classes=5, tokens=7 if bytes_ else None,
+                          patch=0 if bytes_ else 3, causal=causal)
+    generator = torch.Generator().manual_seed(seed)
+    shapes = {name: p.shape for name, p in network.parameters().items()}
+    pieces = {name: size * torch.randn(models, *shape, generator=generator) for name, shape in shapes.items()}
+    flat = torch.cat([piece.flatten(1) for piece in pieces.values()], 1)
+    inputs = (torch.randint(7, (models, samples, length), generator=generator) if bytes_
+              else torch.randn(models, samples, length, 3, generator=generator))
+    targets = torch.randint(5, (models, samples, length) if causal else (models, samples), generator=generator)
+    exact = {name: piece.double().requires_grad_() for name, piece in pieces.items()}
+    logits = network(exact, inputs if bytes_ else inputs.double())
+    each = torch.nn.functional.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none")
+    losses = each.view(models, -1).mean(1)
+    expected = torch.cat([g.flatten(1) for g in torch.autograd.grad(losses.sum(), list(exact.values()))], 1)
+    found = ByHand(network, flat)(Batch(inputs, targets), (1.0,), 1)
+    torch.testing.assert_close(found[0].double(), losses.detach(), rtol=1e-3, atol=1e-4)
+    error, scale = (found[1] - expected).norm(dim=1), expected.norm(dim=1)
+    assert torch.isfinite(found[1]).all() and (error <= 1e-2 * scale + 1e-5).all()
+
+
+def test_gradients_given_out_are_not_overwritten():
+    data = task("digits").data(CPU)
+    population = Population(task("digits"), [TrainingConfig("adam", 4)], [0], CPU)
+    one, other = (Stream(data, seed, "x").take(4) for seed in (0, 1))
+    first = population.gradients(Batch(one.inputs[None], one.targets[None]))[1]
+    kept = first.clone()
+    population.gradients(Batch(other.inputs[None], other.targets[None]))
+    assert torch.equal(first, kept)
+
+
+def test_a_diverged_model_leaves_the_others_alone():
+    data = task("digits").data(CPU)
+    population = Population(task("digits"), [TrainingConfig("adam", 4)] * 2, [0, 1], CPU)
+    taken = Stream(data, 0, "x").take(4)
+    batch = Batch(taken.inputs.expand(2, -1, -1, -1), taken.targets.expand(2, -1))
+    kept = population.gradients(batch)[1][1]
+    with torch.no_grad():
+        population.flat[0] = torch.nan
+    losses, gradients = population.gradients(batch)
+    assert losses[0].isnan() and torch.equal(gradients[1], kept)
