@@ -22,7 +22,8 @@ import datetime
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -36,8 +37,9 @@ from sqrtscale.plan import make_plan
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.tasks import TASKS, Batch, Data, Task, task
 from sqrtscale.training import environment
+from sqrtscale.training.by_hand import ALL_THREADS
 from sqrtscale.training.device import resolve
-from sqrtscale.training.population import ALL_THREADS, Population, Stream
+from sqrtscale.training.population import Population, Stream
 
 NEAR = 1.05
 WARM = 3  # calls that are not timed
@@ -113,10 +115,18 @@ class Case:
         models = len(self.population)
         return f"{models} x {self.population.flat.shape[1]:,} | {self.population.batch_size}"
 
+    @contextmanager
+    def in_torch(self) -> Iterator[None]:
+        """Every operation where torch's counters see it: nothing compiled, nothing in NumPy."""
+        by_hand, self.population.by_hand = self.population.by_hand, None
+        with torch.compiler.set_stance("force_eager"):
+            yield
+        self.population.by_hand = by_hand
+
     def flops(self) -> int:
         """Of the matrix products of one step, attention's among them."""
         # The fused attention of a CPU is not in torch's table of FLOPs: its plain form is made of products that are.
-        with uncompiled(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        with self.in_torch(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             self.step()
         return counter.get_total_flops()
 
@@ -131,22 +141,17 @@ class Case:
                 kept[storage.data_ptr()] = storage.nbytes()
             return x
 
-        with uncompiled(), torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        with self.in_torch(), torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
             losses = self.population.losses(self.batch)  # held, or its storages would be freed and used again
         state = sum(value.nbytes for value in self.population.optimizer.state.values())
         del losses
         return (4 + 2) * parameters + 2 * state + 2 * sum(kept.values())
 
     def operations(self) -> int:
-        """Operations that one step dispatches and that compute something."""
-        with uncompiled(), _Counting() as counting:
+        """Operations that one step by autograd dispatches and that compute something."""
+        with self.in_torch(), _Counting() as counting:
             self.step()
         return counting.count
-
-
-def uncompiled():
-    """Counters see nothing inside compiled code, so what they count is the step before compiling."""
-    return torch.compiler.set_stance("force_eager")
 
 
 class _Counting(TorchDispatchMode):
