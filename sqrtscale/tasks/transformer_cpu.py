@@ -37,7 +37,7 @@ class Workspace:
         by_head = (models * samples, heads, length, d // heads)
         norms = range(2 * layers + 1)
         self.x, self.normal = ([take(models, rows, d) for _ in norms] for _ in range(2))
-        self.inverse_std = [take(models, rows, 1) for _ in norms]
+        self.std = [take(models, rows, 1) for _ in norms]
         self.affine = [with_ones(rows, d) for _ in norms]
         self.qkv = [take(3, *by_head) for _ in range(layers)]
         self.attention = [take(models * samples, heads, length, length) for _ in range(layers)]
@@ -125,20 +125,20 @@ class Gradients:
     def _norm(self, k: int, name: str) -> np.ndarray:
         """Layer norm of x[k], with its weight and bias, and the column of ones."""
         space = self.space
-        x, normal, inverse, affine = space.x[k], space.normal[k], space.inverse_std[k], space.affine[k]
+        x, normal, std, affine = space.x[k], space.normal[k], space.std[k], space.affine[k]
         np.matmul(x, space.averaging, out=space.mean)
         np.subtract(x, space.mean, out=normal)
         np.multiply(normal, normal, out=space.thin)
-        np.matmul(space.thin, space.averaging, out=inverse)
-        inverse += np.float32(LAYER_NORM_EPS)
-        np.sqrt(inverse, out=inverse)
-        normal /= inverse
+        np.matmul(space.thin, space.averaging, out=std)
+        std += np.float32(LAYER_NORM_EPS)
+        np.sqrt(std, out=std)
+        normal /= std
         np.multiply(normal, self.p[name + ".weight"], out=affine[..., :-1])
         affine[..., :-1] += self.p[name + ".bias"]
         return affine
 
     def _norm_back(self, k: int, name: str) -> None:
-        """From the gradient at the result, in ``thin``, to the one at x[k], added to ``dx``; ``inverse_std`` holds std."""
+        """From the gradient at the result, in ``thin``, to the one at x[k], added to ``dx``."""
         space, da, normal = self.space, self.space.thin, self.space.normal[k]
         np.add.reduce(da, 1, out=self.dp[name + ".bias"][:, 0])
         np.multiply(da, normal, out=space.thin2)
@@ -150,7 +150,7 @@ class Gradients:
         np.matmul(da, space.averaging, out=space.mean)
         da -= space.mean
         da -= space.thin2
-        da /= space.inverse_std[k]
+        da /= space.std[k]
         space.dx += da
 
     def _attend(self, i: int) -> None:
