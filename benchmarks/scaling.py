@@ -119,9 +119,11 @@ class Case:
     def in_torch(self) -> Iterator[None]:
         """Every operation where torch's counters see it: nothing compiled, nothing in NumPy."""
         by_hand, self.population.by_hand = self.population.by_hand, None
-        with torch.compiler.set_stance("force_eager"):
-            yield
-        self.population.by_hand = by_hand
+        try:
+            with torch.compiler.set_stance("force_eager"):
+                yield
+        finally:
+            self.population.by_hand = by_hand
 
     def flops(self) -> int:
         """Of the matrix products of one step, attention's among them."""

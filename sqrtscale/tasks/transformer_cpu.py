@@ -54,9 +54,8 @@ class Workspace:
         self.future = np.triu(np.full((length, length), -np.inf, np.float32), 1) if network.causal else None
         # The same memory seen as heads: [samples, heads, token, width / heads].
         shape = (models * samples, length, heads, d // heads)
-        self.mixed_heads = [x.reshape(models * samples, length, d + 1)[..., :d] for x in self.mixed]
-        self.mixed_heads = [np.lib.stride_tricks.as_strided(x, shape, (*x.strides[:2], d // heads * x.itemsize, x.itemsize))
-                            .transpose(0, 2, 1, 3) for x in self.mixed_heads]
+        whole = (models * samples, length, d + 1)
+        self.mixed_heads = [x.reshape(whole)[..., :d].reshape(shape).transpose(0, 2, 1, 3) for x in self.mixed]
         self.packed_heads = self.packed.reshape(models * samples, length, 3, heads, d // heads).transpose(2, 0, 3, 1, 4)
         self.thin_heads = self.thin.reshape(shape).transpose(0, 2, 1, 3)
 

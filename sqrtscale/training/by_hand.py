@@ -49,7 +49,7 @@ class ByHand:
     def __call__(self, batch: Batch, weights: Sequence[float], threads: int) -> tuple[Tensor, Tensor]:
         """Losses [M] and gradients [M, P] on batch [M, B, ...]; the gradients are overwritten by the next call."""
         samples = batch.targets.shape[1]
-        chunks = self.chunks.setdefault((samples, threads), []) or self._cut(samples, threads)
+        chunks = self.chunks.get((samples, threads)) or self._cut(samples, threads)
         inputs, targets = batch.inputs.numpy(), batch.targets.numpy()
         # Of a mean over each part, as a factor of the mean over all samples.
         each = np.repeat(np.asarray(weights) * len(weights), samples // len(weights))
