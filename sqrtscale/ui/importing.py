@@ -33,9 +33,11 @@ def show() -> None:
     """The button that opens the import, and below it what was read, until it is put aside."""
     with st.popover("Import a configuration", icon=":material/upload_file:", width="stretch"):
         st.caption(f"{KINDS}: paste it, or upload the file. It stays on this machine.")
-        st.text_area("Paste it here", key=TEXT, height=160, placeholder='{"learning_rate": 5e-5, ...}')
-        st.file_uploader("Or upload a file", key=UPLOAD)
-        st.button("Read", type="primary", on_click=_read)
+        # A form holds its button back while a file is still on its way; a plain button would read the text instead.
+        with st.form("import", border=False):
+            st.text_area("Paste it here", key=TEXT, height=160, placeholder='{"learning_rate": 5e-5, ...}')
+            st.file_uploader("Or upload a file", key=UPLOAD)
+            st.form_submit_button("Read", type="primary", on_click=_read)
         if PROBLEM in st.session_state:
             st.error(plain(st.session_state[PROBLEM]))
         kept = st.session_state.get(KEPT)

@@ -218,12 +218,18 @@ def test_a_checkpoint_is_read_without_running_it_and_bad_files_say_why(visit, tm
     (tmp_path / "bad.pt").write_bytes(b"no checkpoint")
     page = visit()
     page.get_by_role("button", name="Import a configuration").click()
-    body = page.get_by_test_id("stPopoverBody")
+    body, read = page.get_by_test_id("stPopoverBody"), page.get_by_role("button", name="Read", exact=True)
+    held = []
+    page.route("**/_stcore/upload_file/**", lambda route: held.append(route))
     for name, said in (("bad.pt", "is no PyTorch checkpoint"), ("last.pt", "How many samples does one optimizer step see")):
-        page.locator("input[type=file]").set_input_files(tmp_path / name)
+        with page.expect_request("**/_stcore/upload_file/**"):
+            page.locator("input[type=file]").set_input_files(tmp_path / name)
         expect(body.get_by_text(name)).to_be_visible()
-        wait_ready(page)
-        page.get_by_role("button", name="Read", exact=True).click()
+        expect(read).to_be_disabled()  # the file is on its way
+        for route in held:
+            route.continue_()
+        held.clear()
+        read.click()
         expect(body).to_contain_text(said)
     page.get_by_role("textbox", name="How many samples").fill("512")
     page.get_by_role("button", name="Use it").click()
