@@ -11,14 +11,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import scipy.linalg.cython_blas  # noqa: F401  whose products ``kernels`` uses: loaded before its threads are limited
 import torch
 from threadpoolctl import threadpool_limits
 
 from ..rules import FieldError
-from .by_hand import ALL_THREADS
+from .compiled import ALL_THREADS
 
-ENGINE = 3  # to be raised when the same plan would train or measure otherwise: stored runs then no longer stand for new ones
-PACKAGES = ("sqrtscale", "torch", "numpy", "scikit-learn", "streamlit", "pandas", "plotly", "sqlalchemy", "alembic")
+ENGINE = 4  # to be raised when the same plan would train or measure otherwise: stored runs then no longer stand for new ones
+PACKAGES = ("sqrtscale", "torch", "numpy", "scipy", "numba", "scikit-learn", "streamlit", "pandas", "plotly", "sqlalchemy",
+            "alembic")
 
 
 def resolve(name: str) -> torch.device:
@@ -38,8 +40,8 @@ def resolve(name: str) -> torch.device:
 def fast_settings() -> Iterator[None]:
     """Torch's settings of this process while it trains; they are given back, because others may live in it.
 
-    Denormal numbers in second moments of silent weights would slow a CPU step several times. NumPy's matrix products are
-    small and run on our own threads, so that each gets one.
+    Denormal numbers in second moments of silent weights would slow a CPU step several times. BLAS's matrix products are small
+    and called from our own threads, so that each gets one.
     """
     torch.set_flush_denormal(True)
     try:

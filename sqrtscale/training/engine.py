@@ -179,11 +179,13 @@ def _train(group: _Group, start: int, end: int, clock: _Clock, phase: str) -> It
     for first in range(0, steps, at_once):
         count = min(at_once, steps - first)
         samples = group.draw(count * drawn)
-        for i in range(count):
-            piece = slice(i * drawn, (i + 1) * drawn)
-            batch = Batch(samples.inputs[group.reads, piece], samples.targets[group.reads, piece])
-            worst = torch.maximum(worst, population.step(batch, watch=first + i + 1 == steps))  # keeps a NaN
-            said = clock.tick(phase, drawn * len(population))
+        for i in range(0, count, population.steps_at_once()):
+            now = min(population.steps_at_once(), count - i)
+            piece = slice(i * drawn, (i + now) * drawn)
+            losses = population.advance(Batch(samples.inputs[:, piece], samples.targets[:, piece]), group.reads, now,
+                                        watch=first + i + now == steps)
+            worst = torch.maximum(worst, losses)  # keeps a NaN
+            said = clock.tick(phase, now * drawn * len(population))
             if said:
                 yield said
     yield from group.end_diverged(worst, end)

@@ -13,7 +13,7 @@ from ..arms import svag_weights
 from ..rules import TrainingConfig
 from ..tasks import SMALLEST, Batch, Data, Task
 from . import is_out_of_memory
-from .by_hand import ALL_THREADS, ByHand, suits
+from .compiled import ALL_THREADS, Compiled, suits
 from .memory import how_many_fit, pass_bytes
 from .optimizers import make_optimizer
 
@@ -90,7 +90,7 @@ class Population:
     def _adopt(self, flat: Tensor) -> None:
         """Take ``flat`` [M, P] as the parameters and cut it into the network's pieces."""
         self.flat, self.views = flat, {}
-        self.by_hand = ByHand(self.network, flat) if suits(self.network, self.device) else None
+        self.compiled = Compiled(self.network, flat) if suits(self.network, self.device) else None
         start = 0
         for name, p in self.network.parameters().items():
             size = math.prod(p.shape)
@@ -131,15 +131,10 @@ class Population:
 
         weights: of the gradients of as many equal parts of the batch; the losses are plain means.
         """
-        losses, gradients = self._in_place(batch, weights)
-        return losses, gradients.clone() if self.by_hand else gradients
-
-    def _in_place(self, batch: Batch, weights: Sequence[float]) -> tuple[Tensor, Tensor]:
-        """The same; the next call may overwrite the gradients."""
         samples = batch.targets.shape[1]
         self._choose_threads(samples)
-        if self.by_hand:
-            return self.by_hand(batch, weights, self.by_hand.threads(samples))
+        if self.compiled:
+            return self.compiled.gradients(batch, weights)
         if samples not in self.at_once:
             first = Batch(batch.inputs[:1], batch.targets[:1])
             self.pass_bytes[samples] = pass_bytes(lambda: self._losses(self._rows(0, 1), first, 1), self.flat)
@@ -157,8 +152,8 @@ class Population:
 
     def peak_bytes(self) -> int:
         """Memory of the passes made so far, at the largest batch, beside the models themselves."""
-        if self.by_hand:
-            return self.by_hand.nbytes()
+        if self.compiled:
+            return self.compiled.nbytes
         return max((min(self.at_once[samples], len(self)) * each for samples, each in self.pass_bytes.items()), default=0)
 
     def _gradients(self, batch: Batch, weights: Sequence[float], at_once: int) -> tuple[Tensor, Tensor]:
@@ -181,7 +176,37 @@ class Population:
 
         watch: keep how far the step went in ``update_rms``.
         """
-        losses, gradients = self._in_place(batch, self.weights)
+        return self.advance(batch, torch.arange(len(self), device=self.device), 1, watch)
+
+    def advance(self, samples: Batch, reads: Tensor, count: int, watch: bool = False) -> Tensor:
+        """``count`` steps on consecutive batches of samples [streams, count * drawn, ...], model i on stream ``reads[i]``.
+
+        Returns the largest loss [M] of each model, or NaN where one was. watch: keep how far the last step went in
+        ``update_rms``.
+        """
+        if self.compiled:
+            clip_norm = [math.inf] * len(self) if self.clip_norm is None else self.clip_norm.flatten().tolist()
+            warmup = self.warmup_steps.flatten().tolist()
+            worst, clipped, moved = self.compiled.advance(self.optimizer, samples, reads.tolist(), self.weights, count,
+                                                          self.taken, warmup, clip_norm)
+            self.taken += count
+            self.clipped += clipped
+            self.since += 0 if self.clip_norm is None else count
+            self.update_rms = moved if watch else self.update_rms
+            return worst
+        worst = torch.full((len(self),), -math.inf, device=self.device)
+        for i in range(count):
+            piece = slice(i * self.drawn, (i + 1) * self.drawn)
+            batch = Batch(samples.inputs[reads, piece], samples.targets[reads, piece])
+            worst = torch.maximum(worst, self._step(batch, watch and i == count - 1))
+        return worst
+
+    def steps_at_once(self) -> int:
+        """How many steps one call of ``advance`` should make, so that it takes a fraction of a second."""
+        return self.compiled.steps_at_once(self.drawn) if self.compiled else 1
+
+    def _step(self, batch: Batch, watch: bool) -> Tensor:
+        losses, gradients = self.gradients(batch, self.weights)
         self.taken += 1
         with torch.no_grad():
             before = self.flat.clone() if watch else None

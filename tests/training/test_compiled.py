@@ -1,4 +1,4 @@
-"""The gradients written out by hand are those of autograd through the same model."""
+"""The compiled gradients, written out by hand, are those of autograd through the same model."""
 
 import pytest
 import torch
@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.tasks import TASKS, Batch, task
 from sqrtscale.tasks.transformer import Transformer
-from sqrtscale.training import by_hand
-from sqrtscale.training.by_hand import ByHand
+from sqrtscale.training import compiled
+from sqrtscale.training.compiled import Compiled
 from sqrtscale.training.population import Population, Stream
 
 CPU = torch.device("cpu")
@@ -26,7 +26,8 @@ def autograd(population, batch, weights):
 @pytest.mark.parametrize("weights", [(1.0,), (1.7, -0.7)])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_both_tasks_after_some_steps(name, weights, threads, monkeypatch):
-    monkeypatch.setattr(by_hand, "ROWS", 64)  # several chunks, the last one smaller
+    monkeypatch.setattr(compiled, "ROWS", 16 if name == "digits" else 128)  # blocks of 4 samples, and one of 2
+    monkeypatch.setattr(compiled, "ALL_THREADS", threads)
     about = task(name)
     data = about.data(CPU)
     population = Population(about, [TrainingConfig("adam", 6, {"lr": 1e-2})] * 5, range(5), CPU)
@@ -34,7 +35,7 @@ def test_both_tasks_after_some_steps(name, weights, threads, monkeypatch):
         taken = [Stream(data, 10 * step + seed, "x").take(6) for seed in range(5)]
         batch = Batch(torch.stack([x.inputs for x in taken]), torch.stack([x.targets for x in taken]))
         expected = autograd(population, batch, weights)
-        found = ByHand(population.network, population.flat)(batch, weights, threads)
+        found = population.gradients(batch, weights)
         torch.testing.assert_close(found[0], expected[0], rtol=1e-5, atol=1e-6)
         scale = expected[1].abs().max().item()
         torch.testing.assert_close(found[1], expected[1], rtol=1e-4, atol=2e-6 * scale)
@@ -61,7 +62,7 @@ def test_any_shape_in_double_precision(heads, each, layers, length, models, samp
     each = torch.nn.functional.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none")
     losses = each.view(models, -1).mean(1)
     expected = torch.cat([g.flatten(1) for g in torch.autograd.grad(losses.sum(), list(exact.values()))], 1)
-    found = ByHand(network, flat)(Batch(inputs, targets), (1.0,), 1)
+    found = Compiled(network, flat).gradients(Batch(inputs, targets), (1.0,))
     torch.testing.assert_close(found[0].double(), losses.detach(), rtol=1e-3, atol=1e-4)
     error, scale = (found[1] - expected).norm(dim=1), expected.norm(dim=1)
     assert torch.isfinite(found[1]).all() and (error <= 1e-2 * scale + 1e-5).all()

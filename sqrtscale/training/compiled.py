@@ -1,0 +1,192 @@
+"""Populations of small models on a CPU: every model's steps in one compiled call, models side by side on the cores."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..tasks import Batch
+from ..tasks.transformer import Transformer
+from .optimizers import StackedOptimizer
+
+WIDEST = 64  # of a model; above, arithmetic sets the pace, and autograd with all threads is as fast
+ROWS = 512  # tokens whose activations are held at once: they stay in the cache, and a large batch takes no more memory
+WORK = 4e9  # floating-point operations of one call for one model: a fraction of a second, after which progress can be told
+ALL_THREADS = torch.get_num_threads()
+NO_TOKENS, NO_PATCHES = np.zeros(0, np.int64), np.zeros((0, 0), np.float32)
+
+
+class Shape(NamedTuple):
+    """The fields of a ``Transformer``; tokens is 0 where the inputs are patches."""
+
+    width: int
+    layers: int
+    heads: int
+    length: int
+    classes: int
+    tokens: int
+    patch: int
+    causal: bool
+
+
+class Rule(NamedTuple):
+    """Hyperparameters of one model. beta1 is RMSprop's momentum, beta2 its alpha; clip_norm may be infinite."""
+
+    family: int
+    lr: float
+    beta1: float
+    beta2: float
+    eps: float
+    weight_decay: float
+    warmup: float
+    clip_norm: float
+
+
+class Space(NamedTuple):
+    """Activations of one model on some samples, float32; a row is one token.
+
+    Inputs of a matrix product have a last column of ones: a weight [in, out] and the bias behind it are then one matrix
+    [in + 1, out], and so is their gradient.
+    """
+
+    x: np.ndarray
+    normal: np.ndarray
+    std: np.ndarray
+    affine: np.ndarray
+    qkv: np.ndarray
+    attention: np.ndarray
+    mixed: np.ndarray
+    up: np.ndarray
+    gate: np.ndarray
+    hidden: np.ndarray
+    pooled: np.ndarray
+    logits: np.ndarray
+    thin: np.ndarray
+    dx: np.ndarray
+    wide: np.ndarray
+    dqkv: np.ndarray
+    heads: np.ndarray
+    scores: np.ndarray
+
+
+def make_space(n: Shape, samples: int) -> Space:
+    """Memory for so many samples; what the kernels do not write is one."""
+    d, norms, rows, each = n.width, 2 * n.layers + 1, samples * n.length, n.width // n.heads
+
+    def take(*shape: int) -> np.ndarray:
+        return np.ones(shape, np.float32)
+
+    return Space(
+        x=take(norms, rows, d), normal=take(norms, rows, d), std=take(norms, rows), affine=take(norms, rows, d + 1),
+        qkv=take(n.layers, rows, 3 * d), attention=take(n.layers, samples, n.heads, n.length, n.length),
+        mixed=take(n.layers, rows, d + 1), up=take(n.layers, rows, 4 * d), gate=take(n.layers, rows, 4 * d),
+        hidden=take(n.layers, rows, 4 * d + 1), pooled=take(samples, d + 1),
+        logits=take(rows if n.causal else samples, n.classes),
+        thin=take(rows, d), dx=take(rows, d), wide=take(rows, 4 * d), dqkv=take(rows, 3 * d),
+        heads=take(5, n.length, each), scores=take(n.length, n.length),
+    )
+
+
+def suits(network: object, device: torch.device) -> bool:
+    """Whether a population trains this way."""
+    return (device.type == "cpu" and isinstance(network, Transformer) and network.width <= WIDEST
+            and importlib.util.find_spec("numba") is not None)
+
+
+@cache
+def _workers(count: int) -> ThreadPoolExecutor:
+    # Denormal numbers are a setting of each thread. Compiled code lets other threads run.
+    return ThreadPoolExecutor(count, initializer=torch.set_flush_denormal, initargs=(True,))
+
+
+class _Desk(NamedTuple):
+    """What one thread needs beside a model: activations of a block of samples and of the last one, gradient, scratch [P]."""
+
+    full: Space
+    rest: Space
+    gradient: np.ndarray
+    scratch: np.ndarray
+
+
+class Compiled:
+    """Gradients and steps of a population with parameters ``flat`` [M, P] (float32, on the CPU), in place.
+
+    Models are independent calls, so the numbers do not depend on how many threads there are.
+    """
+
+    def __init__(self, network: Transformer, flat: Tensor):
+        from . import kernels  # numba takes half a second to load
+
+        self.kernels = kernels
+        self.shape = Shape(network.width, network.layers, network.heads, network.length, network.classes, network.tokens or 0,
+                           network.patch, network.causal)
+        self.parameters = flat.detach().numpy()
+        self.free: dict[int, list[_Desk]] = {}  # by the samples of a batch: those that no thread uses now
+        self.nbytes = 0  # memory of all desks
+
+    def gradients(self, batch: Batch, weights: Sequence[float]) -> tuple[Tensor, Tensor]:
+        """Losses [M] and gradients [M, P] on batch [M, B, ...]; weights: of the gradients of equal parts of the batch."""
+        found = np.empty_like(self.parameters)
+        rule = Rule(self.kernels.NONE, *[0.0] * 7)
+        said = self._each(lambda i: self._train(i, batch, i, weights, 1, rule, found[i], found[i], gradient=found[i]))
+        return torch.tensor([loss for loss, _, _ in said]), torch.from_numpy(found)
+
+    def steps_at_once(self, samples: int) -> int:
+        """How many steps of so many samples one call should make: from their size, never from a timing."""
+        rounds = -(-len(self.parameters) // ALL_THREADS)
+        return max(1, int(WORK / (6 * self.parameters.shape[1] * samples * self.shape.length * rounds)))
+
+    def advance(self, optimizer: StackedOptimizer, samples: Batch, reads: Sequence[int], weights: Sequence[float], count: int,
+                taken: int, warmup: Sequence[float], clip_norm: Sequence[float]) -> tuple[Tensor, Tensor, Tensor]:
+        """``count`` steps of every model on samples [streams, count * B, ...], model i on stream ``reads[i]``.
+
+        taken: steps of this run before, which warm-up counts. Returns of each model, [M]: the largest loss (or NaN), how many
+        steps were clipped, and the root mean square of the last update.
+        """
+        family = getattr(self.kernels, type(optimizer).__name__.upper())
+        names = ("lr", "momentum", "alpha") if "alpha" in optimizer.exact else ("lr", "beta1", "beta2")
+        hyper = [optimizer.exact[name].flatten().tolist() for name in (*names, "eps", "weight_decay")]
+        rules = [Rule(family, *values) for values in zip(*hyper, warmup, clip_norm, strict=True)]
+        (first,) = set(optimizer.state) - {optimizer.second_moment}
+        first, second = optimizer.state[first].numpy(), optimizer.state[optimizer.second_moment].numpy()
+        made = optimizer.steps.flatten().tolist()
+        said = self._each(lambda i: self._train(i, samples, reads[i], weights, count, rules[i], first[i], second[i],
+                                                made[i], taken))
+        optimizer.steps += count
+        return tuple(torch.tensor(values, dtype=torch.float32) for values in zip(*said, strict=True))
+
+    def _each(self, work: Callable[[int], tuple]) -> list[tuple]:
+        """The results of ``work`` for every model."""
+        models, threads = range(len(self.parameters)), min(ALL_THREADS, len(self.parameters))
+        return list(_workers(threads).map(work, models) if threads > 1 else map(work, models))
+
+    def _train(self, row: int, samples: Batch, stream: int, weights: Sequence[float], count: int, rule: Rule, first: np.ndarray,
+               second: np.ndarray, made: float = 0.0, taken: int = 0, gradient: np.ndarray | None = None) -> tuple:
+        n, inputs, targets = self.shape, samples.inputs[stream].contiguous().numpy(), samples.targets[stream].contiguous().numpy()
+        tokens, patches = (inputs.reshape(-1), NO_PATCHES) if n.tokens else (NO_TOKENS, inputs.reshape(-1, n.patch))
+        size = len(targets) // count
+        # Of a mean over each part, as a factor of the mean over all samples.
+        each = np.repeat(np.asarray(weights, np.float32) * len(weights), size // len(weights))
+        free = self.free.setdefault(size, [])
+        desk = free.pop() if free else self._desk(size)
+        try:
+            return self.kernels.train(n, rule, desk.full, desk.rest, self.parameters[row],
+                                      desk.gradient if gradient is None else gradient, desk.scratch, first, second,
+                                      tokens, patches, targets.reshape(-1), each, count, made, taken)
+        finally:
+            free.append(desk)
+
+    def _desk(self, samples: int) -> _Desk:
+        block, parameters = max(1, min(samples, ROWS // self.shape.length)), self.parameters.shape[1]
+        full = make_space(self.shape, block)
+        rest = make_space(self.shape, samples % block) if samples % block else full
+        made = _Desk(full, rest, np.empty(parameters, np.float32), np.empty(parameters, np.float32))
+        self.nbytes += sum(piece.nbytes for space in (full, rest) for piece in space) + 8 * parameters
+        return made
