@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -94,10 +93,20 @@ def make_space(n: Shape, samples: int) -> Space:
     )
 
 
+@cache
+def available() -> bool:
+    """Whether what compiles is installed, and the BLAS that it calls; loads both."""
+    try:
+        import numba  # noqa: F401
+        import scipy.linalg.cython_blas  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
 def suits(network: object, device: torch.device) -> bool:
     """Whether a population trains this way."""
-    return (device.type == "cpu" and isinstance(network, Transformer) and network.width <= WIDEST
-            and importlib.util.find_spec("numba") is not None)
+    return device.type == "cpu" and isinstance(network, Transformer) and network.width <= WIDEST and available()
 
 
 @cache
@@ -122,7 +131,7 @@ class Compiled:
     """
 
     def __init__(self, network: Transformer, flat: Tensor):
-        from . import kernels  # numba takes half a second to load
+        from . import kernels
 
         self.kernels = kernels
         self.shape = Shape(network.width, network.layers, network.heads, network.length, network.classes, network.tokens or 0,

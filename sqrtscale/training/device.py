@@ -11,12 +11,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import scipy.linalg.cython_blas  # noqa: F401  whose products ``kernels`` uses: loaded before its threads are limited
 import torch
 from threadpoolctl import threadpool_limits
 
 from ..rules import FieldError
-from .compiled import ALL_THREADS
+from .compiled import ALL_THREADS, available
 
 ENGINE = 4  # to be raised when the same plan would train or measure otherwise: stored runs then no longer stand for new ones
 PACKAGES = ("sqrtscale", "torch", "numpy", "scipy", "numba", "scikit-learn", "streamlit", "pandas", "plotly", "sqlalchemy",
@@ -44,6 +43,7 @@ def fast_settings() -> Iterator[None]:
     and called from our own threads, so that each gets one.
     """
     torch.set_flush_denormal(True)
+    available()  # loads the BLAS whose threads are limited here
     try:
         with threadpool_limits(1, user_api="blas"):
             yield

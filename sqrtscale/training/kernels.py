@@ -112,43 +112,16 @@ def norm_back(da, weight, normal, std, dweight, dbias, dx):
 
 
 @compiled()
-def times_transposed(a, b, result):
-    """a b^T; small ones in a loop."""
-    if len(a) >= WORTH_BLAS:
-        np.dot(a, b.T, result)
-        return
-    for t in range(a.shape[0]):
-        for u in range(b.shape[0]):
-            total = f32(0)
-            for c in range(a.shape[1]):
-                total += a[t, c] * b[u, c]
-            result[t, u] = total
-
-
-@compiled()
-def times(a, b, result):
-    """a b."""
+def product(a, b, result):
+    """a b; a BLAS call costs more than a small one."""
     if len(a) >= WORTH_BLAS:
         np.dot(a, b, result)
-        return
-    for t in range(a.shape[0]):
-        result[t] = 0
-        for u in range(a.shape[1]):
-            for c in range(b.shape[1]):
-                result[t, c] += a[t, u] * b[u, c]
-
-
-@compiled()
-def transposed_times(a, b, result):
-    """a^T b."""
-    if len(a) >= WORTH_BLAS:
-        np.dot(a.T, b, result)
         return
     result[:] = 0
     for t in range(a.shape[0]):
         for u in range(a.shape[1]):
             for c in range(b.shape[1]):
-                result[u, c] += a[t, u] * b[t, c]
+                result[t, c] += a[t, u] * b[u, c]
 
 
 @compiled()
@@ -163,7 +136,7 @@ def attend(n, qkv, attention, mixed, heads):
             copy(qkv[mine, at:], q)
             copy(qkv[mine, d + at :], k)
             copy(qkv[mine, 2 * d + at :], v)
-            times_transposed(q, k, a)
+            product(q, k.T, a)
             for t in range(n.length):
                 seen = t + 1 if n.causal else n.length
                 row, top, total = a[t], -f32(np.inf), f32(0)
@@ -178,7 +151,7 @@ def attend(n, qkv, attention, mixed, heads):
                 for u in range(seen):
                     row[u] *= inverse
                 row[seen:] = 0
-            times(a, v, result)
+            product(a, v, result)
             copy(result, mixed[mine, at:])
 
 
@@ -195,18 +168,18 @@ def attend_back(n, dmixed, qkv, attention, dqkv, heads, scores):
             copy(qkv[mine, d + at :], k)
             copy(qkv[mine, 2 * d + at :], v)
             copy(dmixed[mine, at:], dhead)
-            times_transposed(dhead, v, scores)
+            product(dhead, v.T, scores)
             for t in range(n.length):
                 along = f32(0)
                 for u in range(n.length):
                     along += scores[t, u] * a[t, u]
                 for u in range(n.length):
                     scores[t, u] = a[t, u] * (scores[t, u] - along) * scale
-            transposed_times(a, dhead, result)
+            product(a.T, dhead, result)
             copy(result, dqkv[mine, 2 * d + at :])
-            times(scores, k, result)
+            product(scores, k, result)
             copy(result, dqkv[mine, at:])
-            transposed_times(scores, q, result)
+            product(scores.T, q, result)
             copy(result, dqkv[mine, d + at :])
 
 
