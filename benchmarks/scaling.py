@@ -37,7 +37,7 @@ from sqrtscale.plan import make_plan
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.tasks import TASKS, Batch, Data, Task, task
 from sqrtscale.training import environment
-from sqrtscale.training.by_hand import ALL_THREADS
+from sqrtscale.training.compiled import ALL_THREADS
 from sqrtscale.training.device import resolve
 from sqrtscale.training.population import Population, Stream
 
@@ -117,13 +117,13 @@ class Case:
 
     @contextmanager
     def in_torch(self) -> Iterator[None]:
-        """Every operation where torch's counters see it: nothing compiled, nothing in NumPy."""
-        by_hand, self.population.by_hand = self.population.by_hand, None
+        """Every operation where torch's counters see it: nothing compiled."""
+        compiled, self.population.compiled = self.population.compiled, None
         try:
             with torch.compiler.set_stance("force_eager"):
                 yield
         finally:
-            self.population.by_hand = by_hand
+            self.population.compiled = compiled
 
     def flops(self) -> int:
         """Of the matrix products of one step, attention's among them."""

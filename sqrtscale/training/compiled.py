@@ -1,9 +1,10 @@
-"""Populations of small models on a CPU: every model's steps in one compiled call, models side by side on the cores."""
+"""Populations on a CPU: every model's steps in one compiled call, models side by side on the cores."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from ..tasks import Batch
 from ..tasks.transformer import Transformer
 from .optimizers import StackedOptimizer
 
-WIDEST = 64  # of a model; above, arithmetic sets the pace, and autograd with all threads is as fast
+WIDEST = 64  # of a model that one core trains as fast as many
 ROWS = 512  # tokens whose activations are held at once: they stay in the cache, and a large batch takes no more memory
 WORK = 4e9  # floating-point operations of one call for one model: a fraction of a second, after which progress can be told
 ALL_THREADS = torch.get_num_threads()
@@ -78,6 +79,7 @@ class Space(NamedTuple):
 def make_space(n: Shape, samples: int) -> Space:
     """Memory for so many samples; what the kernels do not write is one."""
     d, norms, rows, each = n.width, 2 * n.layers + 1, samples * n.length, n.width // n.heads
+    predictions = rows if n.causal else samples
 
     def take(*shape: int) -> np.ndarray:
         return np.ones(shape, np.float32)
@@ -86,8 +88,8 @@ def make_space(n: Shape, samples: int) -> Space:
         x=take(norms, rows, d), normal=take(norms, rows, d), std=take(norms, rows), affine=take(norms, rows, d + 1),
         qkv=take(n.layers, rows, 3 * d), attention=take(n.layers, samples, n.heads, n.length, n.length),
         mixed=take(n.layers, rows, d + 1), up=take(n.layers, rows, 4 * d), gate=take(n.layers, rows, 4 * d),
-        hidden=take(n.layers, rows, 4 * d + 1), pooled=take(samples, d + 1),
-        logits=take(rows if n.causal else samples, n.classes),
+        hidden=take(n.layers, rows, 4 * d + 1), pooled=take(predictions, d + 1),
+        logits=take(predictions, n.classes),
         thin=take(rows, d), dx=take(rows, d), wide=take(rows, 4 * d), dqkv=take(rows, 3 * d),
         heads=take(5, n.length, each), scores=take(n.length, n.length),
     )
@@ -104,9 +106,10 @@ def available() -> bool:
     return True
 
 
-def suits(network: object, device: torch.device) -> bool:
-    """Whether a population trains this way."""
-    return device.type == "cpu" and isinstance(network, Transformer) and network.width <= WIDEST and available()
+def suits(network: object, models: int, device: torch.device) -> bool:
+    """Whether a population trains this way: not where a few wide models would leave most of the cores idle."""
+    busy = isinstance(network, Transformer) and (network.width <= WIDEST or 2 * models >= ALL_THREADS)
+    return device.type == "cpu" and busy and available()
 
 
 @cache
@@ -147,6 +150,16 @@ class Compiled:
         said = self._each(lambda i: self._train(i, batch, i, weights, 1, rule, found[i], found[i], gradient=found[i]))
         return torch.tensor([loss for loss, _, _ in said]), torch.from_numpy(found)
 
+    def evaluate(self, split: Batch) -> tuple[Tensor, Tensor]:
+        """Mean loss and share of right predictions of every model on the same samples [n, ...], each [M] in double precision."""
+        n, (tokens, patches), targets = self.shape, self._inputs(split.inputs), split.targets.contiguous().numpy().reshape(-1)
+
+        def work(row: int) -> tuple:
+            with self._desk(len(split.targets)) as desk:
+                return self.kernels.evaluate(n, desk.full, desk.rest, self.parameters[row], tokens, patches, targets)
+
+        return tuple(torch.tensor(found, dtype=torch.float64) / len(targets) for found in zip(*self._each(work), strict=True))
+
     def steps_at_once(self, samples: int) -> int:
         """How many steps of so many samples one call should make: from their size, never from a timing."""
         rounds = -(-len(self.parameters) // ALL_THREADS)
@@ -178,21 +191,35 @@ class Compiled:
 
     def _train(self, row: int, samples: Batch, stream: int, weights: Sequence[float], count: int, rule: Rule, first: np.ndarray,
                second: np.ndarray, made: float = 0.0, taken: int = 0, gradient: np.ndarray | None = None) -> tuple:
-        n, inputs, targets = self.shape, samples.inputs[stream].contiguous().numpy(), samples.targets[stream].contiguous().numpy()
-        tokens, patches = (inputs.reshape(-1), NO_PATCHES) if n.tokens else (NO_TOKENS, inputs.reshape(-1, n.patch))
+        tokens, patches = self._inputs(samples.inputs[stream])
+        targets = samples.targets[stream].contiguous().numpy()
         size = len(targets) // count
         # Of a mean over each part, as a factor of the mean over all samples.
         each = np.repeat(np.asarray(weights, np.float32) * len(weights), size // len(weights))
-        free = self.free.setdefault(size, [])
-        desk = free.pop() if free else self._desk(size)
-        try:
-            return self.kernels.train(n, rule, desk.full, desk.rest, self.parameters[row],
+        with self._desk(size) as desk:
+            return self.kernels.train(self.shape, rule, desk.full, desk.rest, self.parameters[row],
                                       desk.gradient if gradient is None else gradient, desk.scratch, first, second,
                                       tokens, patches, targets.reshape(-1), each, count, made, taken)
+
+    def _inputs(self, inputs: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Tokens [rows] and patches [rows, patch] of samples, one of them empty."""
+        given = inputs.contiguous().numpy()
+        return (given.reshape(-1), NO_PATCHES) if self.shape.tokens else (NO_TOKENS, given.reshape(-1, self.shape.patch))
+
+    @contextmanager
+    def _desk(self, samples: int) -> Iterator[_Desk]:
+        """A desk for batches of so many samples that no other thread uses meanwhile."""
+        free = self.free.setdefault(samples, [])
+        try:
+            desk = free.pop()
+        except IndexError:
+            desk = self._new_desk(samples)
+        try:
+            yield desk
         finally:
             free.append(desk)
 
-    def _desk(self, samples: int) -> _Desk:
+    def _new_desk(self, samples: int) -> _Desk:
         block, parameters = max(1, min(samples, ROWS // self.shape.length)), self.parameters.shape[1]
         full = make_space(self.shape, block)
         rest = make_space(self.shape, samples % block) if samples % block else full

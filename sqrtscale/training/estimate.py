@@ -20,6 +20,7 @@ from ..plan import WARM_START, CalibrationPlan
 from ..rules import FieldError
 from ..tasks import Batch, task
 from .device import device_name, fast_settings, resolve
+from .engine import DRAW_AT_ONCE
 from .memory import seed_parts, state_bytes
 from .population import Population, Stream
 from .regime import MICRO, Probe
@@ -68,9 +69,12 @@ def _cost(about, data, plan: CalibrationPlan, models: list[Arm], samples: int, p
         taken = stream.take(count)
         return Batch(*(x.unsqueeze(0).expand(len(models), *x.shape) for x in (taken.inputs, taken.targets)))
 
+    steps = min(population.steps_at_once(), max(1, DRAW_AT_ONCE // population.drawn))
+    reads = torch.arange(len(models), device=device)
     for _ in range(WARM_STEPS):
         population.step(batch(population.drawn))
-    one_step = _time(lambda: population.step(batch(population.drawn)), device)
+        population.measure(data)
+    one_step = _time(lambda: population.advance(batch(steps * population.drawn), reads, steps), device) / steps
     one_measurement = _time(lambda: population.measure(data), device)
     one_micro_batch = _time(lambda: population.gradients(batch(MICRO)), device)
     probe = Probe(data, (), points, 0)

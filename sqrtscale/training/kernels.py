@@ -2,9 +2,7 @@
 
 A small model's step is bound by the cost of calling operations, so here is none: one call makes many steps of one model, and
 its activations stay in the cache. Matrix products are BLAS's; everything else is loops. The tests hold the gradients to autograd
-through ``tasks.transformer`` and the updates to torch.optim.
-
-Everything compiled is in this one file, because numba's cache on disk notices changes of a function's own file only.
+through ``tasks.transformer`` and the updates to torch.optim. All in one file: numba's cache sees changes of this file only.
 """
 
 from __future__ import annotations
@@ -25,17 +23,18 @@ WORTH_BLAS = 16  # tokens from which attention's products are worth calling BLAS
 NONE, ADAM, ADAMW, RMSPROP = range(4)
 
 
-def compiled(fastmath=FAST):
-    """numba's compiler for functions that need no Python; kept on disk where there is a place for it."""
-    def compile_(function):
-        try:
-            return njit(nogil=True, fastmath=fastmath, error_model="numpy", cache=True)(function)
-        except RuntimeError:  # neither the package's folder nor the user's cache can be written
-            return njit(nogil=True, fastmath=fastmath, error_model="numpy")(function)
-    return compile_
+inner = njit(fastmath=FAST, error_model="numpy")
 
 
-@compiled({"contract", "nsz"})
+def entry(function):
+    """For what Python calls: other threads run meanwhile, and the result is kept on disk where there is a place for it."""
+    try:
+        return njit(nogil=True, fastmath=FAST, error_model="numpy", cache=True)(function)
+    except RuntimeError:  # neither the package's folder nor the user's cache can be written
+        return njit(nogil=True, fastmath=FAST, error_model="numpy")(function)
+
+
+@njit(fastmath={"contract", "nsz"}, error_model="numpy")
 def exp(x):
     """e^x within 1e-7, of x kept in -87 to 88, in operations that a processor does eight of at once.
 
@@ -51,13 +50,13 @@ def exp(x):
     return (y * r * r + r + ONE) * power
 
 
-@compiled()
+@inner
 def matrix(flat, start, rows, columns):
     """A piece of a flat array as a matrix, in place."""
     return flat[start : start + rows * columns].reshape(rows, columns)
 
 
-@compiled()
+@inner
 def copy(source, target):
     """One matrix into another, as much as both hold. (Assigning slices would compile messages about wrong shapes: seconds.)"""
     for r in range(min(source.shape[0], target.shape[0])):
@@ -65,7 +64,7 @@ def copy(source, target):
             target[r, c] = source[r, c]
 
 
-@compiled()
+@inner
 def add(a, b):
     """a += b, both flat or both of rows."""
     a, b = a.reshape(-1), b.reshape(-1)
@@ -73,13 +72,12 @@ def add(a, b):
         a[i] += b[i]
 
 
-@compiled()
+@inner
 def norm(x, weight, bias, normal, std, affine):
     """Layer norm of the rows of x: normal, its standard deviation, and weight * normal + bias into ``affine``."""
     rows, d = x.shape
-    share = f32(1 / d)
     for r in range(rows):
-        mean, square = f32(0), f32(0)
+        mean, square, share = f32(0), f32(0), f32(1 / d)
         for j in range(d):
             mean += x[r, j]
         mean *= share
@@ -92,13 +90,13 @@ def norm(x, weight, bias, normal, std, affine):
             affine[r, j] = normal[r, j] * weight[j] + bias[j]
 
 
-@compiled()
+@inner
 def norm_back(da, weight, normal, std, dweight, dbias, dx):
     """From the gradient at ``affine`` to those of weight and bias, and to the one at x, added to ``dx``."""
     rows, d = da.shape
     share = f32(1 / d)
-    dweight[:] = 0
-    dbias[:] = 0
+    dweight[:d] = 0
+    dbias[:d] = 0
     for r in range(rows):
         mean, along = f32(0), f32(0)
         for j in range(d):
@@ -111,7 +109,7 @@ def norm_back(da, weight, normal, std, dweight, dbias, dx):
             dx[r, j] += (da[r, j] * weight[j] - mean - normal[r, j] * along) * inverse
 
 
-@compiled()
+@inner
 def product(a, b, result):
     """a b; a BLAS call costs more than a small one."""
     if len(a) >= WORTH_BLAS:
@@ -124,7 +122,24 @@ def product(a, b, result):
                 result[t, c] += a[t, u] * b[u, c]
 
 
-@compiled()
+@inner
+def softmax(row, scale):
+    """The softmax of scale * row, in place; returns its log-sum-exp's two parts, the largest and the sum."""
+    top, total = -f32(np.inf), f32(0)
+    for u in range(len(row)):
+        row[u] *= scale
+        top = max(top, row[u])
+    for u in range(len(row)):
+        row[u] = exp(row[u] - top)
+    for u in range(len(row)):
+        total += row[u]
+    inverse = ONE / total
+    for u in range(len(row)):
+        row[u] *= inverse
+    return top, total
+
+
+@inner
 def attend(n, qkv, attention, mixed, heads):
     """Scaled dot-product attention of every head of every sample: qkv [rows, 3 width] -> mixed."""
     d, each = n.width, n.width // n.heads
@@ -139,23 +154,13 @@ def attend(n, qkv, attention, mixed, heads):
             product(q, k.T, a)
             for t in range(n.length):
                 seen = t + 1 if n.causal else n.length
-                row, top, total = a[t], -f32(np.inf), f32(0)
-                for u in range(seen):
-                    row[u] *= scale
-                    top = max(top, row[u])
-                for u in range(seen):
-                    row[u] = exp(row[u] - top)
-                for u in range(seen):
-                    total += row[u]
-                inverse = ONE / total
-                for u in range(seen):
-                    row[u] *= inverse
-                row[seen:] = 0
+                softmax(a[t, :seen], scale)
+                a[t, seen:] = 0
             product(a, v, result)
             copy(result, mixed[mine, at:])
 
 
-@compiled()
+@inner
 def attend_back(n, dmixed, qkv, attention, dqkv, heads, scores):
     """The gradient at qkv from the one at ``mixed``."""
     d, each = n.width, n.width // n.heads
@@ -183,7 +188,7 @@ def attend_back(n, dmixed, qkv, attention, dqkv, heads, scores):
             copy(result, dqkv[mine, d + at :])
 
 
-@compiled()
+@inner
 def gelu(u, gate, hidden):
     """u sigmoid(...) into ``hidden``, the sigmoid into ``gate``."""
     for r in range(u.shape[0]):
@@ -193,7 +198,7 @@ def gelu(u, gate, hidden):
             hidden[r, j] = x * gate[r, j]
 
 
-@compiled()
+@inner
 def gelu_back(dhidden, u, gate):
     """From the gradient at ``hidden`` to the one at u, in place: gate + u gate (1 - gate) GELU (1 + 3 CUBE u^2)."""
     for r in range(u.shape[0]):
@@ -202,52 +207,42 @@ def gelu_back(dhidden, u, gate):
             dhidden[r, j] *= g + x * g * (ONE - g) * (GELU + THREE * GELU * CUBE * x * x)
 
 
-@compiled()
+@inner
 def loss(logits, targets, weights, share):
     """Sum of the cross-entropies; the logits become the gradient of share * their weighted sum. weights: of each sample."""
     per_sample, total = len(logits) // len(weights), 0.0
     for r in range(logits.shape[0]):
-        row, top, whole = logits[r], -f32(np.inf), f32(0)
+        row, weight = logits[r], weights[r // per_sample] * share
+        right = row[targets[r]]
+        top, whole = softmax(row, ONE)
+        total += np.log(whole) + top - right
         for c in range(len(row)):
-            top = max(top, row[c])
-        right = row[targets[r]] - top
-        for c in range(len(row)):
-            row[c] = exp(row[c] - top)
-        for c in range(len(row)):
-            whole += row[c]
-        total += np.log(whole) - right
-        weight = weights[r // per_sample] * share
-        factor = weight / whole
-        for c in range(len(row)):
-            row[c] *= factor
+            row[c] *= weight
         row[targets[r]] -= weight
     return total
 
 
-@compiled()
-def gradient(n, space, p, dp, tokens, patches, targets, weights, share):
-    """Sum of the losses of one model on the samples of ``space``; writes the gradient of share * their weighted sum.
+@inner
+def places(n):
+    """Where the pieces of a layer begin in it, how long it is, and where the layers and what follows them begin in [P]."""
+    d, inputs = n.width, n.tokens if n.tokens else n.patch
+    qkv = 2 * d
+    out = qkv + (d + 1) * 3 * d
+    norm2 = out + (d + 1) * d
+    up = norm2 + 2 * d
+    down = up + (d + 1) * 4 * d
+    size = down + (4 * d + 1) * d
+    layers = (inputs + n.length) * d
+    return qkv, out, norm2, up, down, size, layers, layers + n.layers * size
 
-    p, dp: its parameters and their gradient [P], in the order of ``Transformer.parameters``; tokens [rows] or patches
-    [rows, patch]; targets: of every prediction; weights: of every sample.
-    """
-    x, dx, affine, d, last = space.x, space.dx, space.affine, n.width, 2 * n.layers
-    inputs = n.tokens if n.tokens else n.patch
-    first_layer = (inputs + n.length) * d
-    qkv_at = 2 * d
-    out_at = qkv_at + (d + 1) * 3 * d
-    norm2_at = out_at + (d + 1) * d
-    up_at = norm2_at + 2 * d
-    down_at = up_at + (d + 1) * 4 * d
-    size = down_at + (4 * d + 1) * d
-    final = first_layer + n.layers * size
+
+@inner
+def forward(n, space, p, tokens, patches):
+    """The logits of one model with parameters p [P] on the samples of ``space``: tokens [rows] or patches [rows, patch]."""
+    x, affine, pooled, d, last = space.x, space.affine, space.pooled, n.width, 2 * n.layers
+    qkv, out, norm2, up, down, size, layers, final = places(n)
+    inputs, rows, span = n.tokens if n.tokens else n.patch, x.shape[1], x.shape[1] // len(space.pooled)
     entry, position = matrix(p, 0, inputs, d), matrix(p, inputs * d, n.length, d)
-    dentry, dposition = matrix(dp, 0, inputs, d), matrix(dp, inputs * d, n.length, d)
-    weight, bias, dweight, dbias = p[final : final + d], p[final + d :], dp[final : final + d], dp[final + d : final + 2 * d]
-    head, dhead = matrix(p, final + 2 * d, d + 1, n.classes), matrix(dp, final + 2 * d, d + 1, n.classes)
-    back = matrix(p, final + 2 * d, d, n.classes).T
-    rows, per_token = x.shape[1], f32(1 / n.length)
-
     if n.tokens:
         for r in range(rows):
             for j in range(d):
@@ -255,74 +250,75 @@ def gradient(n, space, p, dp, tokens, patches, targets, weights, share):
     else:
         np.dot(patches, entry, x[0])
     for r in range(rows):
-        for j in range(d):
-            x[0, r, j] += position[r % n.length, j]
+        add(x[0, r], position[r % n.length])
     for i in range(n.layers):
-        q = p[first_layer + i * size : first_layer + (i + 1) * size]
-        norm(x[2 * i], q[:d], q[d:qkv_at], space.normal[2 * i], space.std[2 * i], affine[2 * i])
-        np.dot(affine[2 * i], matrix(q, qkv_at, d + 1, 3 * d), space.qkv[i])
+        q = p[layers + i * size : layers + (i + 1) * size]
+        norm(x[2 * i], q, q[d:], space.normal[2 * i], space.std[2 * i], affine[2 * i])
+        np.dot(affine[2 * i], matrix(q, qkv, d + 1, 3 * d), space.qkv[i])
         attend(n, space.qkv[i], space.attention[i], space.mixed[i], space.heads)
-        np.dot(space.mixed[i], matrix(q, out_at, d + 1, d), x[2 * i + 1])
+        np.dot(space.mixed[i], matrix(q, out, d + 1, d), x[2 * i + 1])
         add(x[2 * i + 1], x[2 * i])
-        norm(x[2 * i + 1], q[norm2_at:], q[norm2_at + d :], space.normal[2 * i + 1], space.std[2 * i + 1], affine[2 * i + 1])
-        np.dot(affine[2 * i + 1], matrix(q, up_at, d + 1, 4 * d), space.up[i])
+        norm(x[2 * i + 1], q[norm2:], q[norm2 + d :], space.normal[2 * i + 1], space.std[2 * i + 1], affine[2 * i + 1])
+        np.dot(affine[2 * i + 1], matrix(q, up, d + 1, 4 * d), space.up[i])
         gelu(space.up[i], space.gate[i], space.hidden[i])
-        np.dot(space.hidden[i], matrix(q, down_at, 4 * d + 1, d), x[2 * i + 2])
+        np.dot(space.hidden[i], matrix(q, down, 4 * d + 1, d), x[2 * i + 2])
         add(x[2 * i + 2], x[2 * i + 1])
-    norm(x[last], weight, bias, space.normal[last], space.std[last], affine[last])
-
-    if n.causal:
-        np.dot(affine[last], head, space.logits)
-        total = loss(space.logits, targets, weights, share)
-        np.dot(affine[last].T, space.logits, dhead)
-        np.dot(space.logits, back, space.thin)
-    else:
-        pooled, dpooled = space.pooled, dx[: len(space.pooled)]
-        pooled[:, :d] = 0
-        for r in range(rows):
-            for j in range(d):
-                pooled[r // n.length, j] += affine[last, r, j] * per_token
-        np.dot(pooled, head, space.logits)
-        total = loss(space.logits, targets, weights, share)
-        np.dot(pooled.T, space.logits, dhead)
-        np.dot(space.logits, back, dpooled)
-        for r in range(rows):
-            for j in range(d):
-                space.thin[r, j] = dpooled[r // n.length, j] * per_token
-
-    dx[:] = 0
-    norm_back(space.thin, weight, space.normal[last], space.std[last], dweight, dbias, dx)
-    for i in range(n.layers - 1, -1, -1):
-        q = p[first_layer + i * size : first_layer + (i + 1) * size]
-        dq = dp[first_layer + i * size : first_layer + (i + 1) * size]
-        np.dot(space.hidden[i].T, dx, matrix(dq, down_at, 4 * d + 1, d))
-        np.dot(dx, matrix(q, down_at, 4 * d, d).T, space.wide)
-        gelu_back(space.wide, space.up[i], space.gate[i])
-        np.dot(affine[2 * i + 1].T, space.wide, matrix(dq, up_at, d + 1, 4 * d))
-        np.dot(space.wide, matrix(q, up_at, d, 4 * d).T, space.thin)
-        norm_back(space.thin, q[norm2_at : norm2_at + d], space.normal[2 * i + 1], space.std[2 * i + 1],
-                  dq[norm2_at : norm2_at + d], dq[norm2_at + d : up_at], dx)
-        np.dot(space.mixed[i].T, dx, matrix(dq, out_at, d + 1, d))
-        np.dot(dx, matrix(q, out_at, d, d).T, space.thin)
-        attend_back(n, space.thin, space.qkv[i], space.attention[i], space.dqkv, space.heads, space.scores)
-        np.dot(affine[2 * i].T, space.dqkv, matrix(dq, qkv_at, d + 1, 3 * d))
-        np.dot(space.dqkv, matrix(q, qkv_at, d, 3 * d).T, space.thin)
-        norm_back(space.thin, q[:d], space.normal[2 * i], space.std[2 * i], dq[:d], dq[d:qkv_at], dx)
-    dposition[:] = 0
+    norm(x[last], p[final:], p[final + d :], space.normal[last], space.std[last], affine[last])
+    pooled[:, :d] = 0
     for r in range(rows):
         for j in range(d):
-            dposition[r % n.length, j] += dx[r, j]
+            pooled[r // span, j] += affine[last, r, j] * f32(1 / span)
+    np.dot(pooled, matrix(p, final + 2 * d, d + 1, n.classes), space.logits)
+
+
+@inner
+def gradient(n, space, p, dp, tokens, patches, targets, weights, share):
+    """Sum of the losses of one model on the samples of ``space``; writes the gradient dp [P] of share * their weighted sum.
+
+    targets: of every prediction; weights: of every sample; the rest as in ``forward``.
+    """
+    forward(n, space, p, tokens, patches)
+    total = loss(space.logits, targets, weights, share)
+    dx, affine, d, last = space.dx, space.affine, n.width, 2 * n.layers
+    qkv, out, norm2, up, down, size, layers, final = places(n)
+    inputs, rows, span = n.tokens if n.tokens else n.patch, len(dx), len(dx) // len(space.pooled)
+    np.dot(space.pooled.T, space.logits, matrix(dp, final + 2 * d, d + 1, n.classes))
+    dpooled = dx[: len(space.pooled)]
+    np.dot(space.logits, matrix(p, final + 2 * d, d, n.classes).T, dpooled)
+    for r in range(rows):
+        for j in range(d):
+            space.thin[r, j] = dpooled[r // span, j] * f32(1 / span)
+    dx[:] = 0
+    norm_back(space.thin, p[final:], space.normal[last], space.std[last], dp[final:], dp[final + d :], dx)
+    for i in range(n.layers - 1, -1, -1):
+        q = p[layers + i * size : layers + (i + 1) * size]
+        dq = dp[layers + i * size : layers + (i + 1) * size]
+        np.dot(space.hidden[i].T, dx, matrix(dq, down, 4 * d + 1, d))
+        np.dot(dx, matrix(q, down, 4 * d, d).T, space.wide)
+        gelu_back(space.wide, space.up[i], space.gate[i])
+        np.dot(affine[2 * i + 1].T, space.wide, matrix(dq, up, d + 1, 4 * d))
+        np.dot(space.wide, matrix(q, up, d, 4 * d).T, space.thin)
+        norm_back(space.thin, q[norm2:], space.normal[2 * i + 1], space.std[2 * i + 1], dq[norm2:], dq[norm2 + d :], dx)
+        np.dot(space.mixed[i].T, dx, matrix(dq, out, d + 1, d))
+        np.dot(dx, matrix(q, out, d, d).T, space.thin)
+        attend_back(n, space.thin, space.qkv[i], space.attention[i], space.dqkv, space.heads, space.scores)
+        np.dot(affine[2 * i].T, space.dqkv, matrix(dq, qkv, d + 1, 3 * d))
+        np.dot(space.dqkv, matrix(q, qkv, d, 3 * d).T, space.thin)
+        norm_back(space.thin, q, space.normal[2 * i], space.std[2 * i], dq, dq[d:], dx)
+    dentry, dposition = matrix(dp, 0, inputs, d), matrix(dp, inputs * d, n.length, d)
+    dposition[:] = 0
+    for r in range(rows):
+        add(dposition[r % n.length], dx[r])
     if n.tokens:
         dentry[:] = 0
         for r in range(rows):
-            for j in range(d):
-                dentry[tokens[r], j] += dx[r, j]
+            add(dentry[tokens[r]], dx[r])
     else:
         np.dot(patches.T, dx, dentry)
     return total
 
 
-@compiled()
+@inner
 def update(rule, p, g, first, second, step, factor):
     """One optimizer step of one model in place, as ``optimizers`` says it; first, second: moments [P], g is overwritten.
 
@@ -333,8 +329,7 @@ def update(rule, p, g, first, second, step, factor):
     rest1, rest2 = f32(1 - rule.beta1), f32(1 - rule.beta2)
     if rule.family == ADAMW:
         kept, decay = f32(1 - lr * rule.weight_decay), f32(0)
-        for i in range(len(p)):
-            p[i] *= kept
+        p *= kept
     if decay:
         for i in range(len(p)):
             g[i] += decay * p[i]
@@ -352,7 +347,7 @@ def update(rule, p, g, first, second, step, factor):
             p[i] -= size * (first[i] / (np.sqrt(second[i]) * inverse_root + eps))
 
 
-@compiled()
+@entry
 def train(n, rule, full, rest, p, g, scratch, first, second, tokens, patches, targets, weights, steps, made, taken):
     """``steps`` steps of one model on consecutive batches: (largest mean loss or NaN, clipped steps, rms of the last update).
 
@@ -361,7 +356,7 @@ def train(n, rule, full, rest, p, g, scratch, first, second, tokens, patches, ta
     a batch's samples; made: steps of the optimizer so far, which bias correction counts; taken: of this run, which warm-up
     counts. Family NONE makes no step and leaves the gradient of the last batch in g.
     """
-    samples, block, predictions = len(weights), len(full.pooled), len(targets) // steps
+    samples, block, predictions = len(weights), len(full.dx) // n.length, len(targets) // steps
     per_sample, worst, clipped, moved = predictions // samples, -np.inf, 0, 0.0
     for i in range(steps):
         total = 0.0
@@ -378,18 +373,28 @@ def train(n, rule, full, rest, p, g, scratch, first, second, tokens, patches, ta
         if rule.family == NONE:
             continue
         if rule.clip_norm < np.inf:
-            square = 0.0
-            for j in range(len(g)):
-                square += g[j] * g[j]
-            shrink = f32(rule.clip_norm / (np.sqrt(square) + CLIP_EPS))
+            shrink = f32(rule.clip_norm / (np.sqrt(np.dot(g, g)) + CLIP_EPS))
             if shrink < ONE:
                 clipped += 1
-                for j in range(len(g)):
-                    g[j] *= shrink
+                g *= shrink
         if i == steps - 1:
-            for j in range(len(p)):
-                scratch[j] = p[j]
+            copy(p.reshape(1, -1), scratch.reshape(1, -1))
         update(rule, p, g, first, second, made + i + 1, min(1.0, (taken + i + 1) / max(rule.warmup, 1)))
     for j in range(len(p)):
         moved += (p[j] - scratch[j]) ** 2
     return worst, clipped, np.sqrt(moved / len(p))
+
+
+@entry
+def evaluate(n, full, rest, p, tokens, patches, targets):
+    """Sum of the losses of one model on a set of samples, and how many predictions are right; blocks as in ``train``."""
+    rows, block, span = len(targets) if n.causal else len(targets) * n.length, len(full.dx), len(full.dx) // len(full.pooled)
+    total, right = 0.0, 0
+    for at in range(0, rows, block):
+        end = min(at + block, rows)
+        space = full if end - at == block else rest
+        forward(n, space, p, tokens[at:end], patches[at:end])
+        for r in range(len(space.logits)):
+            right += np.argmax(space.logits[r]) == targets[at // span + r]
+        total += loss(space.logits, targets[at // span :], full.std[0, : len(space.logits)], f32(0))
+    return total, right

@@ -90,7 +90,7 @@ class Population:
     def _adopt(self, flat: Tensor) -> None:
         """Take ``flat`` [M, P] as the parameters and cut it into the network's pieces."""
         self.flat, self.views = flat, {}
-        self.compiled = Compiled(self.network, flat) if suits(self.network, self.device) else None
+        self.compiled = Compiled(self.network, flat) if suits(self.network, len(flat), self.device) else None
         start = 0
         for name, p in self.network.parameters().items():
             size = math.prod(p.shape)
@@ -242,23 +242,26 @@ class Population:
     @torch.no_grad()
     def measure(self, data: Data) -> dict[str, Tensor]:
         """Every metric of the task for every model, on the CPU: name -> [M]."""
-        if self.device.type == "cpu":
-            torch.set_num_threads(ALL_THREADS)
         found = {}
         for prefix, split in (("val", data.validation), ("train", data.train_sample)):
-            loss, right, count = 0.0, 0.0, len(split.targets)
-            at_once = max(1, MEASURE_AT_ONCE // (len(self) * self.network.length * self.network.width))
-            for start in range(0, count, at_once):
-                piece = slice(start, start + at_once)
-                inputs, targets = (x[piece].expand(len(self), *x[piece].shape) for x in (split.inputs, split.targets))
-                logits = self.network(self.views, inputs)
-                each = F.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none")
-                loss = loss + each.view(len(self), -1).sum(1, dtype=torch.float64)
-                right = right + (logits.argmax(-1) == targets).view(len(self), -1).sum(1)
-            predictions = split.targets.numel()
-            found[f"{prefix}_loss"] = loss / predictions
-            found[f"{prefix}_accuracy"] = right / predictions
+            evaluate = self.compiled.evaluate if self.compiled else self._evaluate
+            found[f"{prefix}_loss"], found[f"{prefix}_accuracy"] = evaluate(split)
         return {name: found[name].cpu() for name in self.task.metrics}
+
+    def _evaluate(self, split: Batch) -> tuple[Tensor, Tensor]:
+        """Mean loss and share of right predictions of every model on the same samples [n, ...], each [M]."""
+        if self.device.type == "cpu":
+            torch.set_num_threads(ALL_THREADS)
+        loss, right = 0.0, 0
+        at_once = max(1, MEASURE_AT_ONCE // (len(self) * self.network.length * self.network.width))
+        for start in range(0, len(split.targets), at_once):
+            piece = slice(start, start + at_once)
+            inputs, targets = (x[piece].expand(len(self), *x[piece].shape) for x in (split.inputs, split.targets))
+            logits = self.network(self.views, inputs)
+            each = F.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none")
+            loss = loss + each.view(len(self), -1).sum(1, dtype=torch.float64)
+            right = right + (logits.argmax(-1) == targets).view(len(self), -1).sum(1)
+        return loss / split.targets.numel(), right / split.targets.numel()
 
     def keep(self, rows: Sequence[int]) -> None:
         """Drop all models but ``rows``, for example the ones that have not diverged."""

@@ -1,5 +1,6 @@
 """The compiled gradients, written out by hand, are those of autograd through the same model."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.tasks import TASKS, Batch, task
 from sqrtscale.tasks.transformer import Transformer
-from sqrtscale.training import compiled
+from sqrtscale.training import compiled, kernels
 from sqrtscale.training.compiled import Compiled
 from sqrtscale.training.population import Population, Stream
 
@@ -76,6 +77,41 @@ def test_gradients_given_out_are_not_overwritten():
     kept = first.clone()
     population.gradients(Batch(other.inputs[None], other.targets[None]))
     assert torch.equal(first, kept)
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_losses_and_accuracies_are_those_of_torch(name):
+    about = task(name)
+    data = about.data(CPU)
+    population = Population(about, [TrainingConfig("adam", 4)] * 2, [0, 1], CPU)
+    split = Batch(data.validation.inputs[:133], data.validation.targets[:133])  # a last block of another size
+    for found, expected in zip(population.compiled.evaluate(split), population._evaluate(split), strict=True):
+        torch.testing.assert_close(found, expected.double(), rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("family", ["adam", "adamw", "rmsprop"])
+@pytest.mark.parametrize("svag", [0, 2])
+def test_many_steps_in_one_call_are_the_steps_one_by_one_on_any_number_of_threads(family, svag, monkeypatch):
+    """Bit by bit: what a calibration says may depend neither on the machine's cores nor on how often progress is told."""
+    config = TrainingConfig(family, 4, {"lr": 1e-2, "weight_decay": 0.1}, warmup_steps=3, total_steps=9, run={"clip_norm": 0.5})
+    about = task("digits")
+    data, reads = about.data(CPU), torch.tensor([1, 0, 1])
+    one, other = (Population(about, [config] * 3, [0, 1, 2], CPU, svag) for _ in range(2))
+    taken = [Stream(data, seed, "x").take(7 * one.drawn) for seed in (0, 1)]
+    samples = Batch(torch.stack([x.inputs for x in taken]), torch.stack([x.targets for x in taken]))
+    monkeypatch.setattr(compiled, "ALL_THREADS", 3)
+    worst = one.advance(samples, reads, 7, watch=True)
+    monkeypatch.setattr(compiled, "ALL_THREADS", 1)
+    pieces = [slice(i * one.drawn, (i + 1) * one.drawn) for i in range(7)]
+    each = [other.step(Batch(samples.inputs[reads, piece], samples.targets[reads, piece]), watch=True) for piece in pieces]
+    assert torch.equal(worst, torch.stack(each).amax(0)) and torch.equal(one.flat, other.flat)
+    assert torch.equal(one.update_rms, other.update_rms) and torch.equal(one.share_clipped(), other.share_clipped())
+
+
+def test_the_exponential_function():
+    for x in [*np.linspace(-87, 88, 1001), 0, -1e3, -np.inf]:
+        assert kernels.exp.py_func(np.float32(x)) == pytest.approx(float(np.exp(np.float64(max(np.float32(x), -87)))), rel=2e-7)
+    assert np.isnan(kernels.exp(np.float32(np.nan))) and np.isfinite(kernels.exp(np.float32(np.inf)))
 
 
 def test_a_diverged_model_leaves_the_others_alone():

@@ -9,6 +9,7 @@ from sqrtscale.arms import offered
 from sqrtscale.plan import make_plan
 from sqrtscale.rules import TrainingConfig, scale
 from sqrtscale.tasks import SMALLEST, TASKS, Batch, task
+from sqrtscale.training import population
 from sqrtscale.training.population import Population, Stream
 
 CPU = torch.device("cpu")
@@ -36,9 +37,11 @@ TORCH = {
 }
 
 
+@pytest.mark.parametrize("way", ["compiled", "autograd"])
 @pytest.mark.parametrize("family", sorted(TORCH))
-def test_a_stack_trains_each_arm_as_a_plain_torch_loop_trains_it_alone(about, data, family):
+def test_a_stack_trains_each_arm_as_a_plain_torch_loop_trains_it_alone(about, data, family, way, monkeypatch):
     """Every kind of arm at the target batch, with weight decay, clipping and warm-up."""
+    monkeypatch.setattr(population, "suits", lambda *of: way == "compiled")
     decays = {"alpha": 0.9, "momentum": 0.5} if family == "rmsprop" else {"beta1": 0.9, "beta2": 0.95}
     base = TrainingConfig(family, 2, {"lr": 1e-3, "weight_decay": 0.1, "eps": 1e-4, **decays}, warmup_steps=8, total_steps=100,
                           run={"clip_norm": 0.5})
