@@ -34,7 +34,7 @@ def conditions(environment: Mapping[str, Any]) -> tuple[Any, ...] | None:
     if None in found:
         return None
     threads = environment.get("threads") if environment.get("device") == "cpu" else 0
-    return *found, packages.get("numpy"), packages.get("scikit-learn"), threads
+    return *found, *(packages.get(name) for name in ("numpy", "scipy", "numba", "scikit-learn")), threads
 
 
 def take_over(session: Session, id: str, now: datetime) -> dict[tuple[str, int], str]:
