@@ -3,8 +3,8 @@
     python benchmarks/scaling.py [--task digits pydoc] [--device auto] [--seconds 1] [--seeds 1 2 4 8 16 32 64]
                                  [--arms 1 2 4 8] [--widths 16 32 64 128] [--skip-roofline]
 
-Times ``Population.step`` on samples that are drawn already. "Stops falling" marks the first size whose time per model is
-within 5 % of the lowest that was measured: more models than that do not come cheaper.
+Times ``Population.advance``, as many steps a call as the engine makes, on samples that are drawn already. "Stops falling" marks
+the first size whose time per model is within 5 % of the lowest that was measured: more models than that do not come cheaper.
 
 Roofline: the ceilings are measured on this device, not looked up (float32 matrix product of the precision that training uses,
 copy of a large array; a CPU with all its threads). FLOPs of a step are counted by torch's FlopCounterMode, which knows matrix
@@ -38,7 +38,8 @@ from sqrtscale.rules import TrainingConfig
 from sqrtscale.tasks import TASKS, Batch, Data, Task, task
 from sqrtscale.training import environment
 from sqrtscale.training.compiled import ALL_THREADS
-from sqrtscale.training.device import resolve
+from sqrtscale.training.device import fast_settings, resolve
+from sqrtscale.training.engine import DRAW_AT_ONCE
 from sqrtscale.training.population import Population, Stream
 
 NEAR = 1.05
@@ -59,11 +60,11 @@ def main() -> None:
     options.add_argument("--skip-roofline", action="store_true")
     chosen = options.parse_args()
     device, machine = resolve(chosen.device), environment(chosen.device)
-    torch.set_flush_denormal(True)
     print(f"{machine['device_name']} ({device}), {machine['threads']} threads, torch {machine['packages']['torch']}, "
           f"{datetime.date.today()}, load {os.getloadavg()[0]:.1f} at the start\n")
-    for name in chosen.task:
-        measure(task(name), device, chosen)
+    with fast_settings():
+        for name in chosen.task:
+            measure(task(name), device, chosen)
 
 
 def measure(about: Task, device: torch.device, chosen: argparse.Namespace) -> None:
@@ -107,9 +108,20 @@ class Case:
         self.samples = len(configs) * configs[0].batch_size
         drawn = Stream(data, 0, "scaling").take(self.samples)
         self.batch = Batch(*(x.unflatten(0, (len(configs), -1)) for x in (drawn.inputs, drawn.targets)))
+        self.at_once = min(self.population.steps_at_once(), max(1, DRAW_AT_ONCE // configs[0].batch_size))
+        drawn = Stream(data, 0, "scaling").take(self.at_once * configs[0].batch_size)
+        self.stretch = Batch(drawn.inputs.unsqueeze(0), drawn.targets.unsqueeze(0))
+        self.reads = torch.zeros(len(configs), dtype=torch.long, device=device)
 
     def step(self) -> None:
         self.population.step(self.batch)
+
+    def seconds(self, seconds: float) -> float:
+        """Seconds of one step."""
+        def several() -> Tensor:
+            return self.population.advance(self.stretch, self.reads, self.at_once)
+
+        return seconds_of(several, self.device, seconds) / self.at_once
 
     def __str__(self) -> str:
         models = len(self.population)
@@ -191,7 +203,7 @@ def sweep(title: str, axis: str, seconds: float, cases: Sequence[tuple[int, Call
     rows = []
     for size, make in cases:
         case = make()
-        took = seconds_of(case.step, case.device, seconds)
+        took = case.seconds(seconds)
         rows.append((size, str(case), case.samples / took, took, took / len(case.population), case.flops() / took))
     lowest = min(each for *_, each, _ in rows)
     stops = next(i for i, (*_, each, _) in enumerate(rows) if each <= NEAR * lowest) if mark else None
@@ -233,7 +245,7 @@ def roofline(cases: Sequence[Case], device: torch.device, seconds: float) -> Non
     print("| models x parameters | batch | MFLOP | MB at least | FLOP/byte | ms a step | GFLOP/s | GB/s | ideal ms "
           "| operations | launch floor ms |\n|---|---|---|---|---|---|---|---|---|---|---|")
     for case in cases:
-        took, work, moved, count = seconds_of(case.step, device, seconds), case.flops(), case.bytes(), case.operations()
+        took, work, moved, count = case.seconds(seconds), case.flops(), case.bytes(), case.operations()
         ideal, floor = max(work / top.flops, moved / top.bytes), count * top.launch
         print(f"| {case} | {work / 1e6:,.1f} | {moved / 1e6:,.2f} | {work / moved:.1f} | {1000 * took:.3f} "
               f"| {work / took / 1e9:.1f} ({work / took / top.flops:.1%}) "

@@ -25,7 +25,7 @@ from .memory import seed_parts, state_bytes
 from .population import Population, Stream
 from .regime import MICRO, Probe
 
-WARM_STEPS = 3  # not counted: allocations, and the choice of kernels
+WARM_STEPS = 3  # not counted: compiling, allocations, and the choice of kernels
 SECONDS_EACH = 0.4  # timing of one group of arms
 START_SECONDS = 4.0  # starting the processes and loading torch and the data
 

@@ -194,11 +194,11 @@ class Population:
             self.since += 0 if self.clip_norm is None else count
             self.update_rms = moved if watch else self.update_rms
             return worst
-        worst = torch.full((len(self),), -math.inf, device=self.device)
+        worst = None
         for i in range(count):
             piece = slice(i * self.drawn, (i + 1) * self.drawn)
-            batch = Batch(samples.inputs[reads, piece], samples.targets[reads, piece])
-            worst = torch.maximum(worst, self._step(batch, watch and i == count - 1))
+            losses = self._step(Batch(samples.inputs[reads, piece], samples.targets[reads, piece]), watch and i == count - 1)
+            worst = losses if worst is None else torch.maximum(worst, losses)
         return worst
 
     def steps_at_once(self) -> int:
