@@ -74,7 +74,7 @@ def _cost(about, data, plan: CalibrationPlan, models: list[Arm], samples: int, p
     for _ in range(WARM_STEPS):
         population.step(batch(population.drawn))
         population.measure(data)
-    one_step = _time(lambda: population.advance(batch(steps * population.drawn), reads, steps), device) / steps
+    one_step = _time(lambda: population.advance(batch(steps * population.drawn), reads, steps), device, steps)
     one_measurement = _time(lambda: population.measure(data), device)
     one_micro_batch = _time(lambda: population.gradients(batch(MICRO)), device)
     probe = Probe(data, (), points, 0)
@@ -83,15 +83,15 @@ def _cost(about, data, plan: CalibrationPlan, models: list[Arm], samples: int, p
     return seconds, population.peak_bytes()
 
 
-def _time(work, device: torch.device) -> float:
-    """Seconds of one call, from as many calls as fit into SECONDS_EACH."""
+def _time(work, device: torch.device, steps: int = 1) -> float:
+    """Seconds of one of the ``steps`` that a call makes, from as many calls as fit into SECONDS_EACH."""
     began, calls = time.perf_counter(), 0
     while calls < 2 or time.perf_counter() - began < SECONDS_EACH:
         work()
         calls += 1
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-    return (time.perf_counter() - began) / calls
+    return (time.perf_counter() - began) / (calls * steps)
 
 
 def main() -> int:

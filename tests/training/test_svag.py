@@ -214,7 +214,7 @@ def test_the_estimate_counts_every_step_of_svag_and_of_the_frontier(monkeypatch)
     """With a clock that says one second for each step, measurement and micro-batch, seconds are their numbers."""
     from sqrtscale.training import estimate
 
-    monkeypatch.setattr(estimate, "_time", lambda work, device: 1.0)
+    monkeypatch.setattr(estimate, "_time", lambda work, device, steps=1: 1.0)
     plan = make_plan("digits", BASE["adam"], 32, targets=[16, 4], arms=["svag 1", "svag 4"], seeds=1, samples=640,
                      warm_samples=800, device="cpu")
     points, probe = len(plan.evaluation_points), 5 * 8  # the regime: five times, the fewest micro-batches each
