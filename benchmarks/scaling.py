@@ -39,7 +39,6 @@ from sqrtscale.tasks import TASKS, Batch, Data, Task, task
 from sqrtscale.training import environment
 from sqrtscale.training.compiled import ALL_THREADS
 from sqrtscale.training.device import fast_settings, resolve
-from sqrtscale.training.engine import DRAW_AT_ONCE
 from sqrtscale.training.population import Population, Stream
 
 NEAR = 1.05
@@ -108,7 +107,7 @@ class Case:
         self.samples = len(configs) * configs[0].batch_size
         drawn = Stream(data, 0, "scaling").take(self.samples)
         self.batch = Batch(*(x.unflatten(0, (len(configs), -1)) for x in (drawn.inputs, drawn.targets)))
-        self.at_once = min(self.population.steps_at_once(), max(1, DRAW_AT_ONCE // configs[0].batch_size))
+        self.at_once = self.population.steps_at_once()
         drawn = Stream(data, 0, "scaling").take(self.at_once * configs[0].batch_size)
         self.stretch = Batch(drawn.inputs.unsqueeze(0), drawn.targets.unsqueeze(0))
         self.reads = torch.zeros(len(configs), dtype=torch.long, device=device)

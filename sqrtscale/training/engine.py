@@ -21,10 +21,9 @@ from . import regime
 from .device import fast_settings, resolve
 from .events import Event, Measured, Progress, RunEnded, SeedsEnded
 from .memory import seed_parts
-from .population import Population, Stream
+from .population import DRAW_AT_ONCE, Population, Stream
 
 SAY_EVERY = 0.4  # seconds between two Progress events
-DRAW_AT_ONCE = 2048  # samples of each stream that wait on the device
 HOPELESS = 10  # a loss this many times that of guessing has diverged, even where it is finite
 
 
@@ -176,11 +175,12 @@ def _train(group: _Group, start: int, end: int, clock: _Clock, phase: str) -> It
     population, drawn = group.population, group.population.drawn
     worst = torch.zeros(len(population), device=population.device)
     steps, at_once = int((end - start) / group.step_covers), max(1, DRAW_AT_ONCE // drawn)
+    a_call = population.steps_at_once()
     for first in range(0, steps, at_once):
         count = min(at_once, steps - first)
         samples = group.draw(count * drawn)
-        for i in range(0, count, population.steps_at_once()):
-            now = min(population.steps_at_once(), count - i)
+        for i in range(0, count, a_call):
+            now = min(a_call, count - i)
             piece = slice(i * drawn, (i + now) * drawn)
             losses = population.advance(Batch(samples.inputs[:, piece], samples.targets[:, piece]), group.reads, now,
                                         watch=first + i + now == steps)

@@ -20,7 +20,6 @@ from ..plan import WARM_START, CalibrationPlan
 from ..rules import FieldError
 from ..tasks import Batch, task
 from .device import device_name, fast_settings, resolve
-from .engine import DRAW_AT_ONCE
 from .memory import seed_parts, state_bytes
 from .population import Population, Stream
 from .regime import MICRO, Probe
@@ -69,8 +68,7 @@ def _cost(about, data, plan: CalibrationPlan, models: list[Arm], samples: int, p
         taken = stream.take(count)
         return Batch(*(x.unsqueeze(0).expand(len(models), *x.shape) for x in (taken.inputs, taken.targets)))
 
-    steps = min(population.steps_at_once(), max(1, DRAW_AT_ONCE // population.drawn))
-    reads = torch.arange(len(models), device=device)
+    steps, reads = population.steps_at_once(), torch.arange(len(models), device=device)
     for _ in range(WARM_STEPS):
         population.step(batch(population.drawn))
         population.measure(data)

@@ -94,11 +94,10 @@ def norm(x, weight, bias, normal, std, affine):
 def norm_back(da, weight, normal, std, dweight, dbias, dx):
     """From the gradient at ``affine`` to those of weight and bias, and to the one at x, added to ``dx``."""
     rows, d = da.shape
-    share = f32(1 / d)
     dweight[:d] = 0
     dbias[:d] = 0
     for r in range(rows):
-        mean, along = f32(0), f32(0)
+        mean, along, share = f32(0), f32(0), f32(1 / d)
         for j in range(d):
             dbias[j] += da[r, j]
             dweight[j] += da[r, j] * normal[r, j]
@@ -140,17 +139,22 @@ def softmax(row, scale):
 
 
 @inner
+def split(n, qkv, mine, at, heads):
+    """Query, key and value of one head of one sample, out of its rows of qkv into the first three of ``heads``."""
+    for i in range(3):
+        copy(qkv[mine, i * n.width + at :], heads[i])
+
+
+@inner
 def attend(n, qkv, attention, mixed, heads):
     """Scaled dot-product attention of every head of every sample: qkv [rows, 3 width] -> mixed."""
-    d, each = n.width, n.width // n.heads
+    each = n.width // n.heads
     scale = f32(1 / math.sqrt(each))
     q, k, v, result = heads[0], heads[1], heads[2], heads[3]
     for s in range(attention.shape[0]):
         for h in range(n.heads):
             mine, at, a = slice(s * n.length, (s + 1) * n.length), h * each, attention[s, h]
-            copy(qkv[mine, at:], q)
-            copy(qkv[mine, d + at :], k)
-            copy(qkv[mine, 2 * d + at :], v)
+            split(n, qkv, mine, at, heads)
             product(q, k.T, a)
             for t in range(n.length):
                 seen = t + 1 if n.causal else n.length
@@ -169,9 +173,7 @@ def attend_back(n, dmixed, qkv, attention, dqkv, heads, scores):
     for s in range(attention.shape[0]):
         for h in range(n.heads):
             mine, at, a = slice(s * n.length, (s + 1) * n.length), h * each, attention[s, h]
-            copy(qkv[mine, at:], q)
-            copy(qkv[mine, d + at :], k)
-            copy(qkv[mine, 2 * d + at :], v)
+            split(n, qkv, mine, at, heads)
             copy(dmixed[mine, at:], dhead)
             product(dhead, v.T, scores)
             for t in range(n.length):
@@ -334,11 +336,10 @@ def update(rule, p, g, first, second, step, factor):
         for i in range(len(p)):
             g[i] += decay * p[i]
     if rule.family == RMSPROP:
-        size = f32(lr)
         for i in range(len(p)):
             second[i] = beta2 * second[i] + rest2 * g[i] * g[i]
             first[i] = beta1 * first[i] + g[i] / (np.sqrt(second[i]) + eps)
-            p[i] -= size * first[i]
+            p[i] -= f32(lr) * first[i]
     else:
         size, inverse_root = f32(lr / (1 - rule.beta1**step)), f32(1 / np.sqrt(1 - rule.beta2**step))
         for i in range(len(p)):
@@ -351,10 +352,9 @@ def update(rule, p, g, first, second, step, factor):
 def train(n, rule, full, rest, p, g, scratch, first, second, tokens, patches, targets, weights, steps, made, taken):
     """``steps`` steps of one model on consecutive batches: (largest mean loss or NaN, clipped steps, rms of the last update).
 
-    n, rule, full, rest: ``compiled.Shape``, ``Rule`` and ``Space``;
-    full: the activations of a block of samples; rest: of a batch's last one, which may be smaller; g, scratch: [P]; weights: of
-    a batch's samples; made: steps of the optimizer so far, which bias correction counts; taken: of this run, which warm-up
-    counts. Family NONE makes no step and leaves the gradient of the last batch in g.
+    n, rule: ``compiled.Shape``, ``Rule``; full: the ``Space`` of a block of samples; rest: of a batch's last one, which may be
+    smaller; g, scratch: [P]; weights: of a batch's samples; made: steps of the optimizer so far, which bias correction counts;
+    taken: of this run, which warm-up counts. Family NONE makes no step and leaves the gradient of the last batch in g.
     """
     samples, block, predictions = len(weights), len(full.dx) // n.length, len(targets) // steps
     per_sample, worst, clipped, moved = predictions // samples, -np.inf, 0, 0.0

@@ -17,6 +17,7 @@ from .compiled import ALL_THREADS, Compiled, suits
 from .memory import how_many_fit, pass_bytes
 from .optimizers import make_optimizer
 
+DRAW_AT_ONCE = 2048  # samples of each stream that wait on the device
 BLOCK = 1024  # samples drawn at once: fixed, so that a stream is the same however it is cut into batches
 MEASURE_AT_ONCE = 2**24  # numbers in one layer's output, of all models, of one forward pass when measuring
 # Below this many numbers in one layer's output a step is faster on one CPU thread than on two (measured with 2 cores).
@@ -202,8 +203,8 @@ class Population:
         return worst
 
     def steps_at_once(self) -> int:
-        """How many steps one call of ``advance`` should make, so that it takes a fraction of a second."""
-        return self.compiled.steps_at_once(self.drawn) if self.compiled else 1
+        """How many steps one call of ``advance`` should make: a fraction of a second, and no more than is drawn at once."""
+        return min(self.compiled.steps_at_once(self.drawn), max(1, DRAW_AT_ONCE // self.drawn)) if self.compiled else 1
 
     def _step(self, batch: Batch, watch: bool) -> Tensor:
         losses, gradients = self.gradients(batch, self.weights)
