@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from .arms import AT, DEFAULT_ARMS, KINDS, MOST_SVAG, TRAINED, Arm, frontier_name, make_arm
+from .devices import devices
 from .rules import DecayForm, FieldError, MomentumForm, ScaledConfig, TrainingConfig, scale
 from .rules.errors import whole
 from .rules.translate import translate
@@ -51,9 +52,9 @@ class CalibrationPlan:
     samples: per run, counted from the branch point, a multiple of every batch size (with SVAG, samples of the base run's time:
     l^2 steps are one batch of it, though each draws two); warm_samples: samples that the warm start trains the base
     configuration before the arms branch (0 from scratch); evaluations: how many times curves are measured after the branch
-    point; device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; decay_form, momentum_form, correct_lr: as for ``scale``; reuse:
-    take runs that are stored already instead of training them again; stop_early: train the seeds in parts, judge after each,
-    and leave out the rest where the verdict is clear, so that ``seeds`` are the most; size: of the model, one of the task's.
+    point; device: a name that :func:`sqrtscale.devices.devices` knows; decay_form, momentum_form, correct_lr: as for ``scale``;
+    reuse: take runs that are stored already instead of training them again; stop_early: train the seeds in parts, judge after
+    each, and leave out the rest where the verdict is clear, so that ``seeds`` are the most; size: of the model, a task's.
     Raises FieldError for what cannot be run.
     """
 
@@ -106,8 +107,7 @@ class CalibrationPlan:
                                  f"is not a multiple of the base batch: give a multiple of {self.base.batch_size}")
         elif self.warm_samples:
             raise FieldError("warm_samples", self.warm_samples, "has no meaning from scratch: give 0")
-        if not (self.device in ("auto", "cpu", "cuda") or self.device.removeprefix("cuda:").isdecimal()):
-            raise FieldError("device", self.device, "is not known: give auto, cpu, cuda or cuda:0")
+        devices(self.device, 0)
 
     @property
     def unit(self) -> int:

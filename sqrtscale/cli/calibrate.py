@@ -36,7 +36,7 @@ def run_calibrate(options: argparse.Namespace) -> int:
     from ..runner.device import occupied
 
     if options.stop_early is None:
-        plan = replace(plan, stop_early=occupied(plan.device) == "cpu")
+        plan = replace(plan, stop_early=occupied(plan.device) == ("cpu",))
 
     with open_store() as store:
         id = runner.submit(store, plan, options.name)

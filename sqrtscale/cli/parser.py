@@ -80,7 +80,8 @@ def build_parser() -> Parser:
     command.add_argument("--no-reuse", action="store_true", help="train also what is stored already, run for run the same")
     command.add_argument("--stop-early", action=argparse.BooleanOptionalAction, help="train seeds in parts and leave out the "
                          "rest where every verdict is clear (default: on a CPU; a GPU trains all seeds at once)")
-    command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda:N, or several GPUs: all, or cuda:0,cuda:1 (default: "
+                         "auto, the first GPU, or the CPU)")
     configuration.add_arguments(command, task=True)
     configuration.add_forms(command)
     command.add_argument("--name", type=utf8, default="", help="a name for lists")

@@ -115,7 +115,8 @@ def train(store: Store, id: str, plan: CalibrationPlan, told: Told) -> bool:
     """Train the plan into the store; False when it was told to end before it was done."""
     found = environment(plan.device)
     store.set_environment(id, found)
-    store.heartbeat(id, device=found["device_name"][:100])
+    count = len(found["device"].split(","))
+    store.heartbeat(id, device=(f"{count} x " * (count > 1) + found["device_name"])[:100])
     print(f"training on {found['device_name']} ({found['device']}), torch {found['packages'].get('torch')}")
     taken = store.reuse(id) if plan.reuse else {}
     for (arm, seed), source in taken.items():

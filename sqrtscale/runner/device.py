@@ -1,4 +1,4 @@
-"""Which device a calibration will occupy, said without loading torch."""
+"""Which devices a calibration will occupy, said without loading torch."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import os
 import subprocess
 from importlib import metadata
 
+from ..devices import devices
+
 
 @functools.cache
 def cuda_devices() -> tuple[str, ...]:
     """Names of the CUDA devices that training can use, for example ``("NVIDIA H200",)``; empty without any."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1"):  # hidden from torch
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip()
+    if visible in ("", "-1"):  # hidden from torch
         return ()
     try:
         if metadata.version("torch").endswith("+cpu"):  # a torch without CUDA uses none, whatever is there
@@ -22,11 +25,11 @@ def cuda_devices() -> tuple[str, ...]:
         return ()
     except (OSError, subprocess.TimeoutExpired):  # no such program, or a driver that hangs
         return ()
-    return tuple(line.strip() for line in found.stdout.splitlines() if line.strip()) if found.returncode == 0 else ()
+    names = tuple(line.strip() for line in found.stdout.splitlines() if line.strip()) if found.returncode == 0 else ()
+    numbers = [int(one) for one in visible.split(",") if one.strip().isdecimal()]
+    return tuple(names[i] for i in numbers if i < len(names)) if numbers else names  # torch counts the visible ones alone
 
 
-def occupied(device: str) -> str:
-    """``auto``, ``cuda`` and ``cuda:N`` as the one device that is taken: ``cpu`` or ``cuda:N``."""
-    if device == "auto":
-        device = "cuda" if cuda_devices() else "cpu"
-    return f"cuda:{int(device.partition(':')[2] or 0)}" if device.startswith("cuda") else device
+def occupied(name: str) -> tuple[str, ...]:
+    """The devices that a plan's name stands for on this machine, all of which its calibration takes."""
+    return devices(name, len(cuda_devices()))

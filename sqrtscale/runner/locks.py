@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,6 +37,19 @@ def take(path: Path, patience: float = 0) -> int | None:
                 os.close(descriptor)
                 return None
             time.sleep(LOOK_EVERY)
+
+
+def take_all(paths: Sequence[Path]) -> list[int] | None:
+    """All of these locks, or None and none of them when somebody holds one."""
+    taken: list[int] = []
+    for path in paths:
+        descriptor = take(path)
+        if descriptor is None:
+            for one in taken:
+                os.close(one)
+            return None
+        taken.append(descriptor)
+    return taken
 
 
 def held(path: Path) -> bool:

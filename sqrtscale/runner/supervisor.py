@@ -1,4 +1,4 @@
-"""The supervisor: one small detached process per calibration. It waits for its turn and its device, starts the
+"""The supervisor: one small detached process per calibration. It waits for its turn and its devices, starts the
 training child, watches it, and writes how it ended. It loads neither torch nor streamlit.
 """
 
@@ -47,13 +47,13 @@ class Supervisor:
         identity = process.me()
         self.store.set_process(self.id, host=identity.host, boot_id=identity.boot_id, pid=identity.pid,
                                pid_started=identity.pid_started)
-        device = self._wait_for_turn()
-        if device is None or not self.store.transition(self.id, "STARTING", among=["QUEUED"]):
+        devices = self._wait_for_turn()
+        if devices is None or not self.store.transition(self.id, "STARTING", among=["QUEUED"]):
             return 0
         try:
             limit = time_limit()
             room.keep(self.id)
-            child = self._start_child(alive, device)
+            child = self._start_child(alive, *devices)
         except (OSError, ValueError) as error:
             self._end("FAILED", exit_codes.REASONS[exit_codes.DISK_FULL] if room.is_full(error)
                       else f"the training could not be started: {error}")
@@ -64,13 +64,13 @@ class Supervisor:
     def _on_signal(self, number: int, frame: object) -> None:
         self.told_to_stop = signal.Signals(number).name
 
-    def _wait_for_turn(self) -> int | None:
-        """The device's lock once this is the oldest calibration for it; None when it was cancelled meanwhile."""
+    def _wait_for_turn(self) -> list[int] | None:
+        """The locks of its devices once no older calibration waits for one of them; None when it was cancelled meanwhile."""
         mine = occupied(self.store.get(self.id).plan.device)
         while True:
             queue = self.store.queue()
             waiting = [one.id for one in queue
-                       if occupied(one.plan.device) == mine and one.host in ("", process.host())]
+                       if not set(mine).isdisjoint(occupied(one.plan.device)) and one.host in ("", process.host())]
             if self.id not in waiting:
                 return None
             if self.told_to_stop:
@@ -78,9 +78,9 @@ class Supervisor:
                 return None
             first = waiting[0] == self.id
             if first:
-                device = locks.take(locks.device_lock(mine))
-                if device is not None:
-                    return device
+                devices = locks.take_all([locks.device_lock(one) for one in mine])
+                if devices is not None:
+                    return devices
             elif correct(self.store, [one for one in queue if one.id == waiting[0]]):
                 continue  # the one ahead had died, and must not block the queue
             self._beat()

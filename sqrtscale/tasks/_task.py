@@ -53,11 +53,12 @@ class Batch:
 
 
 class Data(ABC):
-    """A task's data on a device.
+    """A task's data on ``device``.
 
     train_sample, validation: fixed sets on which every run of every arm is measured.
     """
 
+    device: torch.device
     train_sample: Batch
     validation: Batch
 

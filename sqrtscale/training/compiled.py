@@ -18,7 +18,6 @@ from .optimizers import StackedOptimizer
 
 WIDEST = 64  # of a model that one core trains as fast as many
 ROWS = 512  # tokens whose activations are held at once: they stay in the cache, and a large batch takes no more memory
-WORK = 4e9  # floating-point operations of one call for one model: a fraction of a second, after which progress can be told
 ALL_THREADS = torch.get_num_threads()
 NO_TOKENS, NO_PATCHES = np.zeros(0, np.int64), np.zeros((0, 0), np.float32)
 
@@ -160,13 +159,8 @@ class Compiled:
 
         return tuple(torch.tensor(found, dtype=torch.float64) / len(targets) for found in zip(*self._each(work), strict=True))
 
-    def steps_at_once(self, samples: int) -> int:
-        """How many steps of so many samples one call should make: from their size, never from a timing."""
-        rounds = -(-len(self.parameters) // ALL_THREADS)
-        return max(1, int(WORK / (6 * self.parameters.shape[1] * samples * self.shape.length * rounds)))
-
     def advance(self, optimizer: StackedOptimizer, samples: Batch, reads: Sequence[int], weights: Sequence[float], count: int,
-                taken: int, warmup: Sequence[float], clip_norm: Sequence[float]) -> tuple[Tensor, Tensor, Tensor]:
+                taken: float, warmup: Sequence[float], clip_norm: Sequence[float]) -> tuple[Tensor, Tensor, Tensor]:
         """``count`` steps of every model on samples [streams, count * B, ...], model i on stream ``reads[i]``.
 
         taken: steps of this run before, which warm-up counts. Returns of each model, [M]: the largest loss (or NaN), how many
@@ -190,7 +184,7 @@ class Compiled:
         return list(_workers(threads).map(work, models) if threads > 1 else map(work, models))
 
     def _train(self, row: int, samples: Batch, stream: int, weights: Sequence[float], count: int, rule: Rule, first: np.ndarray,
-               second: np.ndarray, made: float = 0.0, taken: int = 0, gradient: np.ndarray | None = None) -> tuple:
+               second: np.ndarray, made: float = 0.0, taken: float = 0.0, gradient: np.ndarray | None = None) -> tuple:
         tokens, patches = self._inputs(samples.inputs[stream])
         targets = samples.targets[stream].contiguous().numpy()
         size = len(targets) // count

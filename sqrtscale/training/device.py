@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from threadpoolctl import threadpool_limits
 
+from ..devices import devices
 from ..rules import FieldError
 from .compiled import ALL_THREADS, available
 
@@ -22,17 +23,14 @@ PACKAGES = ("sqrtscale", "torch", "numpy", "scipy", "numba", "scikit-learn", "st
             "alembic")
 
 
-def resolve(name: str) -> torch.device:
-    """``auto`` is the first CUDA device, or the CPU; raises FieldError for a device that is not there."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cpu":
-        return torch.device("cpu")
-    index = int(name.partition(":")[2] or 0)
-    if index >= torch.cuda.device_count():
-        found = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
-        raise FieldError("device", name, f"is not on this machine: give one of {found}")
-    return torch.device("cuda", index)
+def resolve(name: str) -> tuple[torch.device, ...]:
+    """The devices that a plan's name stands for here; raises FieldError for one that is not there."""
+    there = torch.cuda.device_count()
+    found = devices(name, there)
+    known = ["cpu", *(f"cuda:{i}" for i in range(there))]
+    if not set(found) <= set(known):
+        raise FieldError("device", name, f"is not on this machine: give one of {', '.join(known)}")
+    return tuple(map(torch.device, found))
 
 
 @contextmanager
@@ -52,8 +50,11 @@ def fast_settings() -> Iterator[None]:
         torch.set_num_threads(ALL_THREADS)
 
 
-def device_name(device: torch.device) -> str:
-    """The device as its maker calls it, for example ``NVIDIA H200`` or the processor's model name."""
+def device_name(*devices: torch.device) -> str:
+    """The device as its maker calls it, for example ``NVIDIA H200`` or the processor's model name; of several every kind once."""
+    if len(devices) > 1:
+        return ", ".join(sorted(set(map(device_name, devices))))
+    (device,) = devices
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     try:
@@ -72,8 +73,8 @@ def environment(device: str) -> dict[str, Any]:
         "engine": ENGINE,
         "platform": platform.platform(),
         "host": platform.node(),
-        "device": str(chosen),
-        "device_name": device_name(chosen),
+        "device": ",".join(map(str, chosen)),
+        "device_name": device_name(*chosen),
         "cuda": torch.version.cuda,
         "threads": ALL_THREADS,
         "packages": {name: version for name in PACKAGES if (version := _version(name))},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -30,31 +31,33 @@ HOPELESS = 10  # a loss this many times that of guessing has diverged, even wher
 def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -> Iterator[Event]:
     """Train every run of the plan but those (arm, seed) that are ``stored`` already; yields events as they happen.
 
-    The warm start is trained whenever an arm is, because its weights are kept nowhere. Raises FieldError when the plan's
-    device is not there. Arms advance together from one evaluation point to the next, so that their curves grow side by side.
+    The warm start is trained whenever an arm is, because its weights are kept nowhere. Raises FieldError when a device of the
+    plan is not there. Arms advance together from one evaluation point to the next, so that their curves grow side by side; the
+    models of each batch size are spread over the devices.
     """
-    device = resolve(plan.device)
+    devices = resolve(plan.device)
     arms = {run: plan.arm(run[0]) for run in plan.runs if run not in stored}
     if not arms:
         return
     about = task(plan.task)
-    data = about.data(device)
+    data = [about.data(device) for device in devices]
     arms.pop((WARM_START, plan.seeds[0]), None)
     clock = _Clock(total=plan.warm_samples + plan.samples * sum(arm.work for arm in arms.values()))
     with fast_settings():
         parent = None
         if plan.start == "warm":
             points = plan.warm_points
-            group = _Group(about, data, plan, [(WARM_START, plan.seeds[0])], "warm start", points, device)
+            group = Group(about, data[0], [(WARM_START, plan.seeds[0])], plan, "warm start", points)
             yield from _side_by_side([group], points, clock, WARM_START)
             if not group.runs:
                 raise RuntimeError("the warm start diverged: the base configuration does not train this task, "
                                    "so there is nothing to compare; lower the base learning rate")
             yield from group.finish()
             parent = group.population
-        for first, end in seed_parts(plan, device):
+        for first, end in seed_parts(plan, devices):
             runs = [run for run in arms if run[1] in plan.seeds[first:end]]
-            groups = [_branched(about, data, plan, kind, alike, parent, device) for kind, alike in _kinds(plan, runs)]
+            groups = [_branched(about, part, share, plan, kind, parent)
+                      for kind, alike in kinds(plan, runs) for part, share in spread(alike, data)]
             yield from _side_by_side(groups, plan.evaluation_points, clock, "arms")
             for group in groups:
                 yield from group.finish()
@@ -62,20 +65,26 @@ def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -
                 yield SeedsEnded(end)
 
 
-def _kinds(plan: CalibrationPlan, runs: list[tuple[str, int]]) -> Iterator[tuple[tuple[int, int], list[tuple[str, int]]]]:
+def kinds(plan: CalibrationPlan, runs: list[tuple[str, int]]) -> Iterator[tuple[tuple[int, int], list[tuple[str, int]]]]:
     """((batch size, l of SVAG), its runs): what can train in one population."""
     kind = {run: (plan.arm(run[0]).config.batch_size, plan.arm(run[0]).svag) for run in runs}
     for one in sorted(set(kind.values())):
         yield one, [run for run in runs if kind[run] == one]
 
 
-def _branched(about: Task, data: Data, plan: CalibrationPlan, kind: tuple[int, int], runs: list[tuple[str, int]],
-              parent: Population | None, device: torch.device) -> _Group:
+def spread(runs: Sequence[tuple[str, int]], data: Sequence[Data]) -> Iterator[tuple[Data, Sequence[tuple[str, int]]]]:
+    """(data on one device, the runs that train there): as equal as can be, no device without a run."""
+    for i, one in enumerate(data[: len(runs)]):
+        yield one, runs[i :: len(data)]
+
+
+def _branched(about: Task, data: Data, runs: Sequence[tuple[str, int]], plan: CalibrationPlan, kind: tuple[int, int],
+              parent: Population | None) -> Group:
     """The group of these runs at its start: ``parent``'s weights and optimizer, or none from scratch."""
     size, ell = kind
     # A stream of its own: SVAG draws more samples for the same time, so it cannot be paired with base.
     stream = f"l={ell} of svag" if ell else "branch"
-    group = _Group(about, data, plan, runs, stream, plan.evaluation_points, device)
+    group = Group(about, data, runs, plan, stream, plan.evaluation_points)
     if parent is not None:
         # l times the noise is the noise of an l^2 times smaller batch, also for what the optimizer holds.
         group.population.branch_from(parent, size / plan.base.batch_size / (ell**2 or 1))
@@ -105,18 +114,18 @@ class _Clock:
         return Progress(phase, self.done, self.total, speed)
 
 
-class _Group:
-    """The runs that share a batch size, and an l of SVAG: one population, and one stream of samples per seed."""
+class Group:
+    """Runs that share a batch size, an l of SVAG and a device: one population, and one stream of samples per seed."""
 
-    def __init__(self, about: Task, data: Data, plan: CalibrationPlan, runs: list[tuple[str, int]], stream: str,
-                 points: Sequence[int], device: torch.device):
+    def __init__(self, about: Task, data: Data, runs: Sequence[tuple[str, int]], plan: CalibrationPlan, stream: str,
+                 points: Sequence[int]):
         self.data = data
-        self.runs = runs
+        self.runs = list(runs)
         self.seeds = sorted({seed for _, seed in runs})
         self.hopeless = HOPELESS * math.log(about.classes)
         arms = [plan.arm(arm) for arm, _ in runs]
         self.step_covers = arms[0].samples_per_step
-        self.population = Population(about, [arm.config for arm in arms], [seed for _, seed in runs], device,
+        self.population = Population(about, [arm.config for arm in arms], [seed for _, seed in runs], data.device,
                                      arms[0].svag, plan.size)
         self.streams = [Stream(data, seed, stream) for seed in self.seeds]
         self.probe = regime.Probe(data, self.seeds, points, plan.seeds[0])
@@ -160,18 +169,28 @@ class _Group:
             yield RunEnded(arm, seed, "DONE")
 
 
-def _side_by_side(groups: list[_Group], points: tuple[int, ...], clock: _Clock, phase: str) -> Iterator[Event]:
+def _side_by_side(groups: list[Group], points: tuple[int, ...], clock: _Clock, phase: str) -> Iterator[Event]:
     """Measure at ``points`` (samples seen, 0 first) and train in between, every group up to a point before the next."""
     for group in groups:
         yield from group.measured(0)
     for start, end in pairwise(points):
-        for group in groups:
-            if group.runs:
-                yield from _train(group, start, end, clock, phase)
+        yield from _in_turns([_train(group, start, end, clock, phase) for group in groups if group.runs])
 
 
-def _train(group: _Group, start: int, end: int, clock: _Clock, phase: str) -> Iterator[Event]:
-    """Train a group from ``start`` to ``end`` samples seen, then measure it."""
+def _in_turns(several: Sequence[Iterator[Event | None]]) -> Iterator[Event]:
+    """The events of several iterators, a piece of each in turn: a GPU works on while the others are given their pieces."""
+    waiting = deque(several)
+    while waiting:
+        one = waiting.popleft()
+        for event in one:
+            if event is not None:
+                yield event
+            waiting.append(one)
+            break
+
+
+def _train(group: Group, start: int, end: int, clock: _Clock, phase: str) -> Iterator[Event | None]:
+    """Train a group from ``start`` to ``end`` samples seen, then measure it; None is a piece of work with nothing to say."""
     population, drawn = group.population, group.population.drawn
     worst = torch.zeros(len(population), device=population.device)
     steps, at_once = int((end - start) / group.step_covers), max(1, DRAW_AT_ONCE // drawn)
@@ -185,9 +204,7 @@ def _train(group: _Group, start: int, end: int, clock: _Clock, phase: str) -> It
             losses = population.advance(Batch(samples.inputs[:, piece], samples.targets[:, piece]), group.reads, now,
                                         watch=first + i + now == steps)
             worst = torch.maximum(worst, losses)  # keeps a NaN
-            said = clock.tick(phase, now * drawn * len(population))
-            if said:
-                yield said
+            yield clock.tick(phase, now * drawn * len(population))
     yield from group.end_diverged(worst, end)
     if group.runs:
         yield from group.measured(end)

@@ -15,14 +15,14 @@ from typing import Any
 
 import torch
 
-from ..arms import Arm
 from ..plan import WARM_START, CalibrationPlan
 from ..rules import FieldError
-from ..tasks import Batch, task
+from ..tasks import task
 from .device import device_name, fast_settings, resolve
+from .engine import Group, kinds, spread
 from .memory import seed_parts, state_bytes
-from .population import Population, Stream
-from .regime import MICRO, Probe
+from .population import BLOCK
+from .regime import gradient_noise
 
 WARM_STEPS = 3  # not counted: compiling, allocations, and the choice of kernels
 SECONDS_EACH = 0.4  # timing of one group of arms
@@ -36,48 +36,41 @@ def estimate(plan: CalibrationPlan) -> dict[str, Any]:
     share. Runs that are taken from the store, and seeds that turn out not to be needed, make it shorter.
     Raises FieldError for a device that is not there.
     """
-    device = resolve(plan.device)
+    devices = resolve(plan.device)
     about = task(plan.task)
-    data = about.data(device)
+    data = [about.data(devices[0])] * len(devices)  # one part is timed: the others train beside it
     arms: dict[str, float] = {}
-    parts, passes = Counter(end - first for first, end in seed_parts(plan, device)), 0
+    parts, passes = Counter(plan.seeds[first:end] for first, end in seed_parts(plan, devices)), 0
     with fast_settings():
         if plan.start == "warm":
-            arms[WARM_START] = _cost(about, data, plan, [plan.arm(WARM_START)], plan.warm_samples, plan.warm_points, device)[0]
-        for kind in sorted({(arm.config.batch_size, arm.svag) for arm in plan.arms}):
-            together = [arm for arm in plan.arms if (arm.config.batch_size, arm.svag) == kind]
-            whole = 0.0
-            for seeds, times in parts.items():
-                seconds, needed = _cost(about, data, plan, together * seeds, plan.samples, plan.evaluation_points, device)
-                whole, passes = whole + times * seconds, max(passes, needed)
-            arms |= {arm.name: whole / len(together) for arm in together}
-    states = max(parts) * len(plan.arms) * state_bytes(about.sizes[plan.size].parameters)
-    return {"seconds": START_SECONDS + sum(arms.values()), "device": device_name(device), "arms": arms, "memory": states + passes}
+            group = Group(about, data[0], [(WARM_START, plan.seeds[0])], plan, "warm start", plan.warm_points)
+            arms[WARM_START] = _cost(group, plan.warm_samples, plan.warm_points)[0]
+        for seeds, times in parts.items():
+            for _, runs in kinds(plan, [(arm.name, seed) for arm in plan.arms for seed in seeds]):
+                group = Group(about, *next(spread(runs, data)), plan, "branch", plan.evaluation_points)
+                seconds, needed = _cost(group, plan.samples, plan.evaluation_points)
+                passes, names = max(passes, needed), {arm for arm, _ in runs}
+                arms |= {arm: arms.get(arm, 0.0) + times * seconds / len(names) for arm in names}
+    models = -(-max(map(len, parts)) * len(plan.arms) // len(devices))
+    states = models * state_bytes(about.sizes[plan.size].parameters)
+    return {"seconds": START_SECONDS + sum(arms.values()), "device": device_name(*devices), "arms": arms,
+            "memory": states + passes}
 
 
-def _cost(about, data, plan: CalibrationPlan, models: list[Arm], samples: int, points: Sequence[int], device: torch.device
-          ) -> tuple[float, int]:
-    """What a population of these arms costs over ``samples`` of time, measured at these points, its regime at some: seconds,
-
-    and bytes of its forward and backward pass.
-    """
-    population = Population(about, [arm.config for arm in models], range(len(models)), device, models[0].svag, plan.size)
-    stream = Stream(data, 0, "estimate")
-
-    def batch(count: int) -> Batch:
-        taken = stream.take(count)
-        return Batch(*(x.unsqueeze(0).expand(len(models), *x.shape) for x in (taken.inputs, taken.targets)))
-
-    steps, reads = population.steps_at_once(), torch.arange(len(models), device=device)
+def _cost(group: Group, samples: int, points: Sequence[int]) -> tuple[float, int]:
+    """Seconds that a group trains ``samples`` of time, measured at these points, its regime at some; bytes of its passes."""
+    population, device, steps = group.population, group.population.device, group.population.steps_at_once()
+    batch = group.draw(steps * population.drawn)
     for _ in range(WARM_STEPS):
-        population.step(batch(population.drawn))
-        population.measure(data)
-    one_step = _time(lambda: population.advance(batch(steps * population.drawn), reads, steps), device, steps)
-    one_measurement = _time(lambda: population.measure(data), device)
-    one_micro_batch = _time(lambda: population.gradients(batch(MICRO)), device)
-    probe = Probe(data, (), points, 0)
-    seconds = (one_step * float(samples / models[0].samples_per_step) + one_measurement * len(points)
-               + one_micro_batch * probe.count * len(probe.times))
+        population.advance(batch, group.reads, steps)
+        population.measure(group.data)
+    one_step = _time(lambda: population.advance(batch, group.reads, steps), device, steps)
+    one_sample = _time(lambda: group.draw(BLOCK), device, BLOCK)
+    one_measurement = _time(lambda: population.measure(group.data), device)
+    one_micro_batch = _time(lambda: gradient_noise(population, group.probe.batches(group.streams, group.reads, 2)), device, 2)
+    made = float(samples / group.step_covers)
+    seconds = (made * (one_step + population.drawn * one_sample) + one_measurement * len(points)
+               + one_micro_batch * group.probe.count * len(group.probe.times))
     return seconds, population.peak_bytes()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -59,7 +59,8 @@ def how_many_fit(each: int, device: torch.device) -> int:
     return max(1, int(SHARE * free_bytes(device) / max(each, 1)))
 
 
-def seed_parts(plan: CalibrationPlan, device: torch.device) -> list[tuple[int, int]]:
+def seed_parts(plan: CalibrationPlan, devices: Sequence[torch.device]) -> list[tuple[int, int]]:
     """(first, end) of the seeds that train at the same time: up to each look, or fewer where memory has no room for more."""
-    fit = how_many_fit(len(plan.arms) * state_bytes(task(plan.task).sizes[plan.size].parameters), device)
+    seed = len(plan.arms) * state_bytes(task(plan.task).sizes[plan.size].parameters)
+    fit = len(devices) * min(how_many_fit(seed, device) for device in devices)
     return [(first, min(first + fit, look)) for start, look in pairwise((0, *plan.looks)) for first in range(start, look, fit)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,7 @@ from ..arms import svag_weights
 from ..rules import TrainingConfig
 from ..tasks import SMALLEST, Batch, Data, Task
 from . import is_out_of_memory
+from .captured import Captured, capture
 from .compiled import ALL_THREADS, Compiled, suits
 from .memory import how_many_fit, pass_bytes
 from .optimizers import make_optimizer
@@ -23,6 +24,8 @@ MEASURE_AT_ONCE = 2**24  # numbers in one layer's output, of all models, of one 
 # Below this many numbers in one layer's output a step is faster on one CPU thread than on two (measured with 2 cores).
 # A rule of size, not a timing: the same plan must take the same path each time.
 WORTH_THREADS = 2**17
+# Floating-point operations of one call of ``advance``: a fraction of a second, after which progress can be told.
+WORK = {"cpu": 4e9, "cuda": 1e12}
 
 
 class Stream:
@@ -71,11 +74,13 @@ class Population:
         self.weights = svag_weights(svag)
         self.drawn = self.batch_size * len(self.weights)
         self.warmup_steps = torch.tensor([[c.warmup_steps or 0] for c in configs], dtype=torch.float64, device=device)
-        self.taken = 0
+        # Numbers that a step counts up are tensors: a captured step runs no Python.
+        self.taken = torch.zeros((), dtype=torch.float64, device=device)
         clips = [c.run.get("clip_norm", math.inf) for c in configs]
         self.clip_norm = torch.tensor(clips, device=device).unsqueeze(1) if min(clips) < math.inf else None
         self.clipped = torch.zeros(len(configs), device=device)  # steps since share_clipped, and how many there were
         self.since = 0
+        self.called: torch.cuda.Event | None = None  # passed once the GPU has done all but the last call's work
         self.update_rms: Tensor | None = None  # [M], of the last step that was watched
         self._adopt(torch.stack([self._initial(seed) for seed in seeds]).to(device))
         self.optimizer = make_optimizer(configs, self.flat)
@@ -91,6 +96,7 @@ class Population:
     def _adopt(self, flat: Tensor) -> None:
         """Take ``flat`` [M, P] as the parameters and cut it into the network's pieces."""
         self.flat, self.views = flat, {}
+        self.fast_step: Captured | Callable[[Batch], Tensor] | None = None  # chosen at the first step from here on
         self.compiled = Compiled(self.network, flat) if suits(self.network, len(flat), self.device) else None
         start = 0
         for name, p in self.network.parameters().items():
@@ -103,10 +109,11 @@ class Population:
 
     def branch_from(self, parent: Population, kappa: float) -> None:
         """Start every model from the parent's first one, its optimizer state moved to this batch size."""
-        rows = torch.zeros(len(self), dtype=torch.long, device=self.device)
+        rows = torch.zeros(len(self), dtype=torch.long, device=parent.device)
         with torch.no_grad():
-            self.flat.copy_(parent.flat[rows])
+            self.flat.copy_(parent.flat[:1].expand_as(self.flat))
         self.optimizer.take(parent.optimizer, rows)
+        self.fast_step = None
         self.optimizer.move_to_batch(torch.full((len(self), 1), kappa, dtype=torch.float64, device=self.device))
         self.warmup_steps.zero_()  # the warm start has already warmed up
 
@@ -164,7 +171,8 @@ class Population:
             views = self.views if at_once >= len(self) else self._rows(start, start + at_once)
             losses = self._losses(views, Batch(batch.inputs[rows], batch.targets[rows]), len(weights))
             # The models share no parameter, so the gradient of the sum is each model's own gradient.
-            pieces = torch.autograd.grad((losses * losses.new_tensor(weights)).sum(), list(views.values()))
+            whole = sum(weight * part.sum() for weight, part in zip(weights, losses.unbind(1), strict=True))
+            pieces = torch.autograd.grad(whole, list(views.values()))
             found.append((losses.detach().mean(1), torch.cat([piece.flatten(1) for piece in pieces], 1)))
         return found[0] if len(found) == 1 else tuple(map(torch.cat, zip(*found, strict=True)))
 
@@ -185,38 +193,61 @@ class Population:
         Returns the largest loss [M] of each model, or NaN where one was. watch: keep how far the last step went in
         ``update_rms``.
         """
+        self.since += count
         if self.compiled:
             clip_norm = [math.inf] * len(self) if self.clip_norm is None else self.clip_norm.flatten().tolist()
             warmup = self.warmup_steps.flatten().tolist()
             worst, clipped, moved = self.compiled.advance(self.optimizer, samples, reads.tolist(), self.weights, count,
-                                                          self.taken, warmup, clip_norm)
+                                                          self.taken.item(), warmup, clip_norm)
             self.taken += count
             self.clipped += clipped
-            self.since += 0 if self.clip_norm is None else count
             self.update_rms = moved if watch else self.update_rms
             return worst
-        worst = None
+        worst = self.flat.new_zeros(len(self))
         for i in range(count):
             piece = slice(i * self.drawn, (i + 1) * self.drawn)
-            losses = self._step(Batch(samples.inputs[reads, piece], samples.targets[reads, piece]), watch and i == count - 1)
-            worst = losses if worst is None else torch.maximum(worst, losses)
+            batch = Batch(samples.inputs[reads, piece], samples.targets[reads, piece])
+            if watch and i == count - 1:
+                before = self.flat.clone()
+                losses = self._step(batch)
+                self.update_rms = (self.flat - before).square().mean(1).sqrt()
+            else:
+                self.fast_step = self.fast_step or self._choose_step(batch)
+                losses = self.fast_step(batch)
+            worst = torch.maximum(worst, losses)
+        self._wait_for_last_call()
         return worst
 
     def steps_at_once(self) -> int:
-        """How many steps one call of ``advance`` should make: a fraction of a second, and no more than is drawn at once."""
-        return min(self.compiled.steps_at_once(self.drawn), max(1, DRAW_AT_ONCE // self.drawn)) if self.compiled else 1
+        """How many steps one call of ``advance`` should make: from their size, never from a timing; no more than is drawn."""
+        rounds = -(-len(self) // (ALL_THREADS if self.device.type == "cpu" else 1))
+        work = 6 * self.flat.shape[1] * self.drawn * self.network.length * rounds
+        return max(1, min(int(WORK.get(self.device.type, 0) / work), DRAW_AT_ONCE // self.drawn))
 
-    def _step(self, batch: Batch, watch: bool) -> Tensor:
+    def _step(self, batch: Batch) -> Tensor:
+        """One step in place on tensors that stay where they are; nothing of it waits for a number."""
         losses, gradients = self.gradients(batch, self.weights)
         self.taken += 1
         with torch.no_grad():
-            before = self.flat.clone() if watch else None
             # Linear warm-up: the first step of n already moves by lr / n.
             factor = (self.taken / self.warmup_steps.clamp(min=1)).clamp(max=1)
             self.optimizer.step(self.flat, self._clip(gradients), factor)
-            if before is not None:
-                self.update_rms = (self.flat - before).square().mean(1).sqrt()
         return losses
+
+    def _choose_step(self, batch: Batch) -> Captured | Callable[[Batch], Tensor]:
+        if self.device.type != "cuda":
+            return self._step
+        state = [self.flat, *self.optimizer.state.values(), self.optimizer.steps, self.taken, self.clipped]
+        return capture(self._step, state, batch) or self._step
+
+    def _wait_for_last_call(self) -> None:
+        """Let a GPU be two calls behind at most, so that progress is true, a cancel is quick, and other GPUs get their turn."""
+        if self.device.type != "cuda":
+            return
+        if self.called is not None:
+            self.called.synchronize()
+        self.called = torch.cuda.Event()
+        self.called.record(torch.cuda.current_stream(self.device))
 
     def _clip(self, gradients: Tensor) -> Tensor:
         """The gradients scaled down to clip_norm, each model by its own norm, as torch.nn.utils.clip_grad_norm_ does."""
@@ -224,15 +255,15 @@ class Population:
             return gradients
         factor = self.clip_norm / (gradients.norm(dim=1, keepdim=True) + 1e-6)
         self.clipped += factor.flatten() < 1
-        self.since += 1
         return gradients * factor.clamp(max=1)
 
     def share_clipped(self) -> Tensor | None:
         """Share of clipped steps of each model [M] since the last call; None where nothing clips or no step was made."""
-        if not self.since:
+        if self.clip_norm is None or not self.since:
             return None
         share = self.clipped / self.since
-        self.since, self.clipped = 0, torch.zeros_like(self.clipped)
+        self.since = 0
+        self.clipped.zero_()
         return share
 
     def _choose_threads(self, batch_size: int) -> None:

@@ -94,8 +94,10 @@ def plan_choice(task: Task, inputs: Inputs, size: str) -> CalibrationPlan:
     names = cuda_devices()
     devices = {"auto": "auto: " + (names[0] if names else "CPU, no GPU found"), "cpu": "CPU",
                **{f"cuda:{i}": f"cuda:{i} ({name})" for i, name in enumerate(names)}}
+    if len(names) > 1:
+        devices["all"] = f"all {len(names)} GPUs, models spread over them"
     device = grid.selectbox("Device", list(devices), format_func=devices.get, key="device")
-    early = st.toggle("Stop as soon as the verdict is clear", value=occupied(device) == "cpu", key=f"early-{device}",
+    early = st.toggle("Stop as soon as the verdict is clear", value=occupied(device) == ("cpu",), key=f"early-{device}",
                       help=f"The arms are judged after {', '.join(map(str, LOOKS[:3]))} … seeds; the looks share the error rate. "
                            "A GPU trains all seeds at once in about the time of one, so there it saves nothing.")
     return make_plan(task.name, inputs.config, inputs.target_batch, arms=[*controls, *more], targets=targets, seeds=seeds,

@@ -139,12 +139,21 @@ def driver(tmp_path, monkeypatch):
 
 def test_which_device_is_occupied(driver):
     assert device.cuda_devices() == ("NVIDIA A", "NVIDIA B")
-    names = ["auto", "cuda", "cuda:0", "cuda:00", "cuda:1", "cpu"]
-    assert [device.occupied(name) for name in names] == ["cuda:0", "cuda:0", "cuda:0", "cuda:0", "cuda:1", "cpu"]
+    for name in ("auto", "cuda", "cuda:0", "cuda:00", "cuda:0,cuda"):
+        assert device.occupied(name) == ("cuda:0",)
+    assert device.occupied("cuda:1") == ("cuda:1",) and device.occupied("cpu") == ("cpu",)
+    assert device.occupied("all") == device.occupied("cuda:0,cuda:1") == ("cuda:0", "cuda:1")
+
+
+@pytest.mark.parametrize("visible, names", [("1", ("NVIDIA B",)), ("1,0", ("NVIDIA B", "NVIDIA A")), ("0,7", ("NVIDIA A",)),
+                                            ("GPU-8932f937", ("NVIDIA A", "NVIDIA B"))])
+def test_gpus_are_counted_as_torch_counts_the_visible_ones(driver, visible, names):
+    driver.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert device.cuda_devices() == names
 
 
 @pytest.mark.parametrize("visible, torch", [("", "2.13.0"), ("-1", "2.13.0"), ("0", "2.13.0+cpu")])
 def test_a_gpu_that_torch_cannot_use_is_none(driver, visible, torch):
     driver.setenv("CUDA_VISIBLE_DEVICES", visible)
     driver.setattr(device.metadata, "version", lambda package: torch)
-    assert device.cuda_devices() == () and device.occupied("auto") == "cpu"
+    assert device.cuda_devices() == () and device.occupied("auto") == device.occupied("all") == ("cpu",)

@@ -48,9 +48,10 @@ def test_a_session_is_killed_whole():
 
 
 def test_devices_are_named_without_torch():
-    assert occupied("cpu") == "cpu"
-    assert occupied("cuda") == "cuda:0" and occupied("cuda:3") == "cuda:3"
-    assert occupied("auto") == ("cuda:0" if cuda_devices() else "cpu")
+    assert occupied("cpu") == ("cpu",)
+    assert occupied("cuda") == ("cuda:0",) and occupied("cuda:3, cuda:1") == ("cuda:3", "cuda:1")
+    assert occupied("auto") == (("cuda:0",) if cuda_devices() else ("cpu",))
+    assert occupied("all") == (tuple(f"cuda:{i}" for i in range(len(cuda_devices()))) or ("cpu",))
 
 
 def test_folder_of_a_calibration_lies_in_the_home(home):

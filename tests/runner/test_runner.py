@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -62,6 +63,22 @@ def test_a_calibration_runs_to_its_end_and_stays(store, home):
     nobody_left(home, id)
     assert not (calibration_folder(id) / "reserve").exists()
     assert runner.reconcile(store) == [] and store.get(id) == record
+
+
+def test_a_calibration_on_several_devices_waits_for_all_of_them_and_others_only_for_theirs(store, home):
+    """Nobody has a GPU 97: each of these ends as soon as its turn has come."""
+    held = locks.take(locks.device_lock("cuda:98"))
+    both = runner.submit(store, replace(plan(), device="cuda:97,cuda:98"))
+    until(lambda: pid_of(home, SUPERVISOR, both), what="its supervisor")
+    behind = runner.submit(store, replace(plan(), device="cuda:97"))
+    free = runner.submit(store, replace(plan(), device="cuda:96"))
+    assert "is not on this machine" in ended(store, free).reason
+    assert {store.get(id).state for id in (both, behind)} == {"QUEUED"}
+    assert not locks.held(locks.device_lock("cuda:97"))  # nothing is kept from others meanwhile
+    os.close(held)
+    first, second = ended(store, both), ended(store, behind)
+    assert "is not on this machine" in first.reason and "is not on this machine" in second.reason
+    assert first.started_at < second.started_at
 
 
 def test_seeds_that_a_clear_verdict_does_not_need_are_left_out_and_can_be_had_later(store, home):

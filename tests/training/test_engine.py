@@ -6,11 +6,12 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from sqrtscale.diagnostics import about
 from sqrtscale.plan import WARM_START, Arm, CalibrationPlan, make_plan
 from sqrtscale.rules import FieldError, TrainingConfig
-from sqrtscale.training import Measured, Progress, RunEnded, SeedsEnded, calibrate, environment
+from sqrtscale.training import Measured, Progress, RunEnded, SeedsEnded, calibrate, engine, environment, population
 
 BASE = TrainingConfig("adam", 8, {"lr": 1e-3})
 
@@ -55,6 +56,32 @@ def test_a_seed_repeats_itself_and_other_seeds_beside_it_do_not_matter():
     for (arm, seed), points in second.items():
         for (_, a), (_, b) in zip(points, first[arm, seed], strict=True):
             assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize("way", ["compiled", "autograd"])
+def test_models_spread_over_devices_are_the_same_runs(monkeypatch, way):
+    """Two devices, here the processor twice: arms branch from a warm start on the first, seeds are uneven, some part is empty."""
+    monkeypatch.setattr(population, "suits", lambda *of: way == "compiled")
+    plan = small(start="warm", warm_samples=160, samples=128, seeds=3, stop_early=True)
+    one = list(calibrate(plan))
+    monkeypatch.setattr(engine, "resolve", lambda name: (torch.device("cpu"),) * 5)
+    several = list(calibrate(plan))
+    a, b = curves(one), curves(several)
+    assert a.keys() == b.keys()
+    for run, points in a.items():
+        for (at, x), (there, y) in zip(points, b[run], strict=True):
+            assert at == there and x == pytest.approx(y, rel=1e-4)
+    assert {(e.arm, e.seed, e.state) for e in one if isinstance(e, RunEnded)} == {
+        (e.arm, e.seed, e.state) for e in several if isinstance(e, RunEnded)}
+    last = [e for e in several if isinstance(e, Progress)][-1]
+    assert last.done == last.total == plan.work
+
+
+def test_every_run_trains_on_one_of_the_devices():
+    for runs, devices in ((7, 3), (2, 5), (8, 8), (1, 1)):
+        parts = [list(part) for _, part in engine.spread([("base", i) for i in range(runs)], range(devices))]
+        assert sorted(run for part in parts for run in part) == [("base", i) for i in range(runs)]
+        assert len(parts) == min(runs, devices) and max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
 def test_seeds_in_parts_are_the_same_runs_with_time_to_judge_in_between():

@@ -211,7 +211,7 @@ def test_l_1_is_the_base_in_distribution():
 
 
 def test_the_estimate_counts_every_step_of_svag_and_of_the_frontier(monkeypatch):
-    """With a clock that says one second for each step, measurement and micro-batch, seconds are their numbers."""
+    """With a clock that says one second for each step, sample, measurement and micro-batch, seconds are their numbers."""
     from sqrtscale.training import estimate
 
     monkeypatch.setattr(estimate, "_time", lambda work, device, steps=1: 1.0)
@@ -219,5 +219,5 @@ def test_the_estimate_counts_every_step_of_svag_and_of_the_frontier(monkeypatch)
                      warm_samples=800, device="cpu")
     points, probe = len(plan.evaluation_points), 5 * 8  # the regime: five times, the fewest micro-batches each
     steps = {name: seconds - points - probe for name, seconds in estimate.estimate(plan)["arms"].items()}
-    assert steps == {"warm start": 800 / 8 + len(plan.warm_points) - points, "base": 80, "svag 1": 80, "svag 4": 80 * 16,
-                     "scaled 1/2x": 160, "scaled 2x": 40, "scaled": 20}
+    assert steps == {"warm start": 800 + 800 / 8 + len(plan.warm_points) - points, "base": 640 + 80, "svag 1": 2 * 640 + 80,
+                     "svag 4": 16 * (2 * 640 + 80), "scaled 1/2x": 640 + 160, "scaled 2x": 640 + 40, "scaled": 640 + 20}
