@@ -6,6 +6,7 @@ is told to (SIGTERM, which its supervisor sends when somebody cancels) and when 
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -37,7 +38,7 @@ class Sink:
         self.store = store
         self.id = id
         self.waiting: list[Measured | RunEnded] = []
-        self.flushed = self.said = time.monotonic()
+        self.flushed, self.said = time.monotonic(), -math.inf
         self.refused_since: float | None = None
 
     def take(self, event: Event) -> None:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import functools
 import os
 import subprocess
+from collections.abc import Iterable
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 from ..devices import devices
+
+if TYPE_CHECKING:
+    from ..store import CalibrationRecord
 
 
 @functools.cache
@@ -33,3 +38,9 @@ def cuda_devices() -> tuple[str, ...]:
 def occupied(name: str) -> tuple[str, ...]:
     """The devices that a plan's name stands for on this machine, all of which its calibration takes."""
     return devices(name, len(cuda_devices()))
+
+
+def rivals(queue: Iterable[CalibrationRecord], name: str) -> list[CalibrationRecord]:
+    """Those that take one of the devices which ``name`` stands for, in the order of the queue."""
+    mine = set(occupied(name))
+    return [one for one in queue if not mine.isdisjoint(occupied(one.plan.device))]

@@ -22,7 +22,8 @@ def reconcile(store: Store) -> list[str]:
 
     Cheap enough for a page that looks every two seconds: it reads the queue and a few files of /proc.
     """
-    return correct(store, store.queue())
+    broken = [id for id, why in store.unreadable().items() if end(store, id, "LOST", f"it cannot be read any more: {why}")]
+    return broken + correct(store, store.queue())
 
 
 def correct(store: Store, queue: Iterable[CalibrationRecord]) -> list[str]:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from ..store import Store
 from . import exit_codes, launch, locks, process, room
-from .device import occupied
+from .device import occupied, rivals
 from .ending import end
 from .log import last_lines, train_log, trim
 from .reconciliation import correct
@@ -66,11 +66,10 @@ class Supervisor:
 
     def _wait_for_turn(self) -> list[int] | None:
         """The locks of its devices once no older calibration waits for one of them; None when it was cancelled meanwhile."""
-        mine = occupied(self.store.get(self.id).plan.device)
+        mine = self.store.get(self.id).plan.device
         while True:
             queue = self.store.queue()
-            waiting = [one.id for one in queue
-                       if not set(mine).isdisjoint(occupied(one.plan.device)) and one.host in ("", process.host())]
+            waiting = [one.id for one in rivals(queue, mine) if one.host in ("", process.host())]
             if self.id not in waiting:
                 return None
             if self.told_to_stop:
@@ -78,7 +77,7 @@ class Supervisor:
                 return None
             first = waiting[0] == self.id
             if first:
-                devices = locks.take_all([locks.device_lock(one) for one in mine])
+                devices = locks.take_all([locks.device_lock(one) for one in occupied(mine)])
                 if devices is not None:
                     return devices
             elif correct(self.store, [one for one in queue if one.id == waiting[0]]):

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, delete, func, or_, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from ..plan import CalibrationPlan
+from ..rules import FieldError
 from ..training.events import Measured
 from . import points, reuse
 from .connect import connect, database_url, retried
@@ -270,14 +271,27 @@ class Store:
             for row in rows]
 
     def queue(self) -> list[CalibrationRecord]:
-        """Calibrations that have not ended, oldest first: this order is the queue's."""
+        """Calibrations that have not ended and can be read, oldest first: this order is the queue's."""
+        return [record for record in self._active().values() if isinstance(record, CalibrationRecord)]
+
+    def unreadable(self) -> dict[str, str]:
+        """id -> why, of calibrations that have not ended and cannot be trained: their task is gone, or their plan is refused."""
+        return {id: str(record) for id, record in self._active().items() if isinstance(record, FieldError)}
+
+    def _active(self) -> dict[str, CalibrationRecord | FieldError]:
         with self._read.begin() as session:
             rows = list(session.scalars(
                 select(Calibration).where(Calibration.state.in_(ACTIVE_STATES)).order_by(Calibration.number)))
             runs: dict[str, list[Run]] = {}
             for run in self._runs(session, [row.id for row in rows]):
                 runs.setdefault(run.calibration_id, []).append(run)
-            return [CalibrationRecord.of(row, runs.get(row.id, [])) for row in rows]
+            found: dict[str, CalibrationRecord | FieldError] = {}
+            for row in rows:
+                try:
+                    found[row.id] = CalibrationRecord.of(row, runs.get(row.id, []))
+                except FieldError as error:  # one that today's rules refuse must not stop the others
+                    found[row.id] = error
+            return found
 
     def curves(self, id: str) -> pd.DataFrame:
         """Every point: columns arm, seed, metric, samples (int64), value (float64), in order."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -103,6 +104,17 @@ def available() -> bool:
     except ImportError:
         return False
     return True
+
+
+def starts_at_once(device: torch.device) -> bool:
+    """False where a compiler must run first, for some 15 s: an earlier process has left no compiled steps on the disk."""
+    if device.type != "cpu" or not available():
+        return True
+    from . import kernels
+
+    folder = kernels.train.stats.cache_path
+    made = [path.stat().st_mtime for path in Path(folder).glob("kernels.train-*.nbi")] if folder else []
+    return max(made, default=0.0) > Path(kernels.__file__).stat().st_mtime
 
 
 def suits(network: object, models: int, device: torch.device) -> bool:

@@ -19,6 +19,7 @@ from torch import Tensor
 from ..plan import WARM_START, CalibrationPlan
 from ..tasks import Batch, Data, Task, task
 from . import regime
+from .compiled import starts_at_once
 from .device import fast_settings, resolve
 from .events import Event, Measured, Progress, RunEnded, SeedsEnded
 from .memory import seed_parts
@@ -44,6 +45,8 @@ def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -
     arms.pop((WARM_START, plan.seeds[0]), None)
     clock = _Clock(total=plan.warm_samples + plan.samples * sum(arm.work for arm in arms.values()))
     with fast_settings():
+        if not starts_at_once(devices[0]):
+            yield Progress("compiling the training step, once", 0, clock.total, 0.0)
         parent = None
         if plan.start == "warm":
             points = plan.warm_points

@@ -7,6 +7,7 @@ import streamlit as st
 from .. import runner
 from ..report import REPORTS, reported
 from ..rules import family
+from ..runner.device import rivals
 from ..runner.log import LARGEST
 from ..store import CalibrationRecord, DamagedChunk, NotFound, Store
 from ..store.export import FORMATS
@@ -112,7 +113,8 @@ def _state(store: Store, record: CalibrationRecord) -> None:
         else:
             st.button("Cancel", icon=":material/stop:", on_click=runner.cancel, args=(store, record.id), key="cancel")
     if record.state == "QUEUED":
-        ahead = [one.id for one in store.queue()].index(record.id)
+        waiting = [one.id for one in rivals(store.queue(), record.plan.device)]
+        ahead = waiting.index(record.id) if record.id in waiting else 0  # it may have ended meanwhile
         st.info(f"Waiting for its turn: {ahead} ahead of it." if ahead else "Starting …")
         return
     parts = [f"{record.progress:.0%}", *filter(None, [record.phase])]

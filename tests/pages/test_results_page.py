@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -260,6 +261,8 @@ def test_the_place_in_the_queue(store):
     button(app, "Cancel").click().run()
     assert store.get(ids[1]).state == "CANCELLED"
     assert "1 ahead of it" in said(opened(ids[2]))
+    elsewhere = store.create(replace(stored.plan(), device="cuda:3"))  # nobody else waits for that one
+    assert "Starting" in said(opened(elsewhere))
 
 
 def test_name_and_note(store):

@@ -81,6 +81,18 @@ def test_a_calibration_on_several_devices_waits_for_all_of_them_and_others_only_
     assert first.started_at < second.started_at
 
 
+def test_one_that_cannot_be_read_any_more_ends_with_a_reason_and_stops_no_other(store):
+    """Its task is gone since it was queued."""
+    id = store.create(plan())
+    pretend(store, id, plan=plan().as_dict() | {"task": "gone"})
+    other = runner.submit(store, plan())
+    assert [one.id for one in store.queue()] == [other] and list(store.unreadable()) == [id]
+    assert ended(store, other).state == "DONE"
+    (found,) = [one for one in store.list() if one.id == id]
+    assert found.state == "LOST" and "task = 'gone' is not known" in found.reason
+    assert store.unreadable() == {}
+
+
 def test_seeds_that_a_clear_verdict_does_not_need_are_left_out_and_can_be_had_later(store, home):
     """Eight steps against 128: that differs, however few the seeds."""
     base = TrainingConfig("adam", 4, {"lr": 1e-3})
