@@ -14,6 +14,7 @@ from ..rules import TrainingConfig
 if TYPE_CHECKING:
     import torch
 
+    from .looped import Looped
     from .transformer import Transformer
 
 
@@ -92,8 +93,8 @@ class Task(ABC):
     defaults: Defaults
 
     @abstractmethod
-    def network(self, size: str = SMALLEST) -> Transformer:
-        """The model of that size as a function of stacked parameters."""
+    def network(self, size: str = SMALLEST) -> Transformer | Looped:
+        """The model of that size as a function of stacked parameters; ``Looped`` makes one of any torch module."""
 
     @abstractmethod
     def data(self, device: torch.device) -> Data:

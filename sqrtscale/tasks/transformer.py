@@ -70,6 +70,13 @@ class Transformer:
             "head.bias": Parameter((self.classes,)),
         }
 
+    def initial(self, seed: int) -> Tensor:
+        """Weights [P] of one model at its start, all parameters one behind the other."""
+        generator = torch.Generator().manual_seed(seed)
+        return torch.cat([
+            (torch.randn(p.shape, generator=generator) * p.std if p.std else torch.full(p.shape, p.constant)).flatten()
+            for p in self.parameters().values()])
+
     def __call__(self, p: dict[str, Tensor], inputs: Tensor) -> Tensor:
         """Logits of every model: p maps names to [M, *shape], inputs are [M, B, T] or [M, B, T, patch]."""
         models, batch = inputs.shape[:2]

@@ -82,16 +82,8 @@ class Population:
         self.since = 0
         self.called: torch.cuda.Event | None = None  # passed once the GPU has done all but the last call's work
         self.update_rms: Tensor | None = None  # [M], of the last step that was watched
-        self._adopt(torch.stack([self._initial(seed) for seed in seeds]).to(device))
+        self._adopt(torch.stack([self.network.initial(seed) for seed in seeds]).to(device))
         self.optimizer = make_optimizer(configs, self.flat)
-
-    def _initial(self, seed: int) -> Tensor:
-        generator = torch.Generator().manual_seed(seed)
-        pieces = [
-            torch.randn(p.shape, generator=generator) * p.std if p.std else torch.full(p.shape, p.constant)
-            for p in self.network.parameters().values()
-        ]
-        return torch.cat([piece.flatten() for piece in pieces])
 
     def _adopt(self, flat: Tensor) -> None:
         """Take ``flat`` [M, P] as the parameters and cut it into the network's pieces."""

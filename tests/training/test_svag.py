@@ -94,6 +94,9 @@ class _Linear:
 
         return {"theta": Parameter((3,))}
 
+    def initial(self, seed):
+        return torch.zeros(3)
+
     def __call__(self, p, inputs):
         first = (inputs * p["theta"].unsqueeze(1)).sum(-1)
         return torch.stack([first, torch.zeros_like(first)], -1)
