@@ -1,0 +1,118 @@
+"""Do the curves change when matrix products are rounded as a GPU's fast units round them?
+
+    python benchmarks/precision.py [--task digits] [--seeds 8] [--share 1.0]
+
+Trains base and scaled of the default calibration several times with the same seeds and samples: in float32 by autograd; in
+float32 by the compiled steps, which add in another order (what rounding alone does to such a run); and by autograd with the
+numbers that enter a matrix product rounded to TF32 (10 bits of mantissa) or bfloat16 (7 bits, and its result as well), forward
+and backward, sums in float32. So the rounding is an emulation and needs no GPU. Each is then judged as an arm is: paired by seed
+with the first, by the margin of the verdict. Figures worth keeping go to docs/experiments.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
+
+from sqrtscale.evidence import judge
+from sqrtscale.plan import CalibrationPlan, make_plan
+from sqrtscale.tasks import TASKS, task
+from sqrtscale.training import Measured, calibrate, environment, population
+
+aten = torch.ops.aten
+PRODUCTS = {aten.mm.default, aten.bmm.default, aten.addmm.default, aten.baddbmm.default}
+SUMS = {aten.addmm.default, aten.baddbmm.default}  # their first tensor is added and takes no part in the product
+REFERENCE = "float32"
+
+
+def tf32(x: Tensor) -> Tensor:
+    """The nearest number with 10 bits of mantissa, ties away from zero [NVIDIA, PTX ISA, cvt.rna.tf32.f32]."""
+    return ((x.contiguous().view(torch.int32) + 0x1000) & ~0x1FFF).view(torch.float32)
+
+
+def bfloat16(x: Tensor) -> Tensor:
+    return x.bfloat16().float()
+
+
+class Rounded(TorchDispatchMode):
+    """What enters a matrix product is rounded, and what comes out of it, too, if asked."""
+
+    def __init__(self, rounding: Callable[[Tensor], Tensor], result_too: bool):
+        super().__init__()
+        self.rounding, self.result_too, self.count = rounding, result_too, 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        if operation not in PRODUCTS:
+            return operation(*args, **(kwargs or {}))
+        self.count += 1
+        kept, rest = (args[:1], args[1:]) if operation in SUMS else ((), args)
+        rounded = tree_map(lambda x: self.rounding(x) if isinstance(x, Tensor) else x, rest)
+        result = operation(*kept, *rounded, **(kwargs or {}))
+        return self.rounding(result) if self.result_too else result
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--task", choices=sorted(TASKS), action="append")
+    options.add_argument("--seeds", type=int, help="default: the task's")
+    options.add_argument("--share", type=float, default=1.0, help="of the default budgets")
+    chosen = options.parse_args()
+    machine = environment("cpu")
+    print(f"{machine['device_name']}, torch {machine['packages']['torch']}, {datetime.date.today()}")
+    for name in chosen.task or sorted(TASKS):
+        d = task(name).defaults
+        plan = make_plan(name, d.base, d.target_batch, arms=(), device="cpu", seeds=chosen.seeds,
+                         samples=int(chosen.share * d.samples), warm_samples=int(chosen.share * d.warm_samples))
+        compare(plan)
+
+
+def compare(plan: CalibrationPlan) -> None:
+    """The table of one task."""
+    print(f"\n## {plan.task}: warm start {plan.warm_samples} + {plan.samples} samples, {len(plan.seeds)} seeds\n")
+    ways: dict[str, tuple[bool, AbstractContextManager]] = {
+        REFERENCE: (False, nullcontext()), "float32, other order": (True, nullcontext()),
+        "TF32": (False, Rounded(tf32, False)), "bfloat16": (False, Rounded(bfloat16, True))}
+    curves = {}
+    for way, (compiled, rounding) in ways.items():
+        began = time.perf_counter()
+        curves[way] = train(plan, compiled, rounding)
+        said = f", {rounding.count:,} products rounded" if isinstance(rounding, Rounded) else ""
+        print(f"({way}: {time.perf_counter() - began:.0f} s{said})", flush=True)
+    print("\n| arm | precision | end, mean of seeds | minus float32 | margin | judged as an arm |\n|---|---|---|---|---|---|")
+    for arm in ("base", "scaled"):
+        table = pd.concat([frame[frame["arm"] == arm].assign(arm="base" if way == REFERENCE else way)
+                           for way, frame in curves.items()])
+        verdicts = judge(table, unit=task(plan.task).metrics["val_loss"])
+        ends = table[table["samples"] == plan.samples].groupby("arm")["value"].mean()
+        print(f"| {arm} | {REFERENCE} | {ends['base']:.4f} | | | |")
+        for way, found in verdicts.items():
+            print(f"| {arm} | {way} | {ends[way]:.4f} | {ends[way] - ends['base']:+.4f} | {found.margin.value:.4f} "
+                  f"| {found.outcome} |", flush=True)
+
+
+def train(plan: CalibrationPlan, compiled: bool, rounding: AbstractContextManager) -> pd.DataFrame:
+    """The losses of every run: columns arm, seed, metric, samples, value."""
+    usual, rows = population.suits, []
+    population.suits = lambda *of: compiled
+    try:
+        with rounding, sdpa_kernel(SDPBackend.MATH):  # attention as matrix products that can be seen
+            for event in calibrate(plan):
+                if isinstance(event, Measured):
+                    rows.append((event.arm, event.seed, "val_loss", event.samples, event.values["val_loss"]))
+    finally:
+        population.suits = usual
+    return pd.DataFrame(rows, columns=["arm", "seed", "metric", "samples", "value"])
+
+
+if __name__ == "__main__":
+    main()
