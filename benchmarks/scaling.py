@@ -1,10 +1,11 @@
 """How the step of a population scales with seeds, arms and model width, and how near it comes to what the device can do.
 
     python benchmarks/scaling.py [--task digits pydoc] [--device auto] [--seconds 1] [--seeds 1 2 4 8 16 32 64]
-                                 [--arms 1 2 4 8] [--widths 16 32 64 128] [--skip-roofline]
+                                 [--arms 1 2 4 8] [--widths 16 32 64 128] [--skip-roofline] [--plot docs/scaling.svg]
 
 Times ``Population.advance``, as many steps a call as the engine makes, on samples that are drawn already. "Stops falling" marks
 the first size whose time per model is within 5 % of the lowest that was measured: more models than that do not come cheaper.
+The plot has the time per model against the number of models, over that of one model alone.
 
 Roofline: the ceilings are measured on this device, not looked up (float32 matrix product of the precision that training uses,
 copy of a large array; a CPU with all its threads). FLOPs of a step are counted by torch's FlopCounterMode, which knows matrix
@@ -26,6 +27,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -41,6 +43,7 @@ from sqrtscale.training.compiled import ALL_THREADS
 from sqrtscale.training.device import fast_settings, resolve
 from sqrtscale.training.population import Population, Stream
 
+COLOURS = {"digits": "#2563EB", "pydoc": "#EA580C"}
 NEAR = 1.05
 WARM = 3  # calls that are not timed
 PIECES = 7  # stretches that a time is the median of
@@ -57,25 +60,35 @@ def main() -> None:
     options.add_argument("--arms", type=int, nargs="+", default=[1, 2, 4, 8])
     options.add_argument("--widths", type=int, nargs="+", help="half, one, two and four times the task's own")
     options.add_argument("--skip-roofline", action="store_true")
+    options.add_argument("--plot", type=Path, metavar="FILE.svg")
     chosen = options.parse_args()
-    device, machine = resolve(chosen.device), environment(chosen.device)
+    device, machine = resolve(chosen.device)[0], environment(chosen.device)
     print(f"{machine['device_name']} ({device}), {machine['threads']} threads, torch {machine['packages']['torch']}, "
           f"{datetime.date.today()}, load {os.getloadavg()[0]:.1f} at the start\n")
+    lines: list[tuple] = []
     with fast_settings():
         for name in chosen.task:
-            measure(task(name), device, chosen)
+            lines += measure(task(name), device, chosen)
+    if chosen.plot:
+        from sqrtscale.report.svg import Line, chart  # loads a database's libraries, which a GPU node may lack
+
+        found = [Line(*line) for line in lines]
+        chosen.plot.write_text(chart(found, "models that train together", "time per model, over that of one alone"))
 
 
-def measure(about: Task, device: torch.device, chosen: argparse.Namespace) -> None:
-    """All tables of one task."""
+def measure(about: Task, device: torch.device, chosen: argparse.Namespace) -> list[tuple]:
+    """All tables of one task; returns the lines of the plot: name, models, times, colour, dash."""
     data, base, n, own = about.data(device), about.defaults.base, about.defaults.seeds, about.network().width
     target = make_plan(about.name, base, about.defaults.target_batch).arm("scaled").config
     widths = chosen.widths or [own // 2, own, 2 * own, 4 * own]
     print(f"## {about.name}\n")
+    lines = []
     for config in (base, target):
         case = partial(Case, device=device, data=data)
-        sweep(f"Seeds: one arm at batch {config.batch_size}", "seeds", chosen.seconds,
-              [(seeds, partial(case, about, [config] * seeds)) for seeds in chosen.seeds], mark=True)
+        each = sweep(f"Seeds: one arm at batch {config.batch_size}", "seeds", chosen.seconds,
+                     [(seeds, partial(case, about, [config] * seeds)) for seeds in chosen.seeds], mark=True)
+        lines.append((f"{about.name}, batch {config.batch_size}", chosen.seeds, [one / each[0] for one in each],
+                      COLOURS[about.name], "" if config is base else "6 4"))
         sweep(f"Arms: {n} seeds of each at batch {config.batch_size}", "arms", chosen.seconds,
               [(arms, partial(case, about, several(config, arms) * n)) for arms in chosen.arms], mark=True)
         sweep(f"Model width: {n} models at batch {config.batch_size}", "width", chosen.seconds,
@@ -83,6 +96,7 @@ def measure(about: Task, device: torch.device, chosen: argparse.Namespace) -> No
     if not chosen.skip_roofline:
         roofline([case(about, [base]), case(about, [base] * n), case(about, [target] * 3 * n),
                   case(widened(about, widths[-1]), [target] * 3 * n)], device, chosen.seconds)
+    return lines
 
 
 def several(config: TrainingConfig, count: int) -> list[TrainingConfig]:
@@ -197,8 +211,9 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def sweep(title: str, axis: str, seconds: float, cases: Sequence[tuple[int, Callable[[], Case]]], mark: bool = False) -> None:
-    """One table, a line per (size, maker of its case); mark: where the time per model stops falling."""
+def sweep(title: str, axis: str, seconds: float, cases: Sequence[tuple[int, Callable[[], Case]]], mark: bool = False
+          ) -> list[float]:
+    """One table, a line per (size, maker of its case); mark: where the time per model stops falling. Returns those times."""
     rows = []
     for size, make in cases:
         case = make()
@@ -212,6 +227,7 @@ def sweep(title: str, axis: str, seconds: float, cases: Sequence[tuple[int, Call
         said = "" if i != stops else "stops falling" if i + 1 < len(rows) else "still falls"
         print(f"| {size} | {case} | {1000 * took:.3f} | {speed:,.0f} | {1000 * each:.3f} | {flops / 1e9:.1f} | {said} |")
     print(flush=True)
+    return [each for *_, each, _ in rows]
 
 
 @dataclass(frozen=True)

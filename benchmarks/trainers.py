@@ -100,7 +100,7 @@ def work(job: Path) -> None:
 
     kinds = {"plain": Plain, "tuned": Tuned, "lightning": Lightning, "transformers": HuggingFace, "ours": Ours}
     plan = CalibrationPlan.from_dict(order["plan"])
-    device = resolve(plan.device)
+    (device,) = resolve(plan.device)
     for library in NEEDS[order["contestant"]]:
         importlib.import_module(library)
     # The first optimizer and the first data load libraries, and the first tensor wakes the device: none of it is counted.
@@ -262,7 +262,7 @@ def check(plan: CalibrationPlan) -> None:
     from sqrtscale.training.device import resolve
     from sqrtscale.training.population import Population, Stream
 
-    device, about, seed, base = resolve(plan.device), task(plan.task), plan.seeds[0], plan.base.batch_size
+    device, about, seed, base = resolve(plan.device)[0], task(plan.task), plan.seeds[0], plan.base.batch_size
     loops = {"plain": Plain(plan, device, Ledger(device)), "tuned": Tuned(plan, device, Ledger(device), compiled=False)}
     stream = Stream(about.data(device), seed, "check")
 

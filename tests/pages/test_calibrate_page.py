@@ -20,6 +20,7 @@ from sqrtscale.runner import Estimate
 from sqrtscale.store import Store
 from sqrtscale.tasks import TASKS, task
 from sqrtscale.ui import inputs, timing
+from sqrtscale.ui import launch as launch_form
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.filterwarnings("error::DeprecationWarning:sqrtscale"),
@@ -215,6 +216,19 @@ def test_launch_stores_the_plan_and_opens_the_live_view(store, submitted):
                                    decay_form=form, device="cpu", stop_early=True)
     assert found.plan.samples == 1024 and app.query_params["id"] in (found.id, [found.id])
     assert not app.exception and "QUEUED" in said(app)
+
+
+def test_several_gpus_can_be_taken_together(store, submitted, monkeypatch):
+    monkeypatch.setattr(launch_form, "cuda_devices", lambda: ("NVIDIA A", "NVIDIA A"))
+    monkeypatch.setattr(runner.device, "cuda_devices", lambda: ("NVIDIA A", "NVIDIA A"))
+    app = opened()
+    assert app.selectbox(key="device").options == ["auto: NVIDIA A", "CPU", "cuda:0 (NVIDIA A)", "cuda:1 (NVIDIA A)",
+                                                   "all 2 GPUs, models spread over them"]
+    app.selectbox(key="device").set_value("all").run()
+    assert not app.toggle(key="early-all").value
+    launch(app)[0].click().run()
+    (found,) = store.queue()
+    assert found.plan.device == "all" and runner.device.occupied("all") == ("cuda:0", "cuda:1")
 
 
 def test_calibrations_under_way_are_linked(store):
