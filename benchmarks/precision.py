@@ -1,12 +1,13 @@
 """Do the curves change when matrix products are rounded as a GPU's fast units round them?
 
-    python benchmarks/precision.py [--task digits] [--seeds 8] [--share 1.0]
+    python benchmarks/precision.py [--task digits] [--seeds 8] [--share 1.0] [--way TF32 bfloat16]
 
 Trains base and scaled of the default calibration several times with the same seeds and samples: in float32 by autograd; in
 float32 by the compiled steps, which add in another order (what rounding alone does to such a run); and by autograd with the
 numbers that enter a matrix product rounded to TF32 (10 bits of mantissa) or bfloat16 (7 bits, and its result as well), forward
-and backward, sums in float32. So the rounding is an emulation and needs no GPU. Each is then judged as an arm is: paired by seed
-with the first, by the margin of the verdict. Figures worth keeping go to docs/experiments.md.
+and backward, sums in float32. So the rounding is an emulation and needs no GPU. All branch from one warm start, in float32: a
+second one, made otherwise, would be another draw that all seeds share. Each is then judged as an arm is: paired by seed with the
+first, by the margin of the verdict. Figures worth keeping go to docs/experiments.md.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from __future__ import annotations
 import argparse
 import datetime
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import pandas as pd
 import torch
@@ -25,9 +26,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
 from sqrtscale.evidence import judge
-from sqrtscale.plan import CalibrationPlan, make_plan
+from sqrtscale.plan import WARM_START, CalibrationPlan, make_plan
 from sqrtscale.tasks import TASKS, task
-from sqrtscale.training import Measured, calibrate, environment, population
+from sqrtscale.training import Measured, RunEnded, calibrate, environment, population
 
 aten = torch.ops.aten
 PRODUCTS = {aten.mm.default, aten.bmm.default, aten.addmm.default, aten.baddbmm.default}
@@ -49,10 +50,10 @@ class Rounded(TorchDispatchMode):
 
     def __init__(self, rounding: Callable[[Tensor], Tensor], result_too: bool):
         super().__init__()
-        self.rounding, self.result_too, self.count = rounding, result_too, 0
+        self.rounding, self.result_too, self.count, self.on = rounding, result_too, 0, False
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        if operation not in PRODUCTS:
+        if operation not in PRODUCTS or not self.on:
             return operation(*args, **(kwargs or {}))
         self.count += 1
         kept, rest = (args[:1], args[1:]) if operation in SUMS else ((), args)
@@ -66,6 +67,7 @@ def main() -> None:
     options.add_argument("--task", choices=sorted(TASKS), action="append")
     options.add_argument("--seeds", type=int, help="default: the task's")
     options.add_argument("--share", type=float, default=1.0, help="of the default budgets")
+    options.add_argument("--way", choices=("TF32", "bfloat16"), nargs="+", default=["TF32", "bfloat16"])
     chosen = options.parse_args()
     machine = environment("cpu")
     print(f"{machine['device_name']}, torch {machine['packages']['torch']}, {datetime.date.today()}")
@@ -73,20 +75,20 @@ def main() -> None:
         d = task(name).defaults
         plan = make_plan(name, d.base, d.target_batch, arms=(), device="cpu", seeds=chosen.seeds,
                          samples=int(chosen.share * d.samples), warm_samples=int(chosen.share * d.warm_samples))
-        compare(plan)
+        compare(plan, chosen.way)
 
 
-def compare(plan: CalibrationPlan) -> None:
+def compare(plan: CalibrationPlan, chosen: Sequence[str]) -> None:
     """The table of one task."""
     print(f"\n## {plan.task}: warm start {plan.warm_samples} + {plan.samples} samples, {len(plan.seeds)} seeds\n")
-    ways: dict[str, tuple[bool, AbstractContextManager]] = {
-        REFERENCE: (False, nullcontext()), "float32, other order": (True, nullcontext()),
-        "TF32": (False, Rounded(tf32, False)), "bfloat16": (False, Rounded(bfloat16, True))}
+    ways = {REFERENCE: None, "float32, other order": None, "TF32": Rounded(tf32, False), "bfloat16": Rounded(bfloat16, True)}
     curves = {}
-    for way, (compiled, rounding) in ways.items():
+    for way, rounding in ways.items():
+        if rounding and way not in chosen:
+            continue
         began = time.perf_counter()
-        curves[way] = train(plan, compiled, rounding)
-        said = f", {rounding.count:,} products rounded" if isinstance(rounding, Rounded) else ""
+        curves[way] = train(plan, way == "float32, other order", rounding)
+        said = f", {rounding.count:,} products rounded" if rounding else ""
         print(f"({way}: {time.perf_counter() - began:.0f} s{said})", flush=True)
     print("\n| arm | precision | end, mean of seeds | minus float32 | margin | judged as an arm |\n|---|---|---|---|---|---|")
     for arm in ("base", "scaled"):
@@ -100,14 +102,18 @@ def compare(plan: CalibrationPlan) -> None:
                   f"| {found.outcome} |", flush=True)
 
 
-def train(plan: CalibrationPlan, compiled: bool, rounding: AbstractContextManager) -> pd.DataFrame:
-    """The losses of every run: columns arm, seed, metric, samples, value."""
-    usual, rows = population.suits, []
-    population.suits = lambda *of: compiled
+def train(plan: CalibrationPlan, compiled: bool, rounding: Rounded | None) -> pd.DataFrame:
+    """The losses of every arm's runs: columns arm, seed, metric, samples, value. What is special begins behind the warm start."""
+    usual, rows, warm = population.suits, [], True
+    population.suits = lambda *of: compiled and not warm
     try:
-        with rounding, sdpa_kernel(SDPBackend.MATH):  # attention as matrix products that can be seen
+        with rounding or nullcontext(), sdpa_kernel(SDPBackend.MATH):  # attention as matrix products that can be seen
             for event in calibrate(plan):
-                if isinstance(event, Measured):
+                if isinstance(event, RunEnded) and event.arm == WARM_START:
+                    warm = False
+                    if rounding:
+                        rounding.on = True
+                if isinstance(event, Measured) and event.arm != WARM_START:
                     rows.append((event.arm, event.seed, "val_loss", event.samples, event.values["val_loss"]))
     finally:
         population.suits = usual

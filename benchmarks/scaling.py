@@ -66,8 +66,8 @@ def main() -> None:
     print(f"{machine['device_name']} ({device}), {machine['threads']} threads, torch {machine['packages']['torch']}, "
           f"{datetime.date.today()}, load {os.getloadavg()[0]:.1f} at the start\n")
     lines: list[tuple] = []
-    with fast_settings():
-        for name in chosen.task:
+    for name in chosen.task:
+        with fast_settings(task(name)):
             lines += measure(task(name), device, chosen)
     if chosen.plot:
         from sqrtscale.report.svg import Line, chart  # loads a database's libraries, which a GPU node may lack

@@ -78,7 +78,8 @@ class Task(ABC):
     name: what users type; title, description: what they read; version: raised when results stop
     being comparable with stored ones; sample: what one sample is; train_size: distinct training
     samples; classes: of the prediction; metrics: name -> unit, in the order shown; sizes: name -> Size
-    of the model, the smallest first, for which the defaults were tested.
+    of the model, the smallest first, for which the defaults were tested; tf32: whether a GPU may round what enters a matrix
+    product to TF32, which takes a measurement that the curves stay the same (benchmarks/precision.py).
     """
 
     name: str
@@ -91,6 +92,7 @@ class Task(ABC):
     metrics: dict[str, str]
     sizes: dict[str, Size]
     defaults: Defaults
+    tf32: bool = False
 
     @abstractmethod
     def network(self, size: str = SMALLEST) -> Transformer | Looped:

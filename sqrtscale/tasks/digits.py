@@ -22,6 +22,7 @@ class Digits(Task):
     sample = "image"
     train_size = 1437
     classes = 10
+    tf32 = True
     metrics: ClassVar = {"val_loss": "nats per image", "train_loss": "nats per image", "val_accuracy": "share right"}
     sizes: ClassVar = {
         "tiny": Size(32, 2, 2, 26_442), "small": Size(128, 4, 4, 797_194), "medium": Size(256, 6, 4, 4_746_762),

@@ -24,6 +24,7 @@ class Pydoc(Task):
     sample = "window of 32 bytes"
     train_size = 13_000
     classes = CHARACTERS
+    tf32 = True
     metrics: ClassVar = {"val_loss": "nats per byte", "train_loss": "nats per byte"}
     sizes: ClassVar = {
         "tiny": Size(48, 2, 2, 70_592), "small": Size(128, 4, 4, 830_336), "medium": Size(256, 6, 4, 4_812_928),

@@ -16,9 +16,10 @@ from threadpoolctl import threadpool_limits
 
 from ..devices import devices
 from ..rules import FieldError
+from ..tasks import Task
 from .compiled import ALL_THREADS, available
 
-ENGINE = 4  # to be raised when the same plan would train or measure otherwise: stored runs then no longer stand for new ones
+ENGINE = 5  # to be raised when the same plan would train or measure otherwise: stored runs then no longer stand for new ones
 PACKAGES = ("sqrtscale", "torch", "numpy", "scipy", "numba", "scikit-learn", "streamlit", "pandas", "plotly", "sqlalchemy",
             "alembic")
 
@@ -34,18 +35,23 @@ def resolve(name: str) -> tuple[torch.device, ...]:
 
 
 @contextmanager
-def fast_settings() -> Iterator[None]:
-    """Torch's settings of this process while it trains; they are given back, because others may live in it.
+def fast_settings(about: Task) -> Iterator[None]:
+    """Torch's settings of this process while it trains a task; they are given back, because others may live in it.
 
     Denormal numbers in second moments of silent weights would slow a CPU step several times. BLAS's matrix products are small
-    and called from our own threads, so that each gets one.
+    and called from our own threads, so that each gets one. A GPU rounds what enters a matrix product to TF32 where the task
+    allows it.
     """
+    products = torch.backends.cuda.matmul
+    usual = products.allow_tf32
+    products.allow_tf32 = about.tf32
     torch.set_flush_denormal(True)
     available()  # loads the BLAS whose threads are limited here
     try:
         with threadpool_limits(1, user_api="blas"):
             yield
     finally:
+        products.allow_tf32 = usual
         torch.set_flush_denormal(False)
         torch.set_num_threads(ALL_THREADS)
 

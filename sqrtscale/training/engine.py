@@ -44,7 +44,7 @@ def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -
     data = [about.data(device) for device in devices]
     arms.pop((WARM_START, plan.seeds[0]), None)
     clock = _Clock(total=plan.warm_samples + plan.samples * sum(arm.work for arm in arms.values()))
-    with fast_settings():
+    with fast_settings(about):
         if not starts_at_once(devices[0]):
             yield Progress("compiling the training step, once", 0, clock.total, 0.0)
         parent = None

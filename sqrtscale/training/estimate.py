@@ -41,7 +41,7 @@ def estimate(plan: CalibrationPlan) -> dict[str, Any]:
     data = [about.data(devices[0])] * len(devices)  # one part is timed: the others train beside it
     arms: dict[str, float] = {}
     parts, passes = Counter(plan.seeds[first:end] for first, end in seed_parts(plan, devices)), 0
-    with fast_settings():
+    with fast_settings(about):
         if plan.start == "warm":
             group = Group(about, data[0], [(WARM_START, plan.seeds[0])], plan, "warm start", plan.warm_points)
             arms[WARM_START] = _cost(group, plan.warm_samples, plan.warm_points)[0]

@@ -11,6 +11,7 @@ import torch
 from sqrtscale.diagnostics import about
 from sqrtscale.plan import WARM_START, Arm, CalibrationPlan, make_plan
 from sqrtscale.rules import FieldError, TrainingConfig
+from sqrtscale.tasks import task
 from sqrtscale.training import Measured, Progress, RunEnded, SeedsEnded, calibrate, engine, environment, population
 
 BASE = TrainingConfig("adam", 8, {"lr": 1e-3})
@@ -146,6 +147,17 @@ def test_closing_the_generator_stops_it():
     next(events)
     events.close()
     assert list(events) == []
+
+
+def test_products_are_rounded_where_the_task_allows_it_and_only_meanwhile(monkeypatch):
+    """Of a GPU; the flag can be set anywhere."""
+    for allowed in (True, False):
+        monkeypatch.setattr(type(task("digits")), "tf32", allowed)
+        events = calibrate(small())
+        next(events)
+        assert torch.backends.cuda.matmul.allow_tf32 is allowed
+        events.close()
+        assert torch.backends.cuda.matmul.allow_tf32 is False
 
 
 def test_environment_is_json_and_names_the_device():
