@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import torch
 from torch import Tensor
@@ -51,7 +51,7 @@ def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -
         if plan.start == "warm":
             points = plan.warm_points
             group = Group(about, data[0], [(WARM_START, plan.seeds[0])], plan, "warm start", points)
-            yield from _side_by_side([group], points, clock, WARM_START)
+            yield from _side_by_side([[group]], points, clock, WARM_START)
             if not group.runs:
                 raise RuntimeError("the warm start diverged: the base configuration does not train this task, "
                                    "so there is nothing to compare; lower the base learning rate")
@@ -59,10 +59,10 @@ def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -
             parent = group.population
         for first, end in seed_parts(plan, devices):
             runs = [run for run in arms if run[1] in plan.seeds[first:end]]
-            groups = [_branched(about, part, share, plan, kind, parent)
-                      for kind, alike in kinds(plan, runs) for part, share in spread(alike, data)]
+            groups = [[_branched(about, part, share, plan, kind, parent) for part, share in spread(alike, data)]
+                      for kind, alike in kinds(plan, runs)]
             yield from _side_by_side(groups, plan.evaluation_points, clock, "arms")
-            for group in groups:
+            for group in chain(*groups):
                 yield from group.finish()
             if end in plan.looks[:-1]:
                 yield SeedsEnded(end)
@@ -172,12 +172,16 @@ class Group:
             yield RunEnded(arm, seed, "DONE")
 
 
-def _side_by_side(groups: list[Group], points: tuple[int, ...], clock: _Clock, phase: str) -> Iterator[Event]:
-    """Measure at ``points`` (samples seen, 0 first) and train in between, every group up to a point before the next."""
-    for group in groups:
+def _side_by_side(groups: list[list[Group]], points: tuple[int, ...], clock: _Clock, phase: str) -> Iterator[Event]:
+    """Measure at ``points`` (samples seen, 0 first) and train in between, every group up to a point before the next.
+
+    groups: of each kind those on the devices, which train at the same time.
+    """
+    for group in chain(*groups):
         yield from group.measured(0)
     for start, end in pairwise(points):
-        yield from _in_turns([_train(group, start, end, clock, phase) for group in groups if group.runs])
+        for alike in groups:
+            yield from _in_turns([_train(group, start, end, clock, phase) for group in alike if group.runs])
 
 
 def _in_turns(several: Sequence[Iterator[Event | None]]) -> Iterator[Event]:
