@@ -61,15 +61,15 @@ class StackedOptimizer:
         self.state[self.second_moment] /= kappa.to(self.state[self.second_moment].dtype)
 
     def take(self, source: StackedOptimizer, rows: Tensor) -> None:
-        """Copy the state of ``source``'s models ``rows`` [M].
+        """Copy the state of ``source``'s models ``rows`` [M], from whatever device.
 
         k steps become k ln(beta2) / ln(beta2'), the number after which the new decay has forgotten as much as the old one:
         beta2'^k' = beta2^k, so v keeps its bias correction, whatever an arm does to beta2 (k / kappa for the half-life form).
         """
-        here = self.steps.device  # the source may lie on another one
+        here = self.steps.device
         old, new = (one.exact[self.second_decay].clamp(min=1e-30).log() for one in (source, self))  # a decay may be 0
-        self.steps = source.steps[rows].to(here) * (old[rows].to(here) / new)
-        self.state = {name: value[rows].to(here, copy=True) for name, value in source.state.items()}
+        self.steps = source.steps.to(here)[rows] * (old.to(here)[rows] / new)
+        self.state = {name: value.to(here)[rows] for name, value in source.state.items()}
 
     def keep(self, rows: Tensor) -> None:
         """Drop all models but ``rows``."""
@@ -136,7 +136,7 @@ class RMSprop(StackedOptimizer):
     def take(self, source, rows):
         """Also b' = b (1 - mu) / (1 - mu'), where the momentum is another one: b sums 1 / (1 - mu) gradients."""
         super().take(source, rows)
-        old, new = source.hyper["momentum"][rows].to(self.steps.device), self.hyper["momentum"]
+        old, new = source.hyper["momentum"].to(self.steps.device)[rows], self.hyper["momentum"]
         self.state["momentum_buffer"] *= (1 - old) / (1 - new)
 
     def step(self, parameters, gradients, lr_factor=1.0):

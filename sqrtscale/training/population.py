@@ -101,9 +101,9 @@ class Population:
 
     def branch_from(self, parent: Population, kappa: float) -> None:
         """Start every model from the parent's first one, its optimizer state moved to this batch size."""
-        rows = torch.zeros(len(self), dtype=torch.long, device=parent.device)
+        rows = torch.zeros(len(self), dtype=torch.long, device=self.device)
         with torch.no_grad():
-            self.flat.copy_(parent.flat[:1].expand_as(self.flat))
+            self.flat.copy_(parent.flat[:1].to(self.device))
         self.optimizer.take(parent.optimizer, rows)
         self.fast_step = None
         self.optimizer.move_to_batch(torch.full((len(self), 1), kappa, dtype=torch.float64, device=self.device))
