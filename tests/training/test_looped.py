@@ -14,7 +14,6 @@ from sqrtscale.tasks import TASKS, Batch, Size
 from sqrtscale.tasks.digits import Digits
 from sqrtscale.tasks.looped import Looped
 from sqrtscale.training import Measured, RunEnded, calibrate
-from sqrtscale.training.estimate import estimate
 from sqrtscale.training.population import Population, Stream
 
 CPU = torch.device("cpu")
@@ -68,16 +67,15 @@ def test_each_model_trains_as_a_plain_loop_trains_its_module(family, optimizer):
         torch.testing.assert_close(population.flat[i], flat, rtol=1e-3, atol=2e-5)
 
 
-def test_a_whole_calibration_and_its_estimate(monkeypatch):
+def test_a_whole_calibration(monkeypatch):
     monkeypatch.setitem(TASKS, "convolved", Convolved())
-    plan = make_plan("convolved", TrainingConfig("adam", 8, {"lr": 3e-3}), 32, seeds=2, samples=640, warm_samples=3200,
-                     device="cpu")
+    plan = make_plan("convolved", TrainingConfig("adam", 8, {"lr": 3e-3}), 32, seeds=1, samples=320, warm_samples=3200,
+                     arms=["base", "unscaled"], device="cpu")
     events = list(calibrate(plan))
     assert {(e.arm, e.seed) for e in events if isinstance(e, RunEnded) and e.state == "DONE"} == set(plan.runs)
     ends = [e for e in events if isinstance(e, Measured) and e.arm == "warm start"]
     assert ends[0].values["val_loss"] == pytest.approx(math.log(10), rel=0.1)
     assert ends[-1].values["val_loss"] < 0.8 * ends[0].values["val_loss"]
-    assert estimate(plan)["memory"] > 0
 
 
 def test_a_module_with_running_averages_is_refused_by_name():
