@@ -6,14 +6,14 @@ import json
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..plan import CalibrationPlan
 from ..rules import FieldError
 from ..store import CalibrationRecord, Store
 from . import launch, process
-from .device import cuda_devices
+from .device import cuda_devices, occupied
 from .ending import end
 from .log import read_log
 from .reconciliation import reconcile
@@ -50,9 +50,10 @@ def cancel(store: Store, id: str) -> str:
 
 def estimate(plan: CalibrationPlan, timeout: float = 120) -> Estimate:
     """Time a few steps of every arm in a process of its own. Raises FieldError, or RuntimeError with the reason."""
+    timed = replace(plan, device=",".join(occupied(plan.device)))  # what the supervisor will take
     try:
         done = subprocess.run(
-            launch.command("training.estimate"), input=json.dumps(plan.as_dict()), text=True, capture_output=True,
+            launch.command("training.estimate"), input=json.dumps(timed.as_dict()), text=True, capture_output=True,
             timeout=timeout, env=launch.environment())
     except subprocess.TimeoutExpired as error:
         raise RuntimeError(f"no estimate: a few steps of every arm took more than {timeout:.0f} s") from error

@@ -1,4 +1,4 @@
-"""``python -m sqrtscale.runner.child ID``: the training process of one calibration.
+"""``python -m sqrtscale.runner.child ID DEVICES``: the training process of one calibration.
 
 Reads the plan from the store, trains it, and writes what is measured in batches. It ends by itself when it
 is told to (SIGTERM, which its supervisor sends when somebody cancels) and when its supervisor is gone.
@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from sqlalchemy.exc import OperationalError
@@ -185,12 +186,13 @@ def main(arguments: list[str]) -> int:
     told = Told()
     try:
         store = Store.open()
-        (id,) = arguments
+        id, devices = arguments
         if not store.transition(id, "RUNNING", among=["STARTING"]):
             if store.cancel_requested(id):
                 return exit_codes.TOLD_TO_END
             raise RuntimeError(f"calibration {id} is {store.get(id).state} and cannot be started again")
-        if not train(store, id, store.get(id).plan, told):
+        # On what the supervisor has locked for it, whatever torch would take by itself.
+        if not train(store, id, replace(store.get(id).plan, device=devices), told):
             return exit_codes.TOLD_TO_END
         judge(store, id)
         return exit_codes.DONE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-from ..store import CalibrationRecord, Store
+from ..store import CalibrationRecord, Store, Unreadable
 from . import locks, process, room
 from .ending import end
 from .launch import start_supervisor
@@ -22,16 +22,15 @@ def reconcile(store: Store) -> list[str]:
 
     Cheap enough for a page that looks every two seconds: it reads the queue and a few files of /proc.
     """
-    broken = [id for id, why in store.unreadable().items() if end(store, id, "LOST", f"it cannot be read any more: {why}")]
-    return broken + correct(store, store.queue())
+    return correct(store, store.active())
 
 
-def correct(store: Store, queue: Iterable[CalibrationRecord]) -> list[str]:
+def correct(store: Store, queue: Iterable[CalibrationRecord | Unreadable]) -> list[str]:
     """:func:`reconcile` for a queue that was just read."""
     return [record.id for record in queue if _correct(store, record)]
 
 
-def _correct(store: Store, record: CalibrationRecord) -> bool:
+def _correct(store: Store, record: CalibrationRecord | Unreadable) -> bool:
     if record.host not in ("", process.host()):
         beat = record.heartbeat_at or record.created_at
         if store.now() - beat <= STALE:
@@ -41,7 +40,7 @@ def _correct(store: Store, record: CalibrationRecord) -> bool:
     if identity.alive:
         return False
     if record.state == "QUEUED":
-        return _start_again(store, record.id)
+        return _cannot_start(store, record) if isinstance(record, Unreadable) else _start_again(store, record.id)
     if record.pid is None and locks.held(locks.alive_lock(record.id)):  # it lives, whoever it is
         return False
     rebooted = record.boot_id != process.boot_id()
@@ -55,6 +54,13 @@ def _correct(store: Store, record: CalibrationRecord) -> bool:
         changed = end(store, record.id, "LOST", reason + (f"; end of its log: {log}" if log else ""))
     room.free(record.id)
     return changed
+
+
+def _cannot_start(store: Store, record: Unreadable) -> bool:
+    """End one whose supervisor has given it up. A newer version beside this one, which can read it, may be starting it now."""
+    if locks.held(locks.alive_lock(record.id)) or (record.pid is None and store.now() - record.created_at <= START_GRACE):
+        return False
+    return end(store, record.id, "LOST", f"it cannot be read any more: {record.why}")
 
 
 def _start_again(store: Store, id: str) -> bool:
@@ -75,7 +81,7 @@ def _start_again(store: Store, id: str) -> bool:
         return True
 
 
-def _supervisor(record: CalibrationRecord) -> process.Identity:
+def _supervisor(record: CalibrationRecord | Unreadable) -> process.Identity:
     return process.Identity(record.host, record.boot_id, record.pid or 0, record.pid_started)
 
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 from sqlalchemy.exc import OperationalError
 
@@ -47,13 +48,13 @@ class Supervisor:
         identity = process.me()
         self.store.set_process(self.id, host=identity.host, boot_id=identity.boot_id, pid=identity.pid,
                                pid_started=identity.pid_started)
-        devices = self._wait_for_turn()
-        if devices is None or not self.store.transition(self.id, "STARTING", among=["QUEUED"]):
+        turn = self._wait_for_turn()
+        if turn is None or not self.store.transition(self.id, "STARTING", among=["QUEUED"]):
             return 0
         try:
             limit = time_limit()
             room.keep(self.id)
-            child = self._start_child(alive, *devices)
+            child = self._start_child(alive, *turn)
         except (OSError, ValueError) as error:
             self._end("FAILED", exit_codes.REASONS[exit_codes.DISK_FULL] if room.is_full(error)
                       else f"the training could not be started: {error}")
@@ -64,12 +65,12 @@ class Supervisor:
     def _on_signal(self, number: int, frame: object) -> None:
         self.told_to_stop = signal.Signals(number).name
 
-    def _wait_for_turn(self) -> list[int] | None:
-        """The locks of its devices once no older calibration waits for one of them; None when it was cancelled meanwhile."""
-        mine = self.store.get(self.id).plan.device
+    def _wait_for_turn(self) -> tuple[tuple[str, ...], list[int]] | None:
+        """Its devices and their locks, once no older calibration waits for one of them; None when it was cancelled meanwhile."""
+        mine = self.store.get(self.id)
         while True:
             queue = self.store.queue()
-            waiting = [one.id for one in rivals(queue, mine) if one.host in ("", process.host())]
+            waiting = [one.id for one in rivals(queue, mine)]
             if self.id not in waiting:
                 return None
             if self.told_to_stop:
@@ -77,20 +78,21 @@ class Supervisor:
                 return None
             first = waiting[0] == self.id
             if first:
-                devices = locks.take_all([locks.device_lock(one) for one in occupied(mine)])
-                if devices is not None:
-                    return devices
+                devices = occupied(mine.plan.device)
+                taken = locks.take_all([locks.device_lock(one) for one in devices])
+                if taken is not None:
+                    return devices, taken
             elif correct(self.store, [one for one in queue if one.id == waiting[0]]):
                 continue  # the one ahead had died, and must not block the queue
             self._beat()
             time.sleep(LOOK_EVERY if first or waiting[1] == self.id else LOOK_FROM_BEHIND_EVERY)
 
-    def _start_child(self, *descriptors: int) -> subprocess.Popen:
-        """The training child, in a process group of its own; it holds the locks as long as it lives."""
+    def _start_child(self, alive: int, devices: Sequence[str], taken: Sequence[int]) -> subprocess.Popen:
+        """The training child on its devices, in a process group of its own; it holds the locks as long as it lives."""
         with train_log(self.id).open("ab") as log:
             return subprocess.Popen(
-                launch.command("runner.child", self.id), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                pass_fds=descriptors, process_group=0, env=launch.environment())
+                launch.command("runner.child", self.id, ",".join(devices)), stdin=subprocess.DEVNULL, stdout=log,
+                stderr=subprocess.STDOUT, pass_fds=(alive, *taken), process_group=0, env=launch.environment())
 
     def _watch(self, child: subprocess.Popen, limit: float) -> None:
         """Wait for the child's end, bring it about when asked, then write how it ended."""

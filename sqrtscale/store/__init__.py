@@ -2,11 +2,11 @@
 
 from .chunks import DamagedChunk
 from .connect import StoreError
-from .records import CalibrationRecord, CalibrationSummary, RunRecord
+from .records import CalibrationRecord, CalibrationSummary, RunRecord, Unreadable
 from .states import ACTIVE_STATES, FINAL_STATES, RUN_STATES, STATES
 from .store import NotFound, Store
 
 __all__ = [
     "ACTIVE_STATES", "FINAL_STATES", "RUN_STATES", "STATES", "CalibrationRecord", "CalibrationSummary", "DamagedChunk",
-    "NotFound", "RunRecord", "Store", "StoreError",
+    "NotFound", "RunRecord", "Store", "StoreError", "Unreadable",
 ]

@@ -82,6 +82,26 @@ class CalibrationRecord:
 
 
 @dataclass(frozen=True)
+class Unreadable:
+    """A calibration that has not ended and cannot be trained from here, and why: its task is gone, or its plan is refused."""
+
+    id: str
+    state: str
+    created_at: datetime
+    heartbeat_at: datetime | None
+    host: str
+    boot_id: str
+    pid: int | None
+    pid_started: str
+    why: str
+
+    @classmethod
+    def of(cls, row: Calibration, why: str) -> Unreadable:
+        """What is known of a row all the same."""
+        return cls(**{name: getattr(row, name) for name in cls.__dataclass_fields__ if name != "why"}, why=why)
+
+
+@dataclass(frozen=True)
 class CalibrationSummary:
     """One line of a list. final: arm -> metric -> (mean, standard deviation, seeds), finite values only; outcome and answer
     as in CalibrationRecord.

@@ -17,7 +17,7 @@ from . import points, reuse
 from .connect import connect, database_url, retried
 from .migrate import migrate
 from .models import Calibration, Event, Run
-from .records import CalibrationRecord, CalibrationSummary
+from .records import CalibrationRecord, CalibrationSummary, Unreadable
 from .states import ACTIVE_STATES, FINAL_STATES, RUN_ACTIVE_STATES, RUN_STATES, STATES
 
 if TYPE_CHECKING:
@@ -272,25 +272,22 @@ class Store:
 
     def queue(self) -> list[CalibrationRecord]:
         """Calibrations that have not ended and can be read, oldest first: this order is the queue's."""
-        return [record for record in self._active().values() if isinstance(record, CalibrationRecord)]
+        return [record for record in self.active() if isinstance(record, CalibrationRecord)]
 
-    def unreadable(self) -> dict[str, str]:
-        """id -> why, of calibrations that have not ended and cannot be trained: their task is gone, or their plan is refused."""
-        return {id: str(record) for id, record in self._active().items() if isinstance(record, FieldError)}
-
-    def _active(self) -> dict[str, CalibrationRecord | FieldError]:
+    def active(self) -> list[CalibrationRecord | Unreadable]:
+        """Calibrations that have not ended, also those that cannot be read, oldest first."""
         with self._read.begin() as session:
             rows = list(session.scalars(
                 select(Calibration).where(Calibration.state.in_(ACTIVE_STATES)).order_by(Calibration.number)))
             runs: dict[str, list[Run]] = {}
             for run in self._runs(session, [row.id for row in rows]):
                 runs.setdefault(run.calibration_id, []).append(run)
-            found: dict[str, CalibrationRecord | FieldError] = {}
+            found: list[CalibrationRecord | Unreadable] = []
             for row in rows:
                 try:
-                    found[row.id] = CalibrationRecord.of(row, runs.get(row.id, []))
+                    found.append(CalibrationRecord.of(row, runs.get(row.id, [])))
                 except FieldError as error:  # one that today's rules refuse must not stop the others
-                    found[row.id] = error
+                    found.append(Unreadable.of(row, str(error)))
             return found
 
     def curves(self, id: str) -> pd.DataFrame:

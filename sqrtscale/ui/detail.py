@@ -113,7 +113,7 @@ def _state(store: Store, record: CalibrationRecord) -> None:
         else:
             st.button("Cancel", icon=":material/stop:", on_click=runner.cancel, args=(store, record.id), key="cancel")
     if record.state == "QUEUED":
-        waiting = [one.id for one in rivals(store.queue(), record.plan.device)]
+        waiting = [one.id for one in rivals(store.queue(), record)]
         ahead = waiting.index(record.id) if record.id in waiting else 0  # it may have ended meanwhile
         st.info(f"Waiting for its turn: {ahead} ahead of it." if ahead else "Starting …")
         return

@@ -55,7 +55,7 @@ def test_the_child_steps_back_where_somebody_cancelled(store):
     id = store.create(plan())
     store.transition(id, "STARTING", among=["QUEUED"])
     store.request_cancel(id)
-    done = subprocess.run(runner.launch.command("runner.child", id), env=runner.launch.environment(), timeout=60)
+    done = subprocess.run(runner.launch.command("runner.child", id, "cpu"), env=runner.launch.environment(), timeout=60)
     assert done.returncode == 3
 
 

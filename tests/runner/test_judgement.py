@@ -127,7 +127,7 @@ def test_no_supervisor_can_be_started(store, monkeypatch):
 def driver(tmp_path, monkeypatch):
     """A driver that lists two GPUs, and a torch that can use them."""
     program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho NVIDIA A\necho NVIDIA B\n")
+    program.write_text("#!/bin/sh\necho GPU-8932f937, NVIDIA A\necho GPU-89ffb8b3, NVIDIA B\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -145,8 +145,10 @@ def test_which_device_is_occupied(driver):
     assert device.occupied("all") == device.occupied("cuda:0,cuda:1") == ("cuda:0", "cuda:1")
 
 
-@pytest.mark.parametrize("visible, names", [("1", ("NVIDIA B",)), ("1,0", ("NVIDIA B", "NVIDIA A")), ("0,7", ("NVIDIA A",)),
-                                            ("GPU-8932f937", ("NVIDIA A", "NVIDIA B"))])
+@pytest.mark.parametrize("visible, names", [
+    ("1", ("NVIDIA B",)), ("1,0", ("NVIDIA B", "NVIDIA A")), ("0,7,1", ("NVIDIA A",)), ("0,x,1", ("NVIDIA A",)), ("x", ()),
+    ("0,1,0", ()), ("-1,0", ()), ("GPU-8932f937", ("NVIDIA A",)), ("GPU-89ff,GPU-8932", ("NVIDIA B", "NVIDIA A")),
+    ("GPU-89", ()), ("MIG-1", ("NVIDIA A",))])
 def test_gpus_are_counted_as_torch_counts_the_visible_ones(driver, visible, names):
     driver.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert device.cuda_devices() == names

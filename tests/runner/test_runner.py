@@ -72,6 +72,7 @@ def test_a_calibration_on_several_devices_waits_for_all_of_them_and_others_only_
     until(lambda: pid_of(home, SUPERVISOR, both), what="its supervisor")
     behind = runner.submit(store, replace(plan(), device="cuda:97"))
     free = runner.submit(store, replace(plan(), device="cuda:96"))
+    until(lambda: pid_of(home, SUPERVISOR, behind), what="the other's supervisor")
     assert "is not on this machine" in ended(store, free).reason
     assert {store.get(id).state for id in (both, behind)} == {"QUEUED"}
     assert not locks.held(locks.device_lock("cuda:97"))  # nothing is kept from others meanwhile
@@ -84,13 +85,13 @@ def test_a_calibration_on_several_devices_waits_for_all_of_them_and_others_only_
 def test_one_that_cannot_be_read_any_more_ends_with_a_reason_and_stops_no_other(store):
     """Its task is gone since it was queued."""
     id = store.create(plan())
-    pretend(store, id, plan=plan().as_dict() | {"task": "gone"})
+    pretend(store, id, plan=plan().as_dict() | {"task": "gone"}, created_at=store.now() - timedelta(minutes=5))
     other = runner.submit(store, plan())
-    assert [one.id for one in store.queue()] == [other] and list(store.unreadable()) == [id]
+    assert [one.id for one in store.queue()] == [other] and [one.id for one in store.active()] == [id, other]
     assert ended(store, other).state == "DONE"
     (found,) = [one for one in store.list() if one.id == id]
     assert found.state == "LOST" and "task = 'gone' is not known" in found.reason
-    assert store.unreadable() == {}
+    assert store.active() == []
 
 
 def test_seeds_that_a_clear_verdict_does_not_need_are_left_out_and_can_be_had_later(store, home):
@@ -219,6 +220,23 @@ def test_another_host_is_judged_by_its_heartbeat(store):
     pretend(store, id, heartbeat_at=store.now() - timedelta(hours=1))
     assert runner.reconcile(store) == [id]
     assert store.get(id).state == "LOST" and "no word from its host elsewhere" in store.get(id).reason
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+def test_one_that_cannot_be_read_is_left_alone_while_it_runs(store, where):
+    """Another version that shares the store can read it and trains it."""
+    id = stored_as_running(store, **({} if where == "here" else {"host": where}))
+    pretend(store, id, plan=plan().as_dict() | {"task": "gone"})
+    store.heartbeat(id)
+    assert runner.reconcile(store) == [] and [one.state for one in store.active()] == ["RUNNING"]
+    pretend(store, id, pid_started="1", heartbeat_at=store.now() - timedelta(hours=1))
+    assert runner.reconcile(store) == [id]
+
+
+def test_one_that_cannot_be_read_may_just_be_starting(store):
+    id = store.create(plan())
+    pretend(store, id, plan=plan().as_dict() | {"task": "gone"})
+    assert runner.reconcile(store) == [] and [one.state for one in store.active()] == ["QUEUED"]
 
 
 def test_one_that_was_cancelled_and_lost_its_supervisor_is_cancelled(store):
