@@ -71,6 +71,12 @@ class Data(ABC):
         the CPU, a seed names the same samples on every device.
         """
 
+    def placed(self, drawn: torch.Tensor) -> torch.Tensor:
+        """Numbers from the CPU on the device; a GPU goes on meanwhile with what it has to do."""
+        if self.device.type == "cuda":
+            return drawn.pin_memory().to(self.device, non_blocking=True)
+        return drawn.to(self.device)
+
 
 class Task(ABC):
     """Model, data, loss and metrics of one thing to train.

@@ -82,7 +82,7 @@ class _Digits(Data):
         shifted = padded[torch.arange(count).view(-1, 1, 1), rows, columns]
         noisy = shifted + NOISE * torch.randn(shifted.shape, generator=generator)
         patches = noisy.unfold(1, PATCH, PATCH).unfold(2, PATCH, PATCH).reshape(count, -1, PATCH * PATCH)
-        return Batch(patches.to(self.device), labels.to(self.device))
+        return Batch(self.placed(patches), self.placed(labels))
 
 
 TASK = Digits()

@@ -16,8 +16,9 @@ class Looped:
     """A network like ``Transformer``, of what ``make`` builds: a module from inputs [B, ...] to logits [B, ..., classes].
 
     length, width: tokens (or places) of one sample and numbers in each, of the largest layer: threads and memory are judged by
-    them. Slower than a stack by about the number of models on a GPU; on a CPU by little. Raises ValueError for a module with
-    buffers, because what a step leaves in one (a running average, say) belongs to no parameter and would be shared by all models.
+    them. Slower than a stack by about the number of models on a GPU; on a CPU by little. Raises ValueError for a module whose
+    runs would not be those of its own plain loop: with buffers, because what a step leaves in one (a running average, say) would
+    be shared by all models; with dropout, because a seed would not repeat itself; with frozen parameters: all are trained.
     """
 
     def __init__(self, make: Callable[[], nn.Module], length: int, width: int):
@@ -28,10 +29,17 @@ class Looped:
         """The architecture; its own weights are not used."""
         with torch.random.fork_rng(devices=[]):
             found = self.make()
-        buffers = [name for name, _ in found.named_buffers()]
-        if buffers:
-            raise ValueError(f"a module with buffers ({', '.join(buffers)}) cannot be trained in a population: "
-                             "use layers without running averages, GroupNorm in place of BatchNorm for example")
+        parts = list(found.named_modules())
+        refused = {
+            ("buffers", "use layers without running averages, GroupNorm in place of BatchNorm for example"):
+                [name for name, _ in found.named_buffers()],
+            ("dropout", "set it to 0"): [name or type(part).__name__ for name, part in parts if _dropout(part) > 0],
+            ("frozen parameters", "leave them out of the module's parameters, or let them be trained"):
+                [name for name, p in found.named_parameters() if not p.requires_grad],
+        }
+        for (what, remedy), names in refused.items():
+            if names:
+                raise ValueError(f"a module with {what} ({', '.join(names)}) cannot be trained in a population: {remedy}")
         return found
 
     def parameters(self) -> dict[str, Parameter]:
@@ -46,5 +54,13 @@ class Looped:
 
     def __call__(self, p: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
         """Logits [M, B, ..., classes] of every model: p maps names to [M, *shape], inputs are [M, B, ...]."""
-        return torch.stack([functional_call(self.module, {name: stacked[i] for name, stacked in p.items()}, (one,))
-                            for i, one in enumerate(inputs)])
+        # Taken apart once: the backward pass of an index is as large as the whole stack.
+        models = zip(*(stacked.unbind() for stacked in p.values()), strict=True)
+        return torch.stack([functional_call(self.module, dict(zip(p, model, strict=True)), (one,))
+                            for model, one in zip(models, inputs, strict=True)])
+
+
+def _dropout(part: nn.Module) -> float:
+    """The probability of a dropout layer, or of a layer that has dropout inside (attention, recurrent layers)."""
+    found = part.p if isinstance(part, nn.modules.dropout._DropoutNd) else getattr(part, "dropout", 0.0)
+    return found if isinstance(found, float | int) else 0.0

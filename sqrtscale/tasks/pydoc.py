@@ -51,7 +51,6 @@ class _Pydoc(Data):
     def __init__(self, device):
         import pydoc_data.topics
 
-
         topics = [text for _, text in sorted(pydoc_data.topics.topics.items())]
         held_out = "\n".join(topics[::VALIDATION_EVERY])
         rest = "\n".join(text for i, text in enumerate(topics) if i % VALIDATION_EVERY)
@@ -80,7 +79,7 @@ class _Pydoc(Data):
     def _windows(self, text, starts) -> Batch:
         import torch
 
-        windows = text[starts.view(-1, 1) + torch.arange(LENGTH + 1)].to(self.device)
+        windows = self.placed(text[starts.view(-1, 1) + torch.arange(LENGTH + 1)])
         return Batch(windows[:, :-1], windows[:, 1:])
 
 

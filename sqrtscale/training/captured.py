@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -14,7 +15,12 @@ WARM_STEPS = 3  # before capturing: libraries make their plans and workspaces in
 # Of norms, between a captured and an ordinary step. The order of sums may differ, and Adam's first step is the gradient's sign.
 NEAR = 1e-2
 
+STREAMS = 32  # that torch has for a device, and gives out in turn
+
 Step = Callable[[Batch], Tensor]
+
+_failures: list[str] = []  # of captures
+_streams: WeakSet[torch.cuda.Stream] = WeakSet()  # on which living graphs were captured; each graph keeps its own
 
 
 class Captured:
@@ -36,23 +42,50 @@ class Captured:
 
 
 def cuda_graph(work: Callable[[], Tensor]) -> tuple[Tensor, Callable[[], None]]:
-    """What ``work`` returns and what does it again, into the same tensor; runs it a few times on the way."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(WARM_STEPS):
-            work()
-    torch.cuda.current_stream().wait_stream(side)
+    """What ``work`` returns and what does it again, into the same tensor; runs it a few times on the way.
+
+    Raises RuntimeError where it cannot be captured; then no other work of this process is, because the allocator may go on as
+    if a capture were underway [pytorch/pytorch pull request 190308].
+    """
+    if _failures:
+        raise RuntimeError(f"an earlier capture failed: {_failures[0]}")
+    before = torch.cuda.current_stream()
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=side):  # torch's own stream for this would lie on the first device that captured
-        result = work()
+    graph.stream = side = _free_stream()  # torch's own stream for this would lie on the first device that captured
+    try:
+        side.wait_stream(before)
+        with torch.cuda.stream(side):
+            for _ in range(WARM_STEPS):
+                work()
+        before.wait_stream(side)
+        with torch.cuda.graph(graph, stream=side):
+            result = work()
+    except RuntimeError as error:
+        _failures.append(str(error))
+        raise
+    finally:
+        torch.cuda.set_stream(before)  # a capture that fails leaves its own
+    _streams.add(side)
     return result, graph.replay
+
+
+def _free_stream() -> torch.cuda.Stream:
+    """A stream of this device that no living graph was captured on.
+
+    A graph that goes takes the cuBLAS workspace of its stream along, also from another graph of that stream
+    [pytorch/pytorch issue 193402].
+    """
+    for _ in range(STREAMS):
+        stream = torch.cuda.Stream()
+        if stream not in _streams:
+            return stream
+    raise RuntimeError(f"{len(_streams)} graphs are alive, and torch has no stream for another one")
 
 
 def capture(step: Step, state: Sequence[Tensor], batch: Batch, record=cuda_graph) -> Captured | None:
     """The step as a recording, or None where that fails or makes another step than ``step`` itself: what then is left to do.
 
-    state: every tensor that the step changes, parameters [M, P] first; they are as before afterwards. A recording reads and
+    state: every tensor that the step changes; they are as before afterwards. A recording reads and
     writes addresses, so one that went wrong would train on without an error: it has to make the same step once before it is
     trusted.
     """
@@ -61,11 +94,12 @@ def capture(step: Step, state: Sequence[Tensor], batch: Batch, record=cuda_graph
         with torch.cuda.device_of(state[0]):
             before = [value.clone() for value in state]
             try:
-                losses, after = step(batch).clone(), state[0].clone()
+                losses, after = step(batch).clone(), [value.clone() for value in state]
                 _restore(state, before)
                 found = Captured(step, batch, record)
                 _restore(state, before)
-                same = _near(found(batch), losses) and _near(state[0] - before[0], after - before[0])
+                same = _near(found(batch), losses) and all(
+                    _near(value - old, new - old) for value, old, new in zip(state, before, after, strict=True))
             finally:
                 _restore(state, before)
     except RuntimeError as error:  # also what CUDA says, and a lack of memory
@@ -83,4 +117,5 @@ def _restore(state: Sequence[Tensor], before: Sequence[Tensor]) -> None:
 
 
 def _near(one: Tensor, other: Tensor) -> bool:
+    one, other = one.nan_to_num(), other.nan_to_num()  # a model that has diverged does so in both
     return bool((one - other).norm() <= NEAR * other.norm())

@@ -106,9 +106,9 @@ def available() -> bool:
     return True
 
 
-def starts_at_once(device: torch.device) -> bool:
+def starts_at_once(network: object, models: int, device: torch.device) -> bool:
     """False where a compiler must run first, for some 15 s: an earlier process has left no compiled steps on the disk."""
-    if device.type != "cpu" or not available():
+    if not suits(network, models, device):
         return True
     from . import kernels
 

@@ -26,7 +26,7 @@ PACKAGES = ("sqrtscale", "torch", "numpy", "scipy", "numba", "scikit-learn", "st
 
 def resolve(name: str) -> tuple[torch.device, ...]:
     """The devices that a plan's name stands for here; raises FieldError for one that is not there."""
-    there = torch.cuda.device_count()
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0  # it counts cards that no driver lets it use
     found = devices(name, there)
     known = ["cpu", *(f"cuda:{i}" for i in range(there))]
     if not set(found) <= set(known):
@@ -39,19 +39,21 @@ def fast_settings(about: Task) -> Iterator[None]:
     """Torch's settings of this process while it trains a task; they are given back, because others may live in it.
 
     Denormal numbers in second moments of silent weights would slow a CPU step several times. BLAS's matrix products are small
-    and called from our own threads, so that each gets one. A GPU rounds what enters a matrix product to TF32 where the task
-    allows it.
+    and called from our own threads, so that each gets one. A GPU rounds what enters a matrix product or convolution to TF32 where
+    the task allows it.
     """
-    products = torch.backends.cuda.matmul
-    usual = products.allow_tf32
-    products.allow_tf32 = about.tf32
+    rounding = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    usual = [one.allow_tf32 for one in rounding]
+    for one in rounding:
+        one.allow_tf32 = about.tf32
     torch.set_flush_denormal(True)
     available()  # loads the BLAS whose threads are limited here
     try:
         with threadpool_limits(1, user_api="blas"):
             yield
     finally:
-        products.allow_tf32 = usual
+        for one, before in zip(rounding, usual, strict=True):
+            one.allow_tf32 = before
         torch.set_flush_denormal(False)
         torch.set_num_threads(ALL_THREADS)
 

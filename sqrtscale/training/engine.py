@@ -45,7 +45,7 @@ def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -
     arms.pop((WARM_START, plan.seeds[0]), None)
     clock = _Clock(total=plan.warm_samples + plan.samples * sum(arm.work for arm in arms.values()))
     with fast_settings(about):
-        if not starts_at_once(devices[0]):
+        if not starts_at_once(about.network(plan.size), len(arms), devices[0]):
             yield Progress("compiling the training step, once", 0, clock.total, 0.0)
         parent = None
         if plan.start == "warm":
@@ -57,6 +57,7 @@ def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -
                                    "so there is nothing to compare; lower the base learning rate")
             yield from group.finish()
             parent = group.population
+            parent.forget_capture()
         for first, end in seed_parts(plan, devices):
             runs = [run for run in arms if run[1] in plan.seeds[first:end]]
             groups = [[_branched(about, part, share, plan, kind, parent) for part, share in spread(alike, data)]
@@ -64,6 +65,7 @@ def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -
             yield from _side_by_side(groups, plan.evaluation_points, clock, "arms")
             for group in chain(*groups):
                 yield from group.finish()
+            groups = group = None  # their memory is the next part's
             if end in plan.looks[:-1]:
                 yield SeedsEnded(end)
 
@@ -76,9 +78,15 @@ def kinds(plan: CalibrationPlan, runs: list[tuple[str, int]]) -> Iterator[tuple[
 
 
 def spread(runs: Sequence[tuple[str, int]], data: Sequence[Data]) -> Iterator[tuple[Data, Sequence[tuple[str, int]]]]:
-    """(data on one device, the runs that train there): as equal as can be, no device without a run."""
-    for i, one in enumerate(data[: len(runs)]):
-        yield one, runs[i :: len(data)]
+    """(data on one device, the runs that train there): as equal as can be, the first largest, no device without a run.
+
+    A seed is on as few devices as can be, because each draws its samples.
+    """
+    by_seed, parts = sorted(runs, key=lambda run: run[1]), min(len(data), len(runs))
+    cuts = [-(-len(runs) * i // parts) for i in range(parts + 1)]
+    for one, (first, end) in zip(data, pairwise(cuts), strict=False):
+        share = set(by_seed[first:end])
+        yield one, [run for run in runs if run in share]
 
 
 def _branched(about: Task, data: Data, runs: Sequence[tuple[str, int]], plan: CalibrationPlan, kind: tuple[int, int],

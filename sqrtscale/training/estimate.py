@@ -38,27 +38,34 @@ def estimate(plan: CalibrationPlan) -> dict[str, Any]:
     """
     devices = resolve(plan.device)
     about = task(plan.task)
-    data = [about.data(devices[0])] * len(devices)  # one part is timed: the others train beside it
+    data = [about.data(devices[0])] * len(devices)  # one share is timed: the others train beside it
     arms: dict[str, float] = {}
-    parts, passes = Counter(plan.seeds[first:end] for first, end in seed_parts(plan, devices)), 0
+    memory = 0
+    parts = Counter(end - first for first, end in seed_parts(plan, devices))  # seeds that train at the same time -> how often
     with fast_settings(about):
         if plan.start == "warm":
             group = Group(about, data[0], [(WARM_START, plan.seeds[0])], plan, "warm start", plan.warm_points)
-            arms[WARM_START] = _cost(group, plan.warm_samples, plan.warm_points)[0]
+            arms[WARM_START] = _cost(group, plan.warm_samples, plan.warm_points)
         for seeds, times in parts.items():
-            for _, runs in kinds(plan, [(arm.name, seed) for arm in plan.arms for seed in seeds]):
-                group = Group(about, *next(spread(runs, data)), plan, "branch", plan.evaluation_points)
-                seconds, needed = _cost(group, plan.samples, plan.evaluation_points)
-                passes, names = max(passes, needed), {arm for arm, _ in runs}
+            states, passes, graphs = 0, 0, 0
+            for _, runs in kinds(plan, [(arm.name, seed) for arm in plan.arms for seed in plan.seeds[:seeds]]):
+                shares = list(spread(runs, data))
+                group = Group(about, *shares[0], plan, "branch", plan.evaluation_points)
+                seconds, names = _cost(group, plan.samples, plan.evaluation_points, len(shares)), {arm for arm, _ in runs}
                 arms |= {arm: arms.get(arm, 0.0) + times * seconds / len(names) for arm in names}
-    models = -(-max(map(len, parts)) * len(plan.arms) // len(devices))
-    states = models * state_bytes(about.sizes[plan.size].parameters)
-    return {"seconds": START_SECONDS + sum(arms.values()), "device": device_name(*devices), "arms": arms,
-            "memory": states + passes}
+                population = group.population
+                states += len(population) * state_bytes(population.flat.shape[1])
+                passes = max(passes, population.peak_bytes())
+                graphs += population.graph_bytes() if population.captured else 0
+            memory = max(memory, states + passes + graphs)
+    return {"seconds": START_SECONDS + sum(arms.values()), "device": device_name(*devices), "arms": arms, "memory": memory}
 
 
-def _cost(group: Group, samples: int, points: Sequence[int]) -> tuple[float, int]:
-    """Seconds that a group trains ``samples`` of time, measured at these points, its regime at some; bytes of its passes."""
+def _cost(group: Group, samples: int, points: Sequence[int], shares: int = 1) -> float:
+    """Seconds that a group trains ``samples`` of time, measured at these points, its regime at some.
+
+    shares: groups of its kind on as many devices, which make their steps at the same time and all else one after another.
+    """
     population, device, steps = group.population, group.population.device, group.population.steps_at_once()
     batch = group.draw(steps * population.drawn)
     for _ in range(WARM_STEPS):
@@ -69,9 +76,8 @@ def _cost(group: Group, samples: int, points: Sequence[int]) -> tuple[float, int
     one_measurement = _time(lambda: population.measure(group.data), device)
     one_micro_batch = _time(lambda: gradient_noise(population, group.probe.batches(group.streams, group.reads, 2)), device, 2)
     made = float(samples / group.step_covers)
-    seconds = (made * (one_step + population.drawn * one_sample) + one_measurement * len(points)
-               + one_micro_batch * group.probe.count * len(group.probe.times))
-    return seconds, population.peak_bytes()
+    return made * one_step + shares * (made * population.drawn * one_sample + one_measurement * len(points)
+                                       + one_micro_batch * group.probe.count * len(group.probe.times))
 
 
 def _time(work, device: torch.device, steps: int = 1) -> float:

@@ -45,7 +45,8 @@ def pass_bytes(forward: Callable[[], Tensor], parameters: Tensor) -> int:
 def free_bytes(device: torch.device) -> int:
     """Memory that can be had on the device now; on a CPU what the system calls available."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        torch.cuda.empty_cache()  # of what torch keeps after it, no one can say how much is a CUDA graph's own
+        return torch.cuda.mem_get_info(device)[0]
     try:
         with open("/proc/meminfo") as file:
             found = {line.partition(":")[0]: line.split()[1] for line in file}

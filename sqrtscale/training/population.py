@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ from ..tasks import SMALLEST, Batch, Data, Task
 from . import is_out_of_memory
 from .captured import Captured, capture
 from .compiled import ALL_THREADS, Compiled, suits
-from .memory import how_many_fit, pass_bytes
+from .memory import free_bytes, how_many_fit, pass_bytes
 from .optimizers import make_optimizer
 
 DRAW_AT_ONCE = 2048  # samples of each stream that wait on the device
@@ -26,6 +26,12 @@ MEASURE_AT_ONCE = 2**24  # numbers in one layer's output, of all models, of one 
 WORTH_THREADS = 2**17
 # Floating-point operations of one call of ``advance``: a fraction of a second, after which progress can be told.
 WORK = {"cpu": 4e9, "cuda": 1e12}
+MOST_STEPS = {"cpu": DRAW_AT_ONCE, "cuda": 16}  # of a call; a GPU works on while Python begins the next
+# Floating-point operations of a step that a GPU does about as fast as Python launches its operations; from figures of an H200,
+# not measured. Beyond it a CUDA graph saves little and holds much memory.
+LAUNCH_BOUND = 3e10
+GRAPH_SHARE = 0.25  # of the free memory that one graph may hold
+GRAPH_COPIES = 16  # of the parameters that it and its trial hold beside the passes
 
 
 class Stream:
@@ -80,7 +86,7 @@ class Population:
         self.clip_norm = torch.tensor(clips, device=device).unsqueeze(1) if min(clips) < math.inf else None
         self.clipped = torch.zeros(len(configs), device=device)  # steps since share_clipped, and how many there were
         self.since = 0
-        self.called: torch.cuda.Event | None = None  # passed once the GPU has done all but the last call's work
+        self.called: torch.cuda.Event | None = None  # passed once the GPU has done the last call's work
         self.update_rms: Tensor | None = None  # [M], of the last step that was watched
         self._adopt(torch.stack([self.network.initial(seed) for seed in seeds]).to(device))
         self.optimizer = make_optimizer(configs, self.flat)
@@ -88,7 +94,7 @@ class Population:
     def _adopt(self, flat: Tensor) -> None:
         """Take ``flat`` [M, P] as the parameters and cut it into the network's pieces."""
         self.flat, self.views = flat, {}
-        self.fast_step: Captured | Callable[[Batch], Tensor] | None = None  # chosen at the first step from here on
+        self.forget_capture()
         self.compiled = Compiled(self.network, flat) if suits(self.network, len(flat), self.device) else None
         start = 0
         for name, p in self.network.parameters().items():
@@ -105,7 +111,7 @@ class Population:
         with torch.no_grad():
             self.flat.copy_(parent.flat[:1].to(self.device))
         self.optimizer.take(parent.optimizer, rows)
-        self.fast_step = None
+        self.forget_capture()
         self.optimizer.move_to_batch(torch.full((len(self), 1), kappa, dtype=torch.float64, device=self.device))
         self.warmup_steps.zero_()  # the warm start has already warmed up
 
@@ -135,20 +141,26 @@ class Population:
         self._choose_threads(samples)
         if self.compiled:
             return self.compiled.gradients(batch, weights)
-        if samples not in self.at_once:
-            first = Batch(batch.inputs[:1], batch.targets[:1])
-            self.pass_bytes[samples] = pass_bytes(lambda: self._losses(self._rows(0, 1), first, 1), self.flat)
-            self.at_once[samples] = how_many_fit(self.pass_bytes[samples], self.device)
+        self._plan_passes(batch)
         while True:
             try:
                 return self._gradients(batch, weights, self.at_once[samples])
             except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or self.at_once[samples] == 1:
+                capturing = self.device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+                if capturing or not is_out_of_memory(error) or self.at_once[samples] == 1:
                     raise
             # Here, because the error holds what the failed pass had allocated. Nothing has changed yet: half of it is tried.
             self.at_once[samples] = -(-min(self.at_once[samples], len(self)) // 2)
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
+
+    def _plan_passes(self, batch: Batch) -> None:
+        """Count the memory of one model's pass on so many samples, once, and choose how many models go through one."""
+        samples = batch.targets.shape[1]
+        if samples not in self.at_once:
+            first = Batch(batch.inputs[:1], batch.targets[:1])
+            self.pass_bytes[samples] = pass_bytes(lambda: self._losses(self._rows(0, 1), first, 1), self.flat)
+            self.at_once[samples] = how_many_fit(self.pass_bytes[samples], self.device)
 
     def peak_bytes(self) -> int:
         """Memory of the passes made so far, at the largest batch, beside the models themselves."""
@@ -204,17 +216,21 @@ class Population:
                 losses = self._step(batch)
                 self.update_rms = (self.flat - before).square().mean(1).sqrt()
             else:
-                self.fast_step = self.fast_step or self._choose_step(batch)
-                losses = self.fast_step(batch)
+                losses = self._fast_step(batch)
             worst = torch.maximum(worst, losses)
         self._wait_for_last_call()
         return worst
 
     def steps_at_once(self) -> int:
         """How many steps one call of ``advance`` should make: from their size, never from a timing; no more than is drawn."""
-        rounds = -(-len(self) // (ALL_THREADS if self.device.type == "cpu" else 1))
-        work = 6 * self.flat.shape[1] * self.drawn * self.network.length * rounds
-        return max(1, min(int(WORK.get(self.device.type, 0) / work), DRAW_AT_ONCE // self.drawn))
+        at_once = ALL_THREADS if self.device.type == "cpu" else 1
+        work = self._work(-(-len(self) // at_once))
+        most = min(MOST_STEPS.get(self.device.type, 1), DRAW_AT_ONCE // self.drawn)
+        return max(1, min(int(WORK.get(self.device.type, 0) / work), most))
+
+    def _work(self, models: int) -> int:
+        """Floating-point operations of a step of so many models."""
+        return 6 * self.flat.shape[1] * self.drawn * self.network.length * models
 
     def _step(self, batch: Batch) -> Tensor:
         """One step in place on tensors that stay where they are; nothing of it waits for a number."""
@@ -226,19 +242,43 @@ class Population:
             self.optimizer.step(self.flat, self._clip(gradients), factor)
         return losses
 
-    def _choose_step(self, batch: Batch) -> Captured | Callable[[Batch], Tensor]:
-        if self.device.type != "cuda":
-            return self._step
+    def _fast_step(self, batch: Batch) -> Tensor:
+        """One step, by the CUDA graph of it where there is to be one."""
+        if self.may_capture:
+            self.may_capture = False
+            self.captured = self._capture(batch)
+        return self.captured(batch) if self.captured else self._step(batch)
+
+    def _capture(self, batch: Batch) -> Captured | None:
+        """A step as a CUDA graph, where launching its operations takes longer than their work and its memory is there."""
+        if self._work(len(self)) > LAUNCH_BOUND:
+            return None
+        self._plan_passes(batch)
+        if self.graph_bytes() > GRAPH_SHARE * free_bytes(self.device):
+            return None
+        at_once = dict(self.at_once)
         state = [self.flat, *self.optimizer.state.values(), self.optimizer.steps, self.taken, self.clipped]
-        return capture(self._step, state, batch) or self._step
+        found = capture(self._step, state, batch)
+        if found is None:
+            self.at_once = at_once  # what lacked for a recording is there for a plain step
+        return found
+
+    def forget_capture(self) -> None:
+        """What a graph reads and writes has moved: the next step may be captured anew."""
+        self.captured: Captured | None = None
+        self.may_capture = self.device.type == "cuda"
+
+    def graph_bytes(self) -> int:
+        """Memory that a CUDA graph of a step holds for itself."""
+        return GRAPH_COPIES * self.flat.nbytes + self.peak_bytes()
 
     def _wait_for_last_call(self) -> None:
-        """Let a GPU be two calls behind at most, so that progress is true, a cancel is quick, and other GPUs get their turn."""
+        """Let a GPU be one call behind at most, so that progress is true, a cancel is quick, and other GPUs get their turn."""
         if self.device.type != "cuda":
             return
         if self.called is not None:
             self.called.synchronize()
-        self.called = torch.cuda.Event()
+        self.called = torch.cuda.Event(blocking=True)  # other processes need the core as well
         self.called.record(torch.cuda.current_stream(self.device))
 
     def _clip(self, gradients: Tensor) -> Tensor:

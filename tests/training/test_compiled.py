@@ -134,11 +134,14 @@ COMPILES = """
 import torch
 from sqrtscale.plan import make_plan
 from sqrtscale.rules import TrainingConfig
+from sqrtscale.tasks import task
 from sqrtscale.training import Progress, calibrate, compiled
 
 base = TrainingConfig("adam", 8)
 first = next(calibrate(make_plan("digits", base, 16, seeds=1, samples=64, start="scratch", arms=["base"], device="cpu")))
-print(first.phase if isinstance(first, Progress) else "", compiled.starts_at_once(torch.device("cuda")))
+starts = compiled.starts_at_once
+print(first.phase if isinstance(first, Progress) else "",
+      starts(task("digits").network(), 1, torch.device("cuda")), starts("no transformer", 1, torch.device("cpu")))
 """
 
 
@@ -146,7 +149,7 @@ def test_who_must_wait_for_the_compiler_is_told(tmp_path):
     """A process with an empty cache says so before it does anything else; one that has compiled fills the usual cache."""
     Population(task("digits"), [TrainingConfig("adam", 1)], [0], CPU).step(
         Batch(torch.zeros(1, 1, 4, 16), torch.zeros(1, 1, dtype=torch.long)))
-    assert compiled.starts_at_once(CPU)
+    assert compiled.starts_at_once(task("digits").network(), 1, CPU)
     done = subprocess.run([sys.executable, "-c", COMPILES], env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
                           capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["compiling", "the", "training", "step,", "once", "True"]
+    assert done.stdout.split() == ["compiling", "the", "training", "step,", "once", "True", "True"]

@@ -18,7 +18,7 @@ BASE = TrainingConfig("adam", 8, {"lr": 1e-3})
 
 
 def small(**changes):
-    choices = dict(seeds=2, samples=640, start="scratch")
+    choices = dict(seeds=2, samples=640, start="scratch", device="cpu")
     return make_plan("digits", BASE, 64, **{**choices, **changes})
 
 
@@ -61,7 +61,7 @@ def test_a_seed_repeats_itself_and_other_seeds_beside_it_do_not_matter():
 
 @pytest.mark.parametrize("way", ["compiled", "autograd"])
 def test_models_spread_over_devices_are_the_same_runs(monkeypatch, way):
-    """Two devices, here the processor twice: arms branch from a warm start on the first, seeds are uneven, some part is empty."""
+    """Here five times the processor: arms branch from a warm start on the first, shares are uneven, some would be empty."""
     monkeypatch.setattr(population, "suits", lambda *of: way == "compiled")
     plan = small(start="warm", warm_samples=160, samples=128, seeds=3, stop_early=True)
     one = list(calibrate(plan))
@@ -78,11 +78,15 @@ def test_models_spread_over_devices_are_the_same_runs(monkeypatch, way):
     assert last.done == last.total == plan.work
 
 
-def test_every_run_trains_on_one_of_the_devices():
-    for runs, devices in ((7, 3), (2, 5), (8, 8), (1, 1)):
-        parts = [list(part) for _, part in engine.spread([("base", i) for i in range(runs)], range(devices))]
-        assert sorted(run for part in parts for run in part) == [("base", i) for i in range(runs)]
-        assert len(parts) == min(runs, devices) and max(map(len, parts)) - min(map(len, parts)) <= 1
+@pytest.mark.parametrize("arms, seeds, devices", [(1, 7, 3), (1, 2, 5), (2, 4, 8), (1, 1, 1), (3, 4, 2), (6, 8, 3), (5, 3, 4)])
+def test_every_run_trains_on_one_of_the_devices_and_few_draw_the_same_samples(arms, seeds, devices):
+    runs = [(arm, seed) for arm in "abcdef"[:arms] for seed in range(seeds)]
+    parts = [part for _, part in engine.spread(runs, range(devices))]
+    assert sorted(run for part in parts for run in part) == sorted(runs)
+    sizes = [len(part) for part in parts]
+    assert len(parts) == min(len(runs), devices) and sizes[0] == max(sizes) <= min(sizes) + 1
+    assert sum(len({seed for _, seed in part}) for part in parts) <= seeds + len(parts) - 1
+    assert all(part == [run for run in runs if run in part] for part in parts)
 
 
 def test_seeds_in_parts_are_the_same_runs_with_time_to_judge_in_between():

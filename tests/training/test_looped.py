@@ -78,6 +78,23 @@ def test_a_whole_calibration(monkeypatch):
     assert ends[-1].values["val_loss"] < 0.8 * ends[0].values["val_loss"]
 
 
-def test_a_module_with_running_averages_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"buffers \(1.running_mean, .*GroupNorm"):
-        Looped(lambda: nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)), 1, 2).parameters()
+def frozen():
+    found = nn.Linear(2, 2)
+    found.bias.requires_grad_(False)
+    return found
+
+
+@pytest.mark.parametrize("make, said", [
+    (lambda: nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)), r"buffers \(1.running_mean, .*GroupNorm"),
+    (lambda: nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1)), r"dropout \(1\) .*set it to 0"),
+    (lambda: nn.MultiheadAttention(4, 2, dropout=0.1), r"dropout \(MultiheadAttention\)"),
+    (lambda: nn.Sequential(nn.LSTM(2, 2, 2, dropout=0.1)), r"dropout \(0\)"),
+    (lambda: nn.TransformerEncoderLayer(4, 2), r"dropout \(self_attn, dropout, dropout1, dropout2\)"),
+    (frozen, r"frozen parameters \(bias\)")])
+def test_a_module_whose_runs_would_not_be_those_of_a_plain_loop_is_refused_by_name(make, said):
+    with pytest.raises(ValueError, match=said):
+        Looped(make, 1, 2).parameters()
+
+
+def test_dropout_that_is_off_is_none():
+    assert set(Looped(lambda: nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.0)), 1, 2).parameters()) == {"0.weight", "0.bias"}
