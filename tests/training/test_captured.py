@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -18,8 +19,9 @@ from sqrtscale.training.population import Population, Stream
 
 CPU = torch.device("cpu")
 BASE = TrainingConfig("adam", 4, {"lr": 1e-3}, warmup_steps=8, total_steps=100, run={"clip_norm": 0.5})
-DEVICES = {"again": CPU, "graph": torch.device("cuda", 0)}
+DEVICES = {"again": CPU, "graph": torch.device("cuda", 0), "graph on a second": torch.device("cuda", 1)}
 NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: CUDA graphs run nowhere else")
+NEEDS_TWO = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="no second GPU")
 
 
 def again(work):
@@ -28,7 +30,9 @@ def again(work):
     return result, lambda: result.copy_(work())
 
 
-RECORDERS = {"again": again, "graph": cuda_graph}
+RECORDERS = {"again": again, "graph": cuda_graph, "graph on a second": cuda_graph}
+WAYS = pytest.mark.parametrize("way", ["again", pytest.param("graph", marks=NEEDS_GPU),
+                                       pytest.param("graph on a second", marks=NEEDS_TWO)])
 
 
 @pytest.fixture(autouse=True)
@@ -36,8 +40,8 @@ def autograd(monkeypatch):
     monkeypatch.setattr(population, "suits", lambda *of: False)
 
 
-def made(name="digits", device=CPU, models=3):
-    return Population(task(name), [BASE] * models, range(models), device)
+def made(name="digits", device=CPU, models=3, batch=4):
+    return Population(task(name), [replace(BASE, batch_size=batch)] * models, range(models), device)
 
 
 def batches(one, count, name="digits"):
@@ -51,7 +55,7 @@ def state(one):
     return [one.flat, *one.optimizer.state.values(), one.optimizer.steps, one.taken, one.clipped]
 
 
-@pytest.mark.parametrize("way", ["again", pytest.param("graph", marks=NEEDS_GPU)])
+@WAYS
 @pytest.mark.parametrize("name", sorted(TASKS))
 def test_a_recorded_step_trains_as_the_step_does(way, name):
     plain, fast = (made(name, DEVICES[way]) for _ in range(2))
@@ -124,7 +128,7 @@ def test_a_model_that_has_diverged_does_not_speak_against_the_recording():
 
 
 def test_a_step_is_captured_where_that_saves_time_and_there_is_memory(monkeypatch):
-    one, plain = made(), made()
+    one = made()
     (batch,) = batches(one, 1)
     monkeypatch.setattr(population, "capture", partial(capture, record=again))
     assert one.captured is None and not one.may_capture  # on a CPU
@@ -132,12 +136,7 @@ def test_a_step_is_captured_where_that_saves_time_and_there_is_memory(monkeypatc
         with monkeypatch.context() as changed:
             changed.setattr(population, name, value)
             assert one._capture(batch) is None
-    one.may_capture = True
-    torch.testing.assert_close(one.advance(batch, torch.arange(3), 1), plain.advance(batch, torch.arange(3), 1))
-    assert one.captured and not one.may_capture
-    torch.testing.assert_close(one.flat, plain.flat)
-    one.keep([0, 2])
-    assert one.captured is None
+    assert one._capture(batch)
 
 
 def test_memory_that_lacks_for_a_recording_alone_does_not_split_the_steps(monkeypatch):
@@ -205,16 +204,35 @@ def test_a_step_stays_on_its_device_and_waits_for_no_number(name, family):
     assert watched.count > 100
 
 
-@NEEDS_GPU
-def test_a_population_on_a_gpu_takes_the_recording_and_trains_as_on_the_cpu():
-    there, here = made(device=DEVICES["graph"]), made()
-    reads = torch.arange(3)
-    for batch in batches(here, 4):
-        a = there.advance(Batch(batch.inputs.cuda(), batch.targets.cuda()), reads.cuda(), 1)
-        torch.testing.assert_close(a.cpu(), here.advance(batch, reads, 1), rtol=1e-2, atol=1e-3)
-    assert there.captured
-    there.keep([0, 2])
-    assert there.captured is None
+def always(one):
+    one.captured, one.may_capture = None, True
+
+
+@WAYS
+@pytest.mark.parametrize("size", [4, 64])
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_a_population_takes_the_recording_and_trains_as_without(way, name, size, monkeypatch):
+    """Also after a model has gone, and while another population's recording comes and goes."""
+    device = DEVICES[way]
+    here = made(name, batch=size)
+    if way == "again":
+        monkeypatch.setattr(population, "capture", partial(capture, record=again))
+        monkeypatch.setattr(Population, "forget_capture", always)
+    there, other = (made(name, device, batch=size) for _ in range(2))
+    for models in (3, 2):
+        reads = torch.arange(models)
+        for batch in batches(here, 3, name):
+            placed = Batch(batch.inputs.to(device), batch.targets.to(device))
+            if other is not None:
+                other.advance(placed, reads.to(device), 1)
+            a = there.advance(placed, reads.to(device), 1)
+            torch.testing.assert_close(a.cpu(), here.advance(batch, reads, 1), rtol=1e-2, atol=1e-3)
+        assert there.captured
+        other = None
+        there.keep(range(models - 1))
+        here.keep(range(models - 1))
+        here.may_capture = False
+        assert there.captured is None and there.may_capture
 
 
 def test_what_a_step_changes_stays_where_it_lies():
