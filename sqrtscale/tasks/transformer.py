@@ -81,9 +81,7 @@ class Transformer:
         """Logits of every model: p maps names to [M, *shape], inputs are [M, B, T] or [M, B, T, patch]."""
         models, batch = inputs.shape[:2]
         if self.tokens:
-            # One lookup for the whole stack: model i's table starts at row i * tokens.
-            offset = torch.arange(models, device=inputs.device).view(-1, 1, 1) * self.tokens
-            x = F.embedding(inputs + offset, p["entry"].reshape(-1, self.width))
+            x = _Lookup.apply(p["entry"], inputs.flatten(1)).view(models, batch, self.length, self.width)
         else:
             x = torch.bmm(inputs.flatten(1, 2), p["entry"]).view(models, batch, self.length, self.width)
         x = (x + p["position"].unsqueeze(1)).flatten(1, 2)  # [M, B*T, width]
@@ -101,6 +99,26 @@ class Transformer:
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [M*B, heads, T, width / heads]
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
         return _linear(p, layer + "out", mixed.transpose(1, 2).reshape(models, batch * self.length, self.width))
+
+
+class _Lookup(torch.autograd.Function):
+    """Rows of each model's own table: table [M, V, width], tokens [M, n] -> [M, n, width].
+
+    The backward pass of torch's embedding sorts the tokens and waits for a number, which no CUDA graph may
+    [pytorch/pytorch issue 82886]. A table of bytes is small enough for a matrix product, the same each time.
+    """
+
+    @staticmethod
+    def forward(ctx, table: Tensor, tokens: Tensor) -> Tensor:
+        ctx.save_for_backward(tokens)
+        ctx.rows = table.shape[1]
+        return table.gather(1, tokens.unsqueeze(2).expand(-1, -1, table.shape[2]))
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        (tokens,) = ctx.saved_tensors
+        chosen = torch.arange(ctx.rows, device=tokens.device).view(1, -1, 1) == tokens.unsqueeze(1)
+        return torch.bmm(chosen.to(gradient.dtype), gradient), None
 
 
 def _linear(p: dict[str, Tensor], name: str, x: Tensor) -> Tensor:
