@@ -4,6 +4,7 @@ import gc
 import weakref
 from dataclasses import replace
 from functools import partial
+from typing import ClassVar
 
 import pytest
 import torch
@@ -173,13 +174,20 @@ class NoNumberOfPythons(TorchFunctionMode):
 
 
 class AllOnOneDevice(TorchDispatchMode):
-    """Fails on an operation that reads, makes or copies a tensor of another device, which a graph cannot hold."""
+    """Fails on an operation that reads, makes or copies a tensor of another device, or waits for the device on the way.
+
+    Neither can be in a graph.
+    """
+
+    waits: ClassVar = {"embedding_dense_backward", "index_put", "index_put_", "_index_put_impl_", "nonzero", "masked_select",
+                       "_unique2", "_local_scalar_dense", "item"}
 
     def __init__(self, kind):
         super().__init__()
         self.kind, self.count = kind, 0
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        assert operation.overloadpacket.__name__ not in self.waits, operation
         result = operation(*args, **(kwargs or {}))
         found = {x.device.type for x in tree_leaves((args, kwargs, result)) if isinstance(x, torch.Tensor)}
         assert found <= {self.kind}, f"{operation} on {found}"
