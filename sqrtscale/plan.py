@@ -203,10 +203,16 @@ class CalibrationPlan:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> CalibrationPlan:
-        """The inverse of :meth:`as_dict`."""
-        return cls(**{**data, "base": TrainingConfig.from_dict(data["base"]), "seeds": tuple(data["seeds"]),
-                      "arms": tuple(Arm(arm["name"], TrainingConfig.from_dict(arm["config"]), arm.get("svag", 0))
-                                   for arm in data["arms"])})
+        """The inverse of :meth:`as_dict`; raises FieldError for what is no plan, or one of a version that knows more."""
+        try:
+            return cls(**{**data, "base": TrainingConfig.from_dict(data["base"]), "seeds": tuple(data["seeds"]),
+                          "arms": tuple(Arm(arm["name"], TrainingConfig.from_dict(arm["config"]), arm.get("svag", 0))
+                                       for arm in data["arms"])})
+        except FieldError:
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise FieldError("plan", ", ".join(data) if isinstance(data, Mapping) else data,
+                             f"is not a plan of this version of sqrtscale ({error}): use the one that wrote it") from error
 
 
 def make_plan(

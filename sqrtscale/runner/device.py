@@ -5,14 +5,22 @@ from __future__ import annotations
 import functools
 import os
 import subprocess
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..devices import devices
 
 if TYPE_CHECKING:
     from ..store import CalibrationRecord
+
+DEV = Path("/dev")
+NODES = ("nvidia[0-9]*", "dxg", "kfd")  # what a GPU's driver puts there: NVIDIA's, Windows' for Linux, AMD's
+ASK_TORCH = ("import torch.cuda as gpu\n"
+             "print(*[gpu.get_device_name(i) for i in range(gpu.device_count())] if gpu.is_available() else [], sep='\\n')")
+PATIENCE = 60.0  # seconds
 
 
 @functools.cache
@@ -21,36 +29,22 @@ def cuda_devices() -> tuple[str, ...]:
     try:
         if metadata.version("torch").endswith("+cpu"):  # a torch without CUDA uses none, whatever is there
             return ()
-        query = ["nvidia-smi", "--query-gpu=uuid,name", "--format=csv,noheader"]
-        found = subprocess.run(query, capture_output=True, text=True, timeout=20)
     except metadata.PackageNotFoundError:
         return ()
-    except (OSError, subprocess.TimeoutExpired):  # no such program, or a driver that hangs
+    # The driver answers at once, but knows nothing of what is hidden from torch by a variable.
+    found = () if "CUDA_VISIBLE_DEVICES" in os.environ else _lines("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
+    if found or not [path for node in NODES for path in DEV.glob(node)]:
+        return found
+    return _lines(sys.executable, "-P", "-c", ASK_TORCH)
+
+
+def _lines(*command: str) -> tuple[str, ...]:
+    """What a program prints, by the line; empty where there is no such program, it fails, or it hangs as drivers may."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    except (OSError, subprocess.TimeoutExpired):
         return ()
-    if found.returncode:
-        return ()
-    cards = [tuple(part.strip() for part in line.split(",", 1)) for line in found.stdout.splitlines() if "," in line]
-    return tuple(cards[i][1] for i in _visible(os.environ.get("CUDA_VISIBLE_DEVICES"), [uuid for uuid, _ in cards]))
-
-
-def _visible(text: str | None, uuids: Sequence[str]) -> list[int]:
-    """Which of the cards torch counts, in its order [CUDA C++ Programming Guide, CUDA_VISIBLE_DEVICES].
-
-    The first entry that names no card ends the list; one that comes twice empties it.
-    """
-    if text is None:
-        return list(range(len(uuids)))
-    if text.startswith("MIG-"):  # a part of a card; a program can use one of them
-        return [0] if uuids else []
-    found: list[int] = []
-    for one in map(str.strip, text.split(",")):
-        named = [i for i, uuid in enumerate(uuids) if one == str(i) or (one.startswith("GPU-") and uuid.startswith(one))]
-        if len(named) != 1:
-            break
-        if named[0] in found:
-            return []
-        found += named
-    return found
+    return tuple(line.strip() for line in done.stdout.splitlines() if line.strip()) if done.returncode == 0 else ()
 
 
 def occupied(name: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from .launch import start_supervisor
 from .log import last_lines, supervisor_log, tail
 
 START_GRACE = timedelta(seconds=20)  # from a supervisor's start to its first word
-STALE = timedelta(minutes=3)  # without a heartbeat from another host
+STALE = timedelta(minutes=3)  # without a heartbeat from another host, or a word from another version
 MOST_RESTARTS = 2
 RESTARTED = "supervisor started again"
 
@@ -57,8 +57,9 @@ def _correct(store: Store, record: CalibrationRecord | Unreadable) -> bool:
 
 
 def _cannot_start(store: Store, record: Unreadable) -> bool:
-    """End one whose supervisor has given it up. A newer version beside this one, which can read it, may be starting it now."""
-    if locks.held(locks.alive_lock(record.id)) or (record.pid is None and store.now() - record.created_at <= START_GRACE):
+    """End one that nobody has said a word of for a while: a newer version beside this one may read it, and start it again."""
+    words = [record.created_at, *(at for at, _, _ in store.events(record.id))]
+    if locks.held(locks.alive_lock(record.id)) or store.now() - max(record.heartbeat_at or words[0], *words) <= STALE:
         return False
     return end(store, record.id, "LOST", f"it cannot be read any more: {record.why}")
 

@@ -18,7 +18,8 @@ class Looped:
     length, width: tokens (or places) of one sample and numbers in each, of the largest layer: threads and memory are judged by
     them. Slower than a stack by about the number of models on a GPU; on a CPU by little. Raises ValueError for a module whose
     runs would not be those of its own plain loop: with buffers, because what a step leaves in one (a running average, say) would
-    be shared by all models; with dropout, because a seed would not repeat itself; with frozen parameters: all are trained.
+    be shared by all models; with chance of its own, as in dropout, because a seed would not repeat itself; with frozen
+    parameters, because all are trained.
     """
 
     def __init__(self, make: Callable[[], nn.Module], length: int, width: int):
@@ -33,8 +34,9 @@ class Looped:
         refused = {
             ("buffers", "use layers without running averages, GroupNorm in place of BatchNorm for example"):
                 [name for name, _ in found.named_buffers()],
-            ("dropout", "set it to 0"): [name or type(part).__name__ for name, part in parts if _dropout(part) > 0],
-            ("frozen parameters", "leave them out of the module's parameters, or let them be trained"):
+            ("chance of its own", "set dropout to 0, and use layers that do not draw"):
+                [name or type(part).__name__ for name, part in parts if _draws(part)],
+            ("frozen parameters", "let them be trained"):
                 [name for name, p in found.named_parameters() if not p.requires_grad],
         }
         for (what, remedy), names in refused.items():
@@ -60,7 +62,9 @@ class Looped:
                             for model, one in zip(models, inputs, strict=True)])
 
 
-def _dropout(part: nn.Module) -> float:
-    """The probability of a dropout layer, or of a layer that has dropout inside (attention, recurrent layers)."""
+def _draws(part: nn.Module) -> bool:
+    """Whether a layer is random while it trains: dropout, also inside of attention and recurrent layers, and the like."""
+    if isinstance(part, nn.RReLU | nn.FractionalMaxPool2d | nn.FractionalMaxPool3d):
+        return True
     found = part.p if isinstance(part, nn.modules.dropout._DropoutNd) else getattr(part, "dropout", 0.0)
-    return found if isinstance(found, float | int) else 0.0
+    return isinstance(found, float | int) and found > 0

@@ -52,12 +52,14 @@ def cuda_graph(work: Callable[[], Tensor]) -> tuple[Tensor, Callable[[], None]]:
     before = torch.cuda.current_stream()
     graph = torch.cuda.CUDAGraph()
     graph.stream = side = _free_stream()  # torch's own stream for this would lie on the first device that captured
+    side.wait_stream(before)
     try:
-        side.wait_stream(before)
         with torch.cuda.stream(side):
             for _ in range(WARM_STEPS):
                 work()
-        before.wait_stream(side)
+    finally:
+        before.wait_stream(side)  # also where memory ran out on the way: what follows restores what the steps have changed
+    try:
         with torch.cuda.graph(graph, stream=side):
             result = work()
     except RuntimeError as error:
@@ -117,5 +119,7 @@ def _restore(state: Sequence[Tensor], before: Sequence[Tensor]) -> None:
 
 
 def _near(one: Tensor, other: Tensor) -> bool:
-    one, other = one.nan_to_num(), other.nan_to_num()  # a model that has diverged does so in both
+    if not torch.equal(one.isnan(), other.isnan()):  # a model that has diverged does so in both
+        return False
+    one, other = one.double().nan_to_num(), other.double().nan_to_num()
     return bool((one - other).norm() <= NEAR * other.norm())

@@ -96,7 +96,7 @@ def main() -> int:
     try:
         plan = CalibrationPlan.from_dict(json.load(sys.stdin))
         print(json.dumps(estimate(plan)))
-    except (FieldError, json.JSONDecodeError, KeyError, TypeError) as error:
+    except (FieldError, json.JSONDecodeError) as error:
         print(f"no estimate: {error}", file=sys.stderr)
         return 2
     return 0

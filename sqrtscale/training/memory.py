@@ -45,14 +45,29 @@ def pass_bytes(forward: Callable[[], Tensor], parameters: Tensor) -> int:
 def free_bytes(device: torch.device) -> int:
     """Memory that can be had on the device now; on a CPU what the system calls available."""
     if device.type == "cuda":
-        torch.cuda.empty_cache()  # of what torch keeps after it, no one can say how much is a CUDA graph's own
-        return torch.cuda.mem_get_info(device)[0]
+        # Of what torch keeps for later, nobody can say how much is a CUDA graph's own: it is given back, where that can be done.
+        kept = 0 if give_back(device) else torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
     try:
         with open("/proc/meminfo") as file:
             found = {line.partition(":")[0]: line.split()[1] for line in file}
         return int(found["MemAvailable"]) * 1024
     except (OSError, KeyError):  # not Linux: half of all there is
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def give_back(device: torch.device) -> bool:
+    """Return to the device what torch keeps of it for later; False where torch refuses.
+
+    It does so for ever after a capture that failed, in versions that think it still underway [pytorch/pytorch pull request
+    180395].
+    """
+    if device.type == "cuda":
+        try:
+            torch.cuda.empty_cache()
+        except RuntimeError:
+            return False
+    return True
 
 
 def how_many_fit(each: int, device: torch.device) -> int:

@@ -15,7 +15,7 @@ from ..tasks import SMALLEST, Batch, Data, Task
 from . import is_out_of_memory
 from .captured import Captured, capture
 from .compiled import ALL_THREADS, Compiled, suits
-from .memory import free_bytes, how_many_fit, pass_bytes
+from .memory import free_bytes, give_back, how_many_fit, pass_bytes
 from .optimizers import make_optimizer
 
 DRAW_AT_ONCE = 2048  # samples of each stream that wait on the device
@@ -151,8 +151,7 @@ class Population:
                     raise
             # Here, because the error holds what the failed pass had allocated. Nothing has changed yet: half of it is tried.
             self.at_once[samples] = -(-min(self.at_once[samples], len(self)) // 2)
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
+            give_back(self.device)
 
     def _plan_passes(self, batch: Batch) -> None:
         """Count the memory of one model's pass on so many samples, once, and choose how many models go through one."""

@@ -6,6 +6,7 @@ import sys
 import threading
 
 import pytest
+import torch
 from waiting import until
 
 from runner.conftest import plan
@@ -123,15 +124,23 @@ def test_no_supervisor_can_be_started(store, monkeypatch):
     assert store.get(id).state == "FAILED" and "could not be started" in store.get(id).reason
 
 
+def program(path, *lines):
+    path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+    path.chmod(0o755)
+    return str(path)
+
+
 @pytest.fixture
 def driver(tmp_path, monkeypatch):
-    """A driver that lists two GPUs, and a torch that can use them."""
-    program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho GPU-8932f937, NVIDIA A\necho GPU-89ffb8b3, NVIDIA B\n")
-    program.chmod(0o755)
+    """A driver that lists two GPUs, and a torch that can use them and, when asked itself, names them otherwise."""
+    program(tmp_path / "nvidia-smi", "echo NVIDIA A", "echo NVIDIA B")
+    monkeypatch.setattr(sys, "executable", program(tmp_path / "python", 'echo "torch\'s $CUDA_VISIBLE_DEVICES"'))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(device.metadata, "version", lambda package: "2.13.0")
+    monkeypatch.setattr(device, "DEV", tmp_path / "dev")
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "nvidia0").touch()
     device.cuda_devices.cache_clear()
     yield monkeypatch
     device.cuda_devices.cache_clear()
@@ -145,17 +154,36 @@ def test_which_device_is_occupied(driver):
     assert device.occupied("all") == device.occupied("cuda:0,cuda:1") == ("cuda:0", "cuda:1")
 
 
-@pytest.mark.parametrize("visible, names", [
-    ("1", ("NVIDIA B",)), ("1,0", ("NVIDIA B", "NVIDIA A")), ("0,7,1", ("NVIDIA A",)), ("0,x,1", ("NVIDIA A",)), ("x", ()),
-    ("0,1,0", ()), ("-1,0", ()), ("GPU-8932f937", ("NVIDIA A",)), ("GPU-89ff,GPU-8932", ("NVIDIA B", "NVIDIA A")),
-    ("GPU-89", ()), ("MIG-1", ("NVIDIA A",))])
-def test_gpus_are_counted_as_torch_counts_the_visible_ones(driver, visible, names):
-    driver.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert device.cuda_devices() == names
+def test_where_some_are_hidden_torch_says_which_are_left(driver):
+    driver.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert device.cuda_devices() == ("torch's 1",) and device.occupied("all") == ("cuda:0",)
 
 
-@pytest.mark.parametrize("visible, torch", [("", "2.13.0"), ("-1", "2.13.0"), ("0", "2.13.0+cpu")])
-def test_a_gpu_that_torch_cannot_use_is_none(driver, visible, torch):
-    driver.setenv("CUDA_VISIBLE_DEVICES", visible)
-    driver.setattr(device.metadata, "version", lambda package: torch)
+@pytest.mark.parametrize("driver_says", ["exit 9", "exec sleep 60"])
+def test_where_the_driver_does_not_answer_torch_is_asked(driver, tmp_path, driver_says):
+    driver.setattr(device, "PATIENCE", 1.0)
+    program(tmp_path / "nvidia-smi", driver_says)
+    assert device.cuda_devices() == ("torch's",)
+
+
+def test_torch_is_not_loaded_where_there_is_no_driver(driver, tmp_path):
+    program(tmp_path / "nvidia-smi", "exit 9")
+    (tmp_path / "dev" / "nvidia0").rename(tmp_path / "dev" / "null")
+    assert device.cuda_devices() == ()
+
+
+def test_what_torch_is_asked_is_understood_by_it():
+    assert device._lines(sys.executable, "-c", device.ASK_TORCH) == tuple(
+        map(torch.cuda.get_device_name, range(torch.cuda.device_count())))
+
+
+def test_a_torch_without_cuda_uses_no_gpu(driver):
+    driver.setattr(device.metadata, "version", lambda package: "2.13.0+cpu")
     assert device.cuda_devices() == () and device.occupied("auto") == device.occupied("all") == ("cpu",)
+
+
+def test_those_of_another_host_are_no_rivals(store):
+    here, there, free = (stored(store, "QUEUED", host=host) for host in ("a", "b", ""))
+    record = {one.id: one for one in store.queue()}
+    assert [one.id for one in device.rivals(store.queue(), record[here])] == [here, free]
+    assert [one.id for one in device.rivals(store.queue(), record[there])] == [there, free]

@@ -233,10 +233,28 @@ def test_one_that_cannot_be_read_is_left_alone_while_it_runs(store, where):
     assert runner.reconcile(store) == [id]
 
 
-def test_one_that_cannot_be_read_may_just_be_starting(store):
-    id = store.create(plan())
-    pretend(store, id, plan=plan().as_dict() | {"task": "gone"})
-    assert runner.reconcile(store) == [] and [one.state for one in store.active()] == ["QUEUED"]
+def test_one_that_cannot_be_read_may_be_starting_elsewhere(store):
+    """A plan of a newer version: it may start the calibration at this moment, or once more."""
+    id, other = store.create(plan()), store.create(plan())
+    for one in (id, other):
+        pretend(store, one, plan=plan().as_dict() | {"newer": 1}, created_at=store.now() - timedelta(hours=1))
+    store.add_event(id, "supervisor started again", {})
+    held = locks.take(locks.alive_lock(other))
+    assert runner.reconcile(store) == [] and [one.state for one in store.active()] == ["QUEUED"] * 2
+    os.close(held)
+    assert runner.reconcile(store) == [other]
+    (found,) = [one for one in store.list() if one.id == other]
+    assert "is not a plan of this version of sqrtscale" in found.reason and "'newer'" in found.reason
+
+
+def test_it_trains_on_the_devices_that_were_taken_for_it(store, monkeypatch):
+    id = store.create(replace(plan(), device="cuda:7"))
+    store.transition(id, "STARTING", among=["QUEUED"])
+    done = subprocess.run(runner.launch.command("runner.child", id, "cpu"), env=runner.launch.environment(), timeout=60)
+    assert done.returncode == 0 and store.get(id).environment["device"] == "cpu"
+    monkeypatch.setattr(runner, "occupied", lambda name: ("cuda:77",))
+    with pytest.raises(FieldError, match="is not on this machine"):
+        runner.estimate(plan())
 
 
 def test_one_that_was_cancelled_and_lost_its_supervisor_is_cancelled(store):

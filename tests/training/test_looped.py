@@ -86,10 +86,11 @@ def frozen():
 
 @pytest.mark.parametrize("make, said", [
     (lambda: nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)), r"buffers \(1.running_mean, .*GroupNorm"),
-    (lambda: nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1)), r"dropout \(1\) .*set it to 0"),
-    (lambda: nn.MultiheadAttention(4, 2, dropout=0.1), r"dropout \(MultiheadAttention\)"),
-    (lambda: nn.Sequential(nn.LSTM(2, 2, 2, dropout=0.1)), r"dropout \(0\)"),
-    (lambda: nn.TransformerEncoderLayer(4, 2), r"dropout \(self_attn, dropout, dropout1, dropout2\)"),
+    (lambda: nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1)), r"chance of its own \(1\) .*set dropout to 0"),
+    (lambda: nn.MultiheadAttention(4, 2, dropout=0.1), r"chance of its own \(MultiheadAttention\)"),
+    (lambda: nn.Sequential(nn.LSTM(2, 2, 2, dropout=0.1)), r"chance of its own \(0\)"),
+    (lambda: nn.TransformerEncoderLayer(4, 2), r"chance of its own \(self_attn, dropout, dropout1, dropout2\)"),
+    (lambda: nn.RReLU(), r"chance of its own \(RReLU\)"),
     (frozen, r"frozen parameters \(bias\)")])
 def test_a_module_whose_runs_would_not_be_those_of_a_plain_loop_is_refused_by_name(make, said):
     with pytest.raises(ValueError, match=said):
