@@ -12,9 +12,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from sqrtscale.plan import make_plan
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.tasks import TASKS, Batch, task
-from sqrtscale.training import population, regime
+from sqrtscale.training import Measured, calibrate, population, regime
 from sqrtscale.training.captured import capture, cuda_graph
 from sqrtscale.training.population import Population, Stream
 
@@ -50,6 +51,10 @@ def batches(one, count, name="digits"):
     for _ in range(count):
         taken = [stream.take(one.drawn) for stream in streams]
         yield Batch(torch.stack([x.inputs for x in taken]), torch.stack([x.targets for x in taken]))
+
+
+def always(one):
+    one.captured, one.may_capture = None, True
 
 
 def state(one):
@@ -109,7 +114,19 @@ def forgets_a_moment(one):
     return record
 
 
-@pytest.mark.parametrize("wrong", [does_nothing, cannot, goes_half_the_way, forgets_a_moment])
+def spoils_one_number(one):
+    def record(work):
+        result = work()
+
+        def replay():
+            result.copy_(work())
+            with torch.no_grad():
+                one.flat[0, 0] = torch.nan
+        return result, replay
+    return record
+
+
+@pytest.mark.parametrize("wrong", [does_nothing, cannot, goes_half_the_way, forgets_a_moment, spoils_one_number])
 def test_a_recording_that_is_not_the_step_is_not_taken(wrong, caplog):
     one = made()
     (batch,) = batches(one, 1)
@@ -117,6 +134,61 @@ def test_a_recording_that_is_not_the_step_is_not_taken(wrong, caplog):
     assert capture(one._step, state(one), batch, wrong(one)) is None
     assert "step" in caplog.text
     assert all(torch.equal(a, b) for a, b in zip(state(one), before, strict=True))
+
+
+def test_a_recording_is_made_with_another_batch_than_it_is_tried_with():
+    """So that one which has kept the numbers, not the address, is found out."""
+    one, seen = made(), []
+    (batch,) = batches(one, 1)
+
+    def record(work):
+        kept = work().clone()
+        seen.append(kept)
+        return kept.clone(), lambda: None
+
+    assert capture(one._step, state(one), batch, record) is None
+    assert not torch.allclose(seen[0], made()._step(batch))
+
+
+def test_a_lack_of_memory_while_a_graph_is_recorded_is_not_met_by_smaller_passes(monkeypatch):
+    one = made()
+    (batch,) = batches(one, 1)
+    one.gradients(batch)
+    at_once = dict(one.at_once)
+
+    def lacks(*of):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(one, "_gradients", lacks)
+    monkeypatch.setattr(one, "device", DEVICES["graph"])
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    with pytest.raises(torch.OutOfMemoryError):
+        one.gradients(batch)
+    assert one.at_once == at_once and max(at_once.values()) > 1
+
+
+def test_a_whole_calibration_by_recordings_is_the_same_and_keeps_none_that_is_done_with(monkeypatch):
+    def curves():
+        for event in calibrate(plan):
+            if isinstance(event, Measured):
+                if (event.arm, event.samples) == ("base", 0):
+                    gc.collect()  # these recordings, other than a graph, know their population
+                    alive.append([one() for one in recorded])
+                yield event.values["val_loss"]
+
+    def spied(*given):
+        found = capture(*given, record=again)
+        recorded.append(weakref.ref(found))
+        return found
+
+    plan = make_plan("digits", TrainingConfig("adam", 8, {"lr": 1e-3}), 16, seeds=2, samples=640, warm_samples=640,
+                     arms=["base", "scaled"], device="cpu")
+    recorded, alive = [], []
+    plain = list(curves())
+    monkeypatch.setattr(population, "capture", spied)
+    monkeypatch.setattr(Population, "forget_capture", always)
+    assert list(curves()) == pytest.approx(plain, rel=1e-4)
+    assert len(recorded) == 3 and alive == [[]] * 2 + [[None]] * 2  # the warm start's, when the arms' two seeds begin
 
 
 def test_a_model_that_has_diverged_does_not_speak_against_the_recording():
@@ -210,10 +282,6 @@ def test_a_step_stays_on_its_device_and_waits_for_no_number(name, family):
         with pytest.raises(AssertionError):
             one.flat.new_tensor([1.0])
     assert watched.count > 100
-
-
-def always(one):
-    one.captured, one.may_capture = None, True
 
 
 @WAYS

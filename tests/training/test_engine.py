@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+import weakref
 
 import pytest
 import torch
@@ -13,6 +14,8 @@ from sqrtscale.plan import WARM_START, Arm, CalibrationPlan, make_plan
 from sqrtscale.rules import FieldError, TrainingConfig
 from sqrtscale.tasks import task
 from sqrtscale.training import Measured, Progress, RunEnded, SeedsEnded, calibrate, engine, environment, population
+from sqrtscale.training import estimate as timed
+from sqrtscale.training.memory import state_bytes
 
 BASE = TrainingConfig("adam", 8, {"lr": 1e-3})
 
@@ -103,6 +106,20 @@ def test_seeds_in_parts_are_the_same_runs_with_time_to_judge_in_between():
             assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-4)
 
 
+def test_the_models_of_one_part_are_gone_when_the_next_begins(monkeypatch):
+    made, usual = [], engine.Group.__init__
+
+    def spy(group, *rest):
+        usual(group, *rest)
+        made.append(weakref.ref(group.population))
+
+    monkeypatch.setattr(engine.Group, "__init__", spy)
+    for event in calibrate(small(seeds=4, samples=64, stop_early=True)):
+        if isinstance(event, SeedsEnded):
+            assert len(made) == 2 and [one() for one in made] == [None, None]
+    assert len(made) == 4
+
+
 def test_warm_start_trains_once_and_every_arm_branches_there():
     plan = small(start="warm", warm_samples=800)
     found = curves(calibrate(plan))
@@ -159,9 +176,9 @@ def test_products_are_rounded_where_the_task_allows_it_and_only_meanwhile(monkey
         monkeypatch.setattr(type(task("digits")), "tf32", allowed)
         events = calibrate(small())
         next(events)
-        assert torch.backends.cuda.matmul.allow_tf32 is allowed
+        assert torch.backends.cuda.matmul.allow_tf32 is torch.backends.cudnn.allow_tf32 is allowed
         events.close()
-        assert torch.backends.cuda.matmul.allow_tf32 is False
+        assert torch.backends.cuda.matmul.allow_tf32 is False and torch.backends.cudnn.allow_tf32 is True  # as torch has them
 
 
 def test_environment_is_json_and_names_the_device():
@@ -179,6 +196,22 @@ def test_estimate_times_every_arm():
     found = json.loads(done.stdout)
     assert set(found["arms"]) == {WARM_START, "base", "scaled", "unscaled", "linear lr"}
     assert found["seconds"] > sum(found["arms"].values()) > 0
+
+
+def test_the_estimate_counts_parts_and_devices(monkeypatch):
+    """With a clock that says one second for each step, sample, measurement and micro-batch."""
+    def found(seeds, devices=1, **changes):
+        monkeypatch.setattr(timed, "resolve", lambda name: (torch.device("cpu"),) * devices)
+        return timed.estimate(small(seeds=seeds, **changes))
+
+    monkeypatch.setattr(timed, "_time", lambda work, device, steps=1: 1.0)
+    monkeypatch.setattr(population, "suits", lambda *of: False)
+    one, parts, two = found(3), found(4, stop_early=True), found(3, devices=2)
+    assert parts["arms"] == {arm: 2 * seconds for arm, seconds in one["arms"].items()}
+    assert parts["memory"] == one["memory"] > 12 * state_bytes(task("digits").sizes["tiny"].parameters)
+    steps = {arm.name: 640 / arm.config.batch_size / (1 if arm.name == "base" else 3) for arm in small().arms}
+    assert two["arms"] == pytest.approx({arm: 2 * seconds - steps[arm] for arm, seconds in one["arms"].items()})
+    assert two["memory"] <= one["memory"] - 5 * state_bytes(task("digits").sizes["tiny"].parameters)  # 7 of the 12 models
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"task": "nothing"}'])
