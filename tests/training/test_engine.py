@@ -205,6 +205,7 @@ def test_the_estimate_counts_parts_and_devices(monkeypatch):
         return timed.estimate(small(seeds=seeds, **changes))
 
     monkeypatch.setattr(timed, "_time", lambda work, device, steps=1: 1.0)
+    monkeypatch.setattr(timed, "WARM_STEPS", 1)
     monkeypatch.setattr(population, "suits", lambda *of: False)
     one, parts, two = found(3), found(4, stop_early=True), found(3, devices=2)
     assert parts["arms"] == {arm: 2 * seconds for arm, seconds in one["arms"].items()}
