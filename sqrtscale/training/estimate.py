@@ -26,7 +26,7 @@ from .regime import gradient_noise
 
 WARM_STEPS = 3  # not counted: compiling, allocations, and the choice of kernels
 SECONDS_EACH = 0.4  # timing of one group of arms
-START_SECONDS = 4.0  # starting the processes and loading torch and the data
+START_SECONDS = 7.0  # starting the processes, loading torch and the data, judging and storing (measured with 2 cores)
 
 
 def estimate(plan: CalibrationPlan) -> dict[str, Any]:
