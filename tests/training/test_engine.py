@@ -206,6 +206,7 @@ def test_the_estimate_counts_parts_and_devices(monkeypatch):
 
     monkeypatch.setattr(timed, "_time", lambda work, device, steps=1: 1.0)
     monkeypatch.setattr(timed, "WARM_STEPS", 1)
+    monkeypatch.setitem(population.WORK, "cpu", 1.0)  # one step a call is enough
     monkeypatch.setattr(population, "suits", lambda *of: False)
     one, parts, two = found(3), found(4, stop_early=True), found(3, devices=2)
     assert parts["arms"] == {arm: 2 * seconds for arm, seconds in one["arms"].items()}
