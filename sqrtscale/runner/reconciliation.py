@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from ..store import CalibrationRecord, Store, Unreadable
 from . import locks, process, room
@@ -32,7 +32,7 @@ def correct(store: Store, queue: Iterable[CalibrationRecord | Unreadable]) -> li
 
 def _correct(store: Store, record: CalibrationRecord | Unreadable) -> bool:
     if record.host not in ("", process.host()):
-        beat = record.heartbeat_at or record.created_at
+        beat = _last_beat(record)
         if store.now() - beat <= STALE:
             return False
         return end(store, record.id, "LOST", f"no word from its host {record.host} since {beat:%Y-%m-%d %H:%M:%S} UTC")
@@ -58,8 +58,8 @@ def _correct(store: Store, record: CalibrationRecord | Unreadable) -> bool:
 
 def _cannot_start(store: Store, record: Unreadable) -> bool:
     """End one that nobody has said a word of for a while: a newer version beside this one may read it, and start it again."""
-    words = [record.created_at, *(at for at, _, _ in store.events(record.id))]
-    if locks.held(locks.alive_lock(record.id)) or store.now() - max(record.heartbeat_at or words[0], *words) <= STALE:
+    word = max([_last_beat(record), *(at for at, _, _ in store.events(record.id))])
+    if locks.held(locks.alive_lock(record.id)) or store.now() - word <= STALE:
         return False
     return end(store, record.id, "LOST", f"it cannot be read any more: {record.why}")
 
@@ -80,6 +80,10 @@ def _start_again(store: Store, id: str) -> bool:
         store.set_process(id, host=process.host(), boot_id=process.boot_id(), pid=None, pid_started="")
         start_supervisor(id)
         return True
+
+
+def _last_beat(record: CalibrationRecord | Unreadable) -> datetime:
+    return record.heartbeat_at or record.created_at
 
 
 def _supervisor(record: CalibrationRecord | Unreadable) -> process.Identity:

@@ -87,9 +87,8 @@ def _free_stream() -> torch.cuda.Stream:
 def capture(step: Step, state: Sequence[Tensor], batch: Batch, record=cuda_graph) -> Captured | None:
     """The step as a recording, or None where that fails or makes another step than ``step`` itself: what then is left to do.
 
-    state: every tensor that the step changes; they are as before afterwards. A recording reads and
-    writes addresses, so one that went wrong would train on without an error: it has to make the same step once before it is
-    trusted.
+    state: every tensor that the step changes; they are as before afterwards. A recording reads and writes addresses, so one that
+    went wrong would train on without an error: it has to make the same step once before it is trusted.
     """
     log = logging.getLogger(__name__)
     try:
