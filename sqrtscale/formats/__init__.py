@@ -1,56 +1,95 @@
 """Import and export of other programs' configurations.
 
 ``read`` recognises a file and takes the configuration out of it; ``patch`` writes a scaled configuration into the same file.
-To add a format: a file in this folder that defines FORMAT (copy ``axolotl.py``), and its name below.
+To add a format: a file in this folder that defines FORMAT (copy ``levanter.py``, a table; ``axolotl.py`` where code is needed).
 """
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+
 from ..rules import FieldError, ScaledConfig
 from ..rules.batch import Batch
-from . import axolotl, deepspeed, hf, keras, lightning, model_card, optax, param_groups, timm, torchtitan
 from ._document import Document, as_text, parse, refuse, syntax_of
 from ._doubles import double_scaling, double_scaling_in_text
+from ._format import Format
 from ._imported import BatchedRate, Imported, Patched, Question
 from ._patch import patched
-from ._reading import Format
 
-FORMATS: dict[str, Format] = {module.FORMAT.key: module.FORMAT for module in (
-    hf, model_card, deepspeed, axolotl, timm, lightning, torchtitan, param_groups, optax, keras)}
+FORMATS: dict[str, Format] = {
+    found.key: found
+    for module in pkgutil.iter_modules(__path__)
+    if not module.name.startswith("_") and not module.ispkg
+    for found in [importlib.import_module(f"{__name__}.{module.name}").FORMAT]
+}
 
 CHECKPOINTS = (".pt", ".pth", ".ckpt", ".bin")  # torch's own files: not text, ``runner.read_checkpoint`` gives their groups
 
 
-def read(text: str | bytes, filename: str = "") -> Imported:
-    """Recognise a configuration and read it; ``filename`` helps to tell the syntax.
+def read(text: str | bytes, filename: str = "", format: str | None = None, function: str | None = None) -> Imported:
+    """Recognise a configuration and read it.
 
-    Raises FieldError for a text that is too large, nested too deep, broken, not recognised, or that holds a value its field
-    cannot hold or an optimizer the rule does not cover.
+    filename: helps to tell the syntax; format: the key of a format, where the text fits several; function: which function of
+    a Python text, where it has several. Raises FieldError for a text that is too large, nested too deep, broken, not
+    recognised, or that holds a value its field cannot hold, a key that decides the answer and is not known, or an optimizer
+    the rule does not cover; WhichFunction, a FieldError, where ``function`` must be given.
     """
     content = as_text(text)
-    document = parse(content, syntax_of(content, filename))
-    kind = max(FORMATS.values(), key=lambda one: _score(one, document))
-    if not _score(kind, document):
-        again = (*double_scaling(document.data), *double_scaling_in_text(content))
-        warning = f". Beware: {' '.join(dict.fromkeys(again))}" if again else ""
-        raise refuse(content, f"is not recognised: give the file of {', '.join(one.label for one in FORMATS.values())}, or fill "
-                     f"in the form{warning}")
-    return kind.read(document).imported(kind)
+    document = _opened(content, syntax_of(content, filename), function)
+    try:
+        kind = _recognised(document, format)
+        return kind.read(document).imported(kind, function)
+    except FieldError as error:
+        again = dict.fromkeys((*double_scaling(document.data), *double_scaling_in_text(content)))
+        if not again:
+            raise
+        raise FieldError(error.field, error.value, f"{error.allowed}. Beware, scaled twice: {' '.join(again)}") from error
 
 
-def patch(text: str | bytes, imported: Imported, scaled: ScaledConfig, batch: Batch) -> Patched:
+def patch(text: str | bytes, imported: Imported, scaled: ScaledConfig, batch: Batch | None = None) -> Patched:
     """The file that ``imported`` was read from, with the scaled values and the target batch in it, and the difference.
 
-    batch: the target in parts. What the format has no field for comes back as notes. Raises FieldError where the text is not
-    the one that was imported, where the batch is not the target, and where a hyperparameter has no scaled value.
+    batch: the target in parts, or None where they are not known. What the format has no field for comes back as notes.
+    Raises FieldError where the text is not the one that was imported, where the batch is not the target, where a
+    hyperparameter has no scaled value, and for a record that no program reads back.
     """
-    if imported.format not in FORMATS:
-        raise FieldError("format", imported.format, f"is not known: give one of {', '.join(FORMATS)}")
-    return patched(FORMATS[imported.format], text, imported, scaled, batch)
+    kind = _known(imported.format)
+    if not kind.patchable:
+        raise FieldError(
+            "export", "file", f"is not to be had for {kind.label}, which no program reads back: export code for a library instead"
+        )
+    document = _opened(as_text(text), imported.syntax, imported.function)
+    return patched(document, kind.read(document), imported, scaled, batch)
 
 
-def _score(kind: Format, document: Document) -> int:
-    return kind.fits(document) if document.syntax in kind.syntaxes else 0
+def _opened(content: str, syntax: str, function: str | None) -> Document:
+    return parse(content, syntax)
+
+
+def _recognised(document: Document, wanted: str | None) -> Format:
+    """The one format that the document fits; raises FieldError for none and for several."""
+    if wanted is not None:
+        return _known(wanted)
+    fitting = {key: seen for key, kind in FORMATS.items() if document.syntax in kind.syntaxes and (seen := kind.fits(document))}
+    general = {key for special in fitting for key in FORMATS[special].over}
+    kinds = [FORMATS[key] for key in fitting if key not in general]
+    if len(kinds) > 1:
+        found = "; ".join(f"{kind.label} (--format {kind.key}) by {', '.join(fitting[kind.key][:4])}" for kind in kinds)
+        raise refuse(document.text, f"fits {len(kinds)} formats, so say which it is: {found}")
+    if not kinds:
+        raise refuse(
+            document.text,
+            "is not recognised: give the training configuration of one of "
+            f"{', '.join(kind.label for kind in FORMATS.values())}, or fill in the form",
+        )
+    return kinds[0]
+
+
+def _known(key: str) -> Format:
+    if key not in FORMATS:
+        raise FieldError("format", key, f"is not known: give one of {', '.join(FORMATS)}")
+    return FORMATS[key]
 
 
 __all__ = [

@@ -9,8 +9,8 @@ from typing import Any
 
 from ..rules import RUN_FIELDS, FieldError, ParameterGroup, TrainingConfig, family
 from ..rules.batch import Batch
+from ._batches import BATCH_PARTS, BatchParts
 
-BATCH_PARTS = ("per_device", "accumulation", "devices")
 NONE: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -19,12 +19,14 @@ class Question:
     """Something the file does not say.
 
     field: its name ("devices", "per_device", "accumulation", "batch_size", "optimizer" or a field of a
-    configuration); text: one sentence, what is asked and why; default: a suggestion, or None.
+    configuration); text: one sentence, what is asked and why; default: a suggestion, or None; required: False for one
+    whose default stands where nobody answers.
     """
 
     field: str
     text: str
     default: int | float | str | None = None
+    required: bool = True
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,16 @@ class BatchedRate:
 class Imported:
     """A file that was recognised and read.
 
-    format, label: key and human name of the format; syntax: how the text is written; optimizer: name of a family, or
-    None; hyperparameters, run, groups: as in TrainingConfig, with the format's own defaults filled in; per_device,
-    accumulation, devices, global_batch: the batch as far as the file says; questions: what must be answered before there
-    is a configuration, and nothing else; notes: ambiguities and assumptions; double_scaling: which key scales again
-    with the batch, and what to set instead; batched_rate: set where lr depends on the global batch.
+    format, label: key and human name of the format; syntax: how the text is written; function: which of several functions
+    was read; optimizer: name of a family, or None; hyperparameters, run, groups: as in TrainingConfig, with the program's
+    own defaults filled in (never a learning rate); batch: as far as the file says; places: our name -> where the file has
+    it; questions: what must be answered before there is a configuration, and nothing else.
+
+    What a user must know, each a tuple of sentences: assumed: what the file leaves to its program's defaults; unread: keys
+    that look like hyperparameters and were not read; notes: ambiguities; double_scaling: which key scales again with the
+    batch, and what to set instead; uncovered: why the rule promises nothing for this training. batched_rate: set where lr
+    depends on the global batch; assumed_fields: the names behind ``assumed``; bf16_state: the key by which second moments are
+    kept in bfloat16, or empty.
     """
 
     format: str
@@ -56,16 +63,29 @@ class Imported:
     syntax: str
     optimizer: str | None
     hyperparameters: Mapping[str, float]
-    per_device: int | None = None
-    accumulation: int = 1
-    devices: int | None = None
-    global_batch: int | None = None
+    batch: BatchParts
     run: Mapping[str, Any] = field(default_factory=dict)
     groups: tuple[ParameterGroup, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
     questions: tuple[Question, ...] = ()
+    assumed: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     double_scaling: tuple[str, ...] = ()
+    uncovered: tuple[str, ...] = ()
     batched_rate: BatchedRate | None = None
+    function: str | None = None
+    assumed_fields: frozenset[str] = frozenset()
+    bf16_state: str = ""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What was read, one "our name = value (its place)" each."""
+        parts = {"global_batch": self.batch.total, **{name: getattr(self.batch, name) for name in BATCH_PARTS}}
+        values = {"optimizer": self.optimizer, **self.hyperparameters, **parts, **self.run}
+        return tuple(
+            f"{name} = {_text(values[name])} ({place})" for name, place in self.places.items() if values.get(name) is not None
+        )
 
     def config(self, answers: Mapping[str, Any] = NONE) -> TrainingConfig:
         """The configuration, with answers to the questions and, under the same names, corrections of what was read.
@@ -74,7 +94,7 @@ class Imported:
         """
         for question in self.questions:
             whole = question.field in BATCH_PARTS and answers.get("batch_size") is not None  # says what its parts would
-            if answers.get(question.field) is None and not whole:
+            if question.required and answers.get(question.field) is None and not whole:
                 raise FieldError(question.field, None, f"is not in the file: {question.text}")
         kin = family(answers.get("optimizer") or self.optimizer)
         for name, value in answers.items():
@@ -83,23 +103,30 @@ class Imported:
         given = {name: value for name, value in answers.items() if value is not None}
         batch_size = self._batch_size(given)
         rate = {"lr": self.batched_rate.at(batch_size)} if self.batched_rate and "lr" not in self.hyperparameters else {}
+        values = {
+            name: value for name, value in self.hyperparameters.items() if name in kin.fields or name not in self.assumed_fields
+        }
         return TrainingConfig(
-            kin.name, batch_size,
-            {**rate, **self.hyperparameters, **{name: given[name] for name in kin.fields if name in given}},
-            run={**self.run, **{name: given[name] for name in RUN_FIELDS if name in given}}, groups=self.groups)
+            kin.name,
+            batch_size,
+            {**rate, **values, **{name: given[name] for name in kin.fields if name in given}},
+            run={**self.run, **{name: given[name] for name in RUN_FIELDS if name in given}},
+            groups=self.groups,
+        )
 
     def parts(self, answers: Mapping[str, Any] = NONE) -> Batch | None:
         """The global batch in parts, where the file and the answers say all of them; None otherwise."""
-        given = [answers.get(name) or getattr(self, name) for name in BATCH_PARTS]
-        found = None if None in given else Batch(*given)
-        return found if found and found.size == self.config(answers).batch_size else None
+        return self.batch.corrected(answers).batch
 
     def _batch_size(self, given: Mapping[str, Any]) -> int:
-        if "batch_size" in given:
-            return given["batch_size"]
-        if self.global_batch is not None and not any(name in given for name in BATCH_PARTS):
-            return self.global_batch
-        return Batch(*(given.get(name, getattr(self, name)) for name in BATCH_PARTS)).size
+        solved = self.batch.corrected(given)
+        if solved.total is None:
+            raise FieldError("batch_size", None, f"is not in the file: give it, or {' and '.join(solved.unknown)}")
+        return solved.total
+
+
+def _text(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 @dataclass(frozen=True)

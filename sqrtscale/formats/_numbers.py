@@ -1,4 +1,4 @@
-"""Values as text, in the style of the text they replace, exact to the last digit."""
+"""Values as text, in the style of the text they replace, in the fewest digits that are within 1e-12."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import re
 from decimal import Decimal
 from typing import Any
+
+from ..rules.digits import fewest_digits
 
 
 def plain(value: Any) -> Any:
@@ -29,6 +31,7 @@ def written(value: Any, old: str = "", dotted: bool = False) -> str:
 
 
 def _float(value: float, old: str, dotted: bool) -> str:
+    value = fewest_digits(value)
     scientific = "e" in old.lower()
     sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
     power = exponent + len(digits) - 1

@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from ..rules import FAMILIES, UNDERIVED, FieldError, family
+from ._document import Path, shown
 
-ADAMW = ("adamw", "adamw_torch", "adamw_torch_fused", "adamw_torch_xla", "adamw_torch_npu_fused", "adamw_torch_4bit",
-         "adamw_torch_8bit", "adamw_hf", "adamw_apex_fused", "adamw_anyprecision", "adamw_bnb_8bit", "adamw_8bit", "paged_adamw",
-         "paged_adamw_32bit", "paged_adamw_8bit", "ao_adamw_4bit", "ao_adamw_8bit", "ao_adamw_fp8", "optimi_adamw")
+ADAMW = (
+    "adamw",
+    "adamw_torch",
+    "adamw_torch_fused",
+    "adamw_torch_xla",
+    "adamw_torch_npu_fused",
+    "adamw_torch_4bit",
+    "adamw_torch_8bit",
+    "adamw_hf",
+    "adamw_apex_fused",
+    "adamw_anyprecision",
+    "adamw_bnb_8bit",
+    "adamw_8bit",
+    "paged_adamw",
+    "paged_adamw_32bit",
+    "paged_adamw_8bit",
+    "ao_adamw_4bit",
+    "ao_adamw_8bit",
+    "ao_adamw_fp8",
+    "optimi_adamw",
+)
 TRAINER = {name: "adamw" for name in ADAMW} | {
-    "sgd": "sgd", "rmsprop": "rmsprop", "rmsprop_bnb": "rmsprop", "rmsprop_bnb_8bit": "rmsprop", "rmsprop_bnb_32bit": "rmsprop"}
+    "sgd": "sgd",
+    "rmsprop": "rmsprop",
+    "rmsprop_bnb": "rmsprop",
+    "rmsprop_bnb_8bit": "rmsprop",
+    "rmsprop_bnb_32bit": "rmsprop",
+}
 
 
 def covered(key: str, name: str, names: dict[str, str]) -> str:
@@ -26,5 +51,39 @@ def covered(key: str, name: str, names: dict[str, str]) -> str:
         if underived in letters:
             family(underived)  # refuses, with its reason
     known = ", ".join(sorted(set(names))[:12])
-    raise FieldError(key, name, f"is no optimizer that the rule covers: it covers {known} and the like, so change it or fill in "
-                     f"the form with one of {', '.join(list(FAMILIES)[:5])} ...")
+    raise FieldError(
+        key,
+        name,
+        f"is no optimizer that the rule covers: it covers {known} and the like, so change it or fill in "
+        f"the form with one of {', '.join(list(FAMILIES)[:5])} ...",
+    )
+
+
+_SWITCH = re.compile(r"(?:use|enable|with)_?(\w{2,40})")
+_OFF = (None, False, 0, "", "none", "null", "no", "false", "off")
+
+
+def refuse_replaced(data: Any) -> None:
+    """Raise FieldError where a switch anywhere in the data puts another optimizer in the place of the one that is named.
+
+    ``use_muon: true``, ``use_galore: true``, ``schedule_free: true``: the optimizer of the file is then that one.
+    """
+    waiting: list[tuple[Path, Any]] = [((), data)]
+    while waiting:
+        around, value = waiting.pop()
+        entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for key, inner in entries:
+            if isinstance(inner, (dict, list)):
+                waiting.append(((*around, key), inner))
+            elif isinstance(key, str) and inner is not None and not isinstance(inner, str) and inner not in _OFF:
+                _refuse_switch((*around, key), key, inner)
+
+
+def _refuse_switch(path: Path, key: str, value: Any) -> None:
+    switch = _SWITCH.fullmatch(key.lower())
+    letters = re.sub("[^a-z]", "", switch[1] if switch else key.lower()[:60])
+    letters = letters.removesuffix("optimizer").removesuffix("optim")
+    if letters in UNDERIVED and (switch or value is True):
+        raise FieldError(
+            shown(path), value, f"replaces the optimizer by {UNDERIVED[letters].label}, which {UNDERIVED[letters].allowed}"
+        )

@@ -3,38 +3,51 @@
 from __future__ import annotations
 
 import difflib
+import json
+import math
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 from ..rules import FieldError, ScaledConfig, ScaledField
 from ..rules.batch import Batch
-from ._document import Document, Path, as_text, parse, shown
+from ..rules.run_fields import Interval
+from ._document import Document, Path, shown
 from ._doubles import double_scaling
 from ._edit import edited, has_room
 from ._imported import Imported, Patched
-from ._reading import Format, Reading, as_number
+from ._reading import Reading, as_number
+
+WIDEST = 200  # a line longer than that hides in a diff what changed
 
 
-def patched(kind: Format, text: str | bytes, imported: Imported, scaled: ScaledConfig, batch: Batch) -> Patched:
-    """The file that was imported, with the scaled values under its own names; raises FieldError."""
-    if batch.size != scaled.target_batch:
+def patched(document: Document, reading: Reading, imported: Imported, scaled: ScaledConfig, batch: Batch | None) -> Patched:
+    """The file that was imported, with the scaled values under its own names; raises FieldError.
+
+    batch: the target in parts, or None where only its size is known.
+    """
+    if batch is not None and batch.size != scaled.target_batch:
         raise FieldError("batch", batch, f"is {batch.size}, not the target: give parts whose product is {scaled.target_batch}")
-    content = as_text(text)
-    document = parse(content, imported.syntax)
-    reading = kind.read(document)
     if reading.optimizer not in (None, scaled.base.optimizer):
         raise FieldError("optimizer", scaled.base.optimizer, f"is not the file's: it has {reading.optimizer}, so scale that")
     changes, notes = _changes(reading, scaled)
-    _batch_changes(reading, batch, changes, notes)
+    _change_the_batch(reading, imported, scaled.target_batch, batch, changes, notes)
     for path in list(changes):
         if path in document.shared:
             notes.append(f"{shown(path)} = {changes.pop(path)!r} is a YAML alias of a value that others use: write it by hand.")
         elif not has_room(document, path):
             notes.append(f"{shown(path)} = {changes.pop(path)!r} has no place in the text: add it, or its default stays.")
-    after = edited(document, changes) if changes else content
+    after = edited(document, changes) if changes else document.text
     notes += [f"Still to be turned off by hand: {said}" for said in double_scaling(document.data)]
-    lines = difflib.unified_diff(content.splitlines(), after.splitlines(), "before", "after", lineterm="")
-    return Patched(after, "".join(f"{line}\n" for line in lines), tuple(notes))
+    return Patched(after, _difference(document.text, after, document.syntax), tuple(notes))
+
+
+def _difference(before: str, after: str, syntax: str) -> str:
+    """A unified diff; of minified JSON, of its indented form."""
+    if syntax == "json" and max(map(len, before.splitlines())) > WIDEST:
+        before, after = (json.dumps(json.loads(text), indent=2) for text in (before, after))
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), "before", "after", lineterm="")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _changes(reading: Reading, scaled: ScaledConfig) -> tuple[dict[Path, Any], list[str]]:
@@ -46,15 +59,34 @@ def _changes(reading: Reading, scaled: ScaledConfig) -> tuple[dict[Path, Any], l
         if not _unchanged(row, {**reading.values, **reading.run}.get(row.name)):
             _place(row, reading, changes, notes)
     for path, name in reading.follows.items():
-        row, old = rows[name], as_number(reading.get(*path))
-        if row.scaled is not None and row.scaled != row.base:
-            changes[path] = row.scaled if old == row.base else old * row.scaled / row.base
+        _follow(path, as_number(reading.get(*path)), rows.get(name), scaled, changes)
     for group, places in zip(scaled.groups, reading.group_places, strict=False):
         for row in group.fields:
             if not _unchanged(row, reading.get(*places[row.name])):
                 changes[places[row.name]] = row.scaled
     _complete_pairs(reading.document, reading.places, rows, changes)
     return changes, notes
+
+
+def _follow(path: Path, old: Any, row: ScaledField | None, scaled: ScaledConfig, changes: dict[Path, Any]) -> None:
+    """A number that moves by the same ratio as a field, or as any number of steps; raises FieldError where it overflows."""
+    if row is None:
+        kappa = Fraction(scaled.target_batch, scaled.base.batch_size)
+        new = Interval().scale(int(old), kappa) if old == int(old) and old >= 1 else old
+    elif row.scaled is None or row.scaled == row.base:
+        return
+    else:
+        new = row.scaled if old == row.base else old * (row.scaled / row.base)
+    if not math.isfinite(new) or (new == 0) != (old == 0):
+        raise FieldError(
+            shown(path),
+            old,
+            f"leaves the range of floating-point numbers when it moves with {row.name}: give a value of ordinary size"
+            if row
+            else "is no number of steps: correct the file",
+        )
+    if new != old:
+        changes[path] = new
 
 
 def _unchanged(row: ScaledField, now: Any) -> bool:
@@ -75,8 +107,9 @@ def _place(row: ScaledField, reading: Reading, changes: dict[Path, Any], notes: 
         changes[place] = row.scaled
 
 
-def _complete_pairs(document: Document, places: Mapping[str, Path], rows: Mapping[str, ScaledField],
-                    changes: dict[Path, Any]) -> None:
+def _complete_pairs(
+    document: Document, places: Mapping[str, Path], rows: Mapping[str, ScaledField], changes: dict[Path, Any]
+) -> None:
     """A list that the file does not have yet needs all of its members."""
     new = {path[:-1] for path in changes if isinstance(path[-1], int) and not document.has(path)}
     for name, path in places.items():
@@ -84,33 +117,89 @@ def _complete_pairs(document: Document, places: Mapping[str, Path], rows: Mappin
             changes.setdefault(path, rows[name].scaled)
 
 
-def _batch_changes(reading: Reading, batch: Batch, changes: dict[Path, Any], notes: list[str]) -> None:
-    """The parts of the batch, where the file has them or needs them."""
-    places = reading.places
+def _change_the_batch(
+    reading: Reading, imported: Imported, target: int, batch: Batch | None, changes: dict[Path, Any], notes: list[str]
+) -> None:
+    """The parts of the batch, where the file has them or its program needs them; never a key that it does not know."""
+    places, read = reading.places, imported.batch
+    if batch is not None and "accumulation" not in places and "global_batch" not in places and "per_device" in places:
+        batch = _without_accumulation(read.accumulation or 1, batch, notes)
+    wanted = (
+        {"global_batch": target}
+        if batch is None
+        else {
+            "per_device": batch.per_device,
+            "accumulation": batch.accumulation,
+            "devices": batch.devices,
+            "global_batch": target,
+            "process_batch": batch.per_device * batch.accumulation,
+        }
+    )
 
     def has(part: str) -> bool:
-        return part in places and reading.get(*places[part]) is not None
+        return part in places and reading.has(*places[part])
 
-    wanted = {"per_device": batch.per_device, "accumulation": batch.accumulation, "devices": batch.devices,
-              "global_batch": batch.size, "process_batch": batch.per_device * batch.accumulation}
     needed = {
         "per_device": "per_device" in places and not has("global_batch"),
-        "accumulation": "accumulation" in places and batch.accumulation != (reading.batch["accumulation"] or 1),
-        "devices": "devices" in places and reading.batch["devices"] != batch.devices,
-        "global_batch": "global_batch" in places and ("per_device" not in places or (
-            batch.accumulation > 1 and "accumulation" not in places)),
+        "accumulation": batch is not None and batch.accumulation != (read.accumulation or 1),
+        "devices": batch is not None and read.devices != batch.devices,
+        "global_batch": "per_device" not in places
+        or (batch is not None and batch.accumulation > 1 and "accumulation" not in places),
     }
+    old = {"per_device": read.per_device, "accumulation": read.accumulation, "devices": read.devices, "global_batch": read.total}
     for part, value in wanted.items():
+        if part not in places:
+            continue
         if part in reading.autos:
             if part != "global_batch":
                 notes.append(f'{shown(places[part])} stays "auto": the program that fills it in needs {part} = {value}.')
-        elif has(part) and as_number(reading.get(*places[part])) == value:
-            continue
-        elif has(part) or (needed.get(part) and reading.batch[part] != value):
+        elif has(part):
+            if as_number(reading.get(*places[part])) != value:
+                changes[places[part]] = value
+        elif needed.get(part) and old.get(part) != value:
             changes[places[part]] = value
-    if "per_device" in places and "devices" not in places and reading.batch["devices"] != batch.devices:
+    _notes_on_the_batch(reading, imported, target, batch, notes)
+
+
+def _without_accumulation(base: int, batch: Batch, notes: list[str]) -> Batch:
+    """The target for a program that cannot accumulate: what the rule would add in passes goes into the batch of one device."""
+    if batch.accumulation == base or (batch.per_device * batch.accumulation) % base:
+        return batch
+    larger = Batch(batch.per_device * batch.accumulation // base, base, batch.devices)
+    notes.append(
+        f"This program has no key for gradient accumulation, so the batch of one device becomes {larger.per_device}: where "
+        "that does not fit the memory, take more devices."
+    )
+    return larger
+
+
+def _notes_on_the_batch(reading: Reading, imported: Imported, target: int, batch: Batch | None, notes: list[str]) -> None:
+    places, read = reading.places, imported.batch
+    if batch is None:
+        if "global_batch" not in places or "global_batch" in reading.autos:
+            notes.append(
+                f"Give the batch, {target} in all, where the program sets it: this file has no field for it, or not all of it."
+            )
+        elif "per_device" in places:
+            notes.append(
+                "The batch of one device stays: the program works out its gradient accumulation from the total and the devices."
+            )
+        return
+    if batch.per_device == read.per_device and batch.accumulation != (read.accumulation or 1):
+        notes.append(
+            f"The batch of one device stays {batch.per_device}, as the memory's limit, and gradient accumulation goes from "
+            f"{read.accumulation or 1} to {batch.accumulation}. Where one device holds more, give the target in parts: per "
+            f"device x accumulation x devices, for example {_fewer_passes(batch)}."
+        )
+    if "per_device" in places and "devices" not in places and read.devices != batch.devices:
         notes.append(f"Start it on {batch.devices} data-parallel device{'s' if batch.devices > 1 else ''}.")
-    if not {"accumulation", "global_batch", "process_batch"} & set(places) and batch.accumulation > 1:
+    if not {"accumulation", "global_batch", "process_batch"} & set(places) and batch.accumulation != (read.accumulation or 1):
         notes.append(f"Accumulate {batch.accumulation} passes before each step: this file has no field for it.")
     if not {"per_device", "global_batch"} & set(places):
         notes.append(f"Give the batch, {batch} = {batch.size}, where the data are loaded: this file has no field for it.")
+
+
+def _fewer_passes(batch: Batch) -> str:
+    if batch.accumulation % 2:
+        return f"{batch.per_device * batch.accumulation}x1x{batch.devices}"
+    return f"{batch.per_device * 2}x{batch.accumulation // 2}x{batch.devices}"

@@ -2,48 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..rules import FAMILIES, RUN_FIELDS, FieldError, ParameterGroup, family
 from ..rules.errors import real, whole
+from ._accounting import Leftover, leftovers
+from ._batches import BATCH_PARTS, BatchParts
 from ._document import Document, Path, Unread, shown
 from ._doubles import double_scaling
+from ._format import Format
+from ._hazards import bf16_state, hazards, not_covered
 from ._imported import BatchedRate, Imported, Question
+from ._optimizers import refuse_replaced
 from ._yaml import number
 
 AUTO = "auto"
-DEVICES = Question("devices", "How many data-parallel devices does it run on? The global batch is per device x accumulation x "
-                   "devices, and devices that share one copy of the model count as one.")
+STEPS = "steps"  # what ``follows`` says of a number of steps that no field of ours holds
+DEVICES = Question(
+    "devices",
+    "How many data-parallel devices does it run on? The global batch is per device x accumulation x "
+    "devices, and devices that share one copy of the model count as one.",
+)
 PER_DEVICE = Question("per_device", "How many samples does one device take in one forward pass?")
 BATCH_SIZE = Question("batch_size", "How many samples does one optimizer step see, over all devices and accumulated passes?")
 ACCUMULATION = Question("accumulation", "How many passes are accumulated before an optimizer step?", 1)
-
-
-@dataclass(frozen=True)
-class Format:
-    """A format: its key and human name, the syntaxes it is written in, how well a document fits it (0: not at all),
-    and how it is read."""
-
-    key: str
-    label: str
-    syntaxes: tuple[str, ...]
-    fits: Callable[[Document], int]
-    read: Callable[[Document], Reading]
-
-
-def hits(document: Document, *names: str) -> int:
-    """How many of those keys the document has at its root."""
-    return sum(name in document.data for name in names) if isinstance(document.data, dict) else 0
 
 
 class Reading:
     """A file being read, and afterwards the map from our names to the file's.
 
     places: our name -> path of its value (of the batch too: per_device, accumulation, devices, global_batch);
-    follows: path -> name of the field by whose ratio the value there moves as well; group_places: the places of
-    each parameter group; autos: names that the file sets to "auto".
+    follows: path -> name of the field by whose ratio the value there moves as well, or STEPS; group_places: the places of
+    each parameter group; autos: names that the file sets to "auto"; accounted: paths that were looked at; defaults: parts
+    of the batch that the program has where neither the file nor the total says them.
     """
 
     def __init__(self, document: Document, library: str = ""):
@@ -52,24 +44,37 @@ class Reading:
         self.optimizer: str | None = None
         self.values: dict[str, Any] = {}
         self.run: dict[str, Any] = {}
-        self.batch: dict[str, int | None] = {"per_device": None, "accumulation": 1, "devices": None, "global_batch": None}
+        self.batch: dict[str, int | None] = {"per_device": None, "accumulation": None, "devices": None, "global_batch": None}
+        self.defaults: dict[str, int] = {"accumulation": 1}
         self.places: dict[str, Path] = {}
         self.follows: dict[Path, str] = {}
         self.groups: list[ParameterGroup] = []
         self.group_places: list[Mapping[str, Path]] = []
         self.autos: list[str] = []
-        self.assumed: list[str] = []
+        self.accounted: set[Path] = set()
+        self.assumed: dict[str, str] = {}
         self.questions: list[Question] = []
         self.notes: list[str] = []
         self.doubles: list[str] = []
+        self.uncovered: list[str] = []
         self.batched_rate: BatchedRate | None = None
 
     def get(self, *path: str | int) -> Any:
         """The value at a path, None where it is null or absent; raises FieldError for an expression of a program."""
-        found = self.document.get(path)
-        if isinstance(found, Unread):
-            raise FieldError(shown(path), found, "is only known when the program runs: write its value in its place")
-        return found
+        value = self.document.get(path)
+        if isinstance(value, Unread):
+            raise FieldError(shown(path), value, "is only known when the program runs: write its value in its place")
+        if not isinstance(value, dict):
+            self.accounted.add(path)
+        return value
+
+    def has(self, *path: str | int) -> bool:
+        """True where the file has a value there that is not null."""
+        return self.document.get(path) is not None
+
+    def first(self, *paths: Path) -> Path:
+        """The first of the paths that the file has a value at, or else the first of all."""
+        return next((path for path in paths if self.has(*path)), paths[0])
 
     def chosen(self, name: object) -> None:
         """Settle the optimizer by our name for it; raises FieldError where the rule does not cover it."""
@@ -77,101 +82,188 @@ class Reading:
 
     def text(self, *path: str | int, default: str | None = None) -> str | None:
         """A text; raises FieldError for anything else."""
-        found = self.get(*path)
-        if found is not None and not isinstance(found, str):
-            raise FieldError(shown(path), found, "is not a text: correct the file")
-        return default if found is None else found
+        value = self.get(*path)
+        if value is not None and not isinstance(value, str):
+            raise FieldError(shown(path), value, "is not a text: correct the file")
+        return default if value is None else value
 
     def table(self, *path: str | int) -> Mapping[str, Any]:
         """A mapping, empty where there is none; raises FieldError for anything else."""
-        found = self.get(*path)
-        if found is not None and not isinstance(found, dict):
-            raise FieldError(shown(path), found, "is not a table of settings: correct the file")
-        return found or {}
+        value = self.get(*path)
+        if value is not None and not isinstance(value, dict):
+            raise FieldError(shown(path), value, "is not a table of settings: correct the file")
+        return value or {}
 
     def switch(self, *path: str | int) -> bool:
         """A yes or no; raises FieldError for anything else."""
-        found = self.get(*path)
-        if found is not None and not isinstance(found, bool):
-            raise FieldError(shown(path), found, "is not true or false: correct the file")
-        return bool(found)
+        value = self.get(*path)
+        if value is not None and not isinstance(value, bool):
+            raise FieldError(shown(path), value, "is not true or false: correct the file")
+        return bool(value)
 
     def number(self, *path: str | int) -> float | None:
         """A finite number, also as text; raises FieldError for anything else."""
-        found = self.get(*path)
-        return None if found is None else real(shown(path), as_number(found), "is not a number: correct the file")
+        value = self.get(*path)
+        return None if value is None else real(shown(path), as_number(value), "is not a number: correct the file")
+
+    def ask(self, field: str, text: str, default: Any = None, required: bool = True) -> None:
+        """Put a question, once."""
+        if all(question.field != field for question in self.questions):
+            self.questions.append(Question(field, text, default, required))
+
+    def rate(self, *path: str | int) -> None:
+        """Read the learning rate; where the file has none it is asked for, whatever its program would take."""
+        self.places["lr"] = path
+        if not self.has(*path) or self.get(*path) == AUTO:
+            if self.get(*path) == AUTO:
+                self.autos.append("lr")
+            self.ask("lr", f"Which learning rate does the run start from? The file does not say {shown(path)}.")
+        else:
+            self.take("lr", *path)
 
     def take(self, name: str, *path: str | int, default: Any = None) -> None:
         """Read a hyperparameter or a field of the run from its place; ``default`` is what the library takes without it."""
         self.places[name] = path
         if name in ("beta1", "beta2") and isinstance(path[-1], int):
             self._pair(*path[:-1])
-        found = as_number(self.get(*path))
-        known = RUN_FIELDS if name in RUN_FIELDS else FAMILIES[self.optimizer].fields if self.optimizer else {}
-        if found == AUTO:
+        value = as_number(self.get(*path))
+        if value == AUTO:
             self.autos.append(name)
             if name == "lr":  # no default is a guess good enough
                 return
-            found = None
-        elif found is None and default is None and name not in RUN_FIELDS and name in known:
-            default = known[name].default
-        if found is None and default is not None:
-            self.assumed.append(f"{shown(path)} = {default!r}")
-            found = default
-        if found is not None:
-            kind = known[name].kind if name in known else None
-            checked = kind.check(shown(path), found) if kind else real(shown(path), found, "is not a number: correct the file")
-            (self.run if name in RUN_FIELDS else self.values)[name] = checked
+            value = None
+        elif value is None and default is None and name not in RUN_FIELDS:
+            default = self._family_default(name)
+        if value is None and default is not None:
+            self.assumed[name] = f"{name} = {default!r} ({shown(path)} is not in the file: {self.library}'s default)"
+            value = default
+        if value is not None:
+            self._keep(name, shown(path), value)
+
+    def fix(self, name: str, value: Any) -> None:
+        """A hyperparameter that the program itself sets, and the file has no key for."""
+        self.assumed[name] = f"{name} = {value!r} (set by {self.library} itself, which has no key for it)"
+        self._keep(name, name, value)
+
+    def _keep(self, name: str, label: str, value: Any) -> None:
+        known = RUN_FIELDS if name in RUN_FIELDS else FAMILIES[self.optimizer].fields if self.optimizer else {}
+        kind = known[name].kind if name in known else None
+        checked = kind.check(label, value) if kind else real(label, value, "is not a number: correct the file")
+        (self.run if name in RUN_FIELDS else self.values)[name] = checked
+
+    def _family_default(self, name: str) -> Any:
+        fields = FAMILIES[self.optimizer].fields if self.optimizer else {}
+        return fields[name].default if name in fields and name != "lr" else None
 
     def _pair(self, *path: str | int) -> None:
-        found = self.get(*path)
-        if found is not None and not (isinstance(found, list) and len(found) == 2):
-            raise FieldError(shown(path), found, "is not a pair: give two decay rates, for example 0.9 and 0.999")
+        value = self.get(*path)
+        if value is not None and not (isinstance(value, list) and len(value) == 2):
+            raise FieldError(shown(path), value, "is not a pair: give two decay rates, for example 0.9 and 0.999")
 
     def count(self, part: str, *path: str | int, default: int | None = None, example: int = 8) -> None:
-        """Read a part of the batch; null stays unknown, and so does "auto"."""
+        """Read a part of the batch; null stays unknown, and so does "auto". ``default``: the program's, where no total is given."""
         self.places[part] = path
-        found = as_number(self.get(*path))
-        if found == AUTO:
+        value = as_number(self.get(*path))
+        if default is not None:
+            self.defaults[part] = default
+        if value == AUTO:
             self.autos.append(part)
-            self.batch[part] = None
-            return
-        if found is None and default is not None:
-            self.assumed.append(f"{shown(path)} = {default}")
-            found = default
-        if found is not None:
-            self.batch[part] = whole(shown(path), found, 1, example, 10**12)
+            self.defaults.pop(part, None)
+        elif value is not None:
+            self.batch[part] = whole(shown(path), value, 1, example, 10**12)
 
     def along(self, name: str, *path: str | int) -> None:
-        """The number at that path moves by the same ratio as the field ``name``."""
-        if self.number(*path):
+        """The number at that path moves by the same ratio as the field ``name`` (or, for STEPS, is divided by kappa)."""
+        value = self.get(*path)
+        if value not in (None, AUTO) and self.number(*path):
             self.follows[path] = name
+
+    def share_a_model(self, names: Iterable[str], *around: str) -> None:
+        """Note each degree of model parallelism above 1: its devices are one data-parallel device."""
+        for name in names:
+            if (self.number(*around, name) or 1) > 1:
+                self.notes.append(
+                    f"{name} = {self.get(*around, name)}: devices that share one copy of the model count as one "
+                    "data-parallel device."
+                )
 
     def choice(self, name: str, *path: str | int, names: Mapping[str, str]) -> None:
         """A field of the run that is one of several names; one that we have no word for becomes a note."""
-        found = self.get(*path)
-        word = str(found).lower() if found is not None else None
+        value = self.get(*path)
+        word = str(value).lower() if value is not None else None
         if word in names:
             self.run[name] = names[word]
         elif word is not None:
-            self.notes.append(f"{shown(path)} = {word!r:.60} has no name here: make it a function of samples seen, as every "
-                              "schedule must be.")
+            self.notes.append(
+                f"{shown(path)} = {word!r:.60} has no name here: make it a function of samples seen, as every schedule must be."
+            )
 
-    def imported(self, kind: Format) -> Imported:
-        """The result, with the questions about the batch that are left."""
-        batch = self.batch
-        if batch["global_batch"] is None:
-            self._ask_for_the_batch()
-        elif batch["devices"] is None and batch["per_device"] and batch["accumulation"]:
-            share, rest = divmod(batch["global_batch"], batch["per_device"] * batch["accumulation"])
-            batch["devices"] = share if rest == 0 and share else None
-        if self.assumed:
-            known = ", ".join(self.assumed)
-            self.notes.append(f"Not given in the file, so defaults of {self.library or kind.label} stand: {known}.")
+    def imported(self, kind: Format, function: str | None = None) -> Imported:
+        """The result, with the questions about the batch that are left.
+
+        Raises FieldError where a key that decides the answer was not read.
+        """
+        refuse_replaced(self.document.data)
+        unread = self._unread(kind)
+        batch = self._batch()
         return Imported(
-            kind.key, kind.label, self.document.syntax, self.optimizer, self.values, batch["per_device"],
-            batch["accumulation"] or 1, batch["devices"], batch["global_batch"], self.run, tuple(self.groups),
-            tuple(self.questions), tuple(self.notes), (*self.doubles, *double_scaling(self.document.data)), self.batched_rate)
+            kind.key,
+            kind.label,
+            self.document.syntax,
+            self.optimizer,
+            self.values,
+            batch,
+            self.run,
+            tuple(self.groups),
+            {name: shown(path) for name, path in self.places.items() if self.has(*path)},
+            tuple(self.questions),
+            tuple(self.assumed.values()),
+            tuple(unread),
+            (*getattr(self.document, "notes", ()), *self.notes, *hazards(self.document.data)),
+            tuple(dict.fromkeys((*self.doubles, *double_scaling(self.document.data)))),
+            (*self.uncovered, *not_covered(self.document.data)),
+            self.batched_rate,
+            function,
+            frozenset(self.assumed),
+            bf16_state(self.document.data),
+        )
+
+    def _unread(self, kind: Format) -> list[str]:
+        """The keys that look like hyperparameters and were not read; raises FieldError for one that decides the answer."""
+        accounted = self.accounted | set(self.places.values()) | set(self.follows)
+        rest = leftovers(self.document, accounted, kind.irrelevant)
+        for leftover in rest:
+            if leftover.decides and self._open(leftover):
+                raise FieldError(
+                    shown(leftover.path),
+                    leftover.value,
+                    f"looks like {_what(leftover.kind)} and is not read here as "
+                    f"{kind.label}, so no number would be right: take it out, or fill in the form",
+                )
+        return [str(leftover) for leftover in rest]
+
+    def _open(self, leftover: Leftover) -> bool:
+        """True where what was read does not settle what that key would say."""
+        if leftover.kind == "learning rate":
+            return as_number(leftover.value) != self.values.get("lr")
+        if leftover.kind in ("batch size", "gradient accumulation"):
+            return as_number(leftover.value) not in self.batch.values()
+        return True
+
+    def _batch(self) -> BatchParts:
+        """The batch solved as far as it goes; what is missing becomes questions."""
+        batch = self.batch
+        total = batch["global_batch"]
+        if total is None:
+            for part, default in self.defaults.items():
+                if batch[part] is None and part not in self.autos:
+                    batch[part] = default
+                    if part in self.places:
+                        self.assumed[part] = (
+                            f"{part} = {default} ({shown(self.places[part])} is not in the file: {self.library}'s default)"
+                        )
+            self._ask_for_the_batch()
+        return BatchParts(*(batch[name] for name in BATCH_PARTS), total).solved()
 
     def _ask_for_the_batch(self) -> None:
         batch = self.batch
@@ -183,11 +275,13 @@ class Reading:
         wanted = {"per_device": PER_DEVICE, "accumulation": ACCUMULATION, "devices": DEVICES}
         missing = [part for part in wanted if batch[part] is None]
         self.questions += [wanted[part] for part in missing if not (part == "per_device" and asked)]
-        if not missing:
-            batch["global_batch"] = batch["per_device"] * batch["accumulation"] * batch["devices"]
 
 
 def as_number(value: Any) -> Any:
     """A number that stands as text ("2e-4") as the number; anything else as it is."""
-    found = number(value.strip()) if isinstance(value, str) else None
-    return value if found is None else found
+    parsed = number(value.strip()) if isinstance(value, str) else None
+    return value if parsed is None else parsed
+
+
+def _what(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"

@@ -4,25 +4,42 @@ from __future__ import annotations
 
 from ..rules import FieldError
 from ._document import Document
-from ._reading import Format, Reading, hits
+from ._format import Format, Signature
+from ._reading import Reading
 from .hf import hyperparameters, lengths
 
-OWN = ("micro_batch_size", "base_model", "sequence_len", "datasets", "sample_packing", "lora_r", "num_epochs", "adapter",
-       "val_set_size", "evals_per_epoch", "saves_per_epoch")
-SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant", "constant_with_warmup": "constant",
-             "inverse_sqrt": "inverse-sqrt", "warmup_stable_decay": "wsd"}
-
-
-def fits(document: Document) -> int:
-    if not hits(document, "micro_batch_size", "base_model"):
-        return 0
-    return hits(document, *OWN, "learning_rate", "optimizer", "gradient_accumulation_steps", "lr_scheduler", "weight_decay")
+fits = Signature(
+    (
+        "micro_batch_size",
+        "sequence_len",
+        "datasets",
+        "sample_packing",
+        "lora_r",
+        "num_epochs",
+        "adapter",
+        "val_set_size",
+        "evals_per_epoch",
+        "saves_per_epoch",
+        "gradient_accumulation_steps",
+        "dataset_prepared_path",
+    ),
+    needs=("base_model",),
+    never=("per_device_train_batch_size", "global_batch_size", "architectures"),
+)
+SCHEDULES = {
+    "linear": "linear",
+    "cosine": "cosine",
+    "constant": "constant",
+    "constant_with_warmup": "constant",
+    "inverse_sqrt": "inverse-sqrt",
+    "warmup_stable_decay": "wsd",
+}
 
 
 def read(document: Document) -> Reading:
     reading = Reading(document, "axolotl and TrainingArguments")
     hyperparameters(reading, "optimizer", "adamw_torch_fused")
-    reading.take("lr", "learning_rate", default=5e-5)
+    reading.rate("learning_rate")
     reading.count("per_device", "micro_batch_size", default=1)
     _accumulation(reading)
     lengths(reading)
@@ -44,11 +61,25 @@ def _accumulation(reading: Reading) -> None:
         return
     passes = whole / (reading.batch["per_device"] or 1)
     if passes != int(passes):
-        raise FieldError("batch_size", reading.get("batch_size"), "is no multiple of micro_batch_size: give "
-                         "gradient_accumulation_steps instead of batch_size")
+        raise FieldError(
+            "batch_size",
+            reading.get("batch_size"),
+            "is no multiple of micro_batch_size: give gradient_accumulation_steps instead of batch_size",
+        )
     reading.count("process_batch", "batch_size")
     reading.batch["accumulation"] = int(passes)
     reading.notes.append("batch_size is micro_batch_size x accumulation here, not the global batch.")
 
 
-FORMAT = Format("axolotl", "axolotl", ("yaml", "json"), fits, read)
+IRRELEVANT = (
+    "eval_*",
+    "cosine_min_lr_ratio",
+    "cosine_constant_lr_ratio",
+    "loraplus_lr_ratio",
+    "rl_beta",
+    "*adam_beta[12]",
+    "*adam_epsilon",
+    "quantize_moe_experts",
+    "lr_groups.*",
+)
+FORMAT = Format("axolotl", "axolotl", ("yaml", "json"), fits, read, irrelevant=IRRELEVANT)

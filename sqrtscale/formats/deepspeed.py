@@ -5,23 +5,34 @@ train_batch_size = train_micro_batch_size_per_gpu x gradient_accumulation_steps 
 
 from __future__ import annotations
 
-from ..rules import FAMILIES, FieldError
+from ..rules import FAMILIES
 from ._document import Document
+from ._format import Format, Signature
 from ._optimizers import covered
-from ._reading import AUTO, Format, Question, Reading, hits
+from ._reading import AUTO, Reading
 from .param_groups import PLACES
 
-OWN = ("train_micro_batch_size_per_gpu", "train_batch_size", "zero_optimization", "zero_allow_untested_optimizer",
-       "gradient_clipping", "steps_per_print", "wall_clock_breakdown", "zero_force_ds_cpu_optimizer")
+fits = Signature(
+    (
+        "train_micro_batch_size_per_gpu",
+        "train_batch_size",
+        "zero_optimization",
+        "zero_allow_untested_optimizer",
+        "gradient_clipping",
+        "steps_per_print",
+        "wall_clock_breakdown",
+        "zero_force_ds_cpu_optimizer",
+        "optimizer.params",
+        "scheduler.params",
+        "bf16.enabled",
+        "fp16.enabled",
+        "gradient_accumulation_steps",
+    )
+)
 NAMES = {"adamw": "adamw", "sgd": "sgd", "rmsprop": "rmsprop"}
 SCHEDULES = {"warmuplr": "constant", "warmupdecaylr": "linear", "warmupcosinelr": "cosine"}
 PARAMS = ("optimizer", "params")
 SCHEDULER = ("scheduler", "params")
-
-
-def fits(document: Document) -> int:
-    own = hits(document, *OWN)
-    return own + hits(document, "optimizer", "scheduler", "bf16", "fp16", "gradient_accumulation_steps") if own else 0
 
 
 def read(document: Document) -> Reading:
@@ -30,7 +41,7 @@ def read(document: Document) -> Reading:
     if reading.table("optimizer"):
         _optimizer(reading)
     else:
-        reading.questions.append(Question("optimizer", "Which optimizer does your program make? The file does not say.", "adamw"))
+        reading.ask("optimizer", "Which optimizer does your program make? The file does not say.", "adamw")
     _rate(reading)
     _scheduler(reading)
     if reading.get("gradient_clipping") not in (None, 0, 0.0):
@@ -41,8 +52,10 @@ def read(document: Document) -> Reading:
         if reading.get(key) not in (None, 1, False):
             reading.notes.append(f"{key}: devices that share one copy of the model count as one data-parallel device.")
     if reading.autos:
-        reading.notes.append(f'"auto": {", ".join(reading.autos)}. The Hugging Face Trainer fills them in, so its '
-                             "defaults are assumed where nothing is asked; import those arguments as well.")
+        reading.notes.append(
+            f'"auto": {", ".join(reading.autos)}. The Hugging Face Trainer fills them in, so its '
+            "defaults are assumed where nothing is asked; import those arguments as well."
+        )
     return reading
 
 
@@ -67,11 +80,11 @@ def _rate(reading: Reading) -> None:
     place = (*SCHEDULER, "warmup_max_lr") if warms_up else (*PARAMS, "lr")
     if not warms_up and not reading.table("optimizer"):
         reading.places["lr"] = place
-        reading.questions.append(Question("lr", "Which learning rate does your program set? The file does not say."))
+        reading.ask("lr", "Which learning rate does your program set? The file does not say.")
         return
-    reading.take("lr", *place, default=1e-3)
-    if "lr" in reading.autos:
-        reading.questions.append(Question("lr", 'Which learning_rate do the TrainingArguments have? The file says "auto".', 5e-5))
+    if reading.get(*place) == AUTO:
+        reading.ask("lr", 'Which learning_rate do the TrainingArguments have? The file says "auto".')
+    reading.rate(*place)
     if warms_up and reading.get(*PARAMS, "lr") not in (None, AUTO):
         if reading.number(*PARAMS, "lr") != reading.values.get("lr"):
             reading.notes.append("The scheduler warms up to warmup_max_lr, whatever optimizer.params.lr says: that is the rate.")
@@ -92,16 +105,7 @@ def _scheduler(reading: Reading) -> None:
 def _batch(reading: Reading) -> None:
     reading.count("global_batch", "train_batch_size")
     reading.count("per_device", "train_micro_batch_size_per_gpu")
-    given = reading.get("gradient_accumulation_steps")
-    reading.count("accumulation", "gradient_accumulation_steps", default=None if reading.batch["global_batch"] else 1)
-    batch = reading.batch
-    if given is None and batch["global_batch"] is not None:
-        batch["accumulation"] = None  # DeepSpeed works it out from the GPUs
-        return
-    parts = (batch["per_device"] or 1) * (batch["accumulation"] or 1)
-    if batch["global_batch"] is not None and batch["global_batch"] % parts:
-        raise FieldError("train_batch_size", batch["global_batch"], f"is no multiple of micro batch x accumulation = {parts}: "
-                         "DeepSpeed refuses that, so correct one of them")
+    reading.count("accumulation", "gradient_accumulation_steps", default=1)
 
 
 FORMAT = Format("deepspeed", "DeepSpeed", ("json",), fits, read)

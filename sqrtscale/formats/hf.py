@@ -1,4 +1,4 @@
-"""Hugging Face TrainingArguments as JSON or YAML, and files that extend them (LLaMA-Factory, alignment-handbook).
+"""Hugging Face TrainingArguments as JSON, YAML or options, and what extends them (LLaMA-Factory, TRL, alignment-handbook).
 
 Fields: transformers, src/transformers/training_args.py.
 """
@@ -6,22 +6,55 @@ Fields: transformers, src/transformers/training_args.py.
 from __future__ import annotations
 
 from ._document import Document, Path
+from ._format import CONFIGURATION, Format, Signature
 from ._optimizers import TRAINER, covered
-from ._reading import Format, Reading, hits
+from ._reading import Reading
 
-OWN = ("per_device_train_batch_size", "num_train_epochs", "lr_scheduler_type", "optim", "adam_epsilon", "adam_beta1",
-       "per_device_eval_batch_size")
-SCHEDULES = {"linear": "linear", "cosine": "cosine", "cosine_with_min_lr": "cosine", "constant": "constant",
-             "constant_with_warmup": "constant", "inverse_sqrt": "inverse-sqrt", "warmup_stable_decay": "wsd"}
-MODEL_PARALLEL = ("tensor_parallel_size", "tp_size", "context_parallel_size", "context_parallel_degree", "sequence_parallel_size",
-                  "sequence_parallel_degree", "pipeline_parallel_size")
+NEVER = ("base_model", "micro_batch_size", "global_batch_size", "log_history", "optim_config")
+_STRONG = Signature(("per_device_train_batch_size", "per_gpu_train_batch_size"), least=1, never=NEVER)
+_SEVERAL = Signature(
+    (
+        "num_train_epochs",
+        "lr_scheduler_type",
+        "adam_beta1",
+        "adam_beta2",
+        "adam_epsilon",
+        "per_device_eval_batch_size",
+        "gradient_accumulation_steps",
+        "max_grad_norm",
+        "warmup_ratio",
+        "output_dir",
+        "logging_steps",
+        "save_steps",
+        "optim",
+        "learning_rate",
+    ),
+    least=3,
+    never=NEVER,
+)
+SCHEDULES = {
+    "linear": "linear",
+    "cosine": "cosine",
+    "cosine_with_min_lr": "cosine",
+    "constant": "constant",
+    "constant_with_warmup": "constant",
+    "inverse_sqrt": "inverse-sqrt",
+    "warmup_stable_decay": "wsd",
+}
+MODEL_PARALLEL = (
+    "tensor_parallel_size",
+    "tp_size",
+    "context_parallel_size",
+    "context_parallel_degree",
+    "sequence_parallel_size",
+    "sequence_parallel_degree",
+    "pipeline_parallel_size",
+)
 
 
-def fits(document: Document) -> int:
-    if not hits(document, *OWN) or hits(document, "micro_batch_size", "base_model"):
-        return 0
-    return hits(document, *OWN, "learning_rate", "gradient_accumulation_steps", "max_grad_norm", "weight_decay", "warmup_ratio",
-                "warmup_steps", "max_steps", "output_dir")
+def fits(document: Document) -> tuple[str, ...]:
+    tables = any(isinstance(document.get((name,)), dict) for name in ("optim", "optimizer", "trainer", "training"))
+    return () if tables else (*_STRONG(document), *_SEVERAL(document))
 
 
 def read(document: Document) -> Reading:
@@ -29,8 +62,8 @@ def read(document: Document) -> Reading:
     hyperparameters(reading, "optim", "adamw_torch")
     if reading.optimizer == "rmsprop" and reading.get("optim_args") is not None:
         reading.notes.append("optim_args is not read: give alpha, momentum and eps by hand where they are in it.")
-    reading.take("lr", "learning_rate", default=5e-5)
-    reading.count("per_device", "per_device_train_batch_size", default=8)
+    reading.rate("learning_rate")
+    reading.count("per_device", *reading.first(("per_device_train_batch_size",), ("per_gpu_train_batch_size",)), default=8)
     reading.count("accumulation", "gradient_accumulation_steps", default=1)
     lengths(reading)
     reading.choice("schedule", "lr_scheduler_type", names=SCHEDULES)
@@ -46,8 +79,10 @@ def read(document: Document) -> Reading:
     if reading.get("label_smoothing_factor") is not None:
         reading.take("label_smoothing", "label_smoothing_factor")
     if reading.switch("auto_find_batch_size"):
-        reading.notes.append("auto_find_batch_size halves the batch when memory runs out, and the scaled values with it are "
-                             "wrong: set it to false.")
+        reading.notes.append(
+            "auto_find_batch_size halves the batch when memory runs out, and the scaled values with it are "
+            "wrong: set it to false."
+        )
     return reading
 
 
@@ -59,13 +94,12 @@ def hyperparameters(reading: Reading, key: str, default: str) -> None:
         reading.take("beta1", "adam_beta1", default=0.9)
         reading.take("beta2", "adam_beta2", default=0.999)
         reading.take("eps", "adam_epsilon", default=1e-8)
-    for name in MODEL_PARALLEL:
-        if (reading.number(name) or 1) > 1:
-            reading.notes.append(f"{name} = {reading.get(name)}: devices that share one copy of the model count as one "
-                                 "data-parallel device.")
+    reading.share_a_model(MODEL_PARALLEL)
     if reading.get("deepspeed"):
-        reading.notes.append('deepspeed: its own optimizer, schedule and batch must be "auto" or agree with this file; import '
-                             "it too where they are not.")
+        reading.notes.append(
+            'deepspeed: its own optimizer, schedule and batch must be "auto" or agree with this file; import '
+            "it too where they are not."
+        )
 
 
 def lengths(reading: Reading) -> None:
@@ -94,4 +128,13 @@ def interval(reading: Reading, name: str, path: Path) -> None:
         reading.take(name, *path)
 
 
-FORMAT = Format("hf", "Hugging Face TrainingArguments", ("json", "yaml"), fits, read)
+IRRELEVANT = (
+    "beta",
+    "loraplus_lr_ratio",
+    "torch_empty_cache_steps",
+    "eval_delay",
+    "pref_beta",
+    "*adam_beta[12]",
+    "*adam_epsilon",
+)
+FORMAT = Format("hf", "Hugging Face TrainingArguments", CONFIGURATION, fits, read, irrelevant=IRRELEVANT)

@@ -1,4 +1,4 @@
-"""A Keras optimizer as JSON: optimizer.get_config(), or keras.optimizers.serialize(optimizer) around it.
+"""A Keras optimizer as JSON: its get_config() or serialize(), a model saved with compile_config, a tfjs model.json.
 
 Fields: Keras 3, keras/src/optimizers. The batch is not in it: fit(batch_size=...) counts the samples of all replicas.
 """
@@ -9,27 +9,41 @@ import re
 
 from ..rules import FAMILIES, FieldError
 from ._document import Document, Path
+from ._format import Format
+from ._imported import Question
 from ._optimizers import covered
-from ._reading import Format, Question, Reading
+from ._reading import Reading
 
 NAMES = {"adam": "keras_adam", "adamw": "keras_adamw", "rmsprop": "keras_rmsprop"}
-OWN = ("beta_1", "beta_2", "rho", "use_ema", "ema_momentum", "global_clipnorm", "clipnorm", "is_legacy_optimizer")
+OWN = ("beta_1", "beta_2", "rho", "use_ema", "ema_momentum", "global_clipnorm", "clipnorm", "is_legacy_optimizer", "amsgrad")
+AROUND: tuple[Path, ...] = (  # where an optimizer with class_name and config may stand
+    (),
+    ("optimizer",),
+    ("optimizer_config",),
+    ("compile_config", "optimizer"),
+    ("training_config", "optimizer_config"),
+    ("modelTopology", "training_config", "optimizer_config"),
+)
 BATCH = Question("per_device", "Which batch_size goes to fit()? It counts the samples of all replicas.")
 
 
 def root(document: Document) -> Path:
-    """Where the configuration stands."""
-    for path in ((), ("optimizer",), ("optimizer_config",)):
-        if isinstance(document.get((*path, "config")), dict) and document.get((*path, "class_name")) is not None:
+    """Where the configuration of the optimizer stands."""
+    for path in AROUND:
+        if isinstance(document.get((*path, "config", "learning_rate")), (int, float, dict)) and document.has(
+            (*path, "class_name")
+        ):
             return (*path, "config")
     return ()
 
 
-def fits(document: Document) -> int:
-    table = document.get(root(document))
+def fits(document: Document) -> tuple[str, ...]:
+    where = root(document)
+    table = document.get(where)
     if not isinstance(table, dict) or "learning_rate" not in table:
-        return 0
-    return 2 * sum(key in table for key in OWN) + 3 * bool(root(document))
+        return ()
+    seen = tuple(key for key in OWN if key in table)
+    return ("class_name", "config.learning_rate", *seen) if where else seen if len(seen) > 1 else ()
 
 
 def read(document: Document) -> Reading:
@@ -53,14 +67,21 @@ def read(document: Document) -> Reading:
     reading.batch["devices"] = 1  # fit() splits its batch over the replicas
     reading.questions.append(BATCH)
     reading.count("accumulation", *where, "gradient_accumulation_steps")
-    reading.batch["accumulation"] = reading.batch["accumulation"] or 1
+    _loss(reading, where[:-2])
     return reading
+
+
+def _loss(reading: Reading, compiled: Path) -> None:
+    """A loss with reduction "sum" makes gradients grow with the batch."""
+    reduction = reading.document.get((*compiled, "loss", "config", "reduction"))
+    if isinstance(reduction, str) and reduction.lower() == "sum":
+        reading.take("loss_reduction", *compiled, "loss", "config", "reduction")
 
 
 def _rate(reading: Reading, path: Path) -> None:
     """A number, or a serialized schedule."""
     if not isinstance(reading.get(*path), dict):
-        reading.take("lr", *path)
+        reading.rate(*path)
         return
     config = (*path, "config")
     kind = reading.text(*path, "class_name", default="")

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from ..rules import FieldError
 from ._document import Document
+from ._format import Format
 from ._optimizers import TRAINER, covered
-from ._reading import Format, Reading
+from ._reading import Reading
 from .hf import SCHEDULES
 
 NAMES = TRAINER | {"adam": "adamw"}  # older cards write Adam for the Trainer's AdamW
 
 
-def fits(document: Document) -> int:
-    return len(document.data) if document.syntax == "card" else 0
+def fits(document: Document) -> tuple[str, ...]:
+    return tuple(document.data)
 
 
 def read(document: Document) -> Reading:
@@ -28,21 +29,27 @@ def read(document: Document) -> Reading:
     if name.lower() == "adam":
         reading.notes.append("The Trainer's Adam on this card is AdamW.")
     reading.chosen(covered("optimizer", name, NAMES))
-    reading.take("lr", "learning_rate", default=5e-5)
+    reading.rate("learning_rate")
     if reading.optimizer == "adamw":
         for field, default in (("beta1", 0.9), ("beta2", 0.999), ("eps", 1e-8)):
             reading.take(field, "optimizer", field, default=default)
-    reading.values["weight_decay"] = 0.0
-    reading.notes.append("A card does not say weight_decay (0 is assumed) nor max_grad_norm (1.0 unless it was changed): correct "
-                         "the first if need be, and scale the second by 1 / sqrt(kappa).")
+    reading.fix("weight_decay", 0.0)
+    reading.notes.append(
+        "A card does not say weight_decay (0 is assumed) nor max_grad_norm (1.0 unless it was changed): correct "
+        "the first if need be, and scale the second by 1 / sqrt(kappa)."
+    )
     reading.count("per_device", "train_batch_size", default=8)
     reading.count("accumulation", "gradient_accumulation_steps")
     reading.batch["accumulation"] = reading.batch["accumulation"] or 1
     reading.count("devices", "num_devices")
     reading.count("global_batch", "total_train_batch_size")
     _batch(reading)
-    for field, key in (("total_steps", "training_steps"), ("warmup_steps", "lr_scheduler_warmup_steps"),
-                       ("warmup_fraction", "lr_scheduler_warmup_ratio"), ("label_smoothing", "label_smoothing_factor")):
+    for field, key in (
+        ("total_steps", "training_steps"),
+        ("warmup_steps", "lr_scheduler_warmup_steps"),
+        ("warmup_fraction", "lr_scheduler_warmup_ratio"),
+        ("label_smoothing", "label_smoothing_factor"),
+    ):
         if field == "warmup_steps" and 0 < (reading.number(key) or 0) < 1:
             field = "warmup_fraction"
         if reading.get(key) is not None:
@@ -60,8 +67,10 @@ def _batch(reading: Reading) -> None:
     if total is None:
         batch["global_batch"] = share * batch["devices"]
     elif total != share * batch["devices"]:
-        reading.notes.append(f"total_train_batch_size = {total} is not train_batch_size x accumulation x devices = "
-                             f"{share * batch['devices']}: the total is taken.")
+        reading.notes.append(
+            f"total_train_batch_size = {total} is not train_batch_size x accumulation x devices = "
+            f"{share * batch['devices']}: the total is taken."
+        )
 
 
 FORMAT = Format("model_card", "Hugging Face model card", ("card",), fits, read)

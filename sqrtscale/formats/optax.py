@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from ..rules import FAMILIES, FieldError
 from ._document import Document, Path
+from ._format import Format
 from ._optimizers import covered
-from ._reading import Format, Reading, hits
+from ._reading import Reading
 
 NAMES = {"adam": "optax_adam", "adamw": "optax_adamw", "rmsprop": "optax_rmsprop"}
 NAME_KEYS = ("optimizer", "name", "type", "_target_", "transform")
@@ -16,15 +17,17 @@ RATES = ("peak_value", "init_value", "value")  # of schedules: the largest is th
 CLIPS = ("clip_by_global_norm", "global_norm_clip", "max_grad_norm", "max_norm", "grad_clip_norm")
 
 
-def fits(document: Document) -> int:
-    if document.syntax not in ("json", "yaml") or not isinstance(document.data, dict):
-        return 0
-    named = any(isinstance(document.get((key,)), str) and document.get((key,)).startswith("optax.") for key in NAME_KEYS)
-    where = _arguments(document)
-    table = document.get(where) or {}
-    own = sum(key in table for key in ("b1", "b2", "eps_root", "mu_dtype", "initial_scale", "nesterov"))
-    rmsprop = str(document.get(("optimizer",)) or document.get(("name",))).lower() == "rmsprop" and "decay" in table
-    return 2 * own + 5 * (named + rmsprop) + (hits(document, "learning_rate") if own or named or rmsprop else 0)
+def fits(document: Document) -> tuple[str, ...]:
+    if not isinstance(document.data, dict):
+        return ()
+    name = next(
+        (key for key in NAME_KEYS if isinstance(document.get((key,)), str) and document.get((key,)).startswith("optax.")), ""
+    )
+    table = document.get(_arguments(document)) or {}
+    own = [key for key in ("b1", "b2", "eps_root", "mu_dtype", "initial_scale", "nesterov") if key in table]
+    rmsprop = "rmsprop" in (document.get(("optimizer",)), document.get(("name",))) and "decay" in table
+    seen = (*([name] if name else []), *own, *(["decay"] if rmsprop else []))
+    return (*seen, "learning_rate") if seen and "learning_rate" in table else seen if len(seen) > 1 or name else ()
 
 
 def _arguments(document: Document) -> Path:
@@ -65,7 +68,7 @@ def read(document: Document) -> Reading:
 
 def _rate(reading: Reading, path: Path) -> None:
     if not isinstance(reading.get(*path), dict):
-        reading.take("lr", *path, default=1e-3)
+        reading.rate(*path)
         return
     table = reading.table(*path)
     key = next((key for key in RATES if table.get(key) is not None), None)

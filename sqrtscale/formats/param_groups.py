@@ -6,10 +6,19 @@ from typing import Any
 
 from ..rules import FAMILIES, FieldError, ParameterGroup, family
 from ._document import Document, Path
-from ._reading import AUTO, Format, Question, Reading
+from ._format import Format
+from ._reading import AUTO, Reading
 
-PLACES: dict[str, Path] = {"lr": ("lr",), "beta1": ("betas", 0), "beta2": ("betas", 1), "alpha": ("alpha",), "eps": ("eps",),
-                           "weight_decay": ("weight_decay",), "momentum": ("momentum",), "momentum_decay": ("momentum_decay",)}
+PLACES: dict[str, Path] = {
+    "lr": ("lr",),
+    "beta1": ("betas", 0),
+    "beta2": ("betas", 1),
+    "alpha": ("alpha",),
+    "eps": ("eps",),
+    "weight_decay": ("weight_decay",),
+    "momentum": ("momentum",),
+    "momentum_decay": ("momentum_decay",),
+}
 CLASSES = {"adam", "adamw", "nadam", "radam", "rmsprop", "sgd", "amsgrad"}
 
 
@@ -19,11 +28,11 @@ def root(document: Document) -> Path:
     return next((path for path in inside if isinstance(document.get(path), list)), ())
 
 
-def fits(document: Document) -> int:
+def fits(document: Document) -> tuple[str, ...]:
     groups = document.get(root(document))
     if not isinstance(groups, list) or not groups or not isinstance(groups[0], dict):
-        return 0
-    return 3 * sum(key in groups[0] for key in ("lr", "params", "betas", "foreach")) if "lr" in groups[0] else 0
+        return ()
+    return tuple(f"[0].{key}" for key in ("lr", "params", "betas", "foreach") if key in groups[0]) if "lr" in groups[0] else ()
 
 
 def read(document: Document) -> Reading:
@@ -34,8 +43,11 @@ def read(document: Document) -> Reading:
         if not isinstance(group, dict):
             raise FieldError(f"param_groups[{i}]", group, "is not a parameter group: each is a table with lr and so on")
     _optimizer(reading, (*where, 0), groups[0])
-    names = [name for name, path in PLACES.items() if path[0] in groups[0]
-             and (reading.optimizer is None or name in FAMILIES[reading.optimizer].fields)]
+    names = [
+        name
+        for name, path in PLACES.items()
+        if path[0] in groups[0] and (reading.optimizer is None or name in FAMILIES[reading.optimizer].fields)
+    ]
     places = [{name: _place(reading, (*where, i), name) for name in names} for i in range(len(groups))]
     for name in names:
         reading.take(name, *places[0][name])
@@ -68,15 +80,17 @@ def _optimizer(reading: Reading, where: Path, group: dict[str, Any]) -> None:
     elif "lr_decay" in group:
         family("adagrad")
     elif "betas" not in group:
-        raise FieldError("param_groups", ", ".join(sorted(group))[:60], "are the keys of no optimizer that the rule covers: it "
-                         "covers Adam, AdamW, NAdam, RAdam, RMSprop and SGD")
+        raise FieldError(
+            "param_groups",
+            ", ".join(sorted(group))[:60],
+            "are the keys of no optimizer that the rule covers: it covers Adam, AdamW, NAdam, RAdam, RMSprop and SGD",
+        )
     elif "amsgrad" not in group:
         reading.chosen("radam")
     elif isinstance(group.get("decoupled_weight_decay"), bool) or not group.get("weight_decay"):
         reading.chosen("amsgrad" if group["amsgrad"] and not decoupled else "adamw" if decoupled else "adam")
     else:
-        reading.questions.append(Question("optimizer", "Is it Adam or AdamW? Only weight decay differs, and their groups look "
-                                          "the same.", "adamw"))
+        reading.ask("optimizer", "Is it Adam or AdamW? Only weight decay differs, and their groups look the same.", "adamw")
     if group.get("amsgrad") and reading.optimizer != "amsgrad":
         reading.notes.append("amsgrad is true: AMSGrad divides by the largest v so far, and the rule holds while v is steady.")
 

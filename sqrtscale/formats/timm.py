@@ -7,23 +7,51 @@ from __future__ import annotations
 
 from ..rules import FAMILIES
 from ._document import Document
+from ._format import CONFIGURATION, Format, Signature
 from ._imported import BatchedRate
 from ._optimizers import covered
-from ._reading import Format, Reading, hits
+from ._reading import Reading
 from .hf import interval
 
-OWN = ("opt", "sched", "opt_betas", "opt_eps", "lr_base", "lr_base_size", "clip_mode", "model_ema", "warmup_epochs",
-       "grad_accum_steps")
-NAMES = {"adam": "adam", "adamw": "adamw", "nadam": "nadam", "radam": "radam", "rmsprop": "rmsprop",
-         "rmsproptf": "timm_rmsproptf", "sgd": "sgd", "momentum": "sgd", "nesterov": "sgd", "fusedsgd": "sgd",
-         "fusedadam": "adam", "fusedadamw": "adamw", "bnbadam": "adam", "bnbadam8bit": "adam", "bnbadamw": "adamw",
-         "bnbadamw8bit": "adamw"}
+fits = Signature(
+    (
+        "opt",
+        "sched",
+        "opt_betas",
+        "opt_eps",
+        "lr_base",
+        "lr_base_size",
+        "clip_mode",
+        "model_ema",
+        "warmup_epochs",
+        "grad_accum_steps",
+        "warmup_lr",
+        "drop_path",
+        "aa",
+        "smoothing",
+    ),
+    least=2,
+    never=("blr", "accum_iter", "deepspeed"),
+)
+NAMES = {
+    "adam": "adam",
+    "adamw": "adamw",
+    "nadam": "nadam",
+    "radam": "radam",
+    "rmsprop": "rmsprop",
+    "rmsproptf": "timm_rmsproptf",
+    "sgd": "sgd",
+    "momentum": "sgd",
+    "nesterov": "sgd",
+    "fusedsgd": "sgd",
+    "fusedadam": "adam",
+    "fusedadamw": "adamw",
+    "bnbadam": "adam",
+    "bnbadam8bit": "adam",
+    "bnbadamw": "adamw",
+    "bnbadamw8bit": "adamw",
+}
 SCHEDULES = {"cosine": "cosine", "multistep": "milestones", "": "constant", "none": "constant"}
-
-
-def fits(document: Document) -> int:
-    own = hits(document, *OWN)
-    return own + hits(document, "lr", "batch_size", "model", "weight_decay", "smoothing", "epochs") if own > 1 else 0
 
 
 def read(document: Document) -> Reading:
@@ -32,10 +60,15 @@ def read(document: Document) -> Reading:
     rmsprop = "alpha" in FAMILIES[reading.optimizer].fields
     _rate(reading)
     kwargs = ("opt_kwargs",) if reading.table("opt_kwargs") else ()
-    for name, path, default in (("beta1", ("opt_betas", 0), None), ("beta2", ("opt_betas", 1), None), ("eps", ("opt_eps",), None),
-                                ("alpha", ("opt_kwargs", "alpha"), 0.9 if rmsprop else None), ("momentum", ("momentum",), 0.9),
-                                ("weight_decay", ("weight_decay",), 2e-5),
-                                ("momentum_decay", ("opt_kwargs", "momentum_decay"), None)):
+    for name, path, default in (
+        ("beta1", ("opt_betas", 0), None),
+        ("beta2", ("opt_betas", 1), None),
+        ("eps", ("opt_eps",), None),
+        ("alpha", ("opt_kwargs", "alpha"), 0.9 if rmsprop else None),
+        ("momentum", ("momentum",), 0.9),
+        ("weight_decay", ("weight_decay",), 2e-5),
+        ("momentum_decay", ("opt_kwargs", "momentum_decay"), None),
+    ):
         if name in FAMILIES[reading.optimizer].fields:
             over = path[0].removeprefix("opt_")
             inner = (*kwargs, over, *path[1:])
@@ -63,7 +96,8 @@ def _rate(reading: Reading) -> None:
     reading.batched_rate = BatchedRate(lr, max(1, int(size or 256)), 0.5 if root else 1.0)
     reading.doubles.append(
         f"lr is null, so train.py computes it from lr_base = {lr:g} x {'sqrt' if root else ''}(batch / "
-        f"{reading.batched_rate.size}) and would do so again at the target: set lr itself, as the export does.")
+        f"{reading.batched_rate.size}) and would do so again at the target: set lr itself, as the export does."
+    )
 
 
 def _run(reading: Reading) -> None:
@@ -89,4 +123,21 @@ def _run(reading: Reading) -> None:
             reading.take(name, key)
 
 
-FORMAT = Format("timm", "timm args.yaml", ("yaml", "json"), fits, read)
+IRRELEVANT = (
+    "validation_batch_size*",
+    "lr_cycle_*",
+    "lr_noise*",
+    "lr_k_decay",
+    "layer_decay",
+    "bn_*",
+    "decay_epochs",
+    "decay_rate",
+    "decay_milestones*",
+    "cooldown_epochs",
+    "warmup_epochs",
+    "warmup_prefix",
+    "lr_base*",
+    "opt_betas*",
+    "momentum",
+)
+FORMAT = Format("timm", "timm args.yaml", CONFIGURATION, fits, read, irrelevant=IRRELEVANT)

@@ -5,11 +5,11 @@ Fields and defaults: torchtitan, torchtitan/config/job_config.py and configs.py.
 
 from __future__ import annotations
 
-from ..rules import FieldError
 from ..rules.errors import whole
 from ._document import Document
+from ._format import Format, Signature
 from ._optimizers import covered
-from ._reading import Format, Reading
+from ._reading import Reading
 from .hf import interval
 
 NAMES = {"adamw": "adamw", "adam": "adam"}
@@ -17,10 +17,33 @@ SECTIONS = ("optimizer", "training", "lr_scheduler", "parallelism")
 MODEL_PARALLEL = ("tensor_parallel_degree", "pipeline_parallel_degree", "context_parallel_degree")
 
 
-def fits(document: Document) -> int:
-    if document.syntax not in ("toml", "python"):
-        return 0
-    return sum(isinstance(document.get((section,)), dict) for section in SECTIONS)
+_KEYS = Signature(
+    (
+        "training.local_batch_size",
+        "training.global_batch_size",
+        "training.seq_len",
+        "training.steps",
+        "training.max_norm",
+        "training.batch_size",
+        "training.num_tokens_per_train_step",
+        "lr_scheduler.warmup_steps",
+        "lr_scheduler.decay_ratio",
+        "parallelism.data_parallel_shard_degree",
+        "parallelism.tensor_parallel_degree",
+        "metrics.log_freq",
+        "model.flavor",
+        "job.dump_folder",
+        "training.warmup_steps",
+        "activation_checkpoint.mode",
+        "optimizer.implementation",
+    )
+)
+
+
+def fits(document: Document) -> tuple[str, ...]:
+    if document.syntax == "python":  # the calls themselves are its own
+        return tuple(section for section in SECTIONS if isinstance(document.get((section,)), dict))
+    return _KEYS(document)
 
 
 def read(document: Document) -> Reading:
@@ -39,8 +62,12 @@ def read(document: Document) -> Reading:
         reading.run["schedule"] = shape
     if reading.number("training", "max_norm") != 0:
         reading.take("clip_norm", "training", "max_norm", default=1.0)
-    for name, path in (("log_interval", ("metrics", "log_freq")), ("checkpoint_interval", ("checkpoint", "interval")),
-                       ("eval_interval", ("validation", "freq")), ("eval_interval", ("validator", "freq"))):
+    for name, path in (
+        ("log_interval", ("metrics", "log_freq")),
+        ("checkpoint_interval", ("checkpoint", "interval")),
+        ("eval_interval", ("validation", "freq")),
+        ("eval_interval", ("validator", "freq")),
+    ):
         interval(reading, name, path)
     return reading
 
@@ -53,7 +80,7 @@ def _optimizer(reading: Reading) -> None:
     where = ("optimizer", "optimizer_kwargs") if reading.get("optimizer", "optimizer_kwargs") is not None else ("optimizer",)
     table = reading.table(*where)
     positional = 0 in table and "lr" not in table
-    reading.take("lr", *where, 0 if positional else "lr", default=8e-4)
+    reading.rate(*where, 0 if positional else "lr")
     if len(where) > 1 or "betas" in table or "default_adamw" in reading.document.text:  # torch's arguments
         reading.take("beta1", *where, "betas", 0, default=0.9)
         reading.take("beta2", *where, "betas", 1, default=0.95)
@@ -66,11 +93,15 @@ def _optimizer(reading: Reading) -> None:
 
 def _batch(reading: Reading) -> None:
     training = reading.table("training")
-    parallel = reading.table("parallelism")
     tokens = "num_tokens_per_microbatch_per_dp_rank" in training or "num_tokens_per_train_step" in training
-    local, total = (("num_tokens_per_microbatch_per_dp_rank", "num_tokens_per_train_step") if tokens else
-                    ("batch_size" if "batch_size" in training else "local_batch_size", "global_batch_size"))
-    reading.count("per_device", "training", local, default=8)
+    local, total = (
+        ("num_tokens_per_microbatch_per_dp_rank", "num_tokens_per_train_step")
+        if tokens
+        else ("batch_size" if "batch_size" in training else "local_batch_size", "global_batch_size")
+    )
+    reading.count("per_device", "training", local, default=None if tokens else 8)
+    if tokens and local not in training:
+        reading.ask("per_device", f"How many tokens does one rank take in one microbatch? The file does not say {local}.")
     if tokens:
         reading.notes.append("The batch is counted in tokens: give the target in tokens as well.")
     if local == "batch_size":  # before there was accumulation
@@ -79,24 +110,16 @@ def _batch(reading: Reading) -> None:
         reading.count("global_batch", "training", total)
     else:
         reading.places["global_batch"] = ("training", total)
-    replicas = whole("parallelism.data_parallel_replicate_degree", reading.number("parallelism", "data_parallel_replicate_degree")
-                     or 1, 1, 2)
+    replicas = whole(
+        "parallelism.data_parallel_replicate_degree", reading.number("parallelism", "data_parallel_replicate_degree") or 1, 1, 2
+    )
     if (reading.number("parallelism", "data_parallel_shard_degree") or -1) > 0:
         reading.count("devices", "parallelism", "data_parallel_shard_degree")
         reading.batch["devices"] *= replicas
         if replicas > 1:  # two degrees make up the devices: left to the user
             del reading.places["devices"]
-    for key in MODEL_PARALLEL:
-        if (reading.number("parallelism", key) or 1) > 1:
-            reading.notes.append(f"{key} = {parallel[key]}: those devices share one copy of the model and count as one "
-                                 "data-parallel device.")
-    batch = reading.batch
-    if batch["global_batch"] and batch["devices"]:
-        passes, rest = divmod(batch["global_batch"], batch["per_device"] * batch["devices"])
-        if rest or not passes:
-            raise FieldError(f"training.{total}", batch["global_batch"], f"is no multiple of {local} x data-parallel devices = "
-                             f"{batch['per_device'] * batch['devices']}: torchtitan refuses that, so correct one of them")
-        batch["accumulation"] = passes
+    reading.share_a_model(MODEL_PARALLEL, "parallelism")
 
 
-FORMAT = Format("torchtitan", "torchtitan", ("toml", "python"), fits, read)
+IRRELEVANT = ("validation.*", "validator.*", "comm.*", "checkpoint.async*", "profiling.*", "*.num_tokens_per_train_step")
+FORMAT = Format("torchtitan", "torchtitan", ("toml", "python"), fits, read, irrelevant=IRRELEVANT)

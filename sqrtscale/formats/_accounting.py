@@ -1,0 +1,313 @@
+"""What of a file was not read: every key that looks like a hyperparameter is read, known to be irrelevant, or named.
+
+A key is judged by its words (``adam_beta1``, ``learningRate``, ``BATCH_SIZE``), at any depth, whatever the format.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from ._document import Document, Path, Unread, shown
+from ._yaml import number
+
+LONGEST_KEY = 100
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+
+OPTIMIZER_WORDS = {"optimizer", "optimizers", "optimiser", "optim", "opt"}
+TYPE_KEYS = {"type", "name", "_target_", "class_path", "class_name", "cls", "class", "target", "id"}
+_NO_TYPE = {
+    "offload",
+    "state",
+    "device",
+    "dtype",
+    "precision",
+    "path",
+    "dir",
+    "file",
+    "checkpoint",
+    "resume",
+    "save",
+    "load",
+    "sharding",
+    "args",
+    "kwargs",
+    "params",
+    "config",
+    "scheduler",
+    "schedule",
+    "hook",
+    "hooks",
+    "wrapper",
+    "strategy",
+    "modules",
+    "target_modules",
+    "level",
+    "api",
+    "backend",
+    "impl",
+    "implementation",
+    "callback",
+    "in",
+    "backward",
+    "constructor",
+}
+_RATE_MAIN = {
+    "lr",
+    "learning",
+    "rate",
+    "learningrate",
+    "base",
+    "max",
+    "peak",
+    "init",
+    "initial",
+    "start",
+    "train",
+    "training",
+    "adam",
+    "adamw",
+    "value",
+    "0",
+    "1",
+    "f",
+} | OPTIMIZER_WORDS
+_NOT_A_RATE = {
+    "ratio",
+    "fraction",
+    "mult",
+    "multiplier",
+    "multipliers",
+    "scale",
+    "factor",
+    "gamma",
+    "power",
+    "cycles",
+    "cycle",
+    "patience",
+    "period",
+    "decay",
+    "epochs",
+    "epoch",
+    "samples",
+    "tokens",
+    "num",
+    "size",
+    "threshold",
+    "cooldown",
+    "frac",
+}
+_BATCH_MAIN = {
+    "batch",
+    "bs",
+    "batchsize",
+    "minibatch",
+    "microbatch",
+    "size",
+    "micro",
+    "mini",
+    "global",
+    "total",
+    "train",
+    "training",
+    "per",
+    "device",
+    "gpu",
+    "rank",
+    "local",
+    "effective",
+    "update",
+    "step",
+    "b",
+    "node",
+    "core",
+    "tokens",
+    "in",
+}
+_NO_BATCH = {
+    "norm",
+    "eval",
+    "evaluation",
+    "val",
+    "valid",
+    "validation",
+    "test",
+    "testing",
+    "infer",
+    "inference",
+    "predict",
+    "prediction",
+    "generate",
+    "generation",
+    "limit",
+    "log",
+    "logging",
+    "worker",
+    "workers",
+    "prefetch",
+    "cache",
+    "caching",
+    "encode",
+    "encoder",
+    "decode",
+    "vae",
+    "beam",
+    "search",
+    "ref",
+    "logprob",
+    "log_prob",
+    "sampler",
+    "num",
+    "number",
+    "every",
+    "prof",
+}
+_NORMS = {"norm", "layernorm", "rmsnorm", "batchnorm", "groupnorm", "ln", "bn", "rms", "layer", "label", "qk", "attn"}
+_STEP_WORDS = {"steps", "iters", "iterations", "iter", "iteration", "step"}
+_NO_STEPS = {
+    "inference",
+    "diffusion",
+    "timesteps",
+    "time",
+    "denoising",
+    "ode",
+    "sde",
+    "rollout",
+    "seed",
+    "eval",
+    "gradient",
+    "accumulation",
+    "size",
+    "step_size",
+    "sanity",
+    "local",
+    "sync",
+}
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A key that was not read: its path and value, what it looks like, and whether the answer could depend on it."""
+
+    path: Path
+    value: Any
+    kind: str
+    decides: bool
+
+    def __str__(self):
+        text = " ".join(str(self.value).split())
+        tail = ": it counts steps, so divide it by kappa" if self.kind == "number of steps" else ""
+        return f"{shown(self.path)} = {text[:40]} (looks like {_article(self.kind)}){tail}"
+
+
+def leftovers(document: Document, accounted: Iterable[Path], irrelevant: Iterable[str]) -> list[Leftover]:
+    """Every key that looks like a hyperparameter and is neither accounted for nor irrelevant.
+
+    accounted: paths that were read; irrelevant: dotted names, with ``*`` for anything, known to leave the transfer alone.
+    """
+    read, patterns = set(accounted), tuple(irrelevant)
+    found = []
+    for path, value in _leaves(document.data, ()):
+        if path in read or (isinstance(value, list) and any((*path, i) in read for i in range(len(value)))):
+            continue
+        kind, decides = judged(path, value)
+        if kind and not any(fnmatchcase(_dotted(path), pattern) for pattern in patterns):
+            found.append(Leftover(path, value, kind, decides))
+    return found
+
+
+def judged(path: Path, value: Any) -> tuple[str, bool]:
+    """What a value looks like by the words of its key, and whether the answer could depend on it; ("", False) for nothing."""
+    key, around = _key_and_words_around(path)
+    own = words(key)
+    if isinstance(value, str) and number(value.strip()) is None:
+        return ("optimizer", True) if value.strip() and _names_an_optimizer(path, own) else ("", False)
+    expression = isinstance(value, Unread)
+    if expression and _names_an_optimizer(path, own):
+        return "optimizer", True
+    if not expression and not _is_number(value):
+        return "", False
+    amount = value if expression or isinstance(value, list) else number(value.strip()) if isinstance(value, str) else value
+    if _accumulates(own):
+        return ("gradient accumulation", amount != 1) if amount else ("", False)
+    if own & {"batch", "bs", "batchsize", "minibatch", "microbatch", "batches"} and not own & _NO_BATCH:
+        size = own <= _BATCH_MAIN and not around & _NO_BATCH
+        return ("batch size", size) if amount else ("", False)
+    if own & _STEP_WORDS and not own & _NO_STEPS:
+        counts = isinstance(amount, int) and amount > 1
+        return ("number of steps", False) if counts else ("", False)
+    if "warmup" in own or {"warm", "up"} <= own:
+        return ("warm-up", False) if amount else ("", False)
+    rate = bool(own & {"lr", "blr", "learningrate", "lrate"}) or {"learning", "rate"} <= own
+    if rate and not own & _NOT_A_RATE:
+        return ("learning rate", own <= _RATE_MAIN) if amount else ("", False)
+    if own & {"beta", "betas", "rho"} or ("b" in own and own & {"1", "2"} and len(own) <= 3):
+        return "beta", False
+    if own & {"eps", "epsilon"} and not own & _NORMS:
+        return "epsilon", False
+    if own & {"momentum", "mom"} and not own & _NORMS:
+        return "momentum", False
+    if own & {"decay", "wd"}:
+        return ("decay", False) if amount else ("", False)
+    return ("learning rate", False) if rate and amount else ("", False)
+
+
+def words(key: str) -> set[str]:
+    """The words of a key: adam_beta1 and adamBeta1 are adam, beta and 1."""
+    return {word.lower() for word in _WORD.findall(key[:LONGEST_KEY])}
+
+
+def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+    """Every value that is no table; a list of numbers is one value."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, (*path, key))
+    elif isinstance(value, list) and not (value and all(_is_number(item) for item in value)):
+        for i, item in enumerate(value):
+            yield from _leaves(item, (*path, i))
+    else:
+        yield path, value
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(_is_number(item) for item in value)
+    if isinstance(value, str):
+        return len(value) < LONGEST_KEY and number(value.strip()) is not None
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _key_and_words_around(path: Path) -> tuple[str, set[str]]:
+    names = [key for key in path if isinstance(key, str)]
+    return (names[-1] if names else ""), set().union(*(words(name) for name in names[:-1]))
+
+
+def _names_an_optimizer(path: Path, own: set[str]) -> bool:
+    """True for a key that says which optimizer it is: optim, opt_type, optimizer.name, optimizer._target_."""
+    names = [key for key in path if isinstance(key, str)]
+    if own & OPTIMIZER_WORDS and not own & _NO_TYPE:
+        return True
+    outer = [name for name in names[:-1] if name not in ("init_args", "params", "config", "kwargs", "value")]
+    above = words(outer[-1]) if outer else set()
+    return (
+        bool(names) and names[-1] in TYPE_KEYS and bool(above & OPTIMIZER_WORDS) and not above & (_NO_TYPE - {"config", "args"})
+    )
+
+
+def _accumulates(own: set[str]) -> bool:
+    return (
+        any(word.startswith("accum") for word in own)
+        or ("acc" in own and bool(own & {"grad", "steps", "iter", "iters"}))
+        or {"update", "freq"} <= own
+    ) and not own & {"eval"}
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(map(str, path))
+
+
+def _article(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
