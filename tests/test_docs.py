@@ -66,7 +66,7 @@ def test_every_command_has_its_line():
 A_RUN = {"total_steps": 10_000, "warmup_steps": 200, "decay_steps": 1_000, "schedule": "cosine", "warmup_fraction": 0.1,
          "milestones": (400, 800), "milestone_factor": 0.1, "gamma_per_step": 0.999, "min_lr": 1e-5, "eval_interval": 40,
          "log_interval": 40, "checkpoint_interval": 40, "ema_decay": 0.999, "clip_norm": 1.0, "dropout": 0.1,
-         "label_smoothing": 0.1}
+         "label_smoothing": 0.1, "loss_reduction": "mean"}
 
 
 def rules_of_the_program():

@@ -2,7 +2,8 @@
 
 They are rivals, not corrections: most say what trains well at the target batch, ours says what reproduces the base run. Whatever
 a rule does not name stays as it was (eps, weight decay, averages of the weights, clipping), and every length keeps its samples
-seen unless the rule says otherwise.
+seen unless the rule says otherwise. All of them speak of an averaged gradient: where the loss is summed, what is compared with
+the gradient grows with it, so that the rule does there what it does elsewhere.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 from .config import ParameterGroup, TrainingConfig
 from .errors import FieldError, real
+from .kinds import as_float
+from .reduction import is_summed, with_gradient
 from .run_fields import RUN_FIELDS, Steps
-from .transfer import scale
+from .transfer import ScaledField, scale
 
 Factor = Callable[[float, float, float], float]  # of base batch, target batch, noise scale (nan where none is given)
 
@@ -25,7 +29,8 @@ class Rule:
     """name: what users type; label: what they read; idea: in one sentence; source; lr: the factor on lr.
 
     half_life: the second moment keeps its half-life in samples; warmup_epochs_grow: the warm-up takes kappa times more
-    samples, so as many steps as before; of_noise: the factor depends on the noise scale.
+    samples, so as many steps as before; of_noise: the factor depends on the noise scale; untouched: every value stays, also
+    one that is compared with the gradient of a summed loss.
     """
 
     name: str
@@ -36,6 +41,7 @@ class Rule:
     half_life: bool = False
     warmup_epochs_grow: bool = False
     of_noise: bool = False
+    untouched: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,15 +57,12 @@ class Alternative:
 
 def surge(base: float, target: float, noise: float) -> float:
     """lr_opt(target) / lr_opt(base) with lr_opt(B) = lr_max / ((sqrt(b / B) + sqrt(B / b)) / 2) [Li et al. 2024], b the noise."""
-    def burden(batch):
-        return math.sqrt(noise / batch) + math.sqrt(batch / noise)
-
-    return burden(base) / burden(target)
+    return math.sqrt(target / base) * (base + noise) / (target + noise)
 
 
 RULES = (
     Rule("unscaled", "Unscaled", "Keep every hyperparameter and only take fewer steps.",
-         "what happens when nothing is done", lambda base, target, noise: 1.0),
+         "what happens when nothing is done", lambda base, target, noise: 1.0, untouched=True),
     Rule("linear lr", "Linear lr", "Multiply lr by kappa, as for SGD.",
          "Goyal et al. 2017 (arXiv 1706.02677)", lambda base, target, noise: target / base),
     Rule("sqrt lr", "Square root on lr only", "Multiply lr by sqrt(kappa) and leave betas and eps as they were.",
@@ -84,7 +87,7 @@ def alternatives(config: TrainingConfig, target: int, noise_scale: float | None 
         allowed = "is not a noise scale: give a finite number above 0, in the unit of the batch sizes"
         if real("noise_scale", noise_scale, allowed) <= 0:
             raise FieldError("noise_scale", noise_scale, allowed)
-    equal_samples = scale(config, target, "half-life").config
+    equal_samples = _at_equal_samples(config, target)
     found = []
     for rule in RULES:
         impossible = (rule.of_noise and noise_scale is None) or (rule.half_life and not _second_moment(config.hyperparameters))
@@ -94,6 +97,16 @@ def alternatives(config: TrainingConfig, target: int, noise_scale: float | None 
     return tuple(found)
 
 
+def _at_equal_samples(config: TrainingConfig, target: int) -> TrainingConfig:
+    """The configuration by our rule, with decays by half-life: they have a number at every kappa."""
+    def by_half_life(rows: tuple[ScaledField, ...]) -> tuple[ScaledField, ...]:
+        return tuple(row if row.half_life is None else replace(row, scaled=row.half_life) for row in rows)
+
+    scaled = scale(config, target)
+    groups = tuple(replace(group, fields=by_half_life(group.fields)) for group in scaled.groups)
+    return replace(scaled, fields=by_half_life(scaled.fields), groups=groups).config
+
+
 def _moved(config: TrainingConfig, equal_samples: TrainingConfig, rule: Rule, noise_scale: float) -> TrainingConfig | None:
     """The configuration by that rule, or None where its warm-up does not fit into the run."""
     kappa = equal_samples.batch_size / config.batch_size
@@ -101,11 +114,11 @@ def _moved(config: TrainingConfig, equal_samples: TrainingConfig, rule: Rule, no
 
     def values(own: Mapping[str, float], in_samples: Mapping[str, float]) -> dict[str, float]:
         kept = {name: in_samples[name] for name in _second_moment(own) if rule.half_life}
-        return dict(own) | kept | ({"lr": own["lr"] * factor} if "lr" in own else {})
+        return dict(own) | kept | {name: _times("lr", own[name], factor) for name in ("lr",) if name in own}
 
     run = _on_the_same_samples(config, equal_samples)
     if "min_lr" in run:
-        run["min_lr"] *= factor
+        run["min_lr"] = _times("min_lr", run["min_lr"], factor)
     if rule.warmup_epochs_grow:
         run |= {name: value for name, value in config.of_the_run().items() if name == "warmup_steps"}
         if "warmup_fraction" in run:
@@ -114,8 +127,19 @@ def _moved(config: TrainingConfig, equal_samples: TrainingConfig, rule: Rule, no
             return None
     groups = tuple(ParameterGroup(one.name, values(one.values, scaled.values))
                    for one, scaled in zip(config.groups, equal_samples.groups, strict=True))
-    return replace(equal_samples, hyperparameters=values(config.hyperparameters, equal_samples.hyperparameters),
-                   total_steps=run.pop("total_steps", None), warmup_steps=run.pop("warmup_steps", None), run=run, groups=groups)
+    moved = replace(equal_samples, hyperparameters=values(config.hyperparameters, equal_samples.hyperparameters),
+                    total_steps=run.pop("total_steps", None), warmup_steps=run.pop("warmup_steps", None), run=run, groups=groups)
+    if rule.untouched or not is_summed(config):
+        return moved
+    return with_gradient(moved, Fraction(moved.batch_size, config.batch_size))
+
+
+def _times(name: str, value: float, factor: float) -> float:
+    moved = as_float(value * factor)
+    if moved is None:
+        raise FieldError(name, value, f"leaves the range of floating-point numbers, {factor:g} times as large: give a value of "
+                         "ordinary size")
+    return moved
 
 
 def _on_the_same_samples(config: TrainingConfig, scaled: TrainingConfig) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import math
 from bisect import bisect_right
 
 from .config import TrainingConfig
-from .errors import FieldError, whole
+from .errors import FieldError, real, whole
 
 ENDS = ("linear", "cosine", "wsd")  # shapes that go down to min_lr at the end of the run
 
@@ -25,14 +25,20 @@ def lr_factor(config: TrainingConfig, step: float) -> float:
     The first three go down to min_lr / lr, the last three stop there; all rise as k / W before. Raises FieldError for a shape
     that lacks a length.
     """
+    allowed = "is not a step: give a number, 0 or more"
+    now = real("step", step, allowed)
+    if now < 0:
+        raise FieldError("step", step, allowed)
     shape = config.run.get("schedule", "constant")
     warmup, lowest = warmup_length(config), config.run.get("min_lr", 0.0) / config["lr"]
-    if step < warmup:
-        return step / warmup
+    if math.isinf(lowest):
+        raise FieldError("min_lr", config.run["min_lr"], f"is too far from lr = {config['lr']:g}: give a smaller one")
+    if now < warmup:
+        return now / warmup
     if shape in ENDS:
-        down = _ending(shape, config, step, warmup)
+        down = _ending(shape, config, now, warmup)
         return lowest + (1 - lowest) * down
-    return max(_endless(shape, config, step, warmup), min(lowest, 1.0))
+    return max(_endless(shape, config, now, warmup), min(lowest, 1.0))
 
 
 def warmup_length(config: TrainingConfig) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -12,6 +12,7 @@ from .families import Field, family
 from .run_fields import RUN_FIELDS
 
 LARGEST_BATCH = 10**12
+OF_NUMBERS = "a number for each hyperparameter, by name"
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,11 @@ class TrainingConfig:
 
     def __post_init__(self):
         kin = family(self.optimizer)
-        given = {"total_steps": self.total_steps, "warmup_steps": self.warmup_steps, **self.run}
+        lengths = {"total_steps": self.total_steps, "warmup_steps": self.warmup_steps}
+        given = lengths | _table("run", self.run, "a schedule, clip_norm and so on, by name")
         run = _checked({name: value for name, value in given.items() if value is not None}, RUN_FIELDS, "a run")
         first = {name: about.default for name, about in kin.fields.items()}
-        own = dict(self.hyperparameters)
+        own = _table("hyperparameters", self.hyperparameters, OF_NUMBERS)
         checked = {
             "optimizer": kin.name,
             "batch_size": whole("batch_size", self.batch_size, 1, 256, LARGEST_BATCH),
@@ -64,7 +66,7 @@ class TrainingConfig:
             "warmup_steps": run.pop("warmup_steps", None),
             "run": MappingProxyType(run),
             "groups": tuple(ParameterGroup(group.name, MappingProxyType(_checked(
-                group.values, kin.fields, kin.label, prefix=f"{group.name}."))) for group in self.groups),
+                group.values, kin.fields, kin.label, prefix=f"{group.name}."))) for group in _groups(self.groups)),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -110,13 +112,14 @@ class TrainingConfig:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainingConfig:
         """The inverse of :meth:`as_dict`; raises FieldError for what does not fit."""
-        values = _own_names(data)
+        values = _own_names(_table("configuration", data, "optimizer, batch_size and so on, by name"))
         groups = []
-        for i, group in enumerate(values.pop("groups", None) or ()):
+        listed = values.pop("groups", None)
+        for i, group in enumerate(() if listed is None else _listed(listed)):
             if not isinstance(group, Mapping):
                 raise FieldError("groups", group, "is not a parameter group: give a table of hyperparameters for each")
             plain = _own_names(group)
-            groups.append(ParameterGroup(str(plain.pop("name", f"group {i}")), plain))
+            groups.append(ParameterGroup(plain.pop("name", f"group {i}"), plain))
         common = {key: values.pop(key, None) for key in ("optimizer", "batch_size")}
         run = {name: values.pop(name) for name in RUN_FIELDS if name in values}
         return cls(hyperparameters=values, run=run, groups=tuple(groups), **common)
@@ -126,8 +129,32 @@ def _checked(values: Mapping[str, Any], fields: Mapping[str, Field], owner: str,
     """The values as their kinds hold them, in the order of the fields; raises FieldError, with ``prefix`` before the name."""
     for name, value in values.items():
         if name not in fields:
-            raise FieldError(prefix + name, value, f"is not a field of {owner}: it has {', '.join(fields)}")
+            raise FieldError(f"{prefix}{name}", value, f"is not a field of {owner}: it has {', '.join(fields)}")
     return {name: about.kind.check(prefix + name, values[name]) for name, about in fields.items() if name in values}
+
+
+def _table(field: str, value: object, holds: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise FieldError(field, value, f"is not a table: give {holds}")
+    return dict(value)
+
+
+def _listed(groups: object) -> list[Any]:
+    if not isinstance(groups, Iterable) or isinstance(groups, (str, bytes, Mapping)):
+        raise FieldError("groups", groups, "is not a list: give a parameter group for each part of the model that has its own")
+    return list(groups)
+
+
+def _groups(groups: object) -> list[ParameterGroup]:
+    """The parameter groups, each with a name that is text and a table of values; raises FieldError."""
+    listed = _listed(groups)
+    for group in listed:
+        if not isinstance(group, ParameterGroup):
+            raise FieldError("groups", group, "is not a parameter group: give ParameterGroup(name, values)")
+        if not isinstance(group.name, str):
+            raise FieldError("name of a group", group.name, "is not text: give a name, for example no decay")
+        _table(group.name, group.values, OF_NUMBERS)
+    return listed
 
 
 def named_as_pytorch(values: Mapping[str, Any]) -> dict[str, Any]:

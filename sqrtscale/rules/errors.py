@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Collection
+from decimal import Decimal
+
+LONGEST_SHOWN = 80  # characters of a value in a message
 
 
 class FieldError(ValueError):
@@ -17,15 +21,25 @@ class FieldError(ValueError):
         self.field = field
         self.value = value
         self.allowed = allowed
-        shown = repr(value) if isinstance(value, str) else str(value)
-        super().__init__(f"{field} = {shown[:80]} {allowed}")
+        name = field if field.isprintable() and len(field) <= LONGEST_SHOWN else shown(field)
+        super().__init__(f"{name} = {shown(value)} {allowed}")
+
+
+def shown(value: object) -> str:
+    """``value`` in one line of a message, cut where it is long."""
+    try:
+        text = repr(value) if isinstance(value, str) else " ".join(str(value).split())
+    except (ValueError, RecursionError):  # an integer of thousands of digits, also inside a list; a list inside itself
+        text = f"<{type(value).__name__} too long to print>"
+    return text[:LONGEST_SHOWN]
 
 
 def real(field: str, value: object, allowed: str) -> float:
     """``value`` as a finite float; raises FieldError for text, booleans, NaN and infinity."""
+    is_number = isinstance(value, (numbers.Real, Decimal)) and not isinstance(value, bool)
     try:
-        number = math.nan if isinstance(value, bool) or not isinstance(value, numbers.Real) else float(value)
-    except OverflowError:  # an integer beyond floating point
+        number = float(value) if is_number else math.nan
+    except (OverflowError, ValueError):  # an integer beyond floating point, a signalling NaN
         number = math.inf
     if not math.isfinite(number):
         raise FieldError(field, value, allowed)
@@ -40,3 +54,10 @@ def whole(field: str, value: object, least: int, example: int, most: int = 10**1
     if number != int(number) or not least <= number <= most:
         raise FieldError(field, value, allowed)
     return int(number)
+
+
+def choice(field: str, value: object, names: Collection[str]) -> str:
+    """``value``, one of ``names``; raises FieldError for anything else, of whatever type."""
+    if not isinstance(value, str) or value not in names:
+        raise FieldError(field, value, f"is not known: give one of {', '.join(names)}")
+    return value

@@ -10,7 +10,8 @@ is 0.6 and not 0.6000000000000001.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+import sys
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -29,16 +30,45 @@ OURS = "derived by us"
 CONVENTION = "convention"
 
 
+SAME = 1e-9  # relative: what a transfer there and back may lose
+FACTORS = {Fraction(-1): "{} / kappa", Fraction(-1, 2): "{} / sqrt(kappa)", Fraction(0): "{}", Fraction(1, 2): "sqrt(kappa) * {}",
+           Fraction(1): "kappa * {}", Fraction(3, 2): "kappa^1.5 * {}", Fraction(2): "kappa^2 * {}"}
+SUMMED = {-1: "1 / kappa", 1: "kappa", 2: "kappa^2"}  # gradient_power -> what a summed loss adds to the exponent
+
+
 class Unrepresentable(ArithmeticError):
     """A scaled value that floating point cannot hold; says what is allowed, as a FieldError does."""
 
 
+def as_float(exact: Fraction | float) -> float | None:
+    """The float next to a number >= 0; None where floats end, or no longer have all their digits."""
+    try:
+        number = float(exact)
+    except OverflowError:
+        return None
+    return number if exact == 0 or sys.float_info.min <= number <= sys.float_info.max else None
+
+
+def to_the_kappa(value: float, kappa: Fraction) -> float:
+    """value^kappa for a value in [0, 1]; raises Unrepresentable where floats hold too little of it to lead back to the value."""
+    power = value ** float(kappa)
+    if not math.isclose(power ** float(1 / kappa), value, rel_tol=SAME):
+        raise Unrepresentable(f"rounds to {power:.6g} at kappa = {float(kappa):g}, and nothing leads back from there: "
+                              "give a target nearer to the base")
+    return power
+
+
 @dataclass(frozen=True)
 class Kind:
-    """How one kind of hyperparameter is checked and scaled. Subclasses hold one rule each."""
+    """How one kind of hyperparameter is checked and scaled. Subclasses hold one rule each.
+
+    gradient_power: p where the field is compared with the gradient to the power p, or stands for 1 / p of it (SGD's lr, -1):
+    a gradient that is c times larger needs c^p times the value for the same run.
+    """
 
     status: str = PROVED
     source: str = PAPER
+    gradient_power: int = field(default=0, kw_only=True)
 
     def check(self, name: str, value: object) -> Any:
         """``value`` as this kind holds it, or FieldError."""
@@ -64,6 +94,10 @@ class Kind:
         """This kind as that decay form has it: only decays differ."""
         return self
 
+    def of_sums(self) -> Kind:
+        """This kind where the loss is summed over the global batch: g = B times the averaged one."""
+        return self
+
 
 @dataclass(frozen=True)
 class Power(Kind):
@@ -83,30 +117,32 @@ class Power(Kind):
         return number
 
     def scale(self, value, kappa):
-        whole, half = divmod(self.exponent, 1)
-        exact = Fraction(repr(value)) * kappa ** int(whole)
-        try:
-            scaled = float(exact) * math.sqrt(kappa) if half else float(exact)
-        except OverflowError:
-            scaled = math.inf
-        if not math.isfinite(scaled) or (value > 0 and scaled == 0):
+        return self.times(value, kappa, 1.0)
+
+    def times(self, value: float, kappa: Fraction, factor: float) -> float:
+        """kappa^exponent factor value; raises Unrepresentable."""
+        whole = int(self.exponent)  # towards 0, so that nothing overflows on the way to a number of ordinary size
+        exact = as_float(Fraction(repr(value)) * kappa**whole)
+        root = math.sqrt(kappa ** int(2 * (self.exponent - whole)))
+        scaled = None if exact is None else as_float(exact * root * factor)
+        if scaled is None or (value > 0 and scaled == 0):
             raise Unrepresentable(f"leaves the range of floating-point numbers at kappa = {float(kappa):g}: "
                                   "give a value of ordinary size")
         return scaled
 
     def formula(self, name):
-        return f"{name}' = " + {
-            Fraction(-1): f"{name} / kappa",
-            Fraction(-1, 2): f"{name} / sqrt(kappa)",
-            Fraction(0): f"{name}",
-            Fraction(1, 2): f"sqrt(kappa) * {name}",
-            Fraction(1): f"kappa * {name}",
-            Fraction(3, 2): f"kappa^1.5 * {name}",
-            Fraction(2): f"kappa^2 * {name}",
-        }[self.exponent]
+        return f"{name}' = {FACTORS[self.exponent].format(name)}"
 
     def reason(self, name):
         return self.why
+
+    def of_sums(self):
+        if not self.gradient_power:
+            return self
+        more = SUMMED[self.gradient_power]
+        return replace(self, status=OURS, source=f"{self.source}, for the B times larger gradient of a sum",
+                       exponent=self.exponent + self.gradient_power,
+                       why=f"{self.why} The loss is summed over the global batch, so the gradient grows by kappa: {more} more.")
 
 
 @dataclass(frozen=True)
@@ -123,10 +159,7 @@ class PerStepFactor(Kind):
         return number
 
     def scale(self, value, kappa):
-        scaled = value ** float(kappa)
-        if scaled == 0 or (scaled == 1 and value < 1):
-            raise Unrepresentable(f"rounds to {scaled:g} at kappa = {float(kappa):g}: give a target nearer to the base")
-        return scaled
+        return to_the_kappa(value, kappa)
 
     def formula(self, name):
         return f"{name}' = {name}^kappa"
@@ -156,7 +189,11 @@ class Decay(DecayRate):
     """
 
     def scale(self, value, kappa):
-        scaled = float(1 - kappa * (1 - Fraction(repr(value))))
+        exact = 1 - kappa * (1 - Fraction(repr(value)))
+        scaled = float(exact)
+        if abs(Fraction(scaled) - exact) > kappa * Fraction(SAME) and scaled < 1:
+            raise Unrepresentable(f"rounds to {scaled!r} at kappa = {float(kappa):g}, and nothing leads back from there: "
+                                  "give a target nearer to the base")
         return scaled if 0 <= scaled < 1 else None  # a tiny kappa can round up to 1
 
     def half_life(self, value: float, kappa: Fraction) -> float:
@@ -193,7 +230,7 @@ class HalfLife(Decay):
     """The same decay in its half-life form, beta' = beta^kappa."""
 
     def scale(self, value, kappa):
-        return self.half_life(value, kappa)
+        return to_the_kappa(value, kappa)
 
     def formula(self, name):
         return f"{name}' = {name}^kappa"
@@ -229,6 +266,7 @@ RATE = Power(
     "spread per sample needs lr^2 per sample kept.",
 )
 SGD_RATE = Power(
+    gradient_power=-1,
     status=PUBLISHED,
     source="Li, Tai, E 2019 (arXiv 1811.01558); Goyal et al. 2017 (arXiv 1706.02677)",
     exponent=Fraction(1),
@@ -238,12 +276,14 @@ SGD_RATE = Power(
 )
 DECAY = Decay()
 ROOT_MAGNITUDE = Power(
+    gradient_power=1,
     exponent=Fraction(-1, 2),
     example="1e-8",
     why="eps is compared with sqrt(v), the gradient noise's size, and a kappa times larger batch has "
     "sqrt(kappa) times less noise.",
 )
 SQUARE_MAGNITUDE = Power(
+    gradient_power=2,
     status=FOLLOWS,
     source=f"{PAPER}, SDE with eps inside the root",
     exponent=Fraction(-1),
@@ -265,10 +305,11 @@ DECAY_WITHOUT_LR = Power(
     why="Each step shrinks weights by weight_decay, whatever lr is. Kappa times fewer steps need kappa times the decay.",
 )
 L2_IN_GRADIENT = Power(
+    gradient_power=1,
     status=FOLLOWS,
     source=f"{PAPER}, SDE",
     exponent=Fraction(0),
-    why="The decay is part of the gradient, so it moves with the gradient: unchanged.",
+    why="The decay is part of the gradient, so it moves as the gradient's mean does, which no batch size changes.",
 )
 RATE_OF_STEPS = Power(
     status=FOLLOWS,
@@ -281,8 +322,33 @@ MOMENTUM = Momentum(status=FOLLOWS, source=f"{PAPER}, SDE for the effective rate
 SCALED_MOMENTUM = Decay(status=FOLLOWS, source=MOMENTUM.source)
 
 
-def with_scaled_momentum(rate: Power) -> Power:
-    """The rule of lr when a Momentum is scaled like a decay: kappa times more than when it is kept."""
-    return replace(rate, status=FOLLOWS, exponent=rate.exponent + 1, source=MOMENTUM.source,
+@dataclass(frozen=True)
+class RateBesideHalfLife(Power):
+    """lr where momentum' = momentum^kappa: lr / (1 - momentum) moves by the exponent."""
+
+    momentum: float = 0.0
+
+    def scale(self, value, kappa):
+        log = math.log(self.momentum)
+        after = self.momentum ** float(kappa)
+        factor = math.expm1(log * float(kappa)) / math.expm1(log)
+        back = math.expm1(math.log(after) / float(kappa)) / math.expm1(math.log(after)) if 0 < after < 1 else 0.0
+        if not math.isclose(factor * back, 1, rel_tol=SAME):
+            raise Unrepresentable(f"moves with momentum = {self.momentum:g}, which rounds to {after:.6g} at kappa = "
+                                  f"{float(kappa):g}, and nothing leads back from there: give a target nearer to the base")
+        return self.times(value, kappa, factor)
+
+    def formula(self, name):
+        return f"{name}' = {FACTORS[self.exponent].format(f'(1 - momentum^kappa) / (1 - momentum) * {name}')}"
+
+
+def with_scaled_momentum(rate: Power, momentum: float, form: DecayForm) -> Power:
+    """The rule of lr when a Momentum is scaled like a decay, so that lr / (1 - momentum) moves as when it is kept."""
+    about = {"status": FOLLOWS, "source": MOMENTUM.source}
+    if form == "half-life":
+        return RateBesideHalfLife(**about, gradient_power=rate.gradient_power, exponent=rate.exponent, positive=rate.positive,
+                                  example=rate.example, momentum=momentum,
+                                  why="momentum is scaled too, and lr / (1 - momentum) must still move by the rule.")
+    return replace(rate, **about, exponent=rate.exponent + 1,
                    why="momentum is scaled too, so 1 - momentum grows by kappa, and lr / (1 - momentum) must still move by "
                    "the rule.")

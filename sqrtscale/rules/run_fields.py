@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
-from .errors import FieldError, real, whole
+from .errors import FieldError, choice, real, whole
 from .families._family import Field
-from .kinds import CONVENTION, FOLLOWS, OURS, PAPER, PUBLISHED, RATE, Kind, PerStepFactor, Power
+from .kinds import CONVENTION, FOLLOWS, OURS, PAPER, PUBLISHED, RATE, Kind, PerStepFactor, Power, Unrepresentable
 
 CLOCK = f"{PAPER}, equal samples seen"
 ROUNDING_WORTH_SAYING = 0.01
+MOST_STEPS = 10**15
+REDUCTIONS = ("mean", "sum")  # of the losses of a global batch; the first where nothing is said
 SCHEDULES = ("constant", "linear", "cosine", "wsd", "inverse-sqrt", "exponential", "milestones")
 
 
@@ -25,6 +27,14 @@ def rounded(steps: int, kappa: Fraction) -> tuple[int, float]:
     exact = steps / kappa
     whole_steps = math.floor(exact + Fraction(1, 2))
     return whole_steps, float(abs(whole_steps - exact) / exact) if exact else 0.0
+
+
+def _steps(value: int, kappa: Fraction) -> int:
+    steps, _ = rounded(value, kappa)
+    if steps > MOST_STEPS:
+        raise Unrepresentable(f"becomes more than {MOST_STEPS:.0e} steps at kappa = {float(kappa):g}: give a target nearer to "
+                              "the base")
+    return steps
 
 
 @dataclass(frozen=True)
@@ -37,10 +47,10 @@ class Steps(Kind):
     example: int = 1000
 
     def check(self, name, value):
-        return whole(name, value, self.least, self.example)
+        return whole(name, value, self.least, self.example, MOST_STEPS)
 
     def scale(self, value, kappa):
-        steps, _ = rounded(value, kappa)
+        steps = _steps(value, kappa)
         return steps if steps >= self.least else None
 
     def formula(self, name):
@@ -62,7 +72,7 @@ class Interval(Steps):
     """Steps between two events that leave the training as it is, so every step is the least and never out of range."""
 
     def scale(self, value, kappa):
-        return max(1, rounded(value, kappa)[0])
+        return max(1, _steps(value, kappa))
 
     def formula(self, name):
         return f"{name}' = {name} / kappa, rounded, at least 1"
@@ -82,13 +92,13 @@ class StepList(Steps):
         allowed = "is not a list of steps: give whole numbers in rising order, for example 1000 2000"
         if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
             raise FieldError(name, value, allowed)
-        steps = tuple(whole(name, one, self.least, self.example) for one in value)
+        steps = tuple(whole(name, one, self.least, self.example, MOST_STEPS) for one in value)
         if not steps or any(later <= earlier for earlier, later in pairwise(steps)):
             raise FieldError(name, list(steps), allowed)
         return steps
 
     def scale(self, value, kappa):
-        steps = tuple(rounded(one, kappa)[0] for one in value)
+        steps = tuple(_steps(one, kappa) for one in value)
         apart = all(later > earlier for earlier, later in pairwise((self.least - 1, *steps)))
         return steps if apart else None
 
@@ -134,9 +144,7 @@ class Named(Unchanged):
     names: tuple[str, ...] = ()
 
     def check(self, name, value):
-        if value not in self.names:
-            raise FieldError(name, value, f"is not known: give one of {', '.join(self.names)}")
-        return value
+        return choice(name, value, self.names)
 
 
 _SHAPE = "It is a share of the run or a factor, and both runs are as long in samples."
@@ -160,9 +168,12 @@ RUN_FIELDS: dict[str, Field] = {
     "ema_decay": Field(PerStepFactor(PUBLISHED, "Busbridge et al. 2023 (arXiv 2307.13813)",
                                      "The average of the weights keeps its half-life in samples."), None, "EMA decay"),
     "clip_norm": Field(Power(status=OURS, source="norm of the gradient in the paper's regime", exponent=Fraction(-1, 2),
-                             positive=True, example="1.0",
+                             gradient_power=1, positive=True, example="1.0",
                              why="Where noise dominates, the gradient's norm is the noise's, and that falls by sqrt(kappa); "
                              "where the signal dominates, keep the threshold."), None, "Gradient clip norm"),
+    "loss_reduction": Field(Named(names=REDUCTIONS, source="how the training code adds up the losses of a global batch",
+                                  why="It says what the gradient is of: their mean, or their sum, which grows with the batch."),
+                            None, "Loss reduction"),
     "dropout": Field(Unchanged(why=_NOISE), None, "Dropout"),
     "label_smoothing": Field(Unchanged(why=_NOISE), None, "Label smoothing"),
 }

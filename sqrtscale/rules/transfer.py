@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from .config import LARGEST_BATCH, ParameterGroup, TrainingConfig, named_as_pytorch
-from .errors import FieldError, whole
+from .errors import FieldError, choice, whole
 from .families import Field, family
 from .forecast import Forecast, forecast
 from .kinds import (
@@ -29,8 +29,10 @@ from .kinds import (
     Momentum,
     Power,
     Unrepresentable,
+    as_float,
     with_scaled_momentum,
 )
+from .reduction import is_summed
 from .run_fields import RUN_FIELDS
 
 MomentumForm = Literal["kept", "scaled"]
@@ -159,20 +161,17 @@ def scale(config: TrainingConfig, target_batch: int, decay_form: DecayForm = "li
     size, a value that overflows, and a correction where there is no forecast.
     """
     target_batch = whole("target_batch", target_batch, 1, 1024, LARGEST_BATCH)
-    for name, value, known in (("decay_form", decay_form, DECAY_FORMS), ("momentum_form", momentum_form, MOMENTUM_FORMS)):
-        if value not in known:
-            raise FieldError(name, value, f"is not known: give one of {', '.join(known)}")
+    forms = choice("decay_form", decay_form, DECAY_FORMS), choice("momentum_form", momentum_form, MOMENTUM_FORMS)
     kappa, treated = Fraction(target_batch, config.batch_size), family(config.optimizer).treated
 
     def moved(values: Mapping[str, Any], fields: Mapping[str, Field]) -> tuple[ScaledField, ...]:
-        return tuple(_row(name, fields[name], value, kappa, decay_form, treated) for name, value in values.items())
+        return tuple(_row(name, fields[name], value, kappa, treated) for name, value in values.items())
 
-    fields = _fields(config, {}, momentum_form)
-    of_the_run = {**RUN_FIELDS, "min_lr": _like_lr(RUN_FIELDS["min_lr"], fields["lr"].kind)}
+    fields = _fields(config, {}, *forms)
+    of_the_run = {**_reduced(config, RUN_FIELDS), "min_lr": _like_lr(RUN_FIELDS["min_lr"], fields["lr"].kind)}
     rows = (*moved(config.hyperparameters, fields), *moved(config.of_the_run(), of_the_run))
-    groups = tuple(ScaledGroup(group.name, moved(_own_values(config, group.values, momentum_form),
-                                                 _fields(config, group.values, momentum_form)))
-                   for group in config.groups)
+    groups = tuple(ScaledGroup(group.name, moved(_own_values(config, group.values, *forms),
+                                                 _fields(config, group.values, *forms))) for group in config.groups)
     warnings = [*_whole_warnings(rows, groups, config, kappa), *(f"{row.name}: {row.warning}" for row in rows if row.warning),
                 *(f"{group.name}, {row.name}: {row.warning}" for group in groups for row in group.fields if row.warning)]
     found = _forecast(config, rows)
@@ -200,36 +199,54 @@ def _forecast(config: TrainingConfig, rows: tuple[ScaledField, ...]) -> Forecast
 
 def _corrected(rows: tuple[ScaledField, ...], found: Forecast) -> tuple[ScaledField, ...]:
     """The same rows with lr (and a schedule's lowest lr) divided by the drift."""
-    return tuple(replace(
-        row, scaled=row.scaled * found.lr_correction, formula=f"{row.formula} * {found.lr_correction:.6g}", status=OURS,
-        source=f"{row.source}; factor 1 / drift from our forecast",
-        reason=f"{row.reason} The factor {found.lr_correction:.6g} restores the drift that the rule loses at this kappa.",
-    ) if row.name in ("lr", "min_lr") else row for row in rows)
+    return tuple(_corrected_rate(row, found.lr_correction) if row.name in ("lr", "min_lr") else row for row in rows)
 
 
-def _fields(config: TrainingConfig, own: Mapping[str, float], momentum_form: MomentumForm) -> Mapping[str, Field]:
+def _corrected_rate(row: ScaledField, factor: float) -> ScaledField:
+    scaled = as_float(row.scaled * factor)
+    if scaled is None:
+        raise FieldError(row.name, row.base, "leaves the range of floating-point numbers with the correction: give a value of "
+                                             "ordinary size")
+    return replace(row, scaled=scaled, formula=f"{row.formula} * {factor:.6g}", status=OURS,
+                   source=f"{row.source}; factor 1 / drift from our forecast",
+                   reason=f"{row.reason} The factor {factor:.6g} restores the drift that the rule loses at this kappa.")
+
+
+def _fields(config: TrainingConfig, own: Mapping[str, float], decay_form: DecayForm,
+            momentum_form: MomentumForm) -> Mapping[str, Field]:
     """The family's fields, for values with a group's own; with a scaled momentum, that and lr move by other rules."""
-    fields = family(config.optimizer).fields
-    momenta = [name for name, field in fields.items() if isinstance(field.kind, Momentum)]
-    if momentum_form == "kept" or not any(own.get(name, config[name]) for name in momenta):
+    fields = dict(family(config.optimizer).fields)
+    for name, field in tuple(fields.items()):
+        momentum = own.get(name, config[name])
+        if isinstance(field.kind, Momentum) and momentum and momentum_form == "scaled":
+            fields[name] = replace(field, kind=SCALED_MOMENTUM)
+            fields["lr"] = replace(fields["lr"], kind=with_scaled_momentum(fields["lr"].kind, momentum, decay_form))
+    fields = _reduced(config, fields)
+    return {name: replace(field, kind=field.kind.in_form(decay_form)) for name, field in fields.items()}
+
+
+def _reduced(config: TrainingConfig, fields: Mapping[str, Field]) -> Mapping[str, Field]:
+    """The fields as they move with the gradient that the run has: of the mean loss, or of the sum."""
+    if not is_summed(config):
         return fields
-    moved = {name: replace(fields[name], kind=SCALED_MOMENTUM) for name in momenta}
-    return {**fields, **moved, "lr": replace(fields["lr"], kind=with_scaled_momentum(fields["lr"].kind))}
+    return {name: replace(field, kind=field.kind.of_sums()) for name, field in fields.items()}
 
 
-def _own_values(config: TrainingConfig, own: Mapping[str, float], momentum_form: MomentumForm) -> Mapping[str, float]:
+def _own_values(config: TrainingConfig, own: Mapping[str, float], decay_form: DecayForm,
+                momentum_form: MomentumForm) -> Mapping[str, float]:
     """A group's own values; with lr beside them where its momentum makes lr move by another rule than the optimizer's."""
-    same = _fields(config, own, momentum_form)["lr"] == _fields(config, {}, momentum_form)["lr"]
+    same = _fields(config, own, decay_form, momentum_form)["lr"] == _fields(config, {}, decay_form, momentum_form)["lr"]
     return own if same or "lr" in own else {"lr": config["lr"], **own}
 
 
 def _like_lr(lowest: Field, rate: Power) -> Field:
     """The schedule's lowest lr, moving as that family's lr does."""
-    return replace(lowest, kind=replace(lowest.kind, exponent=rate.exponent, source=rate.source))
+    about = lowest.kind
+    return replace(lowest, kind=replace(rate, status=about.status, positive=about.positive, example=about.example, why=about.why))
 
 
-def _row(name: str, field: Field, value: Any, kappa: Fraction, form: DecayForm, treated: bool) -> ScaledField:
-    kind = field.kind.in_form(form)
+def _row(name: str, field: Field, value: Any, kappa: Fraction, treated: bool) -> ScaledField:
+    kind = field.kind
     half_life = largest = None
     try:
         scaled = kind.scale(value, kappa)

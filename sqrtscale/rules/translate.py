@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from .config import ParameterGroup, TrainingConfig
-from .errors import FieldError
+from .errors import FieldError, choice
 from .families import FAMILIES, LIBRARIES, Family, family
-from .kinds import DECAY_TIMES_LR, DECAY_WITHOUT_LR, L2_IN_GRADIENT, ROOT_MAGNITUDE, SQUARE_MAGNITUDE, Kind
+from .kinds import DECAY_TIMES_LR, DECAY_WITHOUT_LR, L2_IN_GRADIENT, ROOT_MAGNITUDE, SQUARE_MAGNITUDE, Kind, as_float
 
 TRANSLATED = ("adam", "adamw", "rmsprop", "rmsprop_centered")
 ADAM = ("adam", "adamw")  # one update where nothing decays; Keras decays in both
 TRAINS_WITH_TORCH = ("timm", "composer")  # where such a library has no optimizer of its own it takes torch.optim's
 
-CONVERSIONS: dict[tuple[Kind, Kind], Callable[[Fraction, Fraction], float]] = {  # of a value, beside its lr
-    (ROOT_MAGNITUDE, SQUARE_MAGNITUDE): lambda eps, lr: float(eps * eps),
+CONVERSIONS: dict[tuple[Kind, Kind], Callable[[Fraction, Fraction], Fraction | float]] = {  # of a value, beside its lr
+    (ROOT_MAGNITUDE, SQUARE_MAGNITUDE): lambda eps, lr: eps * eps,
     (SQUARE_MAGNITUDE, ROOT_MAGNITUDE): lambda eps, lr: math.sqrt(eps),
-    (DECAY_TIMES_LR, DECAY_WITHOUT_LR): lambda decay, lr: float(decay * lr),
-    (DECAY_WITHOUT_LR, DECAY_TIMES_LR): lambda decay, lr: float(decay / lr),
+    (DECAY_TIMES_LR, DECAY_WITHOUT_LR): lambda decay, lr: decay * lr,
+    (DECAY_WITHOUT_LR, DECAY_TIMES_LR): lambda decay, lr: decay / lr,
 }
 
 
@@ -44,8 +44,7 @@ def translate(config: TrainingConfig, library: str) -> Translated:
     Raises FieldError for an unknown library, an optimizer that it does not have, and a value that it cannot hold
     (L2 in the gradient for Keras, for example). Sources: the update equations of the families.
     """
-    if library not in LIBRARIES:
-        raise FieldError("library", library, f"is not known: give one of {', '.join(LIBRARIES)}")
+    choice("library", library, LIBRARIES)
     source = family(config.optimizer)
     if source.library == library:
         return Translated(config, True)
@@ -101,8 +100,8 @@ def _value(name: str, value: float, lr: float, source: Family, target: Family) -
     convert = CONVERSIONS.get((source.fields[name].kind, target.fields[name].kind))
     if convert is None:
         raise FieldError(name, value, _no_counterpart(name, value, source, target))
-    moved = convert(Fraction(repr(value)), Fraction(repr(lr)))
-    if moved == 0 or not math.isfinite(moved):
+    moved = as_float(convert(Fraction(repr(value)), Fraction(repr(lr))))
+    if moved is None:
         raise FieldError(name, value, f"leaves the range of floating-point numbers in {target.label}: give an ordinary size")
     return moved
 

@@ -11,11 +11,13 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from .config import TrainingConfig
-from .kinds import DecayForm
+from .config import LARGEST_BATCH, TrainingConfig
+from .errors import whole
+from .kinds import DECAY, DecayForm
 from .transfer import LARGE_STEP_FRACTION, MomentumForm, ScaledConfig, scale
 
 DRIFT_LOSS = 0.1  # share of the base's drift that a transfer may lose before it counts as out of range
+BF16_HALF_UNIT = 2.0**-8  # half of the last of bfloat16's 8 significant bits, in units of the first
 FIRST_MOMENTS = ("beta1", "momentum")  # their length decides nothing where noise dominates
 
 
@@ -40,6 +42,7 @@ class DecayRange:
 
 def half_life(beta: float, batch: int) -> float:
     """Samples after which an average with that decay per step has forgotten half: B ln(1/2) / ln(beta), 0 for beta = 0."""
+    beta, batch = DECAY.check("beta", beta), whole("batch", batch, 1, 256, LARGEST_BATCH)
     return batch * math.log(0.5) / math.log(beta) if beta > 0 else 0.0
 
 
@@ -77,6 +80,20 @@ def check(config: TrainingConfig, target: int, decay_form: DecayForm = "linear",
                      f"base, more than {DRIFT_LOSS:.0%} off: multiply lr by {scaled.forecast.lr_correction:.2f}, or take a "
                      "target nearer to the base.")
     return tuple(found)
+
+
+def bf16_state_warning(beta2: float) -> str:
+    """What a second moment kept in bfloat16 loses with that decay, in a sentence; empty where it follows the gradient.
+
+    A v between 2^e and 2^(e+1) is a multiple of 2^(e-7), so v - (1 - beta2) v rounds back to v where (1 - beta2) v < 2^(e-8).
+    With 1 - beta2 < 2^-9 that is so for every v, and with 1 - beta2 < 2^-8 for a v right above 2^e, below which none falls then.
+    """
+    change = 1 - DECAY.check("beta2", beta2)
+    if change >= BF16_HALF_UNIT:
+        return ""
+    return (f"1 - beta2 = {change:.3g} is lost in bfloat16, whose 8 significant bits round v - (1 - beta2) v back to v where "
+            f"1 - beta2 is below 2^-8 = {BF16_HALF_UNIT:.2g}, so that the second moment cannot fall: keep the optimizer's state "
+            "in float32, or round it stochastically.")
 
 
 def _decays(scaled: ScaledConfig) -> tuple[DecayRange, ...]:

@@ -152,7 +152,7 @@ def recognised(state_dict: Mapping[str, Any]) -> str | None:
 def ema_decay(rho: float, kappa: float) -> float:
     """The decay rho^kappa of an average of the weights [Busbridge et al. 2023, arXiv 2307.13813]. Raises FieldError."""
     exact = ratio(kappa)
-    config = TrainingConfig("adam", exact.denominator, run={"ema_decay": rho})
+    config = TrainingConfig("sgd", exact.denominator, run={"ema_decay": rho})  # no decay of its own
     return scale(config, exact.numerator, "half-life").config.run["ema_decay"]
 
 

@@ -1,6 +1,7 @@
 """Thousands of one-dimensional training runs at once, where noise dominates, to compare batch sizes at equal samples seen.
 
-The gradient at x is a x plus the mean of one standard normal number for each sample of the batch, with a small. Two runs
+The gradient at x is a x plus the mean of one standard normal number for each sample of the batch, with a small; of a loss that is
+summed it is the batch size times that. Two runs
 see the same samples in the same order, cut into batches of their own size, so the difference of a pair of chains says far more
 than two independent runs would. The optimizers are those of ``updates.py``, which know nothing of the package.
 """
@@ -44,10 +45,10 @@ class Start:
     age: int = LONG_AGO * LARGE
     warm: int = 0
 
-    def state(self, batch):
-        """What an optimizer remembers, for any of them: each uses its own part."""
-        v = np.full(CHAINS, self.v / batch)
-        return {"m": np.full(CHAINS, self.m), "v": v, "v_max": v.copy(), "a": np.zeros(CHAINS), "b": np.zeros(CHAINS),
+    def state(self, batch, gradient=1):
+        """What an optimizer remembers, for any of them: each uses its own part. gradient: how many times the averaged one."""
+        v = np.full(CHAINS, self.v / batch * gradient**2)
+        return {"m": np.full(CHAINS, self.m * gradient), "v": v, "v_max": v.copy(), "a": np.zeros(CHAINS), "b": np.zeros(CHAINS),
                 "mu_product": np.zeros(CHAINS)}
 
 
@@ -57,20 +58,21 @@ REST = Start()
 @cache
 def chains(config, start=REST):
     """``trained`` by the optimizer of a configuration, and by what else of it changes the weights."""
+    gradient = config.batch_size if config.run.get("loss_reduction") == "sum" else 1
     return trained(STEPS[config.optimizer], dict(config.hyperparameters), config.batch_size, start,
-                   config.run.get("clip_norm", math.inf), config.run.get("ema_decay", 0.0))
+                   config.run.get("clip_norm", math.inf), config.run.get("ema_decay", 0.0), gradient)
 
 
-def trained(step, values, batch, start=REST, clip=math.inf, rho=0.0):
+def trained(step, values, batch, start=REST, clip=math.inf, rho=0.0, gradient=1):
     """x of every chain at every look: its average with decay ``rho`` over the steps, so x itself where that is 0."""
-    state, x = start.state(batch), np.full(CHAINS, START)
+    state, x = start.state(batch, gradient), np.full(CHAINS, START)
     random = np.random.default_rng(2)
     for k in range(start.warm // batch):
-        step(x, random.standard_normal(CHAINS) / math.sqrt(batch), state, values, start.age // batch + k + 1)
+        step(x, gradient * random.standard_normal(CHAINS) / math.sqrt(batch), state, values, start.age // batch + k + 1)
     average, steps, looks = x, SAMPLES // batch, []
     at = {round(share * steps) for share in LOOKS}
     for k, drawn in enumerate(noise(batch), start=1):
-        g = CURVATURE * x + drawn
+        g = gradient * (CURVATURE * x + drawn)
         g = g * np.minimum(1, clip / np.abs(g)) if clip < math.inf else g
         x = step(x, g, state, values, start.age // batch + k)
         average = rho * average + (1 - rho) * x

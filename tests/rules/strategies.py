@@ -22,7 +22,7 @@ OF_THE_RUN = {
     "milestones": st.lists(lengths, min_size=1, max_size=5, unique=True).map(sorted),
     "warmup_fraction": shares, "milestone_factor": shares, "dropout": shares, "label_smoothing": shares,
     "gamma_per_step": st.sampled_from([0.999, 0.9999, 1.0]), "ema_decay": st.sampled_from([0.99, 0.999, 0.9999, 1.0]),
-    "min_lr": sizes, "clip_norm": positive,
+    "min_lr": sizes, "clip_norm": positive, "loss_reduction": st.sampled_from(["mean", "sum"]),
     "eval_interval": lengths, "log_interval": lengths, "checkpoint_interval": lengths,
 }
 STEPS = ("total_steps", "warmup_steps", "decay_steps", "milestones", "eval_interval", "log_interval", "checkpoint_interval")

@@ -37,7 +37,7 @@ def assert_same(one, other, through):
         for name, value in values.items():
             if name in fields and fields[name].is_decay:
                 assert abs(value - expected[name]) <= 1e-12 * (1 - expected[name]) + grown, name
-            elif name == "schedule":
+            elif name in ("schedule", "loss_reduction"):
                 assert value == expected[name]
             else:
                 assert value == pytest.approx(expected[name], rel=1e-12 + (grown if name in FACTORS else 0), abs=0), name
@@ -89,22 +89,28 @@ def test_the_way_back_with_a_scaled_momentum(config, target):
 
 @given(configurations(names=[name for name in FAMILIES if name != "sgd"], with_steps=False), batches)
 def test_constants_of_the_sde_are_kept(config, target):
-    """sigma eta, eps eta and (1 - beta) / eta^2, with sigma = 1 / sqrt(B) [Malladi et al. 2022], and what we add to them."""
+    """sigma eta, eps eta and (1 - beta) / eta^2, with sigma = 1 / sqrt(B) [Malladi et al. 2022], and what we add to them.
+
+    Of a summed loss: with eps / B and clip_norm / B, as the gradient is B times the averaged one.
+    """
     after, base = complete(config, target), config.batch_size
+    mean = [one.batch_size if config.run.get("loss_reduction") == "sum" else 1 for one in (after, config)]
     kappa = target / base  # eta'^2 / eta^2
     assert after["lr"] / math.sqrt(target) == pytest.approx(config["lr"] / math.sqrt(base), rel=1e-12)
     fields = FAMILIES[config.optimizer].fields
     inside = "Epsilon (inside the root)"  # compared with v, so its root with sqrt(v)
     for name in {"eps", "eps_root"} & set(fields):
         root = name == "eps_root" or fields[name].label == inside
-        now, before = (math.sqrt(values[name]) if root else values[name] for values in (after, config))
+        now, before = ((math.sqrt(values[name]) if root else values[name]) / size
+                       for values, size in zip((after, config), mean, strict=True))
         assert after["lr"] * now == pytest.approx(config["lr"] * before, rel=1e-12, abs=0)
     for name, field in fields.items():
         if field.is_decay:
             rounding = 1e-12 * (1 - after[name]) + 4 * ULP * max(1, kappa)
             assert abs((1 - after[name]) - kappa * (1 - config[name])) <= rounding, name
     if "clip_norm" in config.run:  # against the noise's size, 1 / sqrt(B)
-        assert after.run["clip_norm"] * math.sqrt(target) == pytest.approx(config.run["clip_norm"] * math.sqrt(base), rel=1e-12)
+        now, before = (one.run["clip_norm"] / size for one, size in zip((after, config), mean, strict=True))
+        assert now * math.sqrt(target) == pytest.approx(before * math.sqrt(base), rel=1e-12)
     if "ema_decay" in config.run:  # the half-life in samples, B ln(1/2) / ln(rho)
         before = kappa * math.log(config.run["ema_decay"])
         assert abs(math.log(after.run["ema_decay"]) - before) <= 1e-12 * abs(before) + 4 * ULP

@@ -87,7 +87,7 @@ def test_impossible_targets_are_refused():
         alternatives(TrainingConfig("adam", 8), 0)
     with pytest.raises(FieldError, match="total_steps = 3 has no scaled value"):
         alternatives(TrainingConfig("adam", 8, {}, 3), 64)
-    with pytest.raises(FieldError, match="lr = inf is not allowed"):
+    with pytest.raises(FieldError, match=r"lr = 1e\+300 leaves the range of floating-point numbers, 1e\+12 times"):
         alternatives(TrainingConfig("adam", 1, {"lr": 1e300}), 10**12)
 
 

@@ -37,7 +37,7 @@ FACTORS = ("gamma_per_step", "ema_decay")
 
 
 def test_no_field_of_the_run_is_forgotten_here():
-    assert {*COUNTS, *SHARES, *FACTORS, "schedule", "milestones", "min_lr", "clip_norm"} == set(RUN_FIELDS)
+    assert {*COUNTS, *SHARES, *FACTORS, "schedule", "milestones", "min_lr", "clip_norm", "loss_reduction"} == set(RUN_FIELDS)
 
 
 def refuses(name, value, message):
@@ -72,6 +72,7 @@ def test_every_factor_refuses_what_it_cannot_hold(name):
 @pytest.mark.parametrize("name, value, message", [
     ("schedule", "step", "schedule = 'step' is not known: give one of constant, linear, cosine, wsd, "),
     ("schedule", 3, "schedule = 3 is not known"),
+    ("loss_reduction", "none", "loss_reduction = 'none' is not known: give one of mean, sum"),
     ("milestones", [], "milestones = [] is not a list of steps: give whole numbers in rising order, for example 1000 2000"),
     ("milestones", [20, 10], "milestones = [20, 10] is not a list of steps"),
     ("milestones", [10, 10], "milestones = [10, 10] is not a list of steps"),

@@ -43,6 +43,19 @@ def test_both_forms_of_momentum_are_right_and_their_mixtures_wrong(name):
         assert difference > 2, f"{name} with {dict(wrong.hyperparameters)} passes for right: {numbers}"
 
 
+@pytest.mark.parametrize("name", MOMENTUM)
+def test_beside_a_momentum_by_half_life_lr_moves_by_what_momentum_does(name):
+    """0.9^8 is 0.43, so 1 - momentum grows by 5.7 and not by kappa = 8."""
+    base = TrainingConfig(name, SMALL, MOMENTUM[name])
+    scaled = scale(base, LARGE, "half-life", "scaled").config
+    assert scaled["lr"] / scale(base, LARGE).config["lr"] == pytest.approx((1 - 0.9**KAPPA) / (1 - 0.9), rel=1e-12)
+    difference, numbers = disagreement(base, scaled)
+    assert difference < 1, numbers
+    for wrong in (scale(base, LARGE, momentum_form="scaled").config["lr"], scale(base, LARGE).config["lr"]):
+        difference, numbers = disagreement(base, with_values(scaled, lr=wrong))
+        assert difference > 1.5, f"{name} with lr = {wrong} passes for right: {numbers}"
+
+
 RHO = 0.9995
 
 

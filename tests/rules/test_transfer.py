@@ -71,14 +71,15 @@ def test_values_by_decimal_arithmetic(name, base, target):
 def test_fields_of_the_run_by_decimal_arithmetic(name, base, target):
     run = {"schedule": "cosine", "warmup_fraction": 0.03, "decay_steps": 3_000_000, "milestones": (1_000_000, 5_000_000),
            "milestone_factor": 0.1, "gamma_per_step": 0.9995, "min_lr": 2e-5, "eval_interval": 25_000, "log_interval": 50_000,
-           "checkpoint_interval": 75_000, "ema_decay": 0.9999, "clip_norm": 0.7, "dropout": 0.2, "label_smoothing": 0.15}
+           "checkpoint_interval": 75_000, "ema_decay": 0.9999, "clip_norm": 0.7, "dropout": 0.2, "label_smoothing": 0.15,
+           "loss_reduction": "mean"}
     scaled = rows_of(scale(config_of(name, base, total_steps=10_000_000, warmup_steps=200_000, run=run), target, "half-life"))
     kappa = Decimal(target) / Decimal(base)
     given = {"total_steps": 10_000_000, "warmup_steps": 200_000, **run}
     assert set(given) == set(RUN_FIELDS)
     for field, value in given.items():
         now = scaled[field].scaled
-        if field in ("schedule", "warmup_fraction", "milestone_factor", "dropout", "label_smoothing"):
+        if field in ("schedule", "warmup_fraction", "milestone_factor", "dropout", "label_smoothing", "loss_reduction"):
             assert now == value
         elif field in ("ema_decay", "gamma_per_step"):
             assert now == pytest.approx(float(Decimal(repr(value)) ** kappa), rel=1e-14)
@@ -250,11 +251,13 @@ def test_a_corrected_lr_makes_up_for_the_drift_of_the_forecast(name, betas):
 def test_a_group_moves_as_a_configuration_of_its_own(config, target, form, momentum_form):
     scaled = scale_or_nothing(config, target, form, momentum_form)
     for group, found in zip(config.groups, scaled.groups if scaled else (), strict=scaled is not None):
-        alone = TrainingConfig(config.optimizer, config.batch_size, dict(config.hyperparameters) | dict(group.values))
+        summed = {name: value for name, value in config.run.items() if name == "loss_reduction"}
+        alone = TrainingConfig(config.optimizer, config.batch_size, dict(config.hyperparameters) | dict(group.values), run=summed)
         rows = rows_of(scale(alone, target, form, momentum_form))
         assert found.name == group.name and {row.name for row in found.fields} >= set(group.values)
         own = {row.name: row for row in found.fields}
         assert all(rows[name] == row for name, row in own.items())
+        rows.pop("loss_reduction", None)
         whole = rows_of(scaled)  # what the group does not set is the optimizer's, scaled
         assert all((own.get(name) or whole[name]).scaled == row.scaled for name, row in rows.items())
 

@@ -3,13 +3,14 @@
 import math
 
 import pytest
+import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import configurations, momentum_forms
 
 from sqrtscale.rules import FAMILIES, FieldError, ParameterGroup, TrainingConfig, scale
 from sqrtscale.rules.forecast import forecast
-from sqrtscale.rules.validity import check, decays, half_life, largest_batch, largest_kappa
+from sqrtscale.rules.validity import bf16_state_warning, check, decays, half_life, largest_batch, largest_kappa
 
 
 @pytest.mark.parametrize("beta, batch", [(0.9, 8), (0.999, 1), (0.5, 64), (0.95, 256)])
@@ -113,3 +114,27 @@ def test_a_corrected_lr_settles_the_drift():
     config = TrainingConfig("rmsprop", 8, {"alpha": 0.99})
     short, drift = check(config, 256)
     assert "times as far" in drift and check(config, 256, correct_lr=True) == (short,)
+
+
+def smallest_left(beta2, steps=3000):
+    """What a second moment in bfloat16 falls to at least, as a share of its start, under no gradient: torch's own update."""
+    start = torch.logspace(-12, 0, 4000, dtype=torch.float64).to(torch.bfloat16)
+    v, nothing = start.clone(), torch.zeros_like(start)
+    for _ in range(steps):
+        v.mul_(beta2).addcmul_(nothing, nothing, value=1 - beta2)
+    return (v.double() / start.double()).min().item()
+
+
+@pytest.mark.parametrize("beta2, stuck", [
+    (0.9999, True), (0.999, True), (0.9975, True), (1 - 0.98 * 2**-8, True), (1 - 2**-8, False), (0.995, False), (0.95, False)])
+def test_a_second_moment_in_bfloat16_is_stuck_where_it_is_said(beta2, stuck):
+    assert (smallest_left(beta2) > 0.5) == stuck and beta2**3000 < 0.75  # exact arithmetic falls always
+    said = bf16_state_warning(beta2)
+    assert bool(said) == stuck
+    if stuck:
+        assert f"1 - beta2 = {1 - beta2:.3g} is lost" in said and "2^-8 = 0.0039" in said and "float32" in said
+
+
+def test_a_decay_that_is_none_has_no_warning_but_an_error():
+    with pytest.raises(FieldError, match=r"^beta2 = 1\.5 is not a decay rate"):
+        bf16_state_warning(1.5)
