@@ -22,6 +22,7 @@ SYNTAXES = {"json": "JSON", "yaml": "YAML", "toml": "TOML", "python": "Python", 
 SUFFIXES = {".json": "json", ".yaml": "yaml", ".yml": "yaml", ".toml": "toml", ".py": "python", ".md": "card"}
 MOST_CHARACTERS = {"json": 1_000_000, "card": 1_000_000, "yaml": 60_000, "toml": 200_000, "python": 200_000}
 DEEPEST = 50
+MOST_NOTES = 10
 MOST_VALUES = 100_000  # after aliases are followed
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
@@ -33,7 +34,8 @@ class Document:
     data: the plain data; spans: path of a value -> its characters; keys: path of a value -> where its entry
     starts (its key, or itself in a list); flow: paths of containers whose entries are separated by commas;
     calls: paths of containers that are calls with keyword arguments; shared: paths of values that stand
-    elsewhere (YAML aliases), and so cannot be changed alone.
+    elsewhere (YAML aliases), and so cannot be changed alone; notes: what the reader must know of the text; fixed: true
+    where no entry can be added; ends: path of an entry -> where it ends, if not with its value.
     """
 
     text: str
@@ -44,6 +46,9 @@ class Document:
     flow: frozenset[Path] = frozenset()
     calls: frozenset[Path] = frozenset()
     shared: frozenset[Path] = frozenset()
+    notes: tuple[str, ...] = ()
+    fixed: bool = False
+    ends: Mapping[Path, int] = field(default_factory=dict)
 
     def get(self, path: Path) -> Any:
         """The value at a path, or None where there is none."""
@@ -142,15 +147,20 @@ def _lines(text: str) -> Iterator[str]:
     return (line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
 
 
-def parse(text: str, syntax: str) -> Document:
-    """The document; raises FieldError for what is not that syntax, too large, nested too deep, or not finite."""
+def parse(text: str, syntax: str, function: str | None = None) -> Document:
+    """The document; raises FieldError for what is not that syntax, too large, nested too deep, or not finite.
+
+    function: which function of a Python text; raises WhichFunction where it has several configurations and none is named.
+    """
     most = MOST_CHARACTERS[syntax]
     if len(text) > most:
         raise refuse(text, f"has {len(text):,} characters of {SYNTAXES[syntax]}: give the training configuration alone, at most "
                      f"{most:,}")
     parser = importlib.import_module(f"{__package__}._{syntax}")  # not above: each of them imports this module
+    if function is not None and syntax != "python":
+        raise FieldError("function", function, f"is for Python alone, and the text is {SYNTAXES[syntax]}: leave it out")
     try:
-        return parser.parse(text)
+        return parser.parse(text, function) if syntax == "python" else parser.parse(text)
     except RecursionError as error:
         raise too_deep(text) from error
 
@@ -176,3 +186,32 @@ def twice(key: object, text: str, offset: int | None = None) -> FieldError:
     """The error for a key that stands twice in one container."""
     where = "" if offset is None else f" (again at {at_line(text, offset)})"
     return FieldError(shown((str(key),)), "two values", f"stands twice{where}: keep one of them")
+
+
+class WhichFunction(FieldError):
+    """A text with several configurations, each in a function: which one is meant? names: of those functions."""
+
+    def __init__(self, names: tuple[str, ...]):
+        self.names = names
+        more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+        super().__init__("function", None, f"is not enough, as the text holds several configurations: {', '.join(names[:20])}"
+                         f"{more}: say which one (--function {names[0]})")
+
+
+class Twice:
+    """The keys of a text that stand twice: the last one counts, as for the programs that read it."""
+
+    def __init__(self, text: str):
+        self.text = text
+        self.places: dict[Path, int] = {}
+
+    def add(self, path: Path, offset: int) -> None:
+        """That path stands there again."""
+        self.places[path] = offset
+
+    def notes(self) -> tuple[str, ...]:
+        """One sentence for each of the first few keys."""
+        said = [f"{shown(path)} stands twice (again at {at_line(self.text, offset)}): the last one counts."
+                for path, offset in list(self.places.items())[:MOST_NOTES]]
+        rest = len(self.places) - len(said)
+        return (*said, f"{rest} more keys stand twice: the last one counts.") if rest else tuple(said)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from ._document import Document, Path
 from ._numbers import plain, written
 
+Edit = tuple[int, int, str]
+
 
 def has_room(document: Document, path: Path) -> bool:
-    """False where an entry would need a call that the Python text does not make, or a place inside a line of a card."""
-    if path in document.spans or document.syntax not in ("python", "card"):
+    """False where the text has no place for an entry: it would need a call that a Python text does not make, a line inside of
+    a card's line, an entry of its own in what others share, or a table where something else stands."""
+    if path in document.spans or document.syntax == "toml":
         return True
-    parent = path[:-1]
-    while not isinstance(document.get(parent), (dict, list)):
-        parent = parent[:-1]
-    return (parent == ()) == (document.syntax == "card")
+    holder = _holder(document, path)
+    blocked = document.get((*holder, path[len(holder)])) is not None
+    if document.fixed or blocked or document.syntax == "card":
+        return not (document.fixed or blocked) and holder == ()
+    if holder not in document.spans or holder in document.shared:
+        return False
+    return holder in document.flow or document.syntax != "python" or any(beside[:-1] == holder for beside in document.ends)
 
 
 def edited(document: Document, changes: Mapping[Path, Any]) -> str:
@@ -25,31 +32,39 @@ def edited(document: Document, changes: Mapping[Path, Any]) -> str:
         from ._toml import patched
 
         return patched(document, changes)
-    edits: list[tuple[int, int, str]] = []
+    edits: list[Edit] = []
     added: dict[Path, dict[str | int, Any]] = {}
     for path, value in changes.items():
         if path in document.spans:
             edits.append(_replacement(document, path, plain(value)))
             continue
-        parent, key, nested = path[:-1], path[-1], plain(value)
-        while not isinstance(document.get(parent), (dict, list)):
-            parent, key, nested = parent[:-1], parent[-1], {key: nested}
-        _merge(added.setdefault(parent, {}), key, nested)
-    for parent, entries in added.items():
-        for key in [key for key in entries if (*parent, key) in document.spans]:  # null where a table belongs
-            edits.append(_replacement(document, (*parent, key), _lists(entries.pop(key))))
+        holder, nested = _holder(document, path), plain(value)
+        for key in reversed(path[len(holder) + 1:]):
+            nested = {key: nested}
+        _merge(added.setdefault(holder, {}), path[len(holder)], nested)
+    for holder, entries in added.items():
+        for key in [key for key in entries if (*holder, key) in document.spans]:  # null where a table belongs
+            edits.append(_replacement(document, (*holder, key), _lists(entries.pop(key))))
         if entries:
-            edits.append(_insertion(document, parent, {key: _lists(value) for key, value in entries.items()}, changes))
+            edits.append(_insertion(document, holder, {key: _lists(value) for key, value in entries.items()}, changes))
     text = document.text
     for start, end, new in sorted(edits, reverse=True):
         text = text[:start] + new + text[end:]
     return text
 
 
+def _holder(document: Document, path: Path) -> Path:
+    """The innermost table or list on the way to a path that the text has."""
+    holder = path[:-1]
+    while holder and not isinstance(document.get(holder), (dict, list)):
+        holder = holder[:-1]
+    return holder
+
+
 def _merge(into: dict[str | int, Any], key: str | int, value: Any) -> None:
     if isinstance(value, dict) and isinstance(into.get(key), dict):
-        for inner, one in value.items():
-            _merge(into[key], inner, one)
+        for inner, entry in value.items():
+            _merge(into[key], inner, entry)
     else:
         into[key] = value
 
@@ -58,53 +73,97 @@ def _lists(value: Any) -> Any:
     """Tables whose keys are 0, 1, 2 ... as lists."""
     if not isinstance(value, dict):
         return value
-    if all(isinstance(key, int) for key in value):
+    if value and all(isinstance(key, int) for key in value):
         return [_lists(value[key]) for key in sorted(value)]
-    return {key: _lists(one) for key, one in value.items()}
+    return {key: _lists(entry) for key, entry in value.items()}
 
 
-def _replacement(document: Document, path: Path, value: Any) -> tuple[int, int, str]:
+def _text(document: Document, value: Any, old: str = "") -> str:
+    """A value in the document's syntax."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list):
+        return "[" + ", ".join(_text(document, item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)}: {_text(document, entry)}" for key, entry in value.items()) + "}"
+    if document.syntax == "python" and (value is None or isinstance(value, bool)):
+        return repr(value)
+    return written(value, old, dotted=document.syntax == "yaml")
+
+
+def _replacement(document: Document, path: Path, value: Any) -> Edit:
     start, end = document.spans[path]
-    new = written(value, document.text[start:end], dotted=document.syntax == "yaml")
+    new = _text(document, value, document.text[start:end])
     return start, end, new if end > start else f" {new}"  # an empty value in YAML ends at its colon
 
 
-def _insertion(document: Document, parent: Path, entries: Mapping[str | int, Any],
-               changes: Mapping[Path, Any]) -> tuple[int, int, str]:
-    """Where the new entries of a container go: beside an entry that changes too, or its last that fits on one line."""
+def _insertion(document: Document, holder: Path, entries: Mapping[str | int, Any], changes: Mapping[Path, Any]) -> Edit:
+    """New entries of a container: beside an entry that changes too, or its last."""
+    siblings = [path for path in document.keys if path[:-1] == holder and path in document.spans]
+    lines = [_entry(document, holder, key, value) for key, value in entries.items()]
+    if holder in document.flow:
+        return _between_commas(document, holder, lines, siblings, changes)
+    return _on_lines(document, holder, lines, siblings, changes)
+
+
+def _newline(document: Document) -> str:
+    return "\r\n" if "\r\n" in document.text else "\n"
+
+
+def _between_commas(document: Document, holder: Path, lines: list[str], siblings: list[Path],
+                    changes: Mapping[Path, Any]) -> Edit:
     text = document.text
-    lines = [_entry(document, parent, key, value) for key, value in entries.items()]
-    siblings = [path for path in document.keys if path[:-1] == parent and path in document.spans
-                and "\n" not in text[slice(*document.spans[path])]]
-    beside = [path for path in changes if path in siblings][:1] or siblings
-    newline = "\r\n" if "\r\n" in text else "\n"
-    if parent in document.flow:
-        if not beside:
-            at = document.spans[parent][0] + 1
-            more = text[at:document.spans[parent][1] - 1].strip()
-            return at, at, ", ".join(lines) + (", " if more else "")
-        at = document.keys[beside[-1]]
-        if isinstance(beside[-1][-1], int):  # an argument without a name stands first
-            at = document.spans[beside[-1]][1]
-            return at, at, "".join(f", {line}" for line in lines)
-        indent = text[text.rfind("\n", 0, at) + 1:at]
-        between = f",{newline}{indent}" if not indent.strip() and "\n" in text[:at] else ", "
-        return at, at, "".join(line + between for line in lines)
-    if beside:
-        key, end = document.keys[beside[-1]], document.spans[beside[-1]][1]
-        at = text.find("\n", end)
-        at = len(text) if at < 0 else at - (text[at - 1] == "\r")
-        indent = " " * (key - text.rfind("\n", 0, key) - 1)
-        return at, at, "".join(f"{newline}{indent}{line}" for line in lines)
-    at = min((document.keys[path] for path in document.keys if path[:-1] == parent), default=len(text))
-    indent = " " * (at - text.rfind("\n", 0, at) - 1)
-    return at, at, "".join(f"{line}{newline}{indent}" for line in lines)
+    start, end = document.spans[holder]
+    named = [path for path in siblings if isinstance(path[-1], str)]
+    if not siblings:
+        if document.syntax == "yaml" and text[start + 1:end - 1].strip():  # a merge
+            return start + 1, start + 1, "".join(f"{line}, " for line in lines)
+        return end - 1, end - 1, ", ".join(lines)
+    if not named:  # items, or arguments without a name, which stand first
+        at = _after_brackets(text, document.spans[siblings[-1]][1], end - 1)
+        return at, at, "".join(f", {line}" for line in lines)
+    short = [path for path in named if "\n" not in text[slice(*document.spans[path])]] or named
+    at = document.keys[([path for path in changes if path in short] or short[-1:])[0]]
+    indent = text[text.rfind("\n", 0, at) + 1:at]
+    between = f",{_newline(document)}{indent}" if not indent.strip() and "\n" in text[:at] else ", "
+    return at, at, "".join(line + between for line in lines)
 
 
-def _entry(document: Document, parent: Path, key: str | int, value: Any) -> str:
-    new = written(value, dotted=document.syntax == "yaml")
-    if parent in document.calls:
+def _after_brackets(text: str, at: int, close: int) -> int:
+    """The place after a value that ends there, and after the brackets around it that close before ``close``."""
+    end = at
+    while end < close and (text[end].isspace() or text[end] == ")"):
+        end += 1
+        at = end if text[end - 1] == ")" else at
+    return at
+
+
+def _on_lines(document: Document, holder: Path, lines: list[str], siblings: list[Path], changes: Mapping[Path, Any]) -> Edit:
+    text, newline = document.text, _newline(document)
+    short = [path for path in siblings if path in document.ends or "\n" not in text[slice(*document.spans[path])]]
+    if not short:
+        at = min((document.keys[path] for path in siblings), default=len(text))
+        indent = " " * (at - text.rfind("\n", 0, at) - 1)
+        return at, at, "".join(f"{line}{newline}{indent}" for line in lines)
+    beside = ([path for path in changes if path in short] or short[-1:])[0]
+    end = document.ends.get(beside, document.spans[beside][1])
+    at = text.find("\n", end)
+    at = len(text) if at < 0 else at - (text[at - 1] == "\r")
+    before = text[text.rfind("\n", 0, document.keys[beside]) + 1:document.keys[beside]]
+    if document.syntax == "python":
+        before = before[:len(before) - len(before.lstrip())]
+    indent = "".join(character if character.isspace() else " " for character in before)
+    return at, at, "".join(f"{newline}{indent}{line}" for line in lines)
+
+
+def _entry(document: Document, holder: Path, key: str | int, value: Any) -> str:
+    new = _text(document, value)
+    if isinstance(key, int):
+        return new
+    if holder in document.calls:
         return f"{key}={new}"
+    if document.syntax == "python" and holder not in document.flow:
+        return f"{key} = {new}"
     if document.syntax in ("json", "python"):
-        return f'"{key}": {new}'
+        return f"{json.dumps(key)}: {new}"
     return f"- {key}: {new}" if document.syntax == "card" else f"{key}: {new}"

@@ -1,18 +1,22 @@
-"""Python as people write configurations in it: calls with keyword arguments, found by name, nothing executed.
+"""Python as people write configurations in it; nothing is executed.
 
-Names of calls stand for sections: ``TrainingConfig(steps=1000)`` is ``{"training": {"steps": 1000}}``. Values are
-numbers, products of numbers, strings, lists and dictionaries; anything else (a variable, a call) is an Unread.
+Where calls of torchtitan's sections stand in it, they are the data: ``TrainingConfig(steps=1000)`` is
+``{"training": {"steps": 1000}}``, in a function or outside. Otherwise the data are what is assigned at the top level (nanoGPT,
+mmengine) or, for the inside of a call, its arguments. Values are numbers, arithmetic on them and on names assigned before,
+texts, lists, dictionaries and ``dict(...)``; anything else is an Unread.
 """
 
 from __future__ import annotations
 
 import ast
-import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..rules import FieldError
-from ._document import DEEPEST, Document, Path, Unread, at_line, refuse, too_deep, twice
-from ._yaml import number
+from ._document import Document, Unread, WhichFunction, refuse, twice
+from ._python_values import Values, open_ended
+from ._source import Source, dotted, stored
 
 SECTIONS = {
     "OptimizersContainer.Config": "optimizer",
@@ -26,161 +30,117 @@ SECTIONS = {
     "CheckpointManager.Config": "checkpoint",
     "Validator.Config": "validator",
 }
-_CALL = re.compile(r"(?<![\w.])(" + "|".join(map(re.escape, SECTIONS)) + r")\s*\(")
-_SPACE = re.compile(r"(?:[ \t\r\n\\]|#[^\n]*)*")
-_STRING = re.compile(r"[rRbBuU]{0,2}(\"\"\".*?\"\"\"|'''.*?'''|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')", re.DOTALL)
-_NAME = re.compile(r"([A-Za-z_]\w*)\s*=(?!=)")
-_CLOSES = {"(": ")", "[": "]", "{": "}"}
+OUTSIDE = "<module>"  # stands for a function's name where sections stand in none
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def parse(text: str) -> Document:
-    """The document; raises FieldError where a call does not end or a section stands twice."""
-    scanner = _Scanner(text)
+def parse(text: str, function: str | None = None) -> Document:
+    """The document; raises FieldError, and WhichFunction where several functions hold sections and ``function`` is not given."""
+    source = Source(text)
+    values = Values(source)
+    arguments = source.arguments
+    units = _units([arguments] if arguments else source.body, text, source)
+    if units or function is not None:
+        unit = _chosen(units, function)
+        names = {} if arguments else Values(source).assignments(source.body, (), {})
+        return values.document(_sections(values, unit, names))
+    if arguments and open_ended(arguments):
+        raise refuse(text, "has arguments that are only known when the program runs: write them out")
+    data = values.call(arguments, (), {}) if arguments else values.assignments(source.body, (), {})
+    values.spans[()] = (0, len(text))
+    return values.document(data)
+
+
+def _section(node: ast.AST) -> str | None:
+    """The name in SECTIONS that a call has, with or without a module before it."""
+    name = dotted(node.func) if isinstance(node, ast.Call) else ""
+    while name and name not in SECTIONS:
+        name = name.partition(".")[2]
+    return name or None
+
+
+def _units(root: list[Any], text: str, source: Source) -> dict[str, list[ast.AST]]:
+    """Where sections stand: name of a function, or OUTSIDE -> the nodes there. Raises FieldError for two of one name."""
+    units: dict[str, list[ast.AST]] = {}
+    outside = list(_outside(root))
+    for node in outside:
+        if isinstance(node, _FUNCTIONS) and any(_section(inner) for inner in ast.walk(node)):
+            if node.name in units:
+                raise twice(node.name, text, source.span(node)[0])
+            units[node.name] = list(_in_order(node))
+    if any(_section(node) for node in outside):
+        units[OUTSIDE] = outside
+    return units
+
+
+def _in_order(node: ast.AST, within: tuple[type, ...] = ()) -> Iterator[ast.AST]:
+    """A node and all below it, in the order of the text; not below nodes of those types."""
+    waiting = [node]
+    while waiting:
+        inner = waiting.pop()
+        yield inner
+        if not isinstance(inner, within):
+            waiting += reversed(list(ast.iter_child_nodes(inner)))
+
+
+def _outside(root: list[Any]) -> Iterator[ast.AST]:
+    """The nodes that are in no function, and the functions themselves."""
+    for node in root:
+        yield from _in_order(node, _FUNCTIONS)
+
+
+def _chosen(units: Mapping[str, list[ast.AST]], function: str | None) -> list[ast.AST]:
+    if function is None and len(units) > 1:
+        raise WhichFunction(tuple(units))
+    if function is not None and function not in units:
+        names = f"give one of {', '.join(units)}" if units else "there is none, so leave it out"
+        raise FieldError("function", function, f"is no function of the text that holds a configuration: {names}"[:500])
+    return units[function] if function is not None else next(iter(units.values()))
+
+
+def _sections(values: Values, unit: list[ast.AST], names: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of the sections' calls; raises FieldError where a section stands twice."""
+    if isinstance(unit[0], _FUNCTIONS):
+        names = _known_inside(values.source, unit[0], names)
+    groups = [node for node in unit if _section(node) == "ParamGroupConfig"]
+    if len(groups) > 1:
+        raise FieldError("param_groups", "several ParamGroupConfig", "have rates of their own: give one parameter group at a "
+                         "time, or the optimizer's param_groups as JSON")
     data: dict[str, Any] = {}
-    at = 0
-    while (found := scanner.next_call(at)) is not None:
-        section = SECTIONS[found[1]]
-        if section in data and found[1] != "ParamGroupConfig":
-            raise twice(found[1], text, found.start())
-        if found[1] == "OptimizersContainer.Config" and "ParamGroupConfig" in text:
-            at = found.end()  # its parameter groups stand inside
+    for node in unit:
+        name = _section(node)
+        if name is None or (groups and name == "OptimizersContainer.Config"):  # its parameter group stands inside
             continue
+        section = SECTIONS[name]
         if section in data:
-            raise FieldError("param_groups", "several ParamGroupConfig", "have rates of their own: give one parameter group at a "
-                             "time, or the optimizer's param_groups as JSON")
-        data[section], at = scanner.call(found.end() - 1, (section,))
-    return Document(text, "python", data, scanner.spans, scanner.keys, frozenset(scanner.flow), frozenset(scanner.calls))
+            raise twice(name, values.source.text, values.source.span(node)[0])
+        values.spans[(section,)] = values.source.span(node)
+        data[section] = values.call(node, (section,), names)
+    _overrule(values, unit, data)
+    return data
 
 
-class _Scanner:
-    def __init__(self, text: str):
-        self.text = text
-        self.spans: dict[Path, tuple[int, int]] = {}
-        self.keys: dict[Path, int] = {}
-        self.flow: set[Path] = set()
-        self.calls: set[Path] = set()
-        self.silent = [match.span() for match in re.finditer(rf"#[^\n]*|{_STRING.pattern}", text, re.DOTALL)]
-
-    def next_call(self, at: int) -> re.Match | None:
-        """The next call of a section that is no comment and no string."""
-        for found in _CALL.finditer(self.text, at):
-            if not any(start <= found.start() < end for start, end in self.silent):
-                return found
-        return None
-
-    def skip(self, at: int) -> int:
-        return _SPACE.match(self.text, at).end()
-
-    def wrong(self, at: int, expected: str) -> FieldError:
-        return refuse(self.text, f"is not Python that can be read: {expected} is expected at {at_line(self.text, at)}")
-
-    def call(self, at: int, path: Path) -> tuple[dict[str, Any], int]:
-        """The keyword arguments of a call whose bracket opens at ``at``, and where it ends."""
-        self.flow.add(path)
-        self.calls.add(path)
-        start, found = at, {}
-        at = self.skip(at + 1)
-        while self.text[at:at + 1] != ")":
-            named = _NAME.match(self.text, at)
-            if named and named[1] in found:
-                raise twice(named[1], self.text, at)
-            here = (*path, named[1] if named else len(found))
-            self.keys[here] = at
-            found[here[-1]], at = self.value(self.skip(named.end()) if named else at, here)
-            at = self.comma(at, ")")
-        self.spans[path] = (start, at + 1)
-        return found, at + 1
-
-    def comma(self, at: int, close: str) -> int:
-        at = self.skip(at)
-        if self.text[at:at + 1] == ",":
-            return self.skip(at + 1)
-        if self.text[at:at + 1] != close:
-            raise self.wrong(at, f"a comma or {close!r}")
-        return at
-
-    def value(self, at: int, path: Path) -> tuple[Any, int]:
-        if len(path) > DEEPEST:
-            raise too_deep(self.text)
-        first = self.text[at:at + 1]
-        if first in ("(", "["):
-            found, end = self.items(at, path, _CLOSES[first])
-        elif first == "{":
-            found, end = self.entries(at, path)
-        else:
-            found, end = None, at
-        after = self.skip(end)
-        if end == at or self.text[after:after + 1] not in (",", ")", "]", "}"):
-            end = self.end_of_expression(at)
-            found = _evaluated(self.text[at:end])
-        self.spans[path] = (at, end)
-        return found, end
-
-    def items(self, at: int, path: Path, close: str) -> tuple[list[Any], int]:
-        self.flow.add(path)
-        found: list[Any] = []
-        at = self.skip(at + 1)
-        while self.text[at:at + 1] != close:
-            here = (*path, len(found))
-            self.keys[here] = at
-            one, at = self.value(at, here)
-            found.append(one)
-            at = self.comma(at, close)
-        return found, at + 1
-
-    def entries(self, at: int, path: Path) -> tuple[dict[str, Any], int]:
-        self.flow.add(path)
-        found: dict[str, Any] = {}
-        start, at = at, self.skip(at + 1)
-        while self.text[at:at + 1] != "}":
-            key = _STRING.match(self.text, at)
-            colon = self.skip(key.end()) if key else at
-            if not key or self.text[colon:colon + 1] != ":":
-                return found, self.end_of_expression(start)  # **kwargs, a comprehension, a set
-            name = key[1].strip("'\"")
-            if name in found:
-                raise twice(name, self.text, at)
-            self.keys[(*path, name)] = at
-            found[name], at = self.value(self.skip(colon + 1), (*path, name))
-            at = self.comma(at, "}")
-        return found, at + 1
-
-    def end_of_expression(self, at: int) -> int:
-        """Where the expression ends: before the comma or bracket that belongs to what is around it."""
-        open_brackets, end = [], at
-        while at < len(self.text):
-            string = _STRING.match(self.text, at)
-            mark = self.text[at]
-            if string:
-                at = end = string.end()
-                continue
-            if mark in _CLOSES:
-                open_brackets.append(_CLOSES[mark])
-            elif not open_brackets and mark in ",)]}":
-                return end
-            elif mark in ")]}" and open_brackets.pop() != mark:
-                raise self.wrong(at, "the bracket that closes")
-            if len(open_brackets) > DEEPEST:
-                raise too_deep(self.text)
-            if mark == "#":
-                at = self.skip(at)
-                continue
-            at += 1
-            end = end if mark.isspace() else at
-        raise self.wrong(at, "the end of a call")
+def _known_inside(source: Source, function: Any, names: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The names whose values are known in a function: those that it assigns once, and the module's that it leaves alone."""
+    own = {argument.arg for argument in ast.walk(function.args) if isinstance(argument, ast.arg)}
+    bound = Counter(name for statement in function.body for name, _ in stored(statement))
+    outer = {name: value for name, value in names.items() if name not in own and name not in bound}
+    inner = Values(source).assignments(function.body, (), outer)
+    return outer | {name: value for name, value in inner.items() if bound[name] == 1 and name not in own}
 
 
-def _evaluated(text: str) -> Any:
-    """The value of a literal or of a product of numbers; Unread for anything else."""
-    constants = {"True": True, "False": False, "None": None}
-    if text in constants:
-        return constants[text]
-    if _STRING.fullmatch(text):
-        return ast.literal_eval(text) if len(text) < 10_000 and "b" not in text[:2].lower() else Unread(text)
-    product: int | float = 1
-    for factor in text.split("*"):
-        one = number(factor.strip())
-        if one is None or abs(product) > 1e100:
-            return Unread(text)
-        product *= one
-    return product
+def _overrule(values: Values, unit: list[ast.AST], data: dict[str, Any]) -> None:
+    """``config.training.steps = 5`` beside the call: then only running the program gives the value."""
+    for node in unit:
+        if not isinstance(node, ast.Attribute) or isinstance(node.ctx, ast.Load):
+            continue
+        names = dotted(node).split(".")
+        section = next((name for name in names if name in data), None)
+        if section is None:
+            continue
+        path = tuple(names[names.index(section):][:2])
+        holder = data[section] if len(path) > 1 else data
+        if isinstance(holder, dict):
+            values.forget(path, holder.get(path[-1]))
+            holder[path[-1]] = Unread(values.source.words(node))
+            values.shared.add(path)
