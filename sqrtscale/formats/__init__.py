@@ -44,7 +44,7 @@ def read(text: str | bytes, filename: str = "", format: str | None = None, funct
         again = dict.fromkeys((*double_scaling(document.data), *double_scaling_in_text(content)))
         if not again:
             raise
-        raise FieldError(error.field, error.value, f"{error.allowed}. Beware, scaled twice: {' '.join(again)}") from error
+        raise FieldError(error.field, error.value, f"{error.allowed}. Beware: {' '.join(again)}") from error
 
 
 def patch(text: str | bytes, imported: Imported, scaled: ScaledConfig, batch: Batch | None = None) -> Patched:

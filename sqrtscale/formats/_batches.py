@@ -50,10 +50,10 @@ class BatchParts:
             Batch(self.per_device, self.accumulation, self.devices) if not self.unknown and self.product == self.total else None
         )
 
-    def solved(self) -> BatchParts:
+    def solved(self, label: str = "global batch") -> BatchParts:
         """The same with the one unknown part, or the total, worked out.
 
-        Raises FieldError where the parts contradict the total.
+        label: what the file calls the total. Raises FieldError where the parts contradict it.
         """
         unknown = self.unknown
         if self.total is None:
@@ -62,7 +62,7 @@ class BatchParts:
         if rest or not quotient or (not unknown and quotient != 1):
             known = " x ".join(f"{name} {getattr(self, name)}" for name in BATCH_PARTS if name not in unknown)
             raise FieldError(
-                "global batch",
+                label,
                 self.total,
                 f"contradicts {known}{'' if len(unknown) == 2 else f' = {self.product}'}: correct one of them",
             )

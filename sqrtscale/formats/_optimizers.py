@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..rules import FAMILIES, UNDERIVED, FieldError, family
+from ..rules import FAMILIES, UNDERIVED, FieldError
 from ._document import Path, shown
 
 ADAMW = (
@@ -49,7 +49,7 @@ def covered(key: str, name: str, names: dict[str, str]) -> str:
     letters = re.sub("[^a-z]", "", wanted)
     for underived in UNDERIVED:
         if underived in letters:
-            family(underived)  # refuses, with its reason
+            raise FieldError(key, name, UNDERIVED[underived].allowed)
     known = ", ".join(sorted(set(names))[:12])
     raise FieldError(
         key,

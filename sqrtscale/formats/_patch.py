@@ -122,7 +122,8 @@ def _change_the_batch(
 ) -> None:
     """The parts of the batch, where the file has them or its program needs them; never a key that it does not know."""
     places, read = reading.places, imported.batch
-    if batch is not None and "accumulation" not in places and "global_batch" not in places and "per_device" in places:
+    accumulates = {"accumulation", "process_batch", "global_batch"} & set(places)
+    if batch is not None and "per_device" in places and not accumulates:
         batch = _without_accumulation(read.accumulation or 1, batch, notes)
     wanted = (
         {"global_batch": target}

@@ -18,6 +18,12 @@ from ._optimizers import refuse_replaced
 from ._yaml import number
 
 AUTO = "auto"
+SETTLES = {
+    "learning rate": ("lr",),
+    "batch size": ("per_device", "batch_size"),
+    "optimizer": ("optimizer",),
+    "gradient accumulation": ("accumulation", "batch_size"),
+}  # the question that makes a key of that kind harmless
 STEPS = "steps"  # what ``follows`` says of a number of steps that no field of ours holds
 DEVICES = Question(
     "devices",
@@ -135,7 +141,7 @@ class Reading:
         elif value is None and default is None and name not in RUN_FIELDS:
             default = self._family_default(name)
         if value is None and default is not None:
-            self.assumed[name] = f"{name} = {default!r} ({shown(path)} is not in the file: {self.library}'s default)"
+            self.assumed[name] = f"{name} = {default!r} ({shown(path)} is not in the file; the default of {self.library})"
             value = default
         if value is not None:
             self._keep(name, shown(path), value)
@@ -204,8 +210,8 @@ class Reading:
         Raises FieldError where a key that decides the answer was not read.
         """
         refuse_replaced(self.document.data)
-        unread = self._unread(kind)
         batch = self._batch()
+        unread = self._unread(kind)
         return Imported(
             kind.key,
             kind.label,
@@ -243,9 +249,11 @@ class Reading:
         return [str(leftover) for leftover in rest]
 
     def _open(self, leftover: Leftover) -> bool:
-        """True where what was read does not settle what that key would say."""
+        """True where neither what was read nor a question settles what that key would say."""
+        if {question.field for question in self.questions} & set(SETTLES.get(leftover.kind, ())):
+            return False
         if leftover.kind == "learning rate":
-            return as_number(leftover.value) != self.values.get("lr")
+            return "lr" not in self.values and self.batched_rate is None
         if leftover.kind in ("batch size", "gradient accumulation"):
             return as_number(leftover.value) not in self.batch.values()
         return True
@@ -260,10 +268,12 @@ class Reading:
                     batch[part] = default
                     if part in self.places:
                         self.assumed[part] = (
-                            f"{part} = {default} ({shown(self.places[part])} is not in the file: {self.library}'s default)"
+                            f"{part} = {default} ({shown(self.places[part])} is not in the file; the default of {self.library})"
                         )
             self._ask_for_the_batch()
-        return BatchParts(*(batch[name] for name in BATCH_PARTS), total).solved()
+        return BatchParts(*(batch[name] for name in BATCH_PARTS), total).solved(
+            shown(self.places["global_batch"]) if "global_batch" in self.places else "global batch"
+        )
 
     def _ask_for_the_batch(self) -> None:
         batch = self.batch

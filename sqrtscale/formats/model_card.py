@@ -22,15 +22,9 @@ def fits(document: Document) -> tuple[str, ...]:
 
 def read(document: Document) -> Reading:
     reading = Reading(document, "the Trainer")
-    words = reading.table("optimizer")
-    name = str(words.get("name") or "adamw_torch").removeprefix("OptimizerNames.").rstrip(",")
-    if "{" in name:
-        raise FieldError("optimizer", words.get("text"), "is a Keras optimizer: paste its get_config() as JSON instead")
-    if name.lower() == "adam":
-        reading.notes.append("The Trainer's Adam on this card is AdamW.")
-    reading.chosen(covered("optimizer", name, NAMES))
+    _optimizer(reading)
     reading.rate("learning_rate")
-    if reading.optimizer == "adamw":
+    if reading.optimizer in ("adamw", None):
         for field, default in (("beta1", 0.9), ("beta2", 0.999), ("eps", 1e-8)):
             reading.take(field, "optimizer", field, default=default)
     reading.fix("weight_decay", 0.0)
@@ -38,11 +32,6 @@ def read(document: Document) -> Reading:
         "A card does not say weight_decay (0 is assumed) nor max_grad_norm (1.0 unless it was changed): correct "
         "the first if need be, and scale the second by 1 / sqrt(kappa)."
     )
-    reading.count("per_device", "train_batch_size", default=8)
-    reading.count("accumulation", "gradient_accumulation_steps")
-    reading.batch["accumulation"] = reading.batch["accumulation"] or 1
-    reading.count("devices", "num_devices")
-    reading.count("global_batch", "total_train_batch_size")
     _batch(reading)
     for field, key in (
         ("total_steps", "training_steps"),
@@ -58,19 +47,32 @@ def read(document: Document) -> Reading:
     return reading
 
 
+def _optimizer(reading: Reading) -> None:
+    if not reading.table("optimizer"):
+        reading.ask("optimizer", "Which optimizer did the run use? The card does not say.", "adamw")
+        return
+    name = reading.text("optimizer", "name", default="").removeprefix("OptimizerNames.").rstrip(",")
+    if "{" in name:
+        raise FieldError("optimizer", reading.get("optimizer", "text"), "is a Keras optimizer: paste its get_config() as JSON instead")
+    if name.lower() == "adam":
+        reading.notes.append("The Trainer's Adam on this card is AdamW.")
+    reading.chosen(covered("optimizer", name, NAMES))
+
+
 def _batch(reading: Reading) -> None:
+    """What the card leaves out is 1, or, of the devices, what the total says."""
+    for part, key in (("per_device", "train_batch_size"), ("accumulation", "gradient_accumulation_steps"), ("devices", "num_devices"),
+                      ("global_batch", "total_train_batch_size")):
+        reading.count(part, key)
     batch = reading.batch
-    share = batch["per_device"] * batch["accumulation"]
-    total = batch["global_batch"]
-    if batch["devices"] is None:
+    batch["accumulation"] = batch["accumulation"] or 1
+    total, share = batch["global_batch"], (batch["per_device"] or 1) * batch["accumulation"]
+    if batch["devices"] is None and batch["per_device"]:
         batch["devices"] = total // share if total and total % share == 0 else 1
-    if total is None:
-        batch["global_batch"] = share * batch["devices"]
-    elif total != share * batch["devices"]:
-        reading.notes.append(
-            f"total_train_batch_size = {total} is not train_batch_size x accumulation x devices = "
-            f"{share * batch['devices']}: the total is taken."
-        )
+    if total is not None and batch["per_device"] and total != share * batch["devices"]:
+        reading.notes.append(f"total_train_batch_size = {total} is not train_batch_size x accumulation x devices = "
+                             f"{share * batch['devices']}: the total is taken.")
+        reading.batch |= {"per_device": None, "accumulation": None, "devices": None}
 
 
 FORMAT = Format("model_card", "Hugging Face model card", ("card",), fits, read)

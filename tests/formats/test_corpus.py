@@ -16,7 +16,7 @@ import json
 import re
 
 import pytest
-from samples import FOLDER, text_of
+from samples import EXPECTATIONS, close, text_of
 
 from sqrtscale.formats import patch, read
 from sqrtscale.formats._document import parse
@@ -24,17 +24,8 @@ from sqrtscale.formats._wandb import unwrapped
 from sqrtscale.rules import FieldError, scale
 from sqrtscale.rules.batch import Batch, ways_to
 
-EXPECTED = {path.name.removesuffix(".json"): json.loads(path.read_text()) for path in sorted((FOLDER.parent / "expected").iterdir())}
+EXPECTED = {path.name.removesuffix(".json"): json.loads(path.read_text()) for path in sorted(EXPECTATIONS.iterdir())}
 READ = [name for name, expected in EXPECTED.items() if expected["format"]]
-
-
-def close(value):
-    """Numbers within 1e-12, anything else as it is."""
-    if isinstance(value, dict):
-        return {key: close(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [close(inner) for inner in value]
-    return pytest.approx(value, rel=1e-12, abs=0) if isinstance(value, float) else value
 
 
 def flat(value, path=()):

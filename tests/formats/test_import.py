@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import samples
-from samples import NAMES, asked, text_of
+from samples import ALL, EXPECTATIONS, NAMES, asked, text_of
 
 from sqrtscale.formats import FORMATS, read
 from sqrtscale.rules import FieldError, ParameterGroup, TrainingConfig
@@ -76,8 +76,10 @@ GROUPS = {"param_groups.json": (ParameterGroup("no decay", {"weight_decay": 0.0}
 
 
 def test_every_file_is_expected_and_every_format_has_one():
-    assert set(EXPECTED) == set(NAMES)
-    assert {expected[0] for expected in EXPECTED.values()} == set(FORMATS)
+    others = {path.name.removesuffix(".json"): json.loads(path.read_text()) for path in EXPECTATIONS.iterdir()}
+    assert set(EXPECTED) == set(NAMES) and not set(EXPECTED) & set(others) and set(ALL) == set(NAMES) | set(others)
+    formats = {expected[0] for expected in EXPECTED.values()} | {expected["format"] for expected in others.values()} - {None}
+    assert formats == set(FORMATS)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -113,8 +115,10 @@ def test_windows_line_ends_and_a_byte_order_mark_change_nothing(name):
 
 def test_answers_may_correct_what_was_read():
     found = read(text_of("deepspeed.json"))
-    config = found.config({"lr": 3e-4, "devices": 16, "total_steps": 5000, "optimizer": "adam"})
-    assert (config["lr"], config.batch_size, config.total_steps, config.optimizer) == (3e-4, 512, 5000, "adam")
+    config = found.config({"lr": 3e-4, "devices": 16, "accumulation": 2, "total_steps": 5000, "optimizer": "adam"})
+    assert (config["lr"], config.batch_size, config.total_steps, config.optimizer) == (3e-4, 256, 5000, "adam")
+    with pytest.raises(FieldError, match=r"^global batch = 256 contradicts per_device 8 x accumulation 4 x devices 16 = 512"):
+        found.config({"devices": 16})
     assert found.config({"batch_size": 100}).batch_size == 100
     with pytest.raises(FieldError, match=r"^rho = 0\.9 is not a field of AdamW"):
         found.config({"rho": 0.9})
@@ -123,15 +127,15 @@ def test_answers_may_correct_what_was_read():
 
 
 def test_assumed_defaults_are_said():
-    note, = (note for note in read(text_of("hf_llama_factory.yaml")).notes if "defaults of TrainingArguments" in note)
-    for assumed in ("adam_beta1 = 0.9", "adam_beta2 = 0.999", "adam_epsilon = 1e-08", "max_grad_norm = 1.0",
-                    "weight_decay = 0.0"):
-        assert assumed in note
-    assert "learning_rate" not in note
+    assumed = read(text_of("hf_llama_factory.yaml")).assumed
+    for name, key in (("beta1 = 0.9", "adam_beta1"), ("beta2 = 0.999", "adam_beta2"), ("eps = 1e-08", "adam_epsilon"),
+                      ("clip_norm = 1.0", "max_grad_norm"), ("weight_decay = 0.0", "weight_decay")):
+        assert f"{name} ({key} is not in the file; the default of TrainingArguments)" in assumed
+    assert "learning_rate" not in " ".join(assumed)
 
 
 def test_what_is_not_recognised_says_what_is():
-    with pytest.raises(FieldError, match="is not recognised: give the file of Hugging Face TrainingArguments") as error:
+    with pytest.raises(FieldError, match="is not recognised: give the training configuration of one of") as error:
         read('{"foo": 1}')
     for kind in FORMATS.values():
         assert kind.label in str(error.value)
