@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..formats import CHECKPOINTS, Imported, read
+from ..formats import CHECKPOINTS, FORMATS, Imported, read
 from ..rules import DECAY_FORMS, FAMILIES, MOMENTUM_FORMS, RUN_FIELDS, FieldError, TrainingConfig, family
 from ..rules.batch import Batch
 from .shared import BadInput, number
@@ -45,9 +45,11 @@ def add_arguments(command: argparse.ArgumentParser, task: bool = False) -> None:
 
 def add_file(command: argparse.ArgumentParser) -> None:
     """The options of a configuration that is read from a file; all others correct single values of it."""
-    command.add_argument("--from", dest="source", metavar="FILE", help="read the base from a file: Hugging Face arguments or "
-                         "model card, DeepSpeed, axolotl, timm, Lightning, torchtitan, optax, Keras, param_groups as JSON, a .pt "
-                         "checkpoint")
+    command.add_argument("--from", dest="source", metavar="FILE", help=f"read the base from a file: a configuration of one of "
+                         f"{len(FORMATS)} formats, a command line in a .sh file, a .pt checkpoint (docs/formats.md)")
+    command.add_argument("--format", metavar="NAME", help="the format of the file, where it fits several: "
+                         f"{', '.join(FORMATS)}")
+    command.add_argument("--function", metavar="NAME", help="which function of a Python file, where it has several configurations")
     command.add_argument("--devices", type=number, metavar="N", help="data-parallel devices, where the file does not say")
     command.add_argument("--per-device", type=number, metavar="N", help="batch of one device, where the file does not say")
     command.add_argument("--accumulation", type=number, metavar="N", help="gradient accumulation, where the file does not say")
@@ -101,7 +103,7 @@ def over(start: TrainingConfig, options: argparse.Namespace) -> TrainingConfig:
 def _from_file(options: argparse.Namespace) -> Base:
     path = Path(options.source)
     text = _text_of(path)
-    imported = read(text, path.name)
+    imported = read(text, path.name, options.format, options.function)
     parts = {"devices": options.devices, "per_device": options.per_device, "accumulation": options.accumulation,
              "batch_size": options.batch, "optimizer": options.optimizer}
     answers = {**_given(options), **_fields(options), **{name: value for name, value in parts.items() if value is not None}}
@@ -128,7 +130,7 @@ def _text_of(path: Path) -> bytes:
 
 def _with_its_option(error: FieldError, imported: Imported, answers: dict[str, Any]) -> Exception:
     """A question that was not answered, with the options that answer it."""
-    open_ones = [one for one in imported.questions if answers.get(one.field) is None]
+    open_ones = [one for one in imported.questions if one.required and answers.get(one.field) is None]
     if error.field not in [one.field for one in open_ones]:
         return error
     named = {"batch_size": "--batch", "beta1": "--betas", "beta2": "--betas", "total_steps": "--steps",

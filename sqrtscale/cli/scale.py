@@ -36,30 +36,47 @@ def add_check(command: argparse.ArgumentParser) -> None:
 def _what(command: argparse.ArgumentParser) -> None:
     configuration.add_file(command)
     configuration.add_arguments(command)
-    command.add_argument("--target", type=number, metavar="N", help="target global batch size in samples")
+    command.add_argument("--target", type=target, metavar="N", help="target global batch size in samples, also as per device x "
+                         "accumulation x devices: 16x8x4")
     configuration.add_forms(command)
+
+
+def target(text: str) -> Batch | float | str:
+    """A batch size, or its parts: 512, 16x8x4."""
+    parts = text.replace("×", "x").split("x")
+    return Batch(*map(number, parts)) if len(parts) == 3 else number(text)
+
+
+def _size(options: argparse.Namespace) -> int:
+    return options.target.size if isinstance(options.target, Batch) else options.target
 
 
 def run_scale(options: argparse.Namespace) -> int:
     """``sqrtscale scale``"""
     base = configuration.base(options)
-    scaled = scale(base.config, options.target, *configuration.forms(options))
-    _say_what_was_read(base)
-    if options.export is not None:
-        print(_export(options.export, base, scaled).rstrip("\n"))
+    scaled = scale(base.config, _size(options), *configuration.forms(options))
+    if options.export is None:
+        text, notes = json.dumps(scaled.as_dict(), indent=2) if options.json else scaled_text(scaled), ()
     else:
-        print(json.dumps(scaled.as_dict(), indent=2) if options.json else scaled_text(scaled))
+        parts = options.target if isinstance(options.target, Batch) else _parts(base, scaled)
+        text, notes = _export(options.export, base, scaled, parts)
+    _say_what_was_read(base, scaled)
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    print(text, end="" if options.export == FILE or text.endswith("\n") else "\n")  # a file ends as it did
     return 0
 
 
 def run_check(options: argparse.Namespace) -> int:
     """``sqrtscale check``: exit code 1 when the rule is out of its range there."""
     base = configuration.base(options)
-    problems = [*check(base.config, options.target, *configuration.forms(options))]
+    forms = configuration.forms(options)
+    problems = [*check(base.config, _size(options), *forms)]
     if base.imported is not None:
-        problems += base.imported.double_scaling
+        problems += base.imported.problems(scale(base.config, _size(options), *forms))
+    _say_what_was_read(base)
     said = "out of range" if problems else "the rule is in its range"
-    print(f"kappa = {options.target / base.config.batch_size:.8g}: {said}")
+    print(f"kappa = {_size(options) / base.config.batch_size:.8g}: {said}")
     for problem in problems:
         print(f"- {problem}")
     return 1 if problems else 0
@@ -83,31 +100,30 @@ def scaled_text(scaled: ScaledConfig) -> str:
     return "\n".join(lines + [f"\nwarning: {warning}" for warning in scaled.warnings])
 
 
-def _say_what_was_read(base: Base) -> None:
-    """On standard error, so that the answer itself can be piped on."""
-    if base.imported is not None:
-        print(f"read as {base.imported.label}, batch {base.config.batch_size}", file=sys.stderr)
-        for kind, notes in (("scaled twice", base.imported.double_scaling), ("note", base.imported.notes)):
-            for note in notes:
-                print(f"{kind}: {note}", file=sys.stderr)
+def _say_what_was_read(base: Base, scaled: ScaledConfig | None = None) -> None:
+    """On standard error, so that the answer itself can be piped on; with ``scaled`` also why it may not be taken as it is."""
+    imported = base.imported
+    if imported is None:
+        return
+    print(f"read as {imported.label}, batch {base.config.batch_size}", file=sys.stderr)
+    said = (("read", imported.lines), ("assumed", imported.assumed), ("not read", imported.unread), ("note", imported.notes),
+            ("beware", imported.problems(scaled) if scaled else ()))
+    for kind, sentences in said:
+        for sentence in sentences:
+            print(f"{kind}: {sentence}", file=sys.stderr)
 
 
-def _export(name: str, base: Base, scaled: ScaledConfig) -> str:
+def _export(name: str, base: Base, scaled: ScaledConfig, parts: Batch | None) -> tuple[str, tuple[str, ...]]:
+    """The text of an export, and what it has no place for."""
     if name not in EXPORTS:
         raise FieldError("export", name, f"is not known: give one of {', '.join(EXPORTS)}")
-    parts = _parts(base, scaled)
     if name == FILE:
         if base.imported is None:
             raise FieldError("export", name, "needs the file of --from: give that, or the name of a library")
-        found = patch(base.text, base.imported, scaled, parts or Batch(scaled.target_batch))
-        notes = found.notes
-        text = found.text
-    else:
-        text = snippet(scaled, name, parts)
-        notes = remarks(scaled, name) if SNIPPETS[name].language == "json" and scaled.complete else ()
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)
-    return text
+        patched = patch(base.text, base.imported, scaled, parts)
+        return patched.text, patched.notes
+    notes = remarks(scaled, name) if SNIPPETS[name].language == "json" and scaled.complete else ()
+    return snippet(scaled, name, parts), tuple(notes)
 
 
 def _parts(base: Base, scaled: ScaledConfig) -> Batch | None:

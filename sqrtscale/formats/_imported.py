@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from ..rules import RUN_FIELDS, FieldError, ParameterGroup, TrainingConfig, family
+from ..rules import RUN_FIELDS, FieldError, ParameterGroup, ScaledConfig, TrainingConfig, family
 from ..rules.batch import Batch
+from ..rules.validity import bf16_state_warning
 from ._batches import BATCH_PARTS, BatchParts
 
 NONE: Mapping[str, Any] = MappingProxyType({})
@@ -113,6 +114,12 @@ class Imported:
             run={**self.run, **{name: given[name] for name in RUN_FIELDS if name in given}},
             groups=self.groups,
         )
+
+    def problems(self, scaled: ScaledConfig) -> tuple[str, ...]:
+        """Why the scaled values may not be taken as they are: scaled twice, not covered, lost in bfloat16; empty where nothing is."""
+        lost = [f"{self.bf16_state}: {warning}" for row in scaled.fields if row.name == "beta2"
+                for beta in (row.base, row.scaled) if self.bf16_state and beta is not None and (warning := bf16_state_warning(beta))]
+        return (*self.double_scaling, *self.uncovered, *dict.fromkeys(lost))
 
     def parts(self, answers: Mapping[str, Any] = NONE) -> Batch | None:
         """The global batch in parts, where the file and the answers say all of them; None otherwise."""

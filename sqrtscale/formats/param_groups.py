@@ -7,6 +7,7 @@ from typing import Any
 from ..rules import FAMILIES, FieldError, ParameterGroup, family
 from ._document import Document, Path
 from ._format import Format
+from ._optimizers import covered
 from ._reading import AUTO, Reading
 
 PLACES: dict[str, Path] = {
@@ -19,7 +20,11 @@ PLACES: dict[str, Path] = {
     "momentum": ("momentum",),
     "momentum_decay": ("momentum_decay",),
 }
-CLASSES = {"adam", "adamw", "nadam", "radam", "rmsprop", "sgd", "amsgrad"}
+CLASSES = {name: name for name in ("adam", "adamw", "nadam", "radam", "rmsprop", "rmsprop_centered", "sgd", "amsgrad")}
+TORCH_KEYS = {"params", "param_names", "name", "lr", "initial_lr", "betas", "eps", "weight_decay", "amsgrad", "maximize", "foreach",
+              "capturable", "differentiable", "fused", "decoupled_weight_decay", "momentum_decay", "alpha", "momentum", "centered",
+              "nesterov", "dampening", "rho", "lr_decay", "initial_accumulator_value",
+              "max_lr", "min_lr", "base_momentum", "max_momentum"}  # the last four are OneCycleLR's and CyclicLR's
 
 
 def root(document: Document) -> Path:
@@ -65,7 +70,15 @@ def _place(reading: Reading, group: Path, name: str) -> Path:
 
 
 def _optimizer(reading: Reading, where: Path, group: dict[str, Any]) -> None:
-    """The class, by the keys that only its groups have."""
+    """The class: as the file names it beside the groups, or by the keys that only its groups have."""
+    name = reading.document.get(("optimizer",)) if isinstance(reading.document.data, dict) else None
+    foreign = sorted(set(group) - TORCH_KEYS)
+    if isinstance(name, str):
+        reading.chosen(covered("optimizer", reading.text("optimizer"), CLASSES))
+        return
+    if foreign:
+        reading.ask("optimizer", f"Which optimizer wrote these groups? {', '.join(foreign)[:80]} are no keys of torch's own.")
+        return
     decoupled = reading.switch(*where, "decoupled_weight_decay") and bool(reading.number(*where, "weight_decay"))
     if decoupled and ("momentum_decay" in group or "amsgrad" not in group):
         raise FieldError("decoupled_weight_decay", True, "is covered for AdamW alone: set it to false, or weight_decay to 0")
@@ -79,7 +92,7 @@ def _optimizer(reading: Reading, where: Path, group: dict[str, Any]) -> None:
         family("adadelta")
     elif "lr_decay" in group:
         family("adagrad")
-    elif "betas" not in group:
+    elif "betas" not in group or "eps" not in group:
         raise FieldError(
             "param_groups",
             ", ".join(sorted(group))[:60],
