@@ -49,7 +49,7 @@ def add_file(command: argparse.ArgumentParser) -> None:
                          f"{len(FORMATS)} formats, a command line in a .sh file, a .pt checkpoint (docs/formats.md)")
     command.add_argument("--format", metavar="NAME", help="the format of the file, where it fits several: "
                          f"{', '.join(FORMATS)}")
-    command.add_argument("--function", metavar="NAME", help="which function of a Python file, where it has several configurations")
+    command.add_argument("--function", metavar="NAME", help="which function of a Python file, where it has several")
     command.add_argument("--devices", type=number, metavar="N", help="data-parallel devices, where the file does not say")
     command.add_argument("--per-device", type=number, metavar="N", help="batch of one device, where the file does not say")
     command.add_argument("--accumulation", type=number, metavar="N", help="gradient accumulation, where the file does not say")

@@ -108,9 +108,9 @@ def _say_what_was_read(base: Base, scaled: ScaledConfig | None = None) -> None:
     print(f"read as {imported.label}, batch {base.config.batch_size}", file=sys.stderr)
     said = (("read", imported.lines), ("assumed", imported.assumed), ("not read", imported.unread), ("note", imported.notes),
             ("beware", imported.problems(scaled) if scaled else ()))
-    for kind, sentences in said:
-        for sentence in sentences:
-            print(f"{kind}: {sentence}", file=sys.stderr)
+    for kind, lines in said:
+        for line in lines:
+            print(f"{kind}: {line}", file=sys.stderr)
 
 
 def _export(name: str, base: Base, scaled: ScaledConfig, parts: Batch | None) -> tuple[str, tuple[str, ...]]:

@@ -11,11 +11,12 @@ import pkgutil
 
 from ..rules import FieldError, ScaledConfig
 from ..rules.batch import Batch
-from ._document import Document, as_text, parse, refuse, syntax_of
+from ._document import Document, WhichFunction, as_text, parse, refuse, syntax_of
 from ._doubles import double_scaling, double_scaling_in_text
 from ._format import Format
 from ._imported import BatchedRate, Imported, Patched, Question
 from ._patch import patched
+from ._wandb import unwrapped
 
 FORMATS: dict[str, Format] = {
     found.key: found
@@ -64,7 +65,8 @@ def patch(text: str | bytes, imported: Imported, scaled: ScaledConfig, batch: Ba
 
 
 def _opened(content: str, syntax: str, function: str | None) -> Document:
-    return parse(content, syntax)
+    document = parse(content, syntax, function)
+    return unwrapped(document) or document
 
 
 def _recognised(document: Document, wanted: str | None) -> Format:
@@ -100,6 +102,7 @@ __all__ = [
     "Imported",
     "Patched",
     "Question",
+    "WhichFunction",
     "double_scaling",
     "double_scaling_in_text",
     "patch",

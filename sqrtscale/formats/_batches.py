@@ -14,6 +14,7 @@ from ..rules.batch import MOST_DEVICES, Batch
 from ..rules.errors import whole
 
 BATCH_PARTS = ("per_device", "accumulation", "devices")
+PRODUCTS = {"forward_batch": "accumulation", "passes": "per_device"}  # of two parts, named in a file -> the third
 LIMITS = {"per_device": (32, 10**12), "accumulation": (4, 10**6), "devices": (8, MOST_DEVICES)}
 
 

@@ -84,9 +84,8 @@ class Imported:
         """What was read, one "our name = value (its place)" each."""
         parts = {"global_batch": self.batch.total, **{name: getattr(self.batch, name) for name in BATCH_PARTS}}
         values = {"optimizer": self.optimizer, **self.hyperparameters, **parts, **self.run}
-        return tuple(
-            f"{name} = {_text(values[name])} ({place})" for name, place in self.places.items() if values.get(name) is not None
-        )
+        return tuple(f"{name} = {_text(value)} ({self.places[name]})" for name, value in values.items()
+                     if value is not None and name in self.places)
 
     def config(self, answers: Mapping[str, Any] = NONE) -> TrainingConfig:
         """The configuration, with answers to the questions and, under the same names, corrections of what was read.
@@ -116,9 +115,9 @@ class Imported:
         )
 
     def problems(self, scaled: ScaledConfig) -> tuple[str, ...]:
-        """Why the scaled values may not be taken as they are: scaled twice, not covered, lost in bfloat16; empty where nothing is."""
-        lost = [f"{self.bf16_state}: {warning}" for row in scaled.fields if row.name == "beta2"
-                for beta in (row.base, row.scaled) if self.bf16_state and beta is not None and (warning := bf16_state_warning(beta))]
+        """Why the scaled values may not be taken as they are: scaled twice, not covered, lost in bfloat16; empty for none."""
+        betas = [beta for row in scaled.fields if row.name == "beta2" and self.bf16_state for beta in (row.base, row.scaled)]
+        lost = [f"{self.bf16_state}: {bf16_state_warning(beta)}" for beta in betas if beta is not None and bf16_state_warning(beta)]
         return (*self.double_scaling, *self.uncovered, *dict.fromkeys(lost))
 
     def parts(self, answers: Mapping[str, Any] = NONE) -> Batch | None:

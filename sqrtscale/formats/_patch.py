@@ -12,12 +12,14 @@ from typing import Any
 from ..rules import FieldError, ScaledConfig, ScaledField
 from ..rules.batch import Batch
 from ..rules.run_fields import Interval
+from ._batches import PRODUCTS, BatchParts
 from ._document import Document, Path, shown
 from ._doubles import double_scaling
 from ._edit import edited, has_room
 from ._imported import Imported, Patched
 from ._reading import Reading, as_number
 
+ACCUMULATING = {"accumulation", "process_batch", "global_batch", "passes"}
 WIDEST = 200  # a line longer than that hides in a diff what changed
 
 
@@ -122,20 +124,9 @@ def _change_the_batch(
 ) -> None:
     """The parts of the batch, where the file has them or its program needs them; never a key that it does not know."""
     places, read = reading.places, imported.batch
-    accumulates = {"accumulation", "process_batch", "global_batch"} & set(places)
-    if batch is not None and "per_device" in places and not accumulates:
+    if batch is not None and "per_device" in places and not ACCUMULATING & set(places):
         batch = _without_accumulation(read.accumulation or 1, batch, notes)
-    wanted = (
-        {"global_batch": target}
-        if batch is None
-        else {
-            "per_device": batch.per_device,
-            "accumulation": batch.accumulation,
-            "devices": batch.devices,
-            "global_batch": target,
-            "process_batch": batch.per_device * batch.accumulation,
-        }
-    )
+    wanted = _under_every_name(read, target, batch)
 
     def has(part: str) -> bool:
         return part in places and reading.has(*places[part])
@@ -146,8 +137,15 @@ def _change_the_batch(
         "devices": batch is not None and read.devices != batch.devices,
         "global_batch": "per_device" not in places
         or (batch is not None and batch.accumulation > 1 and "accumulation" not in places),
+        "passes": True,
     }
-    old = {"per_device": read.per_device, "accumulation": read.accumulation, "devices": read.devices, "global_batch": read.total}
+    old = {
+        "per_device": read.per_device,
+        "accumulation": read.accumulation,
+        "devices": read.devices,
+        "global_batch": read.total,
+        "passes": reading.batch.get("passes"),
+    }
     for part, value in wanted.items():
         if part not in places:
             continue
@@ -160,6 +158,22 @@ def _change_the_batch(
         elif needed.get(part) and old.get(part) != value:
             changes[places[part]] = value
     _notes_on_the_batch(reading, imported, target, batch, notes)
+
+
+def _under_every_name(read: BatchParts, target: int, batch: Batch | None) -> dict[str, int]:
+    """The target under each name that a file may have for it or for a part of it."""
+    if batch is not None:
+        return {
+            "per_device": batch.per_device,
+            "accumulation": batch.accumulation,
+            "devices": batch.devices,
+            "global_batch": target,
+            "process_batch": batch.per_device * batch.accumulation,
+            "forward_batch": batch.per_device * batch.devices,
+            "passes": batch.accumulation * batch.devices,
+        }
+    rest = {name: getattr(read, factor) for name, factor in PRODUCTS.items()}
+    return {"global_batch": target} | {name: target // factor for name, factor in rest.items() if factor and not target % factor}
 
 
 def _without_accumulation(base: int, batch: Batch, notes: list[str]) -> Batch:
@@ -177,7 +191,7 @@ def _without_accumulation(base: int, batch: Batch, notes: list[str]) -> Batch:
 def _notes_on_the_batch(reading: Reading, imported: Imported, target: int, batch: Batch | None, notes: list[str]) -> None:
     places, read = reading.places, imported.batch
     if batch is None:
-        if "global_batch" not in places or "global_batch" in reading.autos:
+        if not set(_under_every_name(read, target, None)) & (set(places) - set(reading.autos)):
             notes.append(
                 f"Give the batch, {target} in all, where the program sets it: this file has no field for it, or not all of it."
             )
@@ -194,9 +208,9 @@ def _notes_on_the_batch(reading: Reading, imported: Imported, target: int, batch
         )
     if "per_device" in places and "devices" not in places and read.devices != batch.devices:
         notes.append(f"Start it on {batch.devices} data-parallel device{'s' if batch.devices > 1 else ''}.")
-    if not {"accumulation", "global_batch", "process_batch"} & set(places) and batch.accumulation != (read.accumulation or 1):
+    if not ACCUMULATING & set(places) and batch.accumulation != (read.accumulation or 1):
         notes.append(f"Accumulate {batch.accumulation} passes before each step: this file has no field for it.")
-    if not {"per_device", "global_batch"} & set(places):
+    if not {"per_device", "global_batch", "forward_batch"} & set(places):
         notes.append(f"Give the batch, {batch} = {batch.size}, where the data are loaded: this file has no field for it.")
 
 

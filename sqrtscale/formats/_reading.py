@@ -8,7 +8,7 @@ from typing import Any
 from ..rules import FAMILIES, RUN_FIELDS, FieldError, ParameterGroup, family
 from ..rules.errors import real, whole
 from ._accounting import Leftover, leftovers
-from ._batches import BATCH_PARTS, BatchParts
+from ._batches import BATCH_PARTS, PRODUCTS, BatchParts
 from ._document import Document, Path, Unread, shown
 from ._doubles import double_scaling
 from ._format import Format
@@ -30,6 +30,11 @@ DEVICES = Question(
     "How many data-parallel devices does it run on? The global batch is per device x accumulation x "
     "devices, and devices that share one copy of the model count as one.",
 )
+LOSS_REDUCTION = (
+    "loss_reduction",
+    "Mean or sum? Where the loss is summed over the batch, gradients grow with it: then eps, clipping and L2 move otherwise.",
+    "mean",
+)
 PER_DEVICE = Question("per_device", "How many samples does one device take in one forward pass?")
 BATCH_SIZE = Question("batch_size", "How many samples does one optimizer step see, over all devices and accumulated passes?")
 ACCUMULATION = Question("accumulation", "How many passes are accumulated before an optimizer step?", 1)
@@ -38,7 +43,8 @@ ACCUMULATION = Question("accumulation", "How many passes are accumulated before 
 class Reading:
     """A file being read, and afterwards the map from our names to the file's.
 
-    places: our name -> path of its value (of the batch too: per_device, accumulation, devices, global_batch);
+    places: our name -> path of its value (of the batch too: per_device, accumulation, devices, global_batch, and products of
+    two: process_batch = per_device x accumulation, forward_batch = per_device x devices, passes = accumulation x devices);
     follows: path -> name of the field by whose ratio the value there moves as well, or STEPS; group_places: the places of
     each parameter group; autos: names that the file sets to "auto"; accounted: paths that were looked at; defaults: parts
     of the batch that the program has where neither the file nor the total says them.
@@ -167,7 +173,7 @@ class Reading:
             raise FieldError(shown(path), value, "is not a pair: give two decay rates, for example 0.9 and 0.999")
 
     def count(self, part: str, *path: str | int, default: int | None = None, example: int = 8) -> None:
-        """Read a part of the batch; null stays unknown, and so does "auto". ``default``: the program's, where no total is given."""
+        """Read a part of the batch; null and "auto" stay unknown. ``default``: the program's, where no total is given."""
         self.places[part] = path
         value = as_number(self.get(*path))
         if default is not None:
@@ -199,6 +205,7 @@ class Reading:
         word = str(value).lower() if value is not None else None
         if word in names:
             self.run[name] = names[word]
+            self.places[name] = path
         elif word is not None:
             self.notes.append(
                 f"{shown(path)} = {word!r:.60} has no name here: make it a function of samples seen, as every schedule must be."
@@ -214,7 +221,7 @@ class Reading:
         unread = self._unread(kind)
         return Imported(
             kind.key,
-            kind.label,
+            f"{kind.label}, in wandb's config.yaml" if self.document.fixed else kind.label,
             self.document.syntax,
             self.optimizer,
             self.values,
@@ -223,9 +230,16 @@ class Reading:
             tuple(self.groups),
             {name: shown(path) for name, path in self.places.items() if self.has(*path)},
             tuple(self.questions),
-            tuple(self.assumed.values()),
+            (
+                *self.assumed.values(),
+                *(
+                    f"{question.field} = {question.default} ({question.text})"
+                    for question in self.questions
+                    if not question.required
+                ),
+            ),
             tuple(unread),
-            (*getattr(self.document, "notes", ()), *self.notes, *hazards(self.document.data)),
+            (*self.document.notes, *self.notes, *hazards(self.document.data)),
             tuple(dict.fromkeys((*self.doubles, *double_scaling(self.document.data)))),
             (*self.uncovered, *not_covered(self.document.data)),
             self.batched_rate,
@@ -261,19 +275,26 @@ class Reading:
     def _batch(self) -> BatchParts:
         """The batch solved as far as it goes; what is missing becomes questions."""
         batch = self.batch
-        total = batch["global_batch"]
-        if total is None:
-            for part, default in self.defaults.items():
-                if batch[part] is None and part not in self.autos:
-                    batch[part] = default
-                    if part in self.places:
-                        self.assumed[part] = (
-                            f"{part} = {default} ({shown(self.places[part])} is not in the file; the default of {self.library})"
-                        )
+        if batch["global_batch"] is None:
+            self._fill_in_defaults()
+            for product, factor in PRODUCTS.items():
+                if batch.get(product) and batch[factor]:
+                    batch["global_batch"] = batch[product] * batch[factor]
+        if batch["global_batch"] is None:
             self._ask_for_the_batch()
-        return BatchParts(*(batch[name] for name in BATCH_PARTS), total).solved(
+        return BatchParts(*(batch[name] for name in BATCH_PARTS), batch["global_batch"]).solved(
             shown(self.places["global_batch"]) if "global_batch" in self.places else "global batch"
         )
+
+    def _fill_in_defaults(self) -> None:
+        for part, default in self.defaults.items():
+            solved_later = part == "accumulation" and "passes" in self.places
+            if self.batch.get(part) is None and part not in self.autos and not solved_later:
+                self.batch[part] = default
+                if part in self.places:
+                    self.assumed[part] = (
+                        f"{part} = {default} ({shown(self.places[part])} is not in the file; the default of {self.library})"
+                    )
 
     def _ask_for_the_batch(self) -> None:
         batch = self.batch

@@ -9,7 +9,7 @@ from ..rules import FAMILIES, FieldError
 from ._document import Document, Path
 from ._format import Format
 from ._optimizers import covered
-from ._reading import Reading
+from ._reading import LOSS_REDUCTION, Reading
 
 NAMES = {"adam": "optax_adam", "adamw": "optax_adamw", "rmsprop": "optax_rmsprop"}
 NAME_KEYS = ("optimizer", "name", "type", "_target_", "transform")
@@ -63,6 +63,7 @@ def read(document: Document) -> Reading:
                 reading.take(field, one)
     if reading.number("ema_decay"):
         reading.take("ema_decay", "ema_decay")
+    reading.ask(*LOSS_REDUCTION, required=False)
     return reading
 
 

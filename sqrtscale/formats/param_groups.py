@@ -8,7 +8,7 @@ from ..rules import FAMILIES, FieldError, ParameterGroup, family
 from ._document import Document, Path
 from ._format import Format
 from ._optimizers import covered
-from ._reading import AUTO, Reading
+from ._reading import AUTO, LOSS_REDUCTION, Reading
 
 PLACES: dict[str, Path] = {
     "lr": ("lr",),
@@ -21,10 +21,36 @@ PLACES: dict[str, Path] = {
     "momentum_decay": ("momentum_decay",),
 }
 CLASSES = {name: name for name in ("adam", "adamw", "nadam", "radam", "rmsprop", "rmsprop_centered", "sgd", "amsgrad")}
-TORCH_KEYS = {"params", "param_names", "name", "lr", "initial_lr", "betas", "eps", "weight_decay", "amsgrad", "maximize", "foreach",
-              "capturable", "differentiable", "fused", "decoupled_weight_decay", "momentum_decay", "alpha", "momentum", "centered",
-              "nesterov", "dampening", "rho", "lr_decay", "initial_accumulator_value",
-              "max_lr", "min_lr", "base_momentum", "max_momentum"}  # the last four are OneCycleLR's and CyclicLR's
+TORCH_KEYS = {
+    "params",
+    "param_names",
+    "name",
+    "lr",
+    "initial_lr",
+    "betas",
+    "eps",
+    "weight_decay",
+    "amsgrad",
+    "maximize",
+    "foreach",
+    "capturable",
+    "differentiable",
+    "fused",
+    "decoupled_weight_decay",
+    "momentum_decay",
+    "alpha",
+    "momentum",
+    "centered",
+    "nesterov",
+    "dampening",
+    "rho",
+    "lr_decay",
+    "initial_accumulator_value",
+    "max_lr",
+    "min_lr",
+    "base_momentum",
+    "max_momentum",
+}  # the last four are OneCycleLR's and CyclicLR's
 
 
 def root(document: Document) -> Path:
@@ -59,6 +85,10 @@ def read(document: Document) -> Reading:
     if any("initial_lr" in group for group in groups):
         reading.notes.append("lr is where the schedule stood when the state was saved; initial_lr is taken, and both are scaled.")
     _groups(reading, groups, places)
+    for i in range(len(groups)):
+        for key in ("max_lr", "min_lr"):  # of OneCycleLR
+            reading.along("lr", *where, i, key)
+    reading.ask(*LOSS_REDUCTION, required=False)
     return reading
 
 

@@ -9,16 +9,17 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from .. import formats
-from ..formats import CHECKPOINTS, Imported
+from ..formats import CHECKPOINTS, FORMATS, Imported, WhichFunction
 from ..rules import FieldError, ScaledConfig
 from ..rules.batch import Batch, ways_to
 from . import forms, inputs
 from .inputs import Inputs
 from .tables import plain
 
-KEPT, PROBLEM, TEXT, UPLOAD = "imported", "import problem", "import text", "import upload"
-KINDS = ("Hugging Face arguments or model card, DeepSpeed, axolotl, timm, Lightning, torchtitan, optax, Keras, "
-         "PyTorch param_groups or a .pt checkpoint")
+KEPT, PROBLEM, TEXT, UPLOAD, FORMAT = "imported", "import problem", "import text", "import upload", "import format"
+FUNCTIONS, FUNCTION = "import functions", "import function"
+BY_ITSELF = "Recognise it"
+SUFFIXES = {"json": "json", "yaml": "yaml", "toml": "toml", "python": "py", "card": "md", "command": "sh"}
 
 
 class Kept(NamedTuple):
@@ -32,14 +33,19 @@ class Kept(NamedTuple):
 def show() -> None:
     """The button that opens the import, and below it what was read, until it is put aside."""
     with st.popover("Import a configuration", icon=":material/upload_file:", width="stretch"):
-        st.caption(f"{KINDS}: paste it, or upload the file. It stays on this machine.")
+        st.caption(f"A configuration of one of {len(FORMATS)} programs, a command line, a model card or a .pt checkpoint: paste it, "
+                   "or upload the file. It stays on this machine.")
         # A form holds its button back while a file is still on its way; a plain button would read the text instead.
         with st.form("import", border=False):
             st.text_area("Paste it here", key=TEXT, height=160, placeholder='{"learning_rate": 5e-5, ...}')
             st.file_uploader("Or upload a file", key=UPLOAD)
+            st.selectbox("Format", [BY_ITSELF, *FORMATS], key=FORMAT, format_func=_label)
             st.form_submit_button("Read", type="primary", on_click=_read)
         if PROBLEM in st.session_state:
             st.error(plain(st.session_state[PROBLEM]))
+        if FUNCTIONS in st.session_state:
+            st.selectbox("Which configuration?", st.session_state[FUNCTIONS], key=FUNCTION)
+            st.button("Read this one", type="primary", on_click=_read)
         kept = st.session_state.get(KEPT)
         if kept and kept.found.questions:
             _ask(kept.found)
@@ -51,7 +57,7 @@ def show() -> None:
 def current() -> Kept | None:
     """The imported file whose questions are answered, or None."""
     kept = st.session_state.get(KEPT)
-    return kept if kept and all(one.field in kept.answers for one in kept.found.questions) else None
+    return kept if kept and all(one.field in kept.answers for one in kept.found.questions if one.required) else None
 
 
 def target_parts(scaled: ScaledConfig) -> Batch | None:
@@ -67,20 +73,24 @@ def target_parts(scaled: ScaledConfig) -> Batch | None:
 def patched(scaled: ScaledConfig, parts: Batch | None) -> None:
     """The imported file with the scaled values in it, what changed, and what it has no field for."""
     kept = current()
-    found = formats.patch(kept.text, kept.found, scaled, parts or Batch(scaled.target_batch))
+    found = formats.patch(kept.text, kept.found, scaled, parts)
+    for problem in kept.found.problems(scaled):
+        st.caption(plain(problem))
     if parts is None:
-        st.caption("Written for one device without accumulation. Type the target batch as per device × accumulation × devices "
-                   "to have it in parts.")
+        st.caption("Type the target batch as per device × accumulation × devices to have it in parts.")
     st.code(found.diff or "Nothing changes.", language="diff")
     for note in found.notes:
         st.caption(plain(note))
-    st.download_button("Download the file", found.text, f"scaled-{kept.found.format}.txt", "text/plain", on_click="ignore")
+    name = f"scaled-{kept.found.format}.{SUFFIXES[kept.found.syntax]}"
+    st.download_button("Download the file", found.text, name, "text/plain", on_click="ignore")
 
 
 def _read() -> None:
     """Callback of Read: recognise the text or the file; without open questions it goes into the form at once."""
     st.session_state.pop(PROBLEM, None)
     st.session_state.pop(KEPT, None)
+    function = st.session_state.get(FUNCTION) if st.session_state.pop(FUNCTIONS, None) else None
+    wanted = st.session_state.get(FORMAT, BY_ITSELF)
     upload = st.session_state[UPLOAD]
     try:
         if upload is not None and upload.name.lower().endswith(CHECKPOINTS):
@@ -89,13 +99,21 @@ def _read() -> None:
             text = upload.getvalue()
         else:
             text = st.session_state[TEXT]
-        found = formats.read(text, upload.name if upload is not None else "")
+        found = formats.read(text, upload.name if upload is not None else "", None if wanted == BY_ITSELF else wanted, function)
+    except WhichFunction as error:
+        st.session_state[FUNCTIONS] = error.names
+        st.session_state[PROBLEM] = f"The file holds several configurations: {', '.join(error.names)}."
+        return
     except (FieldError, RuntimeError) as error:
         st.session_state[PROBLEM] = str(error)
         return
     st.session_state[KEPT] = Kept(text if isinstance(text, str) else text.decode(), found, {})
     if not found.questions:
         _use()
+
+
+def _label(key: str) -> str:
+    return FORMATS[key].label if key in FORMATS else key
 
 
 def _checkpoint(upload) -> str:
@@ -123,6 +141,7 @@ def _use() -> None:
     text, found, _ = st.session_state[KEPT]
     texts = {one.field: st.session_state[f"answer-{one.field}"] for one in found.questions}
     answers = {name: inputs.parsed(text) for name, text in texts.items() if text.strip()}
+    answers |= {one.field: None for one in found.questions if not one.required and texts[one.field].strip() == one.default}
     try:
         config = found.config(answers)
         parts = found.parts(answers)
@@ -136,12 +155,19 @@ def _use() -> None:
 
 
 def _about(found: Imported) -> None:
-    """What was read, what would scale it a second time, and what a user should know."""
+    """What was read, what was assumed, what was not read, in that order; then what a user should know."""
     with st.container(border=True, gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f":material/description: Read as **{plain(found.label)}**")
             st.button("Put aside", on_click=lambda: st.session_state.pop(KEPT, None), key="import aside")
+        for title, sentences in (("Read from the file", found.lines), ("Assumed, as the file does not say", found.assumed),
+                                 ("Not read: look whether it matters", found.unread)):
+            if sentences:
+                st.markdown(f"**{title}**")
+                st.caption("\n".join(f"- {plain(sentence)}" for sentence in sentences))
         for warning in found.double_scaling:
             st.warning(plain(warning), title="Scaled twice")
+        for warning in found.uncovered:
+            st.warning(plain(warning), title="Not covered by the rule")
         for note in found.notes:
             st.caption(plain(note))
