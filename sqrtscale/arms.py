@@ -65,9 +65,7 @@ class ArmKind:
 
 def make_arm(name: str, scaled: ScaledConfig) -> Arm:
     """The arm of that name for a transfer; raises FieldError for an unknown name, or where the transfer has no such arm."""
-    name = " ".join(name.split())
-    if len(name) > LONGEST_NAME:
-        raise FieldError("arms", name, f"is too long: give at most {LONGEST_NAME} characters")
+    name = spaced(name)
     if name in KINDS:
         return KINDS[name].make(scaled)
     if found := SVAG.fullmatch(name):
@@ -78,6 +76,16 @@ def make_arm(name: str, scaled: ScaledConfig) -> Arm:
         return Arm(name, _own(own["values"], scaled))
     raise FieldError("arms", name, f"is not an arm: give any of {', '.join(KINDS)}, own values (own: lr=1e-3 beta2=0.99), "
                                    "or one of them at another kappa (scaled 2x)")
+
+
+def spaced(name: str) -> str:
+    """A name as it is kept, with single blanks; raises FieldError for what is no text, or too long for one."""
+    if not isinstance(name, str):
+        raise FieldError("arms", name, f"is not text: give the name of an arm, for example {DEFAULT_ARMS[-1]}")
+    kept = " ".join(name.split())
+    if len(kept) > LONGEST_NAME:
+        raise FieldError("arms", kept, f"is too long: give at most {LONGEST_NAME} characters")
+    return kept
 
 
 def offered(scaled: ScaledConfig) -> tuple[ArmKind, ...]:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
-from .arms import AT, DEFAULT_ARMS, KINDS, MOST_SVAG, TRAINED, Arm, frontier_name, make_arm
+from .arms import AT, DEFAULT_ARMS, KINDS, MOST_SVAG, TRAINED, Arm, frontier_name, make_arm, spaced
 from .devices import devices
 from .rules import DecayForm, FieldError, MomentumForm, ScaledConfig, TrainingConfig, scale
-from .rules.errors import whole
+from .rules.errors import choice, shown, whole
+from .rules.reduction import averaged
 from .rules.translate import translate
 from .tasks import SMALLEST, task
 
@@ -32,11 +33,11 @@ LOOKS = (3, 5, 8, 13, 21, 34)  # seeds after which a calibration that may stop e
 def trainable(config: TrainingConfig) -> TrainingConfig | None:
     """The configuration as a calibration can train it, or None where the engine has no optimizer for it.
 
-    Another library's convention is translated into PyTorch's. What a calibration does not do (schedules after
-    the warm-up, averages, parameter groups) is left out; gradient-norm clipping is kept.
+    Another library's convention is translated into PyTorch's, and a summed loss into its mean. What a calibration does not do
+    (schedules after the warm-up, averages, parameter groups) is left out; gradient-norm clipping is kept.
     """
     try:
-        found = translate(config, "pytorch").config
+        found = translate(averaged(config), "pytorch").config
     except FieldError:
         return None
     if found.optimizer not in TRAINED:
@@ -80,17 +81,18 @@ class CalibrationPlan:
         about = task(self.task)
         if not self.task_version:
             object.__setattr__(self, "task_version", about.version)
-        if self.size not in about.sizes:
+        if not isinstance(self.size, str) or self.size not in about.sizes:
             raise FieldError("size", self.size, f"is no model of task {self.task}: give one of {', '.join(about.sizes)}")
         _check_fits(self.task, self.base.batch_size, self.target_batch, *self.targets)
         if trainable(self.base) != self.base:
             raise FieldError("optimizer", self.base.optimizer, "cannot be trained here as it is: give one of "
                              f"{', '.join(TRAINED)} with its hyperparameters, warm-up and clip_norm alone")
-        if self.start not in STARTS:
-            raise FieldError("start", self.start, f"is not known: give one of {', '.join(STARTS)}")
+        choice("start", self.start, STARTS)
         names = [arm.name for arm in self.arms]
         if "base" not in names or "scaled" not in names or len(set(names)) < len(names):
             raise FieldError("arms", ", ".join(names), "cannot be compared: give base, scaled and any controls, each once")
+        for seed in self.seeds:
+            whole("seeds", seed, 0, 1)
         if not 1 <= len(self.seeds) <= MOST_SEEDS or len(set(self.seeds)) < len(self.seeds):
             raise FieldError("seeds", str(list(self.seeds)), f"is not allowed: give 1 to {MOST_SEEDS} different seeds")
         for arm in self.arms:
@@ -107,6 +109,8 @@ class CalibrationPlan:
                                  f"is not a multiple of the base batch: give a multiple of {self.base.batch_size}")
         elif self.warm_samples:
             raise FieldError("warm_samples", self.warm_samples, "has no meaning from scratch: give 0")
+        if not isinstance(self.device, str):
+            raise FieldError("device", self.device, "is not text: give auto, cpu, cuda or cuda:0")
         devices(self.device, 0)
 
     @property
@@ -205,14 +209,14 @@ class CalibrationPlan:
     def from_dict(cls, data: Mapping[str, Any]) -> CalibrationPlan:
         """The inverse of :meth:`as_dict`; raises FieldError for what is no plan, or one of a version that knows more."""
         try:
-            return cls(**{**data, "base": TrainingConfig.from_dict(data["base"]), "seeds": tuple(data["seeds"]),
+            return cls(**{**data, "base": TrainingConfig.from_dict(data["base"]), "seeds": tuple(_listed("seeds", data["seeds"])),
                           "arms": tuple(Arm(arm["name"], TrainingConfig.from_dict(arm["config"]), arm.get("svag", 0))
-                                       for arm in data["arms"])})
+                                       for arm in _listed("arms", data["arms"]))})
         except FieldError:
             raise
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise FieldError("plan", ", ".join(data) if isinstance(data, Mapping) else data,
-                             f"is not a plan of this version of sqrtscale ({error}): use the one that wrote it") from error
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise FieldError("plan", list(data) if isinstance(data, Mapping) else data,
+                             f"is not a plan of this version of sqrtscale ({shown(error)}): use the one that wrote it") from error
 
 
 def make_plan(
@@ -229,13 +233,13 @@ def make_plan(
     batches of every arm. Raises FieldError for what cannot be run.
     """
     defaults = task(task_name).defaults
-    targets = [whole("targets", target, 1, 64) for target in targets]
+    targets = [whole("targets", target, 1, 64) for target in _listed("targets", targets)]
     _check_fits(task_name, base.batch_size, whole("target_batch", target_batch, 1, 64), *targets)
     scaled = scale(base, target_batch, decay_form, momentum_form, correct_lr)
     seeds = whole("seeds", defaults.seeds if seeds is None else seeds, 1, 3, MOST_SEEDS)
     samples = whole("samples", defaults.samples if samples is None else samples, 1, defaults.samples)
     warm = 0
-    if start == "warm":
+    if choice("start", start, STARTS) == "warm":
         warm = whole("warm_samples", defaults.warm_samples if warm_samples is None else warm_samples, 1, defaults.warm_samples)
     chosen = tuple(make_arm(name, scaled) for name in _in_order(arms, targets, scaled))
     unit = math.lcm(*(arm.config.batch_size for arm in chosen))
@@ -254,11 +258,17 @@ def make_plan(
 def _in_order(arms: Iterable[str], targets: Iterable[int], scaled: ScaledConfig) -> list[str]:
     """Names of arms, each once: base, scaled, the frontier by its batch, the kinds in their own order, then the others."""
     kappas = {Fraction(target, scaled.base.batch_size) for target in targets if target != scaled.target_batch}
-    names = [" ".join(name.split()) for name in arms]
+    names = [spaced(name) for name in _listed("arms", arms)]
     kappas |= {Fraction(AT.fullmatch(name)["kappa"]) for name in names if _is_frontier(name)}
     order = ["base", "scaled", *map(frontier_name, sorted(kappas)), *KINDS]
     chosen = dict.fromkeys([*order[: 2 + len(kappas)], *(name for name in names if not _is_frontier(name))])
     return sorted(chosen, key=lambda name: order.index(name) if name in order else len(order))
+
+
+def _listed(field: str, values: object) -> list[Any]:
+    if not isinstance(values, Iterable) or isinstance(values, (str, bytes, Mapping)):
+        raise FieldError(field, values, "is not a list: give a list of them, also where it is only one")
+    return list(values)
 
 
 def _is_frontier(name: str) -> bool:
