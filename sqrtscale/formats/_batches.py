@@ -45,6 +45,12 @@ class BatchParts:
         return product
 
     @property
+    def products(self) -> dict[str, int]:
+        """The total without one part, by the names that files have for such a rest."""
+        known = {name: getattr(self, factor) for name, factor in PRODUCTS.items()}
+        return {name: self.total // part for name, part in known.items() if self.total and part and not self.total % part}
+
+    @property
     def batch(self) -> Batch | None:
         """The parts together, where all are known and make up the total."""
         return (

@@ -82,7 +82,8 @@ class Imported:
     @property
     def lines(self) -> tuple[str, ...]:
         """What was read, one "our name = value (its place)" each."""
-        parts = {"global_batch": self.batch.total, **{name: getattr(self.batch, name) for name in BATCH_PARTS}}
+        parts = {name: getattr(self.batch, name) for name in BATCH_PARTS}
+        parts |= {"global_batch": self.batch.total, **self.batch.products}
         values = {"optimizer": self.optimizer, **self.hyperparameters, **parts, **self.run}
         return tuple(f"{name} = {_text(value)} ({self.places[name]})" for name, value in values.items()
                      if value is not None and name in self.places)

@@ -6,13 +6,14 @@ import difflib
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from ..rules import FieldError, ScaledConfig, ScaledField
 from ..rules.batch import Batch
 from ..rules.run_fields import Interval
-from ._batches import PRODUCTS, BatchParts
+from ._batches import BatchParts
 from ._document import Document, Path, shown
 from ._doubles import double_scaling
 from ._edit import edited, has_room
@@ -172,8 +173,7 @@ def _under_every_name(read: BatchParts, target: int, batch: Batch | None) -> dic
             "forward_batch": batch.per_device * batch.devices,
             "passes": batch.accumulation * batch.devices,
         }
-    rest = {name: getattr(read, factor) for name, factor in PRODUCTS.items()}
-    return {"global_batch": target} | {name: target // factor for name, factor in rest.items() if factor and not target % factor}
+    return {"global_batch": target, **replace(read, total=target).products}
 
 
 def _without_accumulation(base: int, batch: Batch, notes: list[str]) -> Batch:

@@ -15,6 +15,7 @@ from ._format import Format
 from ._hazards import bf16_state, hazards, not_covered
 from ._imported import BatchedRate, Imported, Question
 from ._optimizers import refuse_replaced
+from ._references import followed
 from ._yaml import number
 
 AUTO = "auto"
@@ -73,6 +74,7 @@ class Reading:
 
     def get(self, *path: str | int) -> Any:
         """The value at a path, None where it is null or absent; raises FieldError for an expression of a program."""
+        path = followed(self.document, path)
         value = self.document.get(path)
         if isinstance(value, Unread):
             raise FieldError(shown(path), value, "is only known when the program runs: write its value in its place")
@@ -82,7 +84,7 @@ class Reading:
 
     def has(self, *path: str | int) -> bool:
         """True where the file has a value there that is not null."""
-        return self.document.get(path) is not None
+        return self.document.get(followed(self.document, path)) is not None
 
     def first(self, *paths: Path) -> Path:
         """The first of the paths that the file has a value at, or else the first of all."""
@@ -125,7 +127,7 @@ class Reading:
 
     def rate(self, *path: str | int) -> None:
         """Read the learning rate; where the file has none it is asked for, whatever its program would take."""
-        self.places["lr"] = path
+        self.places["lr"] = path = followed(self.document, path)
         if not self.has(*path) or self.get(*path) == AUTO:
             if self.get(*path) == AUTO:
                 self.autos.append("lr")
@@ -135,7 +137,7 @@ class Reading:
 
     def take(self, name: str, *path: str | int, default: Any = None) -> None:
         """Read a hyperparameter or a field of the run from its place; ``default`` is what the library takes without it."""
-        self.places[name] = path
+        self.places[name] = path = followed(self.document, path)
         if name in ("beta1", "beta2") and isinstance(path[-1], int):
             self._pair(*path[:-1])
         value = as_number(self.get(*path))
@@ -174,7 +176,7 @@ class Reading:
 
     def count(self, part: str, *path: str | int, default: int | None = None, example: int = 8) -> None:
         """Read a part of the batch; null and "auto" stay unknown. ``default``: the program's, where no total is given."""
-        self.places[part] = path
+        self.places[part] = path = followed(self.document, path)
         value = as_number(self.get(*path))
         if default is not None:
             self.defaults[part] = default
@@ -186,6 +188,7 @@ class Reading:
 
     def along(self, name: str, *path: str | int) -> None:
         """The number at that path moves by the same ratio as the field ``name`` (or, for STEPS, is divided by kappa)."""
+        path = followed(self.document, path)
         value = self.get(*path)
         if value not in (None, AUTO) and self.number(*path):
             self.follows[path] = name

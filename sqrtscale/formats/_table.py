@@ -15,7 +15,7 @@ from ._format import Format, Signature, path_of
 from ._optimizers import covered
 from ._reading import STEPS, Reading, as_number
 
-COUNTED = ("per_device", "accumulation", "devices", "global_batch")
+COUNTED = ("per_device", "accumulation", "devices", "global_batch", "forward_batch", "passes")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Optimizer:
 class Row:
     """One field: our name, its places in the file, and what the program takes without it.
 
-    name: a hyperparameter, a field of the run, a part of the batch (per_device, accumulation, devices, global_batch), or
+    name: a hyperparameter, a field of the run, a part of the batch (COUNTED: forward_batch is per_device x
+    devices, passes is accumulation x devices), or
     "warmup" for a number of steps that is a share of the run where it is below 1;
     paths: empty for what the program sets itself (then ``default`` is its value); default: None for a field of the run
     assumes nothing, for a hyperparameter the family's own; off: values by which the file switches the field off.
