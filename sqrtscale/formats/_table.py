@@ -40,13 +40,15 @@ class Row:
     devices, passes is accumulation x devices), or
     "warmup" for a number of steps that is a share of the run where it is below 1;
     paths: empty for what the program sets itself (then ``default`` is its value); default: None for a field of the run
-    assumes nothing, for a hyperparameter the family's own; off: values by which the file switches the field off.
+    assumes nothing, for a hyperparameter the family's own; off: values by which the file switches the field off; ask: the
+    question where the file has no value and the program's versions differ, with ``default`` as the suggestion.
     """
 
     name: str
     paths: tuple[str, ...] = ()
     default: Any = None
     off: tuple[Any, ...] = (0, -1)
+    ask: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,8 @@ def _read_row(reading: Reading, row: Row) -> None:
             reading.places[row.name] = place
         else:
             reading.count(row.name, *place, default=row.default)
+            if row.name == "global_batch" and row.default is not None:
+                reading.defaults.pop("accumulation", None)  # it follows from that total
     elif row.name == "lr":
         reading.rate(*reading.first(*paths))
     elif row.name in (*RUN_FIELDS, "warmup") and paths:
@@ -159,5 +163,8 @@ def _read_of_the_run(reading: Reading, row: Row) -> None:
 
 def _read_hyperparameter(reading: Reading, row: Row) -> None:
     place = reading.first(*map(path_of, row.paths))
-    if reading.optimizer or reading.has(*place):
+    if row.ask and not reading.has(*place):
+        reading.places[row.name] = place
+        reading.ask(row.name, row.ask, row.default)
+    elif reading.optimizer or reading.has(*place):
         reading.take(row.name, *place, default=row.default)
