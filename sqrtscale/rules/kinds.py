@@ -121,6 +121,8 @@ class Power(Kind):
 
     def times(self, value: float, kappa: Fraction, factor: float) -> float:
         """kappa^exponent factor value; raises Unrepresentable."""
+        if kappa == 1:
+            return value
         whole = int(self.exponent)  # towards 0, so that nothing overflows on the way to a number of ordinary size
         exact = as_float(Fraction(repr(value)) * kappa**whole)
         root = math.sqrt(kappa ** int(2 * (self.exponent - whole)))

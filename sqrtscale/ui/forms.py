@@ -8,7 +8,7 @@ import streamlit as st
 
 from ..rules import DECAY_FORMS, FAMILIES, MOMENTUM_FORMS, RUN_FIELDS, Family, FieldError, family
 from ..rules.kinds import Momentum
-from ..rules.run_fields import SCHEDULES
+from ..rules.run_fields import REDUCTIONS, SCHEDULES
 from . import inputs, tables
 from .inputs import Inputs
 
@@ -20,8 +20,11 @@ HELP = {
     "batch_size": "Global batch in samples, or in tokens on both sides. Also as per device × accumulation × devices, for "
                   "example 8 x 4 x 16.",
     "target_batch": "The global batch you want to train with, larger or smaller than the base; also as 8 x 4 x 16.",
+    "schedule": "A schedule is a function of samples seen: its shape stays.",
     "milestones": "Steps at which lr drops, for example 30000 60000.",
     "gamma_per_step": "The factor of an exponential schedule that is applied at every step.",
+    "loss_reduction": "How the training code adds up the losses of a global batch. Nearly all take the mean; with their sum the "
+                      "gradient grows with the batch, and eps, clipping and L2 move along.",
     "ema_decay": "Of an average of the weights, for example 0.9999.",
     "groups": "One a line: its name and what it sets itself, for example no decay: weight_decay=0",
 }
@@ -31,11 +34,10 @@ DECAY_HELP = ("How decays move. Linear is the paper's rule, 1 - κ (1 - β). Hal
 MOMENTUM_LABELS = {"kept": "Kept", "scaled": "Scaled"}
 MOMENTUM_HELP = ("The buffer has no factor (1 - momentum). Kept: momentum stays and lr follows the rule. Scaled: momentum moves "
                  "like a decay, and lr by κ more.")
-CHOICES = {"opt": tuple(FAMILIES), "form": DECAY_FORMS, "mform": MOMENTUM_FORMS, "schedule": ("", *SCHEDULES)}
+CHOICES = {"opt": tuple(FAMILIES), "form": DECAY_FORMS, "mform": MOMENTUM_FORMS, "schedule": ("", *SCHEDULES),
+           "loss_reduction": ("", *REDUCTIONS)}
 LENGTHS = ("total_steps", "warmup_steps")
-FURTHER = tuple(name for name in RUN_FIELDS if name not in (*LENGTHS, "schedule"))
-SHORT = 40  # characters: longer than any number with all its digits
-LONGEST = {"groups": 2000, "milestones": 400}
+FURTHER = tuple(name for name in RUN_FIELDS if name not in (*LENGTHS, *CHOICES))
 PAUSE = "500ms"  # an answer while typing, but not one per keystroke
 NARROW = 95  # pixels: three fields beside each other on a telephone
 KEPT = "transfer"
@@ -84,9 +86,7 @@ def training_configuration() -> Asked:
     first = inputs.defaults(kin.name)
     with st.expander("Schedule and decay form", expanded=_differs(("steps", "warmup", "schedule", "form", "mform"), first)):
         boxes |= _texts(LENGTHS, kin, 2)
-        boxes["schedule"] = st.container(gap="xxsmall")
-        boxes["schedule"].selectbox(LABELS["schedule"], CHOICES["schedule"], key="schedule", format_func=lambda name: name or "—",
-                                    help="A schedule is a function of samples seen: its shape stays.")
+        boxes["schedule"] = _choice("schedule")
         boxes["form"] = st.container(gap="xxsmall")
         boxes["form"].segmented_control("Decay form", DECAY_FORMS, required=True, key="form", help=DECAY_HELP,
                                         format_func=DECAY_LABELS.get)
@@ -95,8 +95,9 @@ def training_configuration() -> Asked:
             boxes["mform"].segmented_control("Momentum", MOMENTUM_FORMS, required=True, key="mform", help=MOMENTUM_HELP,
                                              format_func=MOMENTUM_LABELS.get)
     with st.expander("Intervals, averaging, clipping, groups",
-                     expanded=_differs((*map(inputs.key, FURTHER), "groups"), first)):
+                     expanded=_differs((*map(inputs.key, FURTHER), "loss_reduction", "groups"), first)):
         boxes |= _texts(FURTHER, kin, 2)
+        boxes["loss_reduction"] = _choice("loss_reduction")
         boxes["groups"] = st.container(gap="xxsmall")
         boxes["groups"].text_area(LABELS["groups"], key="groups", help=HELP["groups"], placeholder="optional", height=80)
     texts = {name: st.session_state[name] for name in boxes} | {"opt": _chosen_optimizer()}
@@ -133,6 +134,13 @@ def _texts(names, kin, columns) -> dict:
                                     **(optional if name in RUN_FIELDS else {})) for name in names}
 
 
+def _choice(name):
+    """A box with a choice among names, or none of them."""
+    box = st.container(gap="xxsmall")
+    box.selectbox(LABELS[name], CHOICES[name], key=name, format_func=lambda chosen: chosen or "—", help=HELP[name])
+    return box
+
+
 def _differs(keys, first) -> bool:
     """True where one of these inputs is not at its default, so that nobody misses it in a closed box."""
     return any(st.session_state.get(name, first[name]) not in (first[name], None) for name in keys)
@@ -145,7 +153,7 @@ def use_half_life() -> None:
 
 def _text(name, label, grid, **options):
     box = grid.container(gap="xxsmall")
-    box.text_input(label, key=inputs.key(name), live=PAUSE, max_chars=LONGEST.get(name, SHORT), help=HELP.get(name),
+    box.text_input(label, key=inputs.key(name), live=PAUSE, max_chars=inputs.longest(name), help=HELP.get(name),
                    **options)
     return box
 
@@ -170,7 +178,8 @@ def _fill(texts: dict[str, str]) -> None:
             refused[name] = wanted
     first = inputs.defaults(chosen["opt"] or inputs.DEFAULT_OPTIMIZER)
     for name, text in first.items():
-        st.session_state[name] = chosen[name] if name in chosen else texts.get(name, text)[:LONGEST.get(name, SHORT)]
+        # One character more than there may be, so that what is too long is refused and not read as something shorter.
+        st.session_state[name] = chosen[name] if name in chosen else texts.get(name, text)[:inputs.longest(name) + 1]
     if chosen["opt"] not in (*MAIN, None):
         st.session_state["opt"], st.session_state["other"] = MORE, chosen["opt"]
     st.session_state["corr"] = texts.get("corr") == inputs.ON

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -35,8 +36,10 @@ KEYS = {
     "total_steps": "steps", "warmup_steps": "warmup", "decay_form": "form", "momentum_form": "mform",
     "correct_lr": "corr",
 }
+FIELDS = {short: name for name, short in KEYS.items()}
 ON, OFF = "1", ""  # of a switch, as text
-GROUP = re.compile(r"\s*([^:=]*?)\s*:\s*(.+)")
+SHORT = 40  # characters: longer than any number with all its digits
+LONGEST = {"groups": 8000, "milestones": 400}  # by key; everything else is short
 
 
 class Inputs(NamedTuple):
@@ -52,6 +55,11 @@ class Inputs(NamedTuple):
 def key(field: str) -> str:
     """The name of a field in links and as a widget."""
     return KEYS.get(field, field)
+
+
+def longest(name: str) -> int:
+    """The most characters that an input may have, by its key."""
+    return LONGEST.get(name, SHORT)
 
 
 def number(value: Any) -> str:
@@ -86,7 +94,11 @@ def read(texts: Mapping[str, str]) -> tuple[Inputs | None, dict[str, FieldError]
     except FieldError as error:
         errors["opt"] = error
         kin = family(DEFAULT_OPTIMIZER)  # to check the other fields all the same
-    texts = defaults(kin.name) | dict(texts)
+    first = defaults(kin.name)
+    for name, text in texts.items():
+        if name in first and len(text) > longest(name):
+            errors[name] = FieldError(FIELDS.get(name, name), text, f"is too long: give at most {longest(name)} characters")
+    texts = first | {name: text for name, text in texts.items() if name not in errors}
 
     def checked(field, check, parse):
         try:
@@ -129,7 +141,7 @@ def texts_of(inputs: Inputs) -> dict[str, str]:
         found[name] = exact(value)
     if config.groups:
         lines = [" ".join(f"{name}={exact(value)}" for name, value in group.values.items()) for group in config.groups]
-        found["groups"] = "\n".join(f"{group.name}: {line}" for group, line in zip(config.groups, lines, strict=True))
+        found["groups"] = "\n".join(f"{_written(group.name)}: {line}" for group, line in zip(config.groups, lines, strict=True))
     return {key(name): text for name, text in found.items()}
 
 
@@ -157,19 +169,37 @@ def _batch_size(field: str, text: str) -> int:
 
 
 def _groups(text: str, kin: Family) -> tuple[ParameterGroup, ...]:
-    """Parameter groups, one a line: ``no decay: weight_decay=0`` or ``head: lr=1e-4 beta2=0.99``."""
-    groups = []
-    for line in filter(str.strip, re.split(r"[\n;]", text)):
-        form = "is not a parameter group: write its name and what it sets itself, for example no decay: weight_decay=0"
-        found = GROUP.fullmatch(line)
-        if not found:
-            raise FieldError("groups", line.strip(), form)
-        pairs = [pair.partition("=") for pair in re.split(r"[\s,]+", found[2].strip())]
-        if not all(sign for _, sign, _ in pairs):
-            raise FieldError("groups", line.strip(), form)
-        groups.append(ParameterGroup(found[1] or f"group {len(groups)}", {name: parsed(value) for name, _, value in pairs}))
+    """Parameter groups, one a line: ``no decay: weight_decay=0`` or ``head: lr=1e-4 beta2=0.99``.
+
+    The last colon ends the name, so that may hold others: ``layers.0:norm: lr=1``. A name in double quotes is read as JSON.
+    """
+    groups: list[ParameterGroup] = []
+    for line in filter(None, map(str.strip, text.replace(";", "\n").split("\n"))):
+        before, colon, after = line.rpartition(":")
+        pairs = [pair.partition("=") for pair in after.replace(",", " ").split()]
+        values = {name: parsed(value) for name, _, value in pairs}
+        if not colon or not all(sign for _, sign, _ in pairs) or len(values) < len(pairs):
+            raise FieldError("groups", line, "is not a parameter group: write its name and what it sets itself, each once, for "
+                                             "example no decay: weight_decay=0")
+        groups.append(ParameterGroup(_name(before.strip(), f"group {len(groups)}"), values))
     # Checked here, so that a refusal names the groups' own box.
     return TrainingConfig(kin.name, 1, groups=tuple(groups)).groups
+
+
+def _name(text: str, without: str) -> str:
+    """The name of a group as its line has it: in quotes or bare, and ``without`` where there is none."""
+    if not text.startswith('"'):
+        return text or without
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise FieldError("groups", text, 'is not a name in quotes: end it with a quote, for example "no decay"') from error
+
+
+def _written(name: str) -> str:
+    """The inverse of ``_name``: bare where that is read as it is."""
+    bare = name.isprintable() and name.strip() == name != "" and not name.startswith('"') and ";" not in name
+    return name if bare else json.dumps(name, ensure_ascii=False).replace(";", "\\u003b")
 
 
 def parsed(text: str) -> float | str:
@@ -184,5 +214,6 @@ def parsed(text: str) -> float | str:
 
 PARSE = {
     "schedule": str.strip,
+    "loss_reduction": str.strip,
     "milestones": lambda text: [parsed(part) for part in re.split(r"[\s,;]+", text.strip())],
 }

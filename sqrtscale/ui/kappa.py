@@ -10,9 +10,10 @@ import plotly.graph_objects as go
 import streamlit as st
 from plotly.subplots import make_subplots
 
-from ..rules import ScaledConfig, TrainingConfig, family, scale
+from ..rules import DECAY_FORMS, DecayForm, FieldError, ScaledConfig, TrainingConfig, family, scale
+from ..rules.config import LARGEST_BATCH
 from ..rules.forecast import Forecast
-from ..rules.validity import decays
+from ..rules.validity import DecayRange, decays
 from . import live_plot
 from .colours import BASE, SCALED, UNSCALED, faint
 from .inputs import number
@@ -34,20 +35,28 @@ def show(scaled: ScaledConfig) -> None:
 
 def _forms(scaled: ScaledConfig) -> None:
     """Both decay forms side by side: what they give, how much they remember, and what the difference does to the run."""
-    linear, half = (scale(scaled.base, scaled.target_batch, form, scaled.momentum_form) for form in ("linear", "half-life"))
-    one_form, other_form = (decays(scaled.base, scaled.target_batch, form, scaled.momentum_form)
-                            for form in ("linear", "half-life"))
-    rows = [(f"{one.group}: {one.name}" if one.group else one.name, _shown(one.scaled), _shown(other.scaled),
-             _samples(one.half_life), _samples(one.scaled_half_life), number(one.largest_kappa))
-            for one, other in zip(one_form, other_form, strict=True)]
-    if not rows:
+    at_base = decays(scaled.base, scaled.base.batch_size, momentum_form=scaled.momentum_form)
+    if not at_base:
         return
+    linear, half = (_there(scaled, form) or [None] * len(at_base) for form in DECAY_FORMS)
+    rows = [(f"{base.group}: {base.name}" if base.group else base.name, _shown(one and one.scaled), _shown(other and other.scaled),
+             _samples(base.half_life), _samples(one and one.scaled_half_life), number(base.largest_kappa))
+            for base, one, other in zip(at_base, linear, half, strict=True)]
     st.table(pd.DataFrame(rows, columns=["Decay", "Linear", "β^κ", "Half-life in samples", "by the linear form", "Largest κ"]),
              border="horizontal", hide_index=True, alt="Every decay by the linear and by the half-life form")
-    said = [f"{name}: drift {found.forecast.drift:.4f}, diffusion {found.forecast.diffusion:.4f}"
-            for name, found in (("Linear", linear), ("β^κ", half)) if found.forecast]
+    forecasts = [_scaled(scaled.base, scaled.target_batch, form, scaled.momentum_form)[1] for form in DECAY_FORMS]
+    said = [f"{name}: drift {found.drift:.4f}, diffusion {found.diffusion:.4f}"
+            for name, found in zip(("Linear", "β^κ"), forecasts, strict=True) if found]
     if said:
         st.caption("Of the base's, per sample, while noise dominates. " + "; ".join(said) + ".")
+
+
+def _there(scaled: ScaledConfig, form: DecayForm) -> tuple[DecayRange, ...]:
+    """Every decay at the target in that form; none where that form has no numbers at all."""
+    try:
+        return decays(scaled.base, scaled.target_batch, form, scaled.momentum_form)
+    except FieldError:
+        return ()
 
 
 def _shown(value: float | None) -> str:
@@ -62,8 +71,16 @@ def _samples(count: float | None) -> str:
 def _at(config: TrainingConfig, targets: tuple[int, ...], form: str, momentum: str
         ) -> list[tuple[dict[str, Any], Forecast | None]]:
     """(field -> scaled value, forecast) for every target batch."""
-    found = [scale(config, target, form, momentum) for target in targets]
-    return [({row.name: row.scaled for row in one.fields}, one.forecast) for one in found]
+    return [_scaled(config, target, form, momentum) for target in targets]
+
+
+def _scaled(config: TrainingConfig, target: int, form: str, momentum: str) -> tuple[dict[str, Any], Forecast | None]:
+    """(field -> scaled value, forecast); nothing at a batch where a value leaves floating point: a gap in every line."""
+    try:
+        found = scale(config, target, form, momentum)
+    except FieldError:
+        return {}, None
+    return {row.name: row.scaled for row in found.fields}, found.forecast
 
 
 def figure(scaled: ScaledConfig) -> go.Figure:
@@ -71,7 +88,7 @@ def figure(scaled: ScaledConfig) -> go.Figure:
     base, kappa = scaled.base, scaled.kappa
     span = max(SPAN, 2 * kappa, 2 / kappa)
     steps = [span ** (2 * i / (POINTS - 1) - 1) for i in range(POINTS)]
-    targets = tuple(sorted({max(1, round(base.batch_size * step)) for step in steps} | {base.batch_size}))
+    targets = tuple(sorted({min(max(1, round(base.batch_size * step)), LARGEST_BATCH) for step in steps} | {base.batch_size}))
     kappas = [target / base.batch_size for target in targets]
     values = _at(base, targets, scaled.decay_form, scaled.momentum_form)
     rows = [row for row in scaled.fields if row.name in family(base.optimizer).fields and row.base]
@@ -82,7 +99,7 @@ def figure(scaled: ScaledConfig) -> go.Figure:
                           vertical_spacing=0.36 / max(height, 1))
     for i, row in enumerate(rows):
         where = dict(row=i // COLUMNS + 1, col=i % COLUMNS + 1)
-        found.add_trace(_line(kappas, [one[row.name] for one, _ in values]), **where)
+        found.add_trace(_line(kappas, [one.get(row.name) for one, _ in values]), **where)
         found.add_trace(_mark(1, row.base, BASE, "base"), **where)
         if row.scaled is not None:
             found.add_trace(_mark(kappa, row.scaled, SCALED, "scaled"), **where)

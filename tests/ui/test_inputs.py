@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as some
 
-from sqrtscale.rules import FAMILIES, FieldError, TrainingConfig, scale
+from sqrtscale.rules import FAMILIES, FieldError, ParameterGroup, TrainingConfig, scale
 from sqrtscale.rules.kinds import DecayRate
-from sqrtscale.ui.inputs import Inputs, carried, defaults, number, read, texts_of
+from sqrtscale.ui.inputs import Inputs, carried, defaults, longest, number, read, texts_of
 from sqrtscale.ui.tables import plain, with_numbers
 
 positive = some.floats(1e-12, 1e6, allow_subnormal=False)
 decay = some.floats(0, 0.9999999, allow_subnormal=False)  # libraries switch them off for the whole process
+
+printable = some.text(some.characters(blacklist_categories=["Cs"]).filter(str.isprintable), max_size=60)
+names = printable | some.text(some.sampled_from(' :;="\\,lr1'), max_size=10) | some.sampled_from(["layers.0:norm", "a: lr=1"])
 
 
 @some.composite
@@ -21,7 +24,10 @@ def transfers(draw):
     values = {name: draw(decay if isinstance(field.kind, DecayRate) else positive) for name, field in kin.fields.items()}
     total = draw(some.none() | some.integers(1, 10**9))
     warmup = draw(some.none() | some.integers(0, total or 10**9))
-    config = TrainingConfig(kin.name, draw(some.integers(1, 10**6)), values, total, warmup)
+    run = draw(some.fixed_dictionaries({}, optional={"loss_reduction": some.sampled_from(["mean", "sum"]),
+                                                     "clip_norm": positive}))
+    groups = tuple(ParameterGroup(name, {"lr": lr}) for name, lr in draw(some.lists(some.tuples(names, positive), max_size=3)))
+    config = TrainingConfig(kin.name, draw(some.integers(1, 10**6)), values, total, warmup, run, groups)
     return Inputs(config, draw(some.integers(1, 10**6)), draw(some.sampled_from(["linear", "half-life"])))
 
 
@@ -33,6 +39,49 @@ def test_a_link_gives_the_same_inputs_back(inputs):
             scale(*inputs)
     else:
         assert found == inputs
+
+
+@given(some.lists(names, max_size=4))
+@example(["layers.0:norm", "a: lr=1", 'no "decay"', '"', "; ", "", "group 0", " : ", "\\u003b"])
+def test_any_name_of_a_group_comes_back(written):
+    groups = tuple(ParameterGroup(name, {"lr": 0.5, "weight_decay": 0.0}) for name in written)
+    inputs = Inputs(TrainingConfig("adamw", 8, groups=groups), 16, "linear")
+    assert read(texts_of(inputs)) == (inputs, {})
+
+
+@pytest.mark.parametrize(("text", "groups"), [
+    ("no decay: weight_decay=0", [("no decay", {"weight_decay": 0.0})]),
+    ("layers.0:norm: lr=1e-4, beta2=0.99", [("layers.0:norm", {"lr": 1e-4, "beta2": 0.99})]),
+    ("x=1: lr=2 ; : lr=3\n\n", [("x=1", {"lr": 2.0}), ("group 1", {"lr": 3.0})]),
+    ('"a; b": lr=1', None), ('"a\\u003b b": lr=1', [("a; b", {"lr": 1.0})]), ('"a: lr=1', None), ('"a" b: lr=1', None),
+    ("head:", [("head", {})]), ("head", None), ("lr=1", None), ("head: lr", None), ("head: lr=1 lr=2", None),
+    ("head: lr=fast", None), ("head: =1", None), ("a: b: 1", None), (":", [("group 0", {})]),
+])
+def test_groups_as_people_write_them(text, groups):
+    found, errors = read({"groups": text})
+    if groups is None:
+        assert found is None and list(errors) == ["groups"] and str(errors["groups"]).isprintable()
+    else:
+        assert [(one.name, dict(one.values)) for one in found.config.groups] == groups
+
+
+@pytest.mark.parametrize("name", [*defaults("rmsprop"), "beta1", "beta2", "eps_root"])
+def test_texts_of_a_link_are_read_up_to_their_length_and_refused_beyond(name):
+    """Whatever they are full of, and never shortened to something else."""
+    optimizer = {"opt": "optax_adam" if name in ("beta1", "beta2", "eps_root") else "rmsprop"}
+    limit = longest(name)
+    for text in (" ", ":", "=", ",", ";", "\n", "a", '"', "\\", "a:", ": ", "a=", "x=1 ", "\t\r", "1", "-", "e", "×"):
+        full = (text * limit)[:limit]
+        for _, errors in (read(optimizer | {name: full}), read(optimizer | {name: full + " " * limit})):
+            assert all(str(error).isprintable() and len(str(error)) < 700 for error in errors.values())
+        assert name in errors if name == "opt" else "is too long: give at most" in str(errors[name])
+
+
+def test_a_summed_loss_stands_in_the_link():
+    inputs = Inputs(TrainingConfig("adam", 8, run={"loss_reduction": "sum"}), 16, "linear")
+    assert texts_of(inputs)["loss_reduction"] == "sum" and read(texts_of(inputs))[0] == inputs
+    assert carried({"loss_reduction": "sum"}) == {"loss_reduction": "sum"}
+    assert str(read({"loss_reduction": "none"})[1]["loss_reduction"]).endswith("is not known: give one of mean, sum")
 
 
 @pytest.mark.parametrize("name", FAMILIES)
