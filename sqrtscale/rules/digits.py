@@ -13,6 +13,6 @@ def fewest_digits(value: float) -> float:
     """
     for digits in range(1, ENOUGH):
         rounded = float(f"{value:.{digits - 1}e}")
-        if abs(rounded - value) <= CLOSE * abs(value):
+        if abs(rounded - value) <= CLOSE * abs(value) and (rounded != 1 or value == 1):  # no decay becomes 1
             return rounded
     return value

@@ -1,15 +1,18 @@
-"""The scaled configuration as code or a file for the library that people train with, every digit kept.
+"""The scaled configuration as code or a file for the library that people train with, in the fewest digits that are
+within 1e-12 of it.
 
 To add one: a file in this folder with a function ``write(recipe) -> str``, and its line in SNIPPETS.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from ...rules import FieldError, ScaledConfig, family
+from ...rules import FieldError, ParameterGroup, ScaledConfig, TrainingConfig, family
 from ...rules.batch import Batch
+from ...rules.digits import fewest_digits
 from ...rules.translate import translate
 from . import deepspeed, huggingface, keras, lightning, optax, pytorch, timm
 from ._recipe import Recipe, commented, joined, plain
@@ -80,7 +83,17 @@ def _recipe(scaled: ScaledConfig, library: str, batch: Batch | None) -> Recipe:
         found = translate(config, speaks[0])
         how = f"translated from {family(config.optimizer).label}, {'exact' if found.exact else 'approximate'}"
         config, notes = found.config, (how, *found.notes)
-    return Recipe(config, batch, (_head(scaled), *notes))
+    return Recipe(_in_fewest_digits(config), batch, (_head(scaled), *notes))
+
+
+def _in_fewest_digits(config: TrainingConfig) -> TrainingConfig:
+    """The same configuration without the digits that only arithmetic has put there."""
+    def short(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: fewest_digits(value) if isinstance(value, float) else value for name, value in values.items()}
+
+    groups = tuple(ParameterGroup(group.name, short(group.values)) for group in config.groups)
+    return TrainingConfig(config.optimizer, config.batch_size, short(config.hyperparameters), run=short(config.of_the_run()),
+                          groups=groups)
 
 
 def _unfinished(scaled: ScaledConfig, sign: str) -> str:
