@@ -106,3 +106,8 @@ def test_the_page_names_every_optimizer_without_a_rule():
 def test_files_that_are_named_exist(text):
     for link in re.findall(r"\]\((?!http)([^)#]+)\)", text):
         assert (ROOT / link).exists() or (ROOT / "docs" / link).exists(), link
+
+
+def test_the_page_of_formats_is_what_the_catalogue_makes():
+    done = subprocess.run([sys.executable, "docs/formats_page.py", "--check"], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, "run: python docs/formats_page.py"

@@ -16,6 +16,7 @@ from ._doubles import double_scaling, double_scaling_in_text
 from ._format import Format
 from ._imported import BatchedRate, Imported, Patched, Question
 from ._patch import patched
+from ._reading import Reading
 from ._wandb import unwrapped
 
 FORMATS: dict[str, Format] = {
@@ -60,8 +61,13 @@ def patch(text: str | bytes, imported: Imported, scaled: ScaledConfig, batch: Ba
         raise FieldError(
             "export", "file", f"is not to be had for {kind.label}, which no program reads back: export code for a library instead"
         )
-    document = _opened(as_text(text), imported.syntax, imported.function)
-    return patched(document, kind.read(document), imported, scaled, batch)
+    reading = reading_of(text, imported)
+    return patched(reading.document, reading, imported, scaled, batch)
+
+
+def reading_of(text: str | bytes, imported: Imported) -> Reading:
+    """The map from our names to the places of the file that ``imported`` was read from; raises FieldError for another text."""
+    return _known(imported.format).read(_opened(as_text(text), imported.syntax, imported.function))
 
 
 def _opened(content: str, syntax: str, function: str | None) -> Document:
@@ -107,4 +113,5 @@ __all__ = [
     "double_scaling_in_text",
     "patch",
     "read",
+    "reading_of",
 ]

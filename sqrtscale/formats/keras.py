@@ -120,4 +120,6 @@ def _run(reading: Reading, where: Path) -> None:
         reading.notes.append("decay (Keras 2) shrinks lr with every step: multiply it by kappa.")
 
 
-FORMAT = Format("keras", "Keras", ("json",), fits, read, irrelevant=("*config.name", "name", "*config.layers.*", "*.learning_rate.config.*"))
+FORMAT = Format(
+    "keras", "Keras", ("json",), fits, read, irrelevant=("*config.name", "name", "*config.layers.*", "*.learning_rate.config.*")
+)

@@ -121,5 +121,5 @@ def _batch(reading: Reading) -> None:
     reading.share_a_model(MODEL_PARALLEL, "parallelism")
 
 
-IRRELEVANT = ("validation.*", "validator.*", "comm.*", "checkpoint.async*", "profiling.*", "*.num_tokens_per_train_step")
+IRRELEVANT = ("validation.local_batch_size", "validation.steps", "validator.steps", "validator.local_batch_size", "comm.*_steps")
 FORMAT = Format("torchtitan", "torchtitan", ("toml", "python"), fits, read, irrelevant=IRRELEVANT)
