@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import stat
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..formats import CHECKPOINTS, FORMATS, Imported, read
 from ..rules import DECAY_FORMS, FAMILIES, MOMENTUM_FORMS, RUN_FIELDS, FieldError, TrainingConfig, family
 from ..rules.batch import Batch
+from ..rules.errors import shown
 from .shared import BadInput, number
 
 NEEDED = {"optimizer": "--optimizer", "lr": "--lr", "batch": "--batch", "target": "--target"}
@@ -115,17 +117,22 @@ def _from_file(options: argparse.Namespace) -> Base:
 
 def _text_of(path: Path) -> bytes:
     """A configuration's own text; of a checkpoint its parameter groups, read by a process that loads torch."""
+    name = shown(str(path))
     try:
-        size = path.stat().st_size
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a pipe or a device may never end; a directory says what it is
+            raise BadInput(f"--from = {name} is no ordinary file: give one that holds the configuration")
         if path.suffix.lower() in CHECKPOINTS:
             from ..runner import read_checkpoint
 
             return read_checkpoint(path).encode()
-        if size > LARGEST_FILE:
-            raise BadInput(f"--from = {str(path)!r} is too large for a configuration: give the file that holds only that")
-        return path.read_bytes()
-    except OSError as error:
-        raise BadInput(f"--from = {str(path)!r} cannot be read: {error.strerror or error}") from error
+        with path.open("rb") as file:
+            text = file.read(LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"--from = {name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if len(text) > LARGEST_FILE:
+        raise BadInput(f"--from = {name} is too large for a configuration: give the file that holds only that")
+    return text
 
 
 def _with_its_option(error: FieldError, imported: Imported, answers: dict[str, Any]) -> Exception:

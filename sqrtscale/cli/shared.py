@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,12 +16,14 @@ class BadInput(Exception):
 
 
 def number(text: str) -> float | str:
-    """A number if it reads as one; other text is left for the field's own check to refuse by name."""
+    """A number if it reads as one; other text, and digits beyond floating point, are left for the field's own check to refuse."""
     try:
         value = float(text)
     except ValueError:
         return text
-    return int(text) if text.strip().lstrip("+-").isdecimal() else value
+    if text.strip().lstrip("+-").isdecimal():
+        return int(text) if math.isfinite(value) else text
+    return value
 
 
 @contextmanager

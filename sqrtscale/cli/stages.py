@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from ..rules.errors import shown
 from ..rules.stages import Stage, stages
 from . import configuration
 from .shared import BadInput, number, table
@@ -31,7 +32,7 @@ def run_stages(options: argparse.Namespace) -> int:
 def _pair(text: str) -> tuple[float | str, float | str]:
     batch, colon, samples = text.partition(":")
     if not colon:
-        raise BadInput(f"--stage = {text!r} is no stage: give BATCH:SAMPLES, for example 256:1000000")
+        raise BadInput(f"--stage = {shown(text)} is no stage: give BATCH:SAMPLES, for example 256:1000000")
     return number(batch), number(samples)
 
 

@@ -39,8 +39,9 @@ def _forms(scaled: ScaledConfig) -> None:
     if not at_base:
         return
     linear, half = (_there(scaled, form) or [None] * len(at_base) for form in DECAY_FORMS)
-    rows = [(f"{base.group}: {base.name}" if base.group else base.name, _shown(one and one.scaled), _shown(other and other.scaled),
-             _samples(base.half_life), _samples(one and one.scaled_half_life), number(base.largest_kappa))
+    rows = [(f"{base.group}: {base.name}" if base.group else base.name, _shown(one and one.scaled),
+             _shown(other and other.scaled), _samples(base.half_life), _samples(one and one.scaled_half_life),
+             number(base.largest_kappa))
             for base, one, other in zip(at_base, linear, half, strict=True)]
     st.table(pd.DataFrame(rows, columns=["Decay", "Linear", "β^κ", "Half-life in samples", "by the linear form", "Largest κ"]),
              border="horizontal", hide_index=True, alt="Every decay by the linear and by the half-life form")
