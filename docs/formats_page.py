@@ -20,9 +20,10 @@ CONFIGS = ROOT / "tests" / "data" / "configs"
 ANSWERS = {"devices": 8, "per_device": 32, "accumulation": 1, "batch_size": 256, "optimizer": "adamw", "lr": 1e-3}
 HEAD = """# Formats
 
-Made from the catalogue by `python docs/formats_page.py`; each example is a configuration that the tests read, scaled to four times its
-batch. What a file does not say is asked for, and a learning rate is never a default. Every key that looks like a hyperparameter
-is read, known to be irrelevant, or listed as not read; where one that decides the answer is not known, the import is refused.
+Made from the catalogue by `python docs/formats_page.py`; each example is a configuration that the tests read, scaled to four
+times its batch. What a file does not say is asked for, and a learning rate is never a default. Every key that looks like a
+hyperparameter is read, known to be irrelevant, or listed as not read; where one that decides the answer is not known, the import
+is refused.
 
 Any of them may also be wrapped by wandb's `config.yaml`. A command line may be pasted, or stand in a shell script (`.sh`). PyTorch
 checkpoints (`.pt`, `.pth`, `.ckpt`, `.bin`) are read as their parameter groups.

@@ -13,7 +13,7 @@ from sqrtscale.rules.batch import Batch
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "configs"
 ALL = sorted(path.name for path in FOLDER.iterdir() if path.name != "README.md")
 EXPECTATIONS = FOLDER.parent / "expected"
-NAMES = [name for name in ALL if not (EXPECTATIONS / f"{name}.json").exists()]  # the expectations of these stand in test_import.py
+NAMES = [name for name in ALL if not (EXPECTATIONS / f"{name}.json").exists()]  # their expectations stand in test_import.py
 
 
 def close(value):
