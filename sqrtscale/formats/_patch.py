@@ -195,15 +195,18 @@ def _notes_on_the_batch(reading: Reading, imported: Imported, target: int, batch
             notes.append(
                 f"Give the batch, {target} in all, where the program sets it: this file has no field for it, or not all of it."
             )
-        elif "per_device" in places:
+        elif "per_device" in places and "passes" not in places:
             notes.append(
                 "The batch of one device stays: the program works out its gradient accumulation from the total and the devices."
             )
         return
-    if batch.per_device == read.per_device and batch.accumulation != (read.accumulation or 1):
+    before, after = read.accumulation or 1, batch.accumulation
+    if "passes" in places:  # of all devices
+        before, after = read.products.get("passes", 1), batch.accumulation * batch.devices
+    if batch.per_device == read.per_device and before != after:
         notes.append(
             f"The batch of one device stays {batch.per_device}, as the memory's limit, and gradient accumulation goes from "
-            f"{read.accumulation or 1} to {batch.accumulation}. Where one device holds more, give the target in parts: per "
+            f"{before} to {after}. Where one device holds more, give the target in parts: per "
             f"device x accumulation x devices, for example {_fewer_passes(batch)}."
         )
     if "per_device" in places and "devices" not in places and read.devices != batch.devices:

@@ -14,6 +14,7 @@ from ._doubles import double_scaling
 from ._format import Format
 from ._hazards import bf16_state, hazards, not_covered
 from ._imported import BatchedRate, Imported, Question
+from ._launcher import launched
 from ._optimizers import refuse_replaced
 from ._references import followed
 from ._yaml import number
@@ -47,8 +48,9 @@ class Reading:
     places: our name -> path of its value (of the batch too: per_device, accumulation, devices, global_batch, and products of
     two: process_batch = per_device x accumulation, forward_batch = per_device x devices, passes = accumulation x devices);
     follows: path -> name of the field by whose ratio the value there moves as well, or STEPS; group_places: the places of
-    each parameter group; autos: names that the file sets to "auto"; accounted: paths that were looked at; defaults: parts
-    of the batch that the program has where neither the file nor the total says them.
+    each parameter group; sharing: devices that share one copy of the model; autos: names that the file sets to "auto";
+    accounted: paths that were looked at; defaults: parts of the batch that the program has where neither the file nor the total
+    says them.
     """
 
     def __init__(self, document: Document, library: str = ""):
@@ -67,6 +69,7 @@ class Reading:
         self.accounted: set[Path] = set()
         self.assumed: dict[str, str] = {}
         self.questions: list[Question] = []
+        self.sharing = 1
         self.notes: list[str] = []
         self.doubles: list[str] = []
         self.uncovered: list[str] = []
@@ -196,7 +199,9 @@ class Reading:
     def share_a_model(self, names: Iterable[str], *around: str) -> None:
         """Note each degree of model parallelism above 1: its devices are one data-parallel device."""
         for name in names:
-            if (self.number(*around, name) or 1) > 1:
+            degree = self.number(*around, name) or 1
+            if degree > 1:
+                self.sharing *= int(degree)
                 self.notes.append(
                     f"{name} = {self.get(*around, name)}: devices that share one copy of the model count as one "
                     "data-parallel device."
@@ -278,6 +283,7 @@ class Reading:
     def _batch(self) -> BatchParts:
         """The batch solved as far as it goes; what is missing becomes questions."""
         batch = self.batch
+        self._take_the_launcher()
         if batch["global_batch"] is None:
             self._fill_in_defaults()
             for product, factor in PRODUCTS.items():
@@ -288,6 +294,21 @@ class Reading:
         return BatchParts(*(batch[name] for name in BATCH_PARTS), batch["global_batch"]).solved(
             shown(self.places["global_batch"]) if "global_batch" in self.places else "global batch"
         )
+
+    def _take_the_launcher(self) -> None:
+        """The devices that a command is started on, where nothing else says them; those that share a model count as one."""
+        start = launched(self.document)
+        if start is None or self.batch["devices"] is not None or not {"per_device", *PRODUCTS} & set(self.places):
+            return
+        devices, rest = divmod(start[0], self.sharing)
+        fits = self.batch["global_batch"] is None or self.batch["global_batch"] % ((self.batch["per_device"] or 1) * devices) == 0
+        if rest or not devices or not fits:
+            return
+        self.batch["devices"] = devices
+        if start[1] and self.sharing == 1:
+            self.places["devices"] = start[1]
+        else:
+            self.notes.append(f"The command starts {start[0]} processes, each on a device of its own: {devices} data-parallel.")
 
     def _fill_in_defaults(self) -> None:
         for part, default in self.defaults.items():

@@ -123,5 +123,4 @@ def _amount(value: Any) -> Any:
     return None if isinstance(value, bool) else as_number(value)
 
 
-IRRELEVANT = ("*.net.*", "*.gamma", "*.factor", "*.patience", "*.cooldown", "hparams_search.*")
-FORMAT = Format("hydra", "Hydra with _target_", ("yaml", "json"), fits, read, over=("lightning", "hf"), irrelevant=IRRELEVANT)
+FORMAT = Format("hydra", "Hydra with _target_", ("yaml", "json"), fits, read, over=("lightning", "hf"))
