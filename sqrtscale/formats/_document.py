@@ -9,18 +9,20 @@ from __future__ import annotations
 import importlib
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..rules import FieldError
+from ._syntax import syntax_of as syntax_of
 
 Path = tuple[str | int, ...]
 Span = tuple[int, int]
 
-SYNTAXES = {"json": "JSON", "yaml": "YAML", "toml": "TOML", "python": "Python", "card": "a model card"}
-SUFFIXES = {".json": "json", ".yaml": "yaml", ".yml": "yaml", ".toml": "toml", ".py": "python", ".md": "card"}
-MOST_CHARACTERS = {"json": 1_000_000, "card": 1_000_000, "yaml": 60_000, "toml": 200_000, "python": 200_000}
+SYNTAXES = {"json": "JSON", "yaml": "YAML", "toml": "TOML", "python": "Python", "card": "a model card",
+            "command": "a command line"}
+MOST_CHARACTERS = {"json": 1_000_000, "card": 1_000_000, "yaml": 60_000, "toml": 200_000, "python": 200_000,
+                   "command": 100_000}
 DEEPEST = 50
 MOST_NOTES = 10
 MOST_VALUES = 100_000  # after aliases are followed
@@ -119,32 +121,6 @@ def as_text(content: str | bytes) -> str:
     if not content.strip():
         raise FieldError("text", "", "is empty: paste a configuration")
     return content
-
-
-_PYTHON = re.compile(r"\b(Trainer\.Config|OptimizersContainer|TrainingConfig|default_adamw|ParamGroupConfig)\s*[.(]|= *dict\(|"
-                     r"^(import \w|from [\w.]+ import |class \w+.*: *$|def \w+\()", re.MULTILINE)
-_CARD = re.compile(r"^\s*[-*] (learning_rate|train_batch_size): ", re.MULTILINE)
-_TOML = re.compile(r"^\s*(\[\[?[\w.\"' -]+\]\]?\s*(#.*)?$|[\w.\"'-]+\s*=)", re.MULTILINE)
-
-
-def syntax_of(text: str, filename: str = "") -> str:
-    """The syntax, by the file's name or else by how the text looks."""
-    suffix = filename[filename.rfind("."):].lower() if "." in filename else ""
-    if suffix in SUFFIXES:
-        return SUFFIXES[suffix]
-    if _CARD.search(text):
-        return "card"
-    if _PYTHON.search(text):
-        return "python"
-    first = text.lstrip()[:1]
-    if first == "{" or (first == "[" and not _TOML.match(text.lstrip().split("\n", 1)[0])):
-        return "json"
-    return "toml" if _TOML.match(next(_lines(text), "")) else "yaml"
-
-
-def _lines(text: str) -> Iterator[str]:
-    """The lines that say something."""
-    return (line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
 
 
 def parse(text: str, syntax: str, function: str | None = None) -> Document:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from . import _command
 from ._document import Document, Path
 from ._numbers import plain, written
 
@@ -19,6 +20,8 @@ def has_room(document: Document, path: Path) -> bool:
         return True
     holder = _holder(document, path)
     blocked = document.get((*holder, path[len(holder)])) is not None
+    if document.syntax == "command":
+        return not (document.fixed or blocked or path[0] == "launcher" or isinstance(document.get(holder), list))
     if document.fixed or blocked or document.syntax == "card":
         return not (document.fixed or blocked) and holder == ()
     if holder not in document.spans or holder in document.shared:
@@ -42,6 +45,10 @@ def edited(document: Document, changes: Mapping[Path, Any]) -> str:
         for key in reversed(path[len(holder) + 1:]):
             nested = {key: nested}
         _merge(added.setdefault(holder, {}), path[len(holder)], nested)
+    if document.syntax == "command" and added:
+        new = {path: value for holder, entries in added.items() for path, value in _leaves(holder, _lists(entries))}
+        edits.append(_command.insertion(document, new, changes))
+        added = {}
     for holder, entries in added.items():
         for key in [key for key in entries if (*holder, key) in document.spans]:  # null where a table belongs
             edits.append(_replacement(document, (*holder, key), _lists(entries.pop(key))))
@@ -78,6 +85,15 @@ def _lists(value: Any) -> Any:
     return {key: _lists(entry) for key, entry in value.items()}
 
 
+def _leaves(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
+    """Every value in tables of tables, with its path."""
+    if not isinstance(value, dict):
+        yield path, value
+        return
+    for key, entry in value.items():
+        yield from _leaves((*path, key), entry)
+
+
 def _text(document: Document, value: Any, old: str = "") -> str:
     """A value in the document's syntax."""
     if isinstance(value, str):
@@ -93,6 +109,9 @@ def _text(document: Document, value: Any, old: str = "") -> str:
 
 def _replacement(document: Document, path: Path, value: Any) -> Edit:
     start, end = document.spans[path]
+    if document.syntax == "command":
+        between = ", " if path in document.flow else " "
+        return start, end, _command.written_word(value, between, document.text[start:end])
     new = _text(document, value, document.text[start:end])
     return start, end, new if end > start else f" {new}"  # an empty value in YAML ends at its colon
 

@@ -27,6 +27,19 @@ def number(text: str) -> int | float | None:
     return float(text.replace("_", "")) if _FLOAT.fullmatch(text) else None
 
 
+def scalar(text: str, path: Path) -> Any:
+    """What a text without quotes means; raises FieldError for NaN and infinity."""
+    word = text.lower() if len(text) < 6 else ""
+    if word in _NULL and len(text) < 6:
+        return None
+    if word in _TRUE or word in _FALSE:
+        return word in _TRUE
+    if _NOT_FINITE.fullmatch(text):
+        finite(path, float(text.replace(".", "")))
+    value = number(text)
+    return text if value is None else finite(path, value)
+
+
 def too_many_brackets(text: str) -> bool:
     """True where far more brackets are open than a configuration has: the parser would be slow to find out."""
     depth = 0
@@ -137,13 +150,4 @@ class _Walk:
         text = node.value
         if "python/" in str(node.tag) or str(node.tag).startswith("!"):
             return Unread(f"{node.tag} {text}")
-        if node.style or not isinstance(text, str):  # quoted
-            return text
-        if text.lower() in _NULL:
-            return None
-        if text.lower() in _TRUE or text.lower() in _FALSE:
-            return text.lower() in _TRUE
-        if _NOT_FINITE.fullmatch(text):
-            finite(path, float(text.replace(".", "")))
-        found = number(text)
-        return text if found is None else finite(path, found)
+        return text if node.style or not isinstance(text, str) else scalar(text, path)  # quoted, or plain

@@ -1,0 +1,250 @@
+"""The commands of a script with its variables put in, as far as the script itself says what they are.
+
+Every character keeps its place, so that a value that stands in a variable is changed where the variable is assigned.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from ._document import refuse
+from ._shell import Part, RawWord, Statement, statements
+from ._source import calculated
+
+MOST_COPIED = 2_000_000  # characters that variables put in, all together
+_BLANK = re.compile(r"\s")
+_SPLIT = re.compile(r"\S+")
+_ARITHMETIC = re.compile(r"[\w\s()+*/-]+")
+_WHOLE = re.compile(r"[0-9]{1,15}")
+_IN_ARITHMETIC = re.compile(r"\$\{?(\w+)\}?|(?<!/)/(?!/)")
+_OPENS = {"if": True, "for": True, "while": True, "until": True, "case": True, "select": True, "fi": False, "done": False,
+          "esac": False}
+_KEYWORDS = {"if", "then", "else", "elif", "while", "until", "do", "fi", "done", "esac", "!", "{", "}", "time"}
+_DECLARING = {"export", "declare", "local", "readonly", "typeset"}
+_SETTING = {"read", "unset", "let", "mapfile", "readarray", "getopts"}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Characters of a word and where they stand; text is None where only running gives it; exact: they stand there as they
+    are; loose: from a variable without quotes, so that blanks separate words; use: where a variable that a variable holds
+    is written in it."""
+
+    text: str | None
+    start: int
+    end: int
+    exact: bool = True
+    loose: bool = False
+    use: tuple[int, int] | None = None
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where the characters are written among their neighbours."""
+        return self.use or (self.start, self.end)
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a command after expansion, and where it is written."""
+
+    pieces: tuple[Piece, ...]
+    start: int
+    end: int
+
+    @property
+    def text(self) -> str | None:
+        """The word, or None where only running gives it."""
+        return None if any(piece.text is None for piece in self.pieces) else "".join(piece.text for piece in self.pieces)
+
+    @property
+    def beginning(self) -> str:
+        """The word up to what is not known."""
+        known = []
+        for piece in self.pieces:
+            if piece.text is None:
+                break
+            known.append(piece.text)
+        return "".join(known)
+
+    def after(self, count: int) -> Word:
+        """The word without its first ``count`` characters, which are known."""
+        pieces = []
+        for piece in self.pieces:
+            size = 0 if piece.text is None else len(piece.text)
+            if piece.text is None or count < size:
+                start = piece.start + count * piece.exact
+                pieces.append(replace(piece, text=piece.text and piece.text[count:], start=start))
+            count = max(0, count - size)
+        return Word(tuple(pieces), pieces[0].start if pieces else self.end, self.end)
+
+
+@dataclass
+class Script:
+    """commands: the words of each; used: start of a value -> how often arithmetic uses it; notes: what was taken for granted."""
+
+    commands: list[list[Word]]
+    used: Counter[int]
+    notes: list[str]
+
+
+def expanded(text: str) -> Script:
+    """The commands of a text; raises FieldError where a quote does not end or variables grow without end."""
+    evaluation = _Evaluation(text)
+    commands = [words for statement in evaluation.statements if (words := evaluation.run(statement))]
+    return Script(commands, evaluation.used, list(dict.fromkeys(evaluation.notes)))
+
+
+class _Evaluation:
+    def __init__(self, text: str):
+        self.text = text
+        self.statements = statements(text)
+        self.variables: dict[str, list[Piece] | list[Word] | None] = {}
+        self.doubtful: set[str] = set()
+        self.used: Counter[int] = Counter()
+        self.notes: list[str] = []
+        self.copied = 0
+        self.depth = 0
+        for statement in self.statements:
+            self.doubtful |= set(self._doubtful(statement))
+
+    def _doubtful(self, statement: Statement) -> Iterator[str]:
+        """Names that a statement sets only perhaps, or by something that is not here."""
+        for word in self._body(statement):
+            name = word.assigned()
+            if name and (self.depth or statement.depends):
+                yield name[1]
+        first, *others = [_literal(word) for word in statement.words] or [""]
+        if first in ("for", "select") and others:
+            yield others[0]
+        elif first in _SETTING:
+            yield from (re.match(r"\w*", other)[0] for other in others)
+
+    def _body(self, statement: Statement) -> list[RawWord]:
+        """The words of a statement without the shell's own before it; keeps count of open blocks."""
+        words = statement.words
+        while words and (word := _literal(words[0])) in {*_OPENS, *_KEYWORDS}:
+            if word in _OPENS:
+                self.depth = max(0, self.depth + (1 if _OPENS[word] else -1))
+            if word in ("for", "select", "case"):
+                return []
+            words = words[1:]
+        return words
+
+    def run(self, statement: Statement) -> list[Word]:
+        """The words of the command that a statement runs; an assignment is carried out and gives none."""
+        words = self._body(statement)
+        if words and _literal(words[0]) in _DECLARING and all(word.assigned() or _literal(word)[:1] in ("-", "") or
+                                                               _literal(word).isidentifier() for word in words[1:]):
+            words = [word for word in words[1:] if word.assigned()]
+        if words and all(word.assigned() for word in words):
+            for word in words:
+                self._assign(word, statement.array if word is words[-1] else None)
+            return []
+        return [new for word in words for new in self._words(word)]
+
+    def _assign(self, word: RawWord, array: list[RawWord] | None) -> None:
+        match = word.assigned()
+        name, more = match[1], match[2]
+        old = self.variables.get(name, []) if more else []
+        if name in self.doubtful or old is None:
+            self.variables[name] = None
+        elif array is not None:
+            items = [new for item in array for new in self._words(item)]
+            for new in old:
+                self._copy(new.pieces if isinstance(new, Word) else ())
+            self.variables[name] = [*(old if old and isinstance(old[0], Word) else []), *items]
+        elif old and isinstance(old[0], Word):
+            self.variables[name] = None
+        else:
+            self._copy(old)
+            first = word.parts[0]
+            value = replace(first, text=first.text[match.end():], start=first.start + match.end())
+            self.variables[name] = [*old, *(piece for part in (value, *word.parts[1:]) for piece in self._held(part))]
+
+    def _held(self, part: Part) -> list[Piece]:
+        """What a part of an assignment adds to the variable."""
+        pieces = [piece for piece in self._pieces(part) if piece.text != ""]
+        words = any(_BLANK.search(piece.text or "") for piece in pieces)
+        use = None if part.kind == "text" else (part.start, part.end)
+        return [replace(piece, loose=False, use=piece.use if words else use) for piece in pieces]
+
+    def _pieces(self, part: Part) -> list[Piece]:
+        if part.kind == "text":
+            return [Piece(part.text, part.start, part.end, self.text[part.start:part.end] == part.text)]
+        if part.kind == "arithmetic":
+            value = self._calculated(part.text)
+            return [Piece(None if value is None else str(value), part.start, part.end, False)]
+        value = self.variables.get(part.text, ()) if part.kind == "variable" else None
+        if value == () and part.default is not None and part.text not in self.doubtful:
+            self.notes.append(f"{part.text} = {part.default.text} unless it is set before the script starts.")
+            value = [Piece(part.default.text, part.default.start, part.default.end)]
+        if value is None or value == () or any(isinstance(piece, Word) for piece in value[:1]):
+            return [Piece(None, part.start, part.end, False)]
+        self._copy(value)
+        return [replace(piece, loose=not part.quoted) for piece in value]
+
+    def _copy(self, pieces: Iterable[Piece]) -> None:
+        self.copied += sum(1 + len(piece.text or "") for piece in pieces)
+        if self.copied > MOST_COPIED:
+            raise refuse(self.text, "puts its variables together to more than any command: give the training's command alone")
+
+    def _words(self, word: RawWord) -> list[Word]:
+        """What a word becomes: one word, none, or several where a variable holds several."""
+        if len([part for part in word.parts if part.text or part.kind != "text"]) == 1:
+            array = next((part for part in word.parts if part.kind == "array"), None)
+            value = self.variables.get(array.text) if array else None
+            if value and isinstance(value[0], Word):
+                for item in value:
+                    self._copy(item.pieces)
+                return list(value)
+        pieces = [piece for part in word.parts for piece in self._pieces(part)]
+        if not pieces:  # a variable that holds nothing
+            return []
+        if not any(piece.loose for piece in pieces):
+            return [Word(tuple(piece for piece in pieces if piece.text != ""), word.start, word.end)]
+        groups: list[list[Piece]] = [[]]
+        for piece in pieces:
+            if piece.text is None or not piece.loose:
+                groups[-1].append(piece)
+                continue
+            if piece.text[:1].isspace():
+                groups.append([])
+            for i, match in enumerate(_SPLIT.finditer(piece.text)):
+                if i:
+                    groups.append([])
+                start = piece.start + match.start() if piece.exact else piece.start
+                end = piece.start + match.end() if piece.exact else piece.end
+                groups[-1].append(Piece(match[0], start, end, piece.exact, use=piece.use))
+            if piece.text[-1:].isspace():
+                groups.append([])
+        groups = [group for group in groups if group]
+        if len(groups) == 1:
+            return [Word(tuple(groups[0]), word.start, word.end)]
+        return [Word(tuple(group), group[0].place[0], group[-1].place[1]) for group in groups]
+
+    def _calculated(self, expression: str) -> int | None:
+        """The whole number that $((...)) is, where every name in it is known."""
+        plain = _IN_ARITHMETIC.sub(lambda match: match[1] or "//", expression)
+        if not _ARITHMETIC.fullmatch(plain):
+            return None
+        try:
+            tree = ast.parse(plain.strip(), mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+        names = {}
+        for node in ast.walk(tree):
+            value = self.variables.get(node.id) if isinstance(node, ast.Name) else None
+            if value and len(value) == 1 and isinstance(value[0], Piece) and _WHOLE.fullmatch(value[0].text or ""):
+                names[node.id] = int(value[0].text)
+                self.used[value[0].start] += 1
+        result = calculated(tree, names)
+        return result if isinstance(result, int) and result >= 0 else None
+
+
+def _literal(word: RawWord) -> str:
+    """The text of a word without quotes and expansions, or "" for any other."""
+    return word.parts[0].text if len(word.parts) == 1 and word.parts[0].kind == "text" and not word.parts[0].quoted else ""
