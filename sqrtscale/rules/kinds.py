@@ -193,7 +193,7 @@ class Decay(DecayRate):
     def scale(self, value, kappa):
         exact = 1 - kappa * (1 - Fraction(repr(value)))
         scaled = float(exact)
-        if abs(Fraction(scaled) - exact) > kappa * Fraction(SAME) and scaled < 1:
+        if abs(Fraction(repr(scaled)) - exact) > kappa * Fraction(SAME) and scaled < 1:
             raise Unrepresentable(f"rounds to {scaled!r} at kappa = {float(kappa):g}, and nothing leads back from there: "
                                   "give a target nearer to the base")
         return scaled if 0 <= scaled < 1 else None  # a tiny kappa can round up to 1

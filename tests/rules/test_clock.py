@@ -110,12 +110,18 @@ def test_both_runs_are_on_one_clock_where_the_batches_divide(config, kappa, k, d
 
 @given(scheduled(), st.integers(7, 500), st.integers(0, 3600))
 def test_otherwise_they_differ_by_the_rounding_of_lengths(config, target, k):
-    """No more than the schedule changes within two steps of the target batch, one for each length that was rounded."""
+    """No more than the schedule changes within two steps of the target batch, one for each length that was rounded.
+
+    inverse-sqrt knows no length but the warm-up's, W, and is off by its root all along.
+    """
     assume(config.run["schedule"] != "milestones")
     found = scale(config, target, "half-life").config
     kappa, near = target / 60, lr_factor(found, k * 60 / target)
     around = [lr_factor(config, max(0.0, k + shift * kappa)) for shift in (-2, -1, 0, 1, 2)]
-    assert min(around) - 1e-3 <= near <= max(around) + 1e-3
+    allowed = 1e-3
+    if config.run["schedule"] == "inverse-sqrt":
+        allowed += abs(math.sqrt(warmup_length(found) / (warmup_length(config) / kappa)) - 1)
+    assert min(around) - allowed <= near <= max(around) + allowed
 
 
 @pytest.mark.parametrize("fields, field", [
