@@ -64,7 +64,7 @@ def test_first_visit_shows_an_answer():
 def test_digits_are_exact():
     app = opened("b1=2048")
     assert answer(app)["Learning rate"] == ("0.001", "0.0028284271")
-    assert "lr=0.00282842712475," in app.code[0].value
+    assert "lr=0.002828427124746," in app.code[0].value
 
 
 @pytest.mark.parametrize("text", ["1e-3", "3e-4", "0.00025"])
