@@ -13,6 +13,6 @@ FAMILIES = (
             "momentum": Field(MOMENTUM, 0.0, "Momentum"),
             "weight_decay": Field(L2_IN_GRADIENT, 0.0, "Weight decay (L2)"),
         },
-        notes=("SGD follows the linear rule, lr' = kappa * lr, not the square root.",),
+        notes=("SGD follows the linear rule (lr' = kappa * lr where the loss is averaged), not the square root.",),
     ),
 )
