@@ -64,16 +64,17 @@ class Note:
 class Table:
     """A format as data.
 
-    signature, syntaxes, over, irrelevant, patchable: as in Format; optimizer, rows: what is read; schedule: the path of
-    its name, and the program's names -> ours; along: path -> the field by whose ratio the number there moves too;
-    steps: further numbers of steps, divided by kappa; parallel: degrees of model parallelism, whose devices share one copy
-    of the model; notes: sentences for some files, remarks: for all; more: what no table can say, run last.
+    signature, syntaxes, over, irrelevant, patchable: as in Format; optimizer, rows: what is read (a function reads an
+    optimizer that is named by its class); schedule: the path of its name, and the program's names -> ours; along: path -> the
+    field by whose ratio the number there moves too; steps: further numbers of steps, divided by kappa; parallel: degrees of
+    model parallelism, whose devices share one copy of the model; notes: sentences for some files, remarks: for all; more:
+    what no table can say, run last.
     """
 
     key: str
     label: str
     signature: Signature
-    optimizer: Optimizer
+    optimizer: Optimizer | Callable[[Reading], None]
     rows: tuple[Row, ...]
     syntaxes: tuple[str, ...] = ("yaml",)
     schedule: tuple[str, Mapping[str, str]] | None = None
@@ -95,7 +96,10 @@ class Table:
     def read(self, document: Document) -> Reading:
         """Read a document; raises FieldError for a value that its field cannot hold and an optimizer without a rule."""
         reading = Reading(document, self.label)
-        self._optimizer(reading)
+        if isinstance(self.optimizer, Optimizer):
+            _read_optimizer(reading, self.optimizer)
+        else:
+            self.optimizer(reading)
         for row in self.rows:
             _read_row(reading, row)
         if self.schedule:
@@ -111,20 +115,20 @@ class Table:
             self.more(reading)
         return reading
 
-    def _optimizer(self, reading: Reading) -> None:
-        about = self.optimizer
-        place = reading.first(*map(path_of, about.paths)) if about.paths else ()
-        name = reading.text(*place) if place else None
-        if name is None and about.default is None:
-            reading.ask("optimizer", "Which optimizer does the run use? The file does not say.", "adamw")
-            return
-        if name is None:
-            reading.chosen(about.names[about.default])
-            reading.assumed["optimizer"] = f"optimizer = {reading.optimizer} ({self.label}'s default)"
-            return
-        reading.places["optimizer"] = place
-        wanted = name.rpartition(".")[2] if about.last else name
-        reading.chosen(covered(".".join(map(str, place)), wanted, dict(about.names)))
+
+def _read_optimizer(reading: Reading, about: Optimizer) -> None:
+    place = reading.first(*map(path_of, about.paths)) if about.paths else ()
+    name = reading.text(*place) if place else None
+    if name is None and about.default is None:
+        reading.ask("optimizer", "Which optimizer does the run use? The file does not say.", "adamw")
+        return
+    if name is None:
+        reading.chosen(about.names[about.default])
+        reading.assumed["optimizer"] = f"optimizer = {reading.optimizer} ({reading.library}'s default)"
+        return
+    reading.places["optimizer"] = place
+    wanted = name.rpartition(".")[2] if about.last else name
+    reading.chosen(covered(".".join(map(str, place)), wanted, dict(about.names)))
 
 
 def _read_row(reading: Reading, row: Row) -> None:
