@@ -54,8 +54,9 @@ TABLE = Table(
     key="litgpt",
     label="LitGPT",
     signature=Signature(
-        tuple(f"train.{name}" for name in ("global_batch_size", "lr_warmup_steps", "lr_warmup_fraction", "max_norm", "min_lr", "max_tokens",
-                                           "save_interval", "log_interval", "max_seq_length", "tie_embeddings", "epochs")),
+        tuple(f"train.{name}" for name in (
+            "global_batch_size", "lr_warmup_steps", "lr_warmup_fraction", "max_norm", "min_lr", "max_tokens", "save_interval",
+            "log_interval", "max_seq_length", "tie_embeddings", "epochs")),
         needs=("train.micro_batch_size",), never=("trainer", "model.class_path")),
     optimizer=_optimizer,
     rows=(

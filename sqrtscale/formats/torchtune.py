@@ -14,7 +14,8 @@ from ._reading import Reading
 from ._table import Row, Table
 
 SCHEDULES = {
-    f"torchtune.{module}.get_cosine_schedule_with_warmup": "cosine" for module in ("modules", "training", "training.lr_schedulers")
+    f"torchtune.{module}.get_cosine_schedule_with_warmup": "cosine"
+    for module in ("modules", "training", "training.lr_schedulers")
 }
 
 
@@ -25,8 +26,8 @@ def _optimizer(reading: Reading) -> None:
 def _more(reading: Reading) -> None:
     """Batches of PPO, and the precision of the optimizer's state."""
     if reading.has("ppo_batch_size"):
-        raise FieldError("ppo_batch_size", reading.get("ppo_batch_size"), "is the batch of a step of reinforcement learning, which "
-                         "the rule does not cover: tune it at the target batch, or fill in the form")
+        raise FieldError("ppo_batch_size", reading.get("ppo_batch_size"), "is the batch of a step of reinforcement learning, "
+                         "which the rule does not cover: tune it at the target batch, or fill in the form")
     if reading.get("dtype") == "bf16" and str(reading.get("optimizer", "_component_")).startswith("torch."):
         reading.bf16_state = "dtype = bf16"
 
@@ -35,8 +36,8 @@ TABLE = Table(
     key="torchtune",
     label="torchtune",
     signature=Signature(
-        tuple(f"{part}._component_" for part in ("optimizer", "model", "tokenizer", "checkpointer", "dataset", "loss", "lr_scheduler",
-                                                 "metric_logger", "profiler")),
+        tuple(f"{part}._component_" for part in (
+            "optimizer", "model", "tokenizer", "checkpointer", "dataset", "loss", "lr_scheduler", "metric_logger", "profiler")),
         least=3),
     optimizer=_optimizer,
     rows=(
@@ -52,6 +53,7 @@ TABLE = Table(
     steps=("max_steps_per_epoch",),
     parallel=("tensor_parallel_dim", "context_parallel_dim"),
     more=_more,
-    irrelevant=("batch_size_val", "profiler.*", "loss.*", "kd_loss.*", "forward_batch_size", "num_steps", "lr_scheduler.num_cycles"),
+    irrelevant=("batch_size_val", "profiler.*", "loss.*", "kd_loss.*", "forward_batch_size", "num_steps",
+                "lr_scheduler.num_cycles"),
 )
 FORMAT = TABLE.format
