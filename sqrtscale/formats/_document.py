@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -172,6 +172,16 @@ class WhichFunction(FieldError):
         more = f" and {len(names) - 20} more" if len(names) > 20 else ""
         super().__init__("function", None, f"is not enough, as the text holds several configurations: {', '.join(names[:20])}"
                          f"{more}: say which one (--function {names[0]})")
+
+
+def forget(path: Path, value: Any, tables: Sequence[dict[Path, Any]], sets: Sequence[set[Path]] = ()) -> None:
+    """Drop the places of a value that does not count, and of all that lies below it."""
+    for places in tables:
+        places.pop(path, None)
+    for paths in sets:
+        paths.discard(path)
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        forget((*path, key), inner, tables, sets)
 
 
 class Twice:

@@ -1,4 +1,4 @@
-"""JSON with the place of every value. Strict: no NaN, no duplicate keys, no comments."""
+"""JSON with the place of every value. Strict: no NaN, no comments; of two equal keys the last one counts, as in Python's json."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from json.decoder import JSONDecodeError, scanstring
 from typing import Any
 
 from ..rules import FieldError
-from ._document import DEEPEST, MOST_VALUES, Document, Path, at_line, finite, refuse, shown, too_deep, too_many, twice
+from ._document import DEEPEST, MOST_VALUES, Document, Path, Twice, at_line, finite, forget, refuse, shown, too_deep, too_many
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
@@ -22,7 +22,8 @@ def parse(text: str) -> Document:
     data, end = scanner.value(scanner.skip(0), ())
     if scanner.skip(end) != len(text):
         raise scanner.wrong(scanner.skip(end), "the end of the text")
-    return Document(text, "json", data, scanner.spans, scanner.keys, frozenset(scanner.flow))
+    return Document(text, "json", data, scanner.spans, scanner.keys, frozenset(scanner.flow),
+                    notes=scanner.twice.notes())
 
 
 class _Scanner:
@@ -31,6 +32,8 @@ class _Scanner:
         self.spans: dict[Path, tuple[int, int]] = {}
         self.keys: dict[Path, int] = {}
         self.flow: set[Path] = set()
+        self.twice = Twice(text)
+        self.count = 0
 
     def skip(self, at: int) -> int:
         return _SPACE.match(self.text, at).end()
@@ -43,7 +46,8 @@ class _Scanner:
         """The value that starts there, and where it ends."""
         if len(path) > DEEPEST:
             raise too_deep(self.text)
-        if len(self.spans) > MOST_VALUES:
+        self.count += 1
+        if self.count > MOST_VALUES:
             raise too_many(self.text)
         first = self.text[at:at + 1]
         if first == "{":
@@ -91,11 +95,12 @@ class _Scanner:
                 raise self.wrong(at, "a key in double quotes")
             start = at
             key, at = self.string(at)
-            if key in found:
-                raise twice(key, self.text, start)
             at = self.skip(at)
             if self.text[at:at + 1] != ":":
                 raise self.wrong(at, "a colon")
+            if key in found:
+                self.twice.add((*path, key), start)
+                forget((*path, key), found[key], (self.spans, self.keys), (self.flow,))
             self.keys[(*path, key)] = start
             found[key], at = self.value(self.skip(at + 1), (*path, key))
             at, more = self.after(at, "}")

@@ -7,7 +7,7 @@ from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ._document import DEEPEST, MOST_VALUES, Document, Path, Twice, Unread, finite, too_deep, too_many, twice
+from ._document import DEEPEST, MOST_VALUES, Document, Path, Twice, Unread, finite, forget, too_deep, too_many, twice
 from ._source import BOUND, MUTATED, Source, calculated, stored
 
 Entry = tuple[str | int, ast.AST, ast.expr]  # key, where the entry starts, its value
@@ -106,12 +106,7 @@ class Values:
 
     def forget(self, path: Path, value: Any) -> None:
         """Drop the places of a value that does not count, and of all that lies below it."""
-        for places in (self.spans, self.keys, self.ends):
-            places.pop(path, None)
-        for paths in (self.flow, self.calls, self.shared):
-            paths.discard(path)
-        for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
-            self.forget((*path, key), inner)
+        forget(path, value, (self.spans, self.keys, self.ends), (self.flow, self.calls, self.shared))
 
     # Statements
 

@@ -1,6 +1,7 @@
 """YAML with the place of every value, by ruamel.yaml's node graph: no tag makes an object, no alias is expanded unseen.
 
-Numbers are read as people mean them: 2e-4 is one, though YAML 1.1 (PyYAML) reads text there.
+Of two equal keys the last one counts, as for PyYAML. Numbers are read as people mean them: 2e-4 is one, though YAML 1.1
+(PyYAML) reads text there.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import re
 from typing import Any
 
 from ..rules import FieldError
-from ._document import DEEPEST, MOST_VALUES, Document, Path, Unread, finite, refuse, shown, too_deep, too_many, twice
+from ._document import DEEPEST, MOST_VALUES, Document, Path, Twice, Unread, finite, forget, refuse, shown, too_deep, too_many
 
 _INT = re.compile(r"[-+]?(0|[1-9][0-9_]{0,300})")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]{0,300}(\.[0-9_]{0,300})?)([eE][-+]?[0-9]{1,5})?")
@@ -69,7 +70,12 @@ def parse(text: str) -> Document:
         raise refuse(text, "is not YAML: it has a directive or a tag that cannot be read, so remove it") from error
     walk = _Walk(text)
     data = walk.value(root, ())
-    return Document(text, "yaml", data, walk.spans, walk.keys, frozenset(walk.flow), shared=frozenset(walk.shared))
+    return Document(text, "yaml", data, walk.spans, walk.keys, frozenset(walk.flow), shared=frozenset(walk.shared),
+                    notes=walk.twice.notes())
+
+
+def _merges(key: Any) -> bool:
+    return key.value == "<<" and not key.style
 
 
 class _Walk:
@@ -81,6 +87,7 @@ class _Walk:
         self.shared: set[Path] = set()
         self.met: set[int] = set()
         self.values = 0
+        self.twice = Twice(text)
 
     def count(self) -> None:
         self.values += 1
@@ -115,28 +122,37 @@ class _Walk:
     def mapping(self, node: Any, path: Path, borrowed: bool) -> dict[str, Any]:
         if node.flow_style:
             self.flow.add(path)
-        found: dict[str, Any] = {}
+        entries: dict[str, Any] = {}
         merged: dict[str, Any] = {}
         for key, value in node.value:
             if key.id != "scalar":
                 raise FieldError(shown(path), "a key", "is no name: YAML keys must be plain text here")
-            if key.value == "<<" and not key.style:
-                self.count()
-                for one in value.value if value.id == "sequence" else [value]:
-                    if one.id != "mapping":
-                        raise FieldError("<<", getattr(one, "value", None), "merges no mapping: give an alias of a mapping")
-                    merged = self.mapping(one, path, True) | merged
+            if _merges(key):
+                merged = self.merge(value, path) | merged
+        for key, value in node.value:
+            if _merges(key):
                 continue
-            if key.value in found:
-                raise twice(key.value, self.text, key.start_mark.index)
             here = (*path, key.value)
+            if not borrowed and key.value in entries:
+                self.twice.add(here, key.start_mark.index)
+                forget(here, entries[key.value], (self.spans, self.keys), (self.flow, self.shared))
             if not borrowed:
                 self.keys[here] = key.start_mark.index
-                self.shared.discard(here)  # an entry of its own hides a merged one
-            found[key.value] = self.value(value, here, borrowed)
+                forget(here, merged.get(key.value), (), (self.shared,))  # an entry of its own hides a merged one
+            entries[key.value] = self.value(value, here, borrowed)
             if here in self.spans and self.spans[here][0] == self.spans[here][1]:
                 self.empty(key, here)
-        return merged | found
+        return merged | entries
+
+    def merge(self, node: Any, path: Path) -> dict[str, Any]:
+        """The entries that << takes over; of several mappings the first counts."""
+        self.count()
+        merged: dict[str, Any] = {}
+        for mapping in node.value if node.id == "sequence" else [node]:
+            if mapping.id != "mapping":
+                raise FieldError("<<", getattr(mapping, "value", None), "merges no mapping: give an alias of a mapping")
+            merged = self.mapping(mapping, path, True) | merged
+        return merged
 
     def empty(self, key: Any, here: Path) -> None:
         """Nothing stands for null: its place is after the colon, not where the parser found the next token."""
