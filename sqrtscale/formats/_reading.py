@@ -15,7 +15,7 @@ from ._format import Format
 from ._hazards import bf16_state, hazards, not_covered
 from ._imported import BatchedRate, Imported, Question
 from ._launcher import launched
-from ._optimizers import refuse_replaced
+from ._optimizers import covered, refuse_replaced
 from ._references import followed
 from ._yaml import number
 
@@ -27,6 +27,7 @@ SETTLES = {
     "gradient accumulation": ("accumulation", "batch_size"),
 }  # the question that makes a key of that kind harmless
 STEPS = "steps"  # what ``follows`` says of a number of steps that no field of ours holds
+PASSES = "passes"  # the same of a number of passes of all devices, which accumulation leaves alone
 DEVICES = Question(
     "devices",
     "How many data-parallel devices does it run on? The global batch is per device x accumulation x "
@@ -47,7 +48,7 @@ class Reading:
 
     places: our name -> path of its value (of the batch too: per_device, accumulation, devices, global_batch, and products of
     two: process_batch = per_device x accumulation, forward_batch = per_device x devices, passes = accumulation x devices);
-    follows: path -> name of the field by whose ratio the value there moves as well, or STEPS; group_places: the places of
+    follows: path -> name of the field by whose ratio the value there moves as well, STEPS or PASSES; group_places: the places of
     each parameter group; sharing: devices that share one copy of the model; autos: names that the file sets to "auto";
     accounted: paths that were looked at; defaults: parts of the batch that the program has where neither the file nor the total
     says them.
@@ -74,6 +75,7 @@ class Reading:
         self.doubles: list[str] = []
         self.uncovered: list[str] = []
         self.batched_rate: BatchedRate | None = None
+        self.bf16_state = ""
 
     def get(self, *path: str | int) -> Any:
         """The value at a path, None where it is null or absent; raises FieldError for an expression of a program."""
@@ -96,6 +98,15 @@ class Reading:
     def chosen(self, name: object) -> None:
         """Settle the optimizer by our name for it; raises FieldError where the rule does not cover it."""
         self.optimizer = family(name).name
+
+    def named(self, names: Mapping[str, str], *path: str | int, default: str) -> None:
+        """Settle the optimizer by the program's name for it at that path, or by its default; raises FieldError."""
+        name = self.text(*path)
+        self.chosen(covered(shown(path), default if name is None else name, names))
+        if name is None:
+            self.assumed["optimizer"] = f"optimizer = {self.optimizer} ({shown(path)}: the default of {self.library})"
+        else:
+            self.places["optimizer"] = path
 
     def text(self, *path: str | int, default: str | None = None) -> str | None:
         """A text; raises FieldError for anything else."""
@@ -152,7 +163,7 @@ class Reading:
         elif value is None and default is None and name not in RUN_FIELDS:
             default = self._family_default(name)
         if value is None and default is not None:
-            self.assumed[name] = f"{name} = {default!r} ({shown(path)} is not in the file; the default of {self.library})"
+            self.assumed[name] = f"{name} = {default!r} ({shown(path)}: the default of {self.library})"
             value = default
         if value is not None:
             self._keep(name, shown(path), value)
@@ -190,10 +201,14 @@ class Reading:
             self.batch[part] = whole(shown(path), value, 1, example, 10**12)
 
     def along(self, name: str, *path: str | int) -> None:
-        """The number at that path moves by the same ratio as the field ``name`` (or, for STEPS, is divided by kappa)."""
+        """The number at that path moves by the same ratio as the field ``name`` (STEPS: is divided by kappa; PASSES: by
+        how much larger a pass becomes)."""
         path = followed(self.document, path)
         value = self.get(*path)
-        if value not in (None, AUTO) and self.number(*path):
+        if isinstance(value, list):
+            for i in range(len(value)):
+                self.along(name, *path, i)
+        elif value not in (None, AUTO) and self.number(*path):
             self.follows[path] = name
 
     def share_a_model(self, names: Iterable[str], *around: str) -> None:
@@ -248,12 +263,12 @@ class Reading:
             ),
             tuple(unread),
             (*self.document.notes, *self.notes, *hazards(self.document.data)),
-            tuple(dict.fromkeys((*self.doubles, *double_scaling(self.document.data)))),
+            tuple(dict.fromkeys((*self.doubles, *double_scaling(self.document.data, kind.irrelevant)))),
             (*self.uncovered, *not_covered(self.document.data)),
             self.batched_rate,
             function,
             frozenset(self.assumed),
-            bf16_state(self.document.data),
+            self.bf16_state or bf16_state(self.document.data),
         )
 
     def _unread(self, kind: Format) -> list[str]:
@@ -317,7 +332,7 @@ class Reading:
                 self.batch[part] = default
                 if part in self.places:
                     self.assumed[part] = (
-                        f"{part} = {default} ({shown(self.places[part])} is not in the file; the default of {self.library})"
+                        f"{part} = {default} ({shown(self.places[part])}: the default of {self.library})"
                     )
 
     def _ask_for_the_batch(self) -> None:
@@ -325,11 +340,12 @@ class Reading:
         asked = any(question.field == "per_device" for question in self.questions)
         nowhere = "per_device" not in self.places and not asked
         if batch["per_device"] is None and (nowhere or batch["accumulation"] is None):
-            self.questions.append(BATCH_SIZE)
+            self.ask(BATCH_SIZE.field, BATCH_SIZE.text)
             return
         wanted = {"per_device": PER_DEVICE, "accumulation": ACCUMULATION, "devices": DEVICES}
-        missing = [part for part in wanted if batch[part] is None]
-        self.questions += [wanted[part] for part in missing if not (part == "per_device" and asked)]
+        for part, question in wanted.items():
+            if batch[part] is None:
+                self.ask(part, question.text, question.default)
 
 
 def as_number(value: Any) -> Any:

@@ -38,7 +38,7 @@ SCHEDULER = ("scheduler", "params")
 def read(document: Document) -> Reading:
     reading = Reading(document, "DeepSpeed")
     _batch(reading)
-    if reading.table("optimizer"):
+    if reading.has("optimizer", "type"):
         _optimizer(reading)
     else:
         reading.ask("optimizer", "Which optimizer does your program make? The file does not say.", "adamw")
@@ -60,7 +60,8 @@ def read(document: Document) -> Reading:
 
 
 def _optimizer(reading: Reading) -> None:
-    name = reading.text("optimizer", "type", default="AdamW").strip().lower().removeprefix("deepspeedcpu").removeprefix("fused")
+    reading.places["optimizer"] = ("optimizer", "type")
+    name = reading.text("optimizer", "type").strip().lower().removeprefix("deepspeedcpu").removeprefix("fused")
     decoupled = reading.get(*PARAMS, "adam_w_mode") is not False
     if name == "adam" and decoupled:
         reading.notes.append("DeepSpeed's Adam is AdamW unless adam_w_mode is false.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ._document import Document, Path
 from ._format import CONFIGURATION, Format, Signature
-from ._optimizers import TRAINER, covered
+from ._optimizers import TRAINER
 from ._reading import Reading
 
 NEVER = ("base_model", "micro_batch_size", "global_batch_size", "log_history", "optim_config")
@@ -88,7 +88,7 @@ def read(document: Document) -> Reading:
 
 def hyperparameters(reading: Reading, key: str, default: str) -> None:
     """The optimizer and what TrainingArguments set of it: betas and eps of Adam only, weight decay of all."""
-    reading.chosen(covered(key, reading.text(key, default=default), TRAINER))
+    reading.named(TRAINER, key, default=default)
     reading.take("weight_decay", "weight_decay", default=0.0)
     if reading.optimizer == "adamw":
         reading.take("beta1", "adam_beta1", default=0.9)

@@ -51,7 +51,8 @@ def read(document: Document) -> Reading:
     where = root(document)
     named = where and reading.get(*where[:-1], "class_name")
     key = (*where[:-1], "class_name") if named else (*where, "name")
-    name = reading.text(*key, default="rmsprop" if "rho" in reading.table(*where) else "adam").lower().rpartition(">")[2]
+    name = reading.text(*key, default="").lower().rpartition(">")[2]
+    reading.places["optimizer"] = key
     if re.sub("[^a-z]", "", name) in NAMES:  # names are made of the class's: rm_sprop, adam_1
         name = re.sub("[^a-z]", "", name)
     family = covered(str(key[-1]), name, NAMES)

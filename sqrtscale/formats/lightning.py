@@ -97,6 +97,7 @@ def _optimizer(reading: Reading) -> None:
     arguments = where
     if reading.get(*where, "class_path") is not None:
         call = reading.text(*where, "class_path")
+        reading.places["optimizer"] = (*where, "class_path")
         reading.chosen(covered(".".join((*where, "class_path")), call.rpartition(".")[2], NAMES))
         arguments = (*where, "init_args")
         if reading.switch(*arguments, "amsgrad") and reading.optimizer == "adam":

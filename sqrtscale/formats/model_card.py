@@ -56,6 +56,7 @@ def _optimizer(reading: Reading) -> None:
         raise FieldError("optimizer", reading.get("optimizer", "text"), "is a Keras optimizer: paste its get_config() as JSON instead")
     if name.lower() == "adam":
         reading.notes.append("The Trainer's Adam on this card is AdamW.")
+    reading.places["optimizer"] = ("optimizer", "name")
     reading.chosen(covered("optimizer", name, NAMES))
 
 

@@ -38,15 +38,17 @@ def read(document: Document) -> Reading:
     reading = Reading(document, "optax")
     where = _arguments(document)
     key = next((key for key in NAME_KEYS if document.get((key,)) is not None), None)
-    if key is None:
-        name = "adamw" if reading.get(*where, "weight_decay") is not None else "adam"
-        reading.notes.append(f"The file names no optimizer: optax.{name} has these arguments.")
+    if key is None and reading.get(*where, "weight_decay") is None:
+        reading.ask("optimizer", "Is it optax_adam or optax_adamw, which decays by 1e-4 on its own? The file names no optimizer.")
+    elif key is None:
+        reading.chosen("optax_adamw")
+        reading.notes.append("The file names no optimizer: optax.adamw has these arguments.")
     else:
-        name = reading.text(key).lower().removeprefix("optax.")
-    reading.chosen(covered(key or "optimizer", name, NAMES))
+        reading.places["optimizer"] = (key,)
+        reading.chosen(covered(key, reading.text(key).lower().removeprefix("optax."), NAMES))
     if reading.switch(*where, "centered"):
         raise FieldError("centered", True, "is not covered for optax.rmsprop: set it to false, or use PyTorch's centered RMSprop")
-    kin = FAMILIES[reading.optimizer]
+    kin = FAMILIES[reading.optimizer or "optax_adam"]
     _rate(reading, (*where, "learning_rate"))
     for field, argument in kin.argument_names.items():
         if field != "lr":

@@ -9,7 +9,6 @@ from ..rules import FAMILIES
 from ._document import Document
 from ._format import CONFIGURATION, Format, Signature
 from ._imported import BatchedRate
-from ._optimizers import covered
 from ._reading import Reading
 from .hf import interval
 
@@ -56,7 +55,9 @@ SCHEDULES = {"cosine": "cosine", "multistep": "milestones", "": "constant", "non
 
 def read(document: Document) -> Reading:
     reading = Reading(document, "timm")
-    reading.chosen(covered("opt", reading.text("opt", default="sgd").lower().replace("_", ""), NAMES))
+    written = str(reading.text("opt", default="")).lower()
+    names = NAMES | ({written: NAMES[written.replace("_", "")]} if written.replace("_", "") in NAMES else {})
+    reading.named(names, "opt", default="sgd")
     rmsprop = "alpha" in FAMILIES[reading.optimizer].fields
     _rate(reading)
     kwargs = ("opt_kwargs",) if reading.table("opt_kwargs") else ()

@@ -8,7 +8,6 @@ from __future__ import annotations
 from ..rules.errors import whole
 from ._document import Document
 from ._format import Format, Signature
-from ._optimizers import covered
 from ._reading import Reading
 from .hf import interval
 
@@ -73,10 +72,7 @@ def read(document: Document) -> Reading:
 
 
 def _optimizer(reading: Reading) -> None:
-    for key in ("name", "optimizer_name"):
-        if reading.get("optimizer", key) is not None:
-            reading.chosen(covered(f"optimizer.{key}", reading.text("optimizer", key), NAMES))
-    reading.optimizer = reading.optimizer or "adamw"
+    reading.named(NAMES, *reading.first(("optimizer", "name"), ("optimizer", "optimizer_name")), default="adamw")
     where = ("optimizer", "optimizer_kwargs") if reading.get("optimizer", "optimizer_kwargs") is not None else ("optimizer",)
     table = reading.table(*where)
     positional = 0 in table and "lr" not in table
