@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..rules import FAMILIES, FieldError
-from ._document import Path, shown
+from ._document import Path, Unread, shown
 from ._optimizers import covered
 from ._reading import Reading
 from .param_groups import PLACES
@@ -20,7 +20,7 @@ TORCH = {kind.call.rpartition(".")[2].lower(): kind.name for kind in _TORCH}
 _FUSED = {"fusedadam": "adamw", "fusedadamw": "adamw", "deepspeedcpuadam": "adamw"}
 _BITS = {f"{paged}{name}{bits}": name for name in ("adam", "adamw") for paged in ("", "paged") for bits in ("", "8bit", "32bit")}
 LIBRARIES: Mapping[str, tuple[Mapping[str, str], Mapping[str, Any]]] = {  # first part of the name -> classes, other defaults
-    "": (TORCH, {}),
+    "": ({**_BITS, **{f"bnb_{name}": kind for name, kind in _BITS.items()}, **TORCH}, {}),
     "torch": (TORCH, {}),
     "transformers": ({"adamw": "adamw"}, {"eps": 1e-6, "weight_decay": 0.0}),
     "apex": (_FUSED, {"weight_decay": 0.0}),
@@ -41,10 +41,12 @@ def is_optimizer(name: str) -> bool:
 def read_class(reading: Reading, named: Path, arguments: Path) -> None:
     """Take the optimizer whose class stands at ``named``, and its hyperparameters from the table ``arguments``.
 
-    Of a class of nobody's library it is asked which optimizer it is. Raises FieldError for one that the rule does not cover.
+    A name without a module is torch's, or bitsandbytes' as mmengine has it. Of a class of nobody's library it is asked which
+    optimizer it is. Raises FieldError for one that the rule does not cover.
     """
-    call = reading.text(*named) or ""
     reading.places["optimizer"] = named
+    value = reading.document.get(named)
+    call = value.text if isinstance(value, Unread) else reading.text(*named) or ""  # a class in Python, by its name
     root, _, _ = call.rpartition(".")[0].partition(".")
     names, defaults = LIBRARIES.get(root, (_OTHERS, {}))
     kind = covered(shown(named), call.rpartition(".")[2], dict(names))

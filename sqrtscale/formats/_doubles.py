@@ -6,7 +6,8 @@ Works on any mapping, and on text that no format here can read.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from fnmatch import fnmatchcase
 from typing import Any
 
 _OFF = (None, False, 0, "", "none", "null", "constant", "false", "off")
@@ -92,8 +93,11 @@ _IN_TEXT = {  # bounded on purpose: a text may hold any of these a thousand time
 }
 
 
-def double_scaling(data: Any) -> tuple[str, ...]:
-    """One sentence for each key in the data (at any depth) by which the program scales with the batch again."""
+def double_scaling(data: Any, irrelevant: Iterable[str] = ()) -> tuple[str, ...]:
+    """One sentence for each key in the data (at any depth) by which the program scales with the batch again.
+
+    irrelevant: dotted names, with ``*`` for anything, by which that program does not.
+    """
     found: dict[str, str] = {}
     waiting = [("", data)]
     while waiting:
@@ -103,7 +107,7 @@ def double_scaling(data: Any) -> tuple[str, ...]:
             path = f"{where}.{key}" if where else str(key)
             if isinstance(value, (dict, list)):
                 waiting.append((path, value))
-            if key in KEYS and KEYS[key][0](value):
+            if key in KEYS and KEYS[key][0](value) and not any(fnmatchcase(path, pattern) for pattern in irrelevant):
                 found[path] = f"{path}: {KEYS[key][1]}"
     return tuple(found[path] for path in sorted(found))
 

@@ -18,7 +18,7 @@ from ._document import Document, Path, shown
 from ._doubles import double_scaling
 from ._edit import edited, has_room
 from ._imported import Imported, Patched
-from ._reading import Reading, as_number
+from ._reading import PASSES, STEPS, Reading, as_number
 
 ACCUMULATING = {"accumulation", "process_batch", "global_batch", "passes"}
 WIDEST = 200  # a line longer than that hides in a diff what changed
@@ -33,7 +33,11 @@ def patched(document: Document, reading: Reading, imported: Imported, scaled: Sc
         raise FieldError("batch", batch, f"is {batch.size}, not the target: give parts whose product is {scaled.target_batch}")
     if reading.optimizer not in (None, scaled.base.optimizer):
         raise FieldError("optimizer", scaled.base.optimizer, f"is not the file's: it has {reading.optimizer}, so scale that")
-    changes, notes = _changes(reading, scaled)
+    notes: list[str] = []
+    if batch is not None and "per_device" in reading.places and not ACCUMULATING & set(reading.places):
+        batch = _without_accumulation(imported.batch.accumulation or 1, batch, notes)
+    changes = _changes(reading, scaled, notes)
+    _change_steps(reading, scaled, _ratio_of_a_pass(imported.batch, scaled, batch), changes, notes)
     _change_the_batch(reading, imported, scaled.target_batch, batch, changes, notes)
     for path in list(changes):
         if path in document.shared:
@@ -41,7 +45,8 @@ def patched(document: Document, reading: Reading, imported: Imported, scaled: Sc
         elif not has_room(document, path):
             notes.append(f"{shown(path)} = {changes.pop(path)!r} has no place in the text: add it, or its default stays.")
     after = edited(document, changes) if changes else document.text
-    notes += [f"Still to be turned off by hand: {said}" for said in double_scaling(document.data)]
+    again = [said for said in double_scaling(document.data) if said in imported.double_scaling]
+    notes += [f"Still to be turned off by hand: {said}" for said in again]
     return Patched(after, _difference(document.text, after, document.syntax), tuple(notes))
 
 
@@ -53,43 +58,56 @@ def _difference(before: str, after: str, syntax: str) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _changes(reading: Reading, scaled: ScaledConfig) -> tuple[dict[Path, Any], list[str]]:
-    """The hyperparameters and fields of the run that change, by place, and what has no place."""
+def _changes(reading: Reading, scaled: ScaledConfig, notes: list[str]) -> dict[Path, Any]:
+    """The hyperparameters and fields of the run that change, by place; what has no place becomes a note."""
     changes: dict[Path, Any] = {}
-    notes: list[str] = []
     rows = {row.name: row for row in scaled.fields}
     for row in scaled.fields:
         if not _unchanged(row, {**reading.values, **reading.run}.get(row.name)):
             _place(row, reading, changes, notes)
     for path, name in reading.follows.items():
-        _follow(path, as_number(reading.get(*path)), rows.get(name), scaled, changes)
+        if name in rows:
+            _follow(path, as_number(reading.get(*path)), rows[name], changes)
     for group, places in zip(scaled.groups, reading.group_places, strict=False):
         for row in group.fields:
             if not _unchanged(row, reading.get(*places[row.name])):
                 changes[places[row.name]] = row.scaled
     _complete_pairs(reading.document, reading.places, rows, changes)
-    return changes, notes
+    return changes
 
 
-def _follow(path: Path, old: Any, row: ScaledField | None, scaled: ScaledConfig, changes: dict[Path, Any]) -> None:
-    """A number that moves by the same ratio as a field, or as any number of steps; raises FieldError where it overflows."""
-    if row is None:
-        kappa = Fraction(scaled.target_batch, scaled.base.batch_size)
-        new = Interval().scale(int(old), kappa) if old == int(old) and old >= 1 else old
-    elif row.scaled is None or row.scaled == row.base:
+def _follow(path: Path, old: Any, row: ScaledField, changes: dict[Path, Any]) -> None:
+    """A number that moves by the same ratio as a field; raises FieldError where it overflows."""
+    if row.scaled is None or row.scaled == row.base:
         return
-    else:
-        new = row.scaled if old == row.base else old * (row.scaled / row.base)
+    new = row.scaled if old == row.base else old * (row.scaled / row.base)
     if not math.isfinite(new) or (new == 0) != (old == 0):
-        raise FieldError(
-            shown(path),
-            old,
-            f"leaves the range of floating-point numbers when it moves with {row.name}: give a value of ordinary size"
-            if row
-            else "is no number of steps: correct the file",
-        )
+        allowed = f"leaves the range of floating-point numbers when it moves with {row.name}: give a value of ordinary size"
+        raise FieldError(shown(path), old, allowed)
     if new != old:
         changes[path] = new
+
+
+def _ratio_of_a_pass(read: BatchParts, scaled: ScaledConfig, batch: Batch | None) -> Fraction | None:
+    """How many times more samples one pass of all devices takes, None where the target's parts are not known."""
+    return batch and Fraction(batch.per_device * batch.devices * (read.accumulation or 1), scaled.base.batch_size)
+
+
+def _change_steps(
+    reading: Reading, scaled: ScaledConfig, pass_ratio: Fraction | None, changes: dict[Path, Any], notes: list[str]
+) -> None:
+    """Numbers of optimizer steps, and of passes, that no field of ours holds; raises FieldError where it is no number of them."""
+    ratios = {STEPS: Fraction(scaled.target_batch, scaled.base.batch_size), PASSES: pass_ratio}
+    for path, name in reading.follows.items():
+        if name not in ratios:
+            continue
+        old, ratio = as_number(reading.get(*path)), ratios[name]
+        if ratio is None:
+            notes.append(f"{shown(path)} = {old} counts passes: divide it by how much larger a pass of all devices becomes.")
+            continue
+        new = Interval().scale(int(old), ratio) if old == int(old) and old >= 1 else old
+        if new != old:
+            changes[path] = new
 
 
 def _unchanged(row: ScaledField, now: Any) -> bool:
@@ -125,8 +143,6 @@ def _change_the_batch(
 ) -> None:
     """The parts of the batch, where the file has them or its program needs them; never a key that it does not know."""
     places, read = reading.places, imported.batch
-    if batch is not None and "per_device" in places and not ACCUMULATING & set(places):
-        batch = _without_accumulation(read.accumulation or 1, batch, notes)
     wanted = _under_every_name(read, target, batch)
 
     def has(part: str) -> bool:
