@@ -6,6 +6,7 @@ import datetime
 import re
 import tomllib
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from ._document import DEEPEST, Document, Path, finite, refuse, too_deep
@@ -44,14 +45,18 @@ def patched(document: Document, changes: Mapping[Path, Any]) -> str:
     import tomlkit
 
     whole = tomlkit.parse(document.text)
-    for path, value in changes.items():
+    for path, value in sorted(changes.items(), key=lambda change: isinstance(change[0][-1], int) and change[0][-1]):
         container = whole
-        for key in path[:-1]:
+        for key, inner in pairwise(path):
             if not isinstance(key, int) and key not in container:
-                container[key] = tomlkit.table()
+                container[key] = tomlkit.array() if isinstance(inner, int) else tomlkit.table()
             container = container[key]
         old = container[path[-1]].as_string() if document.has(path) else ""
-        container[path[-1]] = tomlkit.value(written(plain(value), old))
+        new = tomlkit.value(written(plain(value), old))
+        if isinstance(path[-1], int) and path[-1] >= len(container):
+            container.append(new)
+        else:
+            container[path[-1]] = new
     after = tomlkit.dumps(whole)  # new lines end in \n, whatever the others do
     windows = "\r\n" in document.text and not re.search(r"(?<!\r)\n", document.text)
     return re.sub(r"(?<!\r)\n", "\r\n", after) if windows else after
