@@ -41,7 +41,7 @@ TABLE = Table(
         Row("log_interval", ("log_every_n_steps",)),
     ),
     along={"lr_cooldown_end": "lr"},
-    irrelevant=("val_*", "audio_*", "momentum", "naflex_*", "*_layer_decay"),
+    irrelevant=("val_*", "audio_*", "momentum", "naflex_*", "*_layer_decay", "lr_cooldown_power"),
 )
 
 
