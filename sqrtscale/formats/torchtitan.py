@@ -117,5 +117,13 @@ def _batch(reading: Reading) -> None:
     reading.share_a_model(MODEL_PARALLEL, "parallelism")
 
 
-IRRELEVANT = ("validation.local_batch_size", "validation.steps", "validator.steps", "validator.local_batch_size", "comm.*_steps")
+IRRELEVANT = (
+    "lr_scheduler.min_lr_factor",
+    "lr_scheduler.min_lr",
+    "validation.local_batch_size",
+    "validation.steps",
+    "validator.steps",
+    "validator.local_batch_size",
+    "comm.*_steps",
+)
 FORMAT = Format("torchtitan", "torchtitan", ("toml", "python"), fits, read, irrelevant=IRRELEVANT)
