@@ -14,7 +14,7 @@ from ._doubles import double_scaling
 from ._format import Format
 from ._hazards import bf16_state, hazards, not_covered
 from ._imported import BatchedRate, Imported, Question
-from ._launcher import launched
+from ._launcher import launched, named_file
 from ._optimizers import covered, refuse_replaced
 from ._references import followed
 from ._yaml import number
@@ -46,18 +46,19 @@ ACCUMULATION = Question("accumulation", "How many passes are accumulated before 
 class Reading:
     """A file being read, and afterwards the map from our names to the file's.
 
-    places: our name -> path of its value (of the batch too: per_device, accumulation, devices, global_batch, and products of
-    two: process_batch = per_device x accumulation, forward_batch = per_device x devices, passes = accumulation x devices);
-    follows: path -> name of the field by whose ratio the value there moves as well, STEPS or PASSES; group_places: the places of
-    each parameter group; sharing: devices that share one copy of the model; autos: names that the file sets to "auto";
-    accounted: paths that were looked at; defaults: parts of the batch that the program has where neither the file nor the total
-    says them.
+    has_a_key: True where the program has a key for the optimizer; places: our name -> path of its value (of the batch too:
+    per_device, accumulation, devices, global_batch, and products of two: process_batch = per_device x accumulation,
+    forward_batch = per_device x devices, passes = accumulation x devices); follows: path -> name of the field by whose ratio
+    the value there moves as well, STEPS or PASSES; group_places: the places of each parameter group; sharing: devices that
+    share one copy of the model; autos: names that the file sets to "auto"; accounted: paths that were looked at; defaults:
+    parts of the batch that the program has where neither the file nor the total says them.
     """
 
     def __init__(self, document: Document, library: str = ""):
         self.document = document
         self.library = library
         self.optimizer: str | None = None
+        self.has_a_key = False
         self.values: dict[str, Any] = {}
         self.run: dict[str, Any] = {}
         self.batch: dict[str, int | None] = {"per_device": None, "accumulation": None, "devices": None, "global_batch": None}
@@ -103,6 +104,7 @@ class Reading:
         """Settle the optimizer by the program's name for it at that path, or by its default; raises FieldError."""
         name = self.text(*path)
         self.chosen(covered(shown(path), default if name is None else name, names))
+        self.has_a_key = True
         if name is None:
             self.assumed["optimizer"] = f"optimizer = {self.optimizer} ({shown(path)}: the default of {self.library})"
         else:
@@ -240,6 +242,9 @@ class Reading:
         Raises FieldError where a key that decides the answer was not read.
         """
         refuse_replaced(self.document.data)
+        file = named_file(self.document)
+        if file:
+            self._leave_to(file)
         batch = self._batch()
         unread = self._unread(kind)
         return Imported(
@@ -270,6 +275,18 @@ class Reading:
             frozenset(self.assumed),
             self.bf16_state or bf16_state(self.document.data),
         )
+
+    def _leave_to(self, file: str) -> None:
+        """What the program would take by default may stand in the file that a command names: then it is asked for."""
+        self.defaults.clear()
+        self.notes.append(f"{file} sets what the command does not, and is not read: give that file, with these options in it.")
+        for name in [name for name in self.assumed if name in self.places and name in (*self.values, *self.run)]:
+            del self.assumed[name]
+            if self.run.pop(name, None) is None:
+                self.ask(name, f"The command names {file}, which may say {name}: which one?", self.values.pop(name))
+        if "optimizer" in self.assumed and self.has_a_key:
+            del self.assumed["optimizer"]
+            self.ask("optimizer", f"The command names {file}, which may say the optimizer: which one?", self.optimizer)
 
     def _unread(self, kind: Format) -> list[str]:
         """The keys that look like hyperparameters and were not read; raises FieldError for one that decides the answer."""
@@ -316,8 +333,7 @@ class Reading:
         if start is None or self.batch["devices"] is not None or not {"per_device", *PRODUCTS} & set(self.places):
             return
         devices, rest = divmod(start[0], self.sharing)
-        fits = self.batch["global_batch"] is None or self.batch["global_batch"] % ((self.batch["per_device"] or 1) * devices) == 0
-        if rest or not devices or not fits:
+        if rest or not devices or (self.batch["global_batch"] or 0) % ((self.batch["per_device"] or 1) * devices):
             return
         self.batch["devices"] = devices
         if start[1] and self.sharing == 1:

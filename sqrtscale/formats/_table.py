@@ -68,7 +68,7 @@ class Table:
     optimizer that is named by its class); schedule: the path of its name, and the program's names -> ours; along: path -> the
     field by whose ratio the number there moves too; steps: further numbers of steps, divided by kappa; parallel: degrees of
     model parallelism, whose devices share one copy of the model; notes: sentences for some files, remarks: for all; more:
-    what no table can say, run last.
+    what no table can say, run last; view: the arrangement of a document that is read (``_view.py``).
     """
 
     key: str
@@ -84,6 +84,7 @@ class Table:
     notes: tuple[Note, ...] = ()
     remarks: tuple[str, ...] = ()
     more: Callable[[Reading], None] | None = None
+    view: Callable[[Document], Document] | None = None
     over: tuple[str, ...] = ()
     irrelevant: tuple[str, ...] = ()
     patchable: bool = True
@@ -95,7 +96,7 @@ class Table:
 
     def read(self, document: Document) -> Reading:
         """Read a document; raises FieldError for a value that its field cannot hold and an optimizer without a rule."""
-        reading = Reading(document, self.label)
+        reading = Reading(self.view(document) if self.view else document, self.label)
         if isinstance(self.optimizer, Optimizer):
             _read_optimizer(reading, self.optimizer)
         else:
@@ -119,6 +120,7 @@ class Table:
 def _read_optimizer(reading: Reading, about: Optimizer) -> None:
     place = reading.first(*map(path_of, about.paths)) if about.paths else ()
     name = reading.text(*place) if place else None
+    reading.has_a_key = bool(place)
     if name is None and about.default is None:
         reading.ask("optimizer", "Which optimizer does the run use? The file does not say.", "adamw")
         return
