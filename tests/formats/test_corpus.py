@@ -96,7 +96,7 @@ def test_the_patched_file_is_read_back_as_the_scaled_configuration(name):
         return
     again = read(patch(text_of(name), imported, scaled, batch).text, name, function=expected.get("function"))
     answers = {key: value for key, value in expected.get("answers", {}).items() if key in ("devices", "optimizer")}
-    answers |= {question.field: {"lr": scaled.config["lr"], "batch_size": scaled.target_batch}.get(
+    answers |= {question.field: {**scaled.config.hyperparameters, "batch_size": scaled.target_batch}.get(
         question.field, getattr(batch, question.field, None) if batch else None) for question in again.questions
         if question.field not in answers and question.required}
     without_a_place = {"lr", "batch_size"} & set(expected.get("answers", {}))
