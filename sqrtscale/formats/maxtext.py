@@ -13,14 +13,16 @@ from ._table import Note, Optimizer, Row, Table
 
 
 def _more(reading: Reading) -> None:
-    size = as_number(reading.get("per_device_batch_size"))
     if reading.get("enable_rampup_batch_size"):
         raise FieldError("enable_rampup_batch_size", True, "makes several batches, and lr belongs to one: set it to false")
     if reading.get("enable_diloco"):
         raise FieldError("enable_diloco", True, "has an outer optimizer, which the rule does not cover: set it to false")
-    if size is None:
-        reading.defaults.pop("accumulation", None)
-    else:
+    size = as_number(reading.get("per_device_batch_size"))
+    if isinstance(size, float) and size != int(size):
+        reading.ask("batch_size", f"How many samples does one optimizer step see, over all chips? Each takes {size:g} of one.")
+        reading.defaults.clear()
+    elif size is not None:
+        reading.count("per_device", "per_device_batch_size")
         reading.ask("devices", "On how many chips does it run? The global batch is per_device_batch_size x accumulation x all "
                     "chips, also those that share one copy of the model.")
 
@@ -46,7 +48,6 @@ TABLE = Table(
         Row("clip_norm", ("gradient_clipping_threshold",), 1.0),
         Row("warmup_fraction", ("warmup_steps_fraction",)),
         Row("total_steps", ("steps", "learning_rate_schedule_steps")),
-        Row("per_device", ("per_device_batch_size",)),
         Row("accumulation", ("gradient_accumulation_steps",), 1),
         Row("eval_interval", ("eval_interval",)),
         Row("checkpoint_interval", ("checkpoint_period",)),
@@ -60,11 +61,12 @@ TABLE = Table(
         Note("weight_sparsity_n", "weight_sparsity_update_step and weight_sparsity_start_step count steps: divide by kappa."),
     ),
     more=_more,
-    over=("optax",),
+    over=("optax", "open_clip"),
     irrelevant=("eval_*", "muon_*", "diloco_*", "beta_fast", "beta_slow", "*profiler*", "per_device_batch_size_*", "*_tile_*",
                 "warmup_steps_fraction", "wsd_decay_steps_fraction", "learning_rate_final_fraction", "distill_*", "*_for_vit",
                 "num_communication_overlapping_steps", "dq_reduction_steps", "skip_step_*", "*splash*", "*microbatch*",
                 "multi_tier_checkpointing_*", "dump_step", "weight_sparsity_*", "batch_split_factor", "step_deviation_*",
-                "sinkhorn_*"),
+                "sinkhorn_*",
+                "reuse_example_batch", "interleave_moe_*", "dpo.*", "rl.*", "per_device_batch_size", "*micro_batch_size"),
 )
 FORMAT = TABLE.format

@@ -10,7 +10,7 @@ from __future__ import annotations
 from ..rules import FieldError
 from ._format import Signature
 from ._reading import Reading
-from ._table import Optimizer, Row, Table
+from ._table import Note, Optimizer, Row, Table
 from ._trainer import read_devices
 
 SCHEDULE = "model.optim.sched"
@@ -31,6 +31,8 @@ def _more(reading: Reading) -> None:
     else:
         reading.count("accumulation", "trainer", "accumulate_grad_batches", default=1)
         read_devices(reading)
+    for name in reading.table("model", "optim_param_groups"):
+        reading.along("lr", "model", "optim_param_groups", name, "lr")
     if reading.get("exp_manager", "ema", "enable") and reading.has("exp_manager", "ema", "decay"):
         reading.take("ema_decay", "exp_manager", "ema", "decay")
 
@@ -42,7 +44,7 @@ TABLE = Table(
         ("exp_manager", "model.micro_batch_size", "model.global_batch_size", "model.train_ds", SCHEDULE, "model.tokenizer",
          "model.tensor_model_parallel_size", "model.data", "model.validation_ds", "model.restore_from_path"),
         least=2, needs=("trainer", "model.optim"), never=("trainer._target_", "model._target_", "model.class_path")),
-    optimizer=Optimizer(("model.optim.name",), {
+    optimizer=Optimizer(("model.optim.name", "model.optim._target_"), last=True, names={
         "adam": "adam", "adamw": "adamw", "fused_adam": "adamw", "distributed_fused_adam": "adamw",
         "megatron_fused_adam": "adamw", "mcore_distributed_optim": "adamw"}),
     rows=(
@@ -57,7 +59,7 @@ TABLE = Table(
         Row("warmup_fraction", (f"{SCHEDULE}.warmup_ratio",)),
         Row("clip_norm", ("trainer.gradient_clip_val",)),
         Row("total_steps", ("trainer.max_steps",)),
-        Row("per_device", ("model.micro_batch_size", "model.train_ds.batch_size")),
+        Row("per_device", ("model.micro_batch_size", "model.train_ds.batch_size", "model.train_ds.dataloader_params.batch_size")),
         Row("global_batch", ("model.global_batch_size",)),
         Row("log_interval", ("trainer.log_every_n_steps",)),
         Row("checkpoint_interval", ("exp_manager.checkpoint_callback_params.every_n_train_steps",)),
@@ -67,10 +69,13 @@ TABLE = Table(
         "warmupannealing": "linear"}),
     steps=tuple(f"{SCHEDULE}.{name}" for name in ("constant_steps", "hold_steps", "decay_steps", "max_steps", "step_size")),
     parallel=("model.tensor_model_parallel_size", "model.pipeline_model_parallel_size", "model.context_parallel_size"),
+    notes=(Note("model.train_ds.batch_duration", "batch_duration makes batches of so many seconds, so samples of a step vary: "
+                "where it changes instead of the passes, multiply it by kappa."),),
     more=_more,
     over=("hydra", "lightning"),
     irrelevant=("model.validation_ds.*", "model.test_ds.*", "model.data.*", "*bucketing_batch_size",
                 "trainer.num_sanity_val_steps", "model.native_amp_*", "*_steps_per_*", f"{SCHEDULE}.last_epoch",
-                "model.nsys_profile.*", "exp_manager.*", "model.megatron_timer_kwargs.*"),
+                "model.nsys_profile.*", "exp_manager.*", "model.megatron_timer_kwargs.*", "model.decoding.*", "model.sampler.*",
+                "model.sde.*", "model.noise_schedule.*", "model.log_config.*", "model.joint.*", "model.train_ds.batch_duration"),
 )
 FORMAT = TABLE.format

@@ -7,16 +7,34 @@ eps. Its parser refuses keys that it does not know.
 from __future__ import annotations
 
 from ..rules import FieldError
+from ._document import Document
 from ._format import Signature
 from ._reading import Reading, as_number
 from ._table import Note, Optimizer, Row, Table
 
-_ROLLOUTS = "num_unique_prompts_rollout"
+_ROLLOUTS = ("num_unique_prompts_rollout", "num_samples_per_prompt_rollout", "number_samples_per_prompt",
+             "local_rollout_batch_size")
+_OWN = Signature(
+    ("with_tracking", "checkpointing_steps", "use_slow_tokenizer", "dataset_mixer_list", "dataset_mix_dir", "clip_grad_norm",
+     "keep_last_n_checkpoints", "dataset_transform_fn", "hf_metadata_dataset", "add_bos", "chat_template_name",
+     "final_lr_ratio", *_ROLLOUTS),
+    least=2, needs=("model_name_or_path",),
+    never=("adam_beta1", "adam_beta2", "adam_epsilon", "train_batch_size", "num_warmup_steps", "lr_warmup_steps", "optim",
+           "eval_strategy", "evaluation_strategy", "save_steps", "bf16", "template", "stage"))
+_TRAINERS = ("open_instruct/finetune.py", "open_instruct/olmo_core_finetune.py", "open_instruct/dpo.py",
+             "open_instruct/dpo_tune_cache.py")
+
+
+def fits(document: Document) -> tuple[str, ...]:
+    script = document.get(("launcher", "script")) if document.syntax == "command" else None
+    started = isinstance(script, str) and script.endswith(_TRAINERS)
+    return ("launcher.script",) if started else _OWN(document)
 
 
 def _more(reading: Reading) -> None:
-    if reading.has(_ROLLOUTS):
-        raise FieldError(_ROLLOUTS, reading.get(_ROLLOUTS), "is reinforcement learning, which the rule does not cover, and its "
+    rollouts = next((key for key in _ROLLOUTS if reading.has(key)), None)
+    if rollouts:
+        raise FieldError(rollouts, reading.get(rollouts), "is reinforcement learning, which the rule does not cover, and its "
                          "batch is made of several keys: fill in the form, and tune what it gives")
     if isinstance(as_number(reading.get("checkpointing_steps")), int):
         reading.take("checkpoint_interval", "checkpointing_steps")
@@ -25,13 +43,7 @@ def _more(reading: Reading) -> None:
 TABLE = Table(
     key="open_instruct",
     label="open-instruct",
-    signature=Signature(
-        ("with_tracking", "checkpointing_steps", "use_slow_tokenizer", "dataset_mixer_list", "dataset_mix_dir", "clip_grad_norm",
-         "keep_last_n_checkpoints", "dataset_transform_fn", "hf_metadata_dataset", "add_bos", "chat_template_name",
-         "final_lr_ratio", _ROLLOUTS),
-        least=2, needs=("model_name_or_path",),
-        never=("adam_beta1", "adam_beta2", "adam_epsilon", "train_batch_size", "num_warmup_steps", "lr_warmup_steps", "optim",
-               "eval_strategy", "evaluation_strategy", "save_steps", "bf16", "template", "stage")),
+    signature=fits,
     optimizer=Optimizer(("optimizer_type",), {"adamw": "adamw"}, default="adamw"),
     rows=(
         Row("lr", ("learning_rate",)),
@@ -57,6 +69,7 @@ TABLE = Table(
     ),
     more=_more,
     over=("hf",),
-    irrelevant=("beta", "gamma_beta_ratio", "final_lr_ratio", "checkpointing_steps", "load_balancing_*", "dataset_mixer.*"),
+    irrelevant=("beta", "gamma_beta_ratio", "final_lr_ratio", "checkpointing_steps", "load_balancing_*", "dataset_mixer.*",
+                "ephemeral_save_interval"),
 )
 FORMAT = TABLE.format
