@@ -27,8 +27,9 @@ TABLE = Table(
     syntaxes=("command", "yaml", "json"),
     signature=Signature(
         ("max_train_steps", "lr_warmup_steps", "adam_weight_decay", "checkpointing_steps", "validation_prompt", "rank",
-         "instance_data_dir", "validation_prompts", "instance_prompt", "class_prompt", "train_data_dir", "use_8bit_adam", "snr_gamma", "resolution",
-         "with_prior_preservation", "use_ema", "scale_lr", "validation_epochs", "random_flip", "center_crop"),
+         "instance_data_dir", "validation_prompts", "instance_prompt", "class_prompt", "train_data_dir", "use_8bit_adam",
+         "snr_gamma", "resolution", "with_prior_preservation", "use_ema", "scale_lr", "validation_epochs", "random_flip",
+         "center_crop"),
         least=3, needs=("pretrained_model_name_or_path",),
         never=("per_device_train_batch_size", "optimizer_type", "network_module", "save_model_as", "optimizer_args")),
     optimizer=Optimizer(("optimizer",), {"adamw": "adamw"}, default="adamw"),
