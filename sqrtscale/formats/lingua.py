@@ -38,6 +38,7 @@ TABLE = Table(
                                   "wsd": "wsd"}),
     steps=("optim.annealing_step", "probe_freq"),
     parallel=("distributed.tp_size",),
-    irrelevant=("optim.lr_min_ratio", "optim.decay_fraction", "eval.*", "profiling.*", "optim.exp_factor"),
+    irrelevant=("optim.lr_min_ratio", "optim.decay_fraction", "eval.validation.max_steps", "profiling.mem_steps",
+                "profiling.mem_warmup", "profiling.profile_steps", "profiling.profile_warmup"),
 )
 FORMAT = TABLE.format

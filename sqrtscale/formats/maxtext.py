@@ -62,11 +62,12 @@ TABLE = Table(
     ),
     more=_more,
     over=("optax", "open_clip"),
-    irrelevant=("eval_*", "muon_*", "diloco_*", "beta_fast", "beta_slow", "*profiler*", "per_device_batch_size_*", "*_tile_*",
-                "warmup_steps_fraction", "wsd_decay_steps_fraction", "learning_rate_final_fraction", "distill_*", "*_for_vit",
-                "num_communication_overlapping_steps", "dq_reduction_steps", "skip_step_*", "*splash*", "*microbatch*",
-                "multi_tier_checkpointing_*", "dump_step", "weight_sparsity_*", "batch_split_factor", "step_deviation_*",
-                "sinkhorn_*",
-                "reuse_example_batch", "interleave_moe_*", "dpo.*", "rl.*", "per_device_batch_size", "*micro_batch_size"),
+    irrelevant=(
+        "per_device_batch_size", "per_device_batch_size_start", "per_device_batch_size_increment", "reuse_example_batch",
+        "learning_rate_final_fraction", "muon_beta", "muon_weight_decay", "diloco_outer_lr", "diloco_outer_momentum",
+        "beta_fast", "beta_slow", "distill_beta", "dpo.dpo_beta", "rl.grpo_beta", "rl.grpo_epsilon", "profiler_steps",
+        "skip_first_n_steps_for_profiler", "skip_step_interval", "weight_sparsity_update_step", "weight_sparsity_start_step",
+        "batch_split_factor", "step_deviation_interval_seconds", "sinkhorn_iterations", "interleave_moe_layer_step",
+        *(f"{weight}_tile_{kind}_batch_seq" for weight in ("wi", "wo") for kind in ("fwd", "dlhs", "drhs"))),
 )
 FORMAT = TABLE.format

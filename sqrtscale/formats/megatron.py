@@ -57,9 +57,10 @@ NOTES = (
          "(start and increment) by kappa as well, and keep the third, which counts samples."),
 )
 IRRELEVANT = (
-    "eval_*", "muon_*", "lion_*", "soap_*", "adaptive_muon_*", "sgd_momentum", "lr_warmup_samples", "lr_decay_samples",
-    "lr_wsd_decay_samples", "ft_*", "*cuda_graph*", "rampup_batch_size", "qk_clip*", "yarn_*", "beta",
-    "epsilon", "epsilon_high", "steps_per_generation", "profile_step_*",
+    "muon_momentum", "muon_scalar_optimizer", "muon_num_ns_steps", "adaptive_muon_beta2", "adaptive_muon_eps", "lion_beta1",
+    "lion_beta2", "soap_shampoo_beta", "sgd_momentum", "lr_warmup_samples", "lr_decay_samples", "lr_wsd_decay_samples",
+    "ft_num_warmup_iters", "cuda_graph_warmup_steps", "rampup_batch_size", "yarn_beta_fast", "yarn_beta_slow",
+    "profile_step_start", "profile_step_end", "beta", "epsilon", "epsilon_high", "steps_per_generation",
 )
 
 

@@ -57,6 +57,6 @@ TABLE = Table(
     schedule=(f"{SCHEDULE}.lr_decay_style", {"cosine": "cosine", "linear": "linear"}),
     steps=(f"{SCHEDULE}.lr_decay_steps", f"{SCHEDULE}.lr_decay_starting_step", "lighteval.eval_interval"),
     more=_stages,
-    irrelevant=("profiler.*", "general.*", "lighteval.*", "model.*"),
+    irrelevant=("lighteval.batch_size",),
 )
 FORMAT = TABLE.format

@@ -59,8 +59,9 @@ TABLE = Table(
         Row("warmup_fraction", (f"{SCHEDULE}.warmup_ratio",)),
         Row("clip_norm", ("trainer.gradient_clip_val",)),
         Row("total_steps", ("trainer.max_steps",)),
-        Row("per_device", ("model.micro_batch_size", "model.train_ds.batch_size", "model.train_ds.dataloader_params.batch_size")),
-        Row("global_batch", ("model.global_batch_size",)),
+        Row("per_device", ("model.data.train_ds.micro_batch_size", "model.micro_batch_size", "model.train_ds.batch_size",
+                           "model.train_ds.dataloader_params.batch_size")),
+        Row("global_batch", ("model.data.train_ds.global_batch_size", "model.global_batch_size")),
         Row("log_interval", ("trainer.log_every_n_steps",)),
         Row("checkpoint_interval", ("exp_manager.checkpoint_callback_params.every_n_train_steps",)),
     ),
@@ -73,9 +74,12 @@ TABLE = Table(
                 "where it changes instead of the passes, multiply it by kappa."),),
     more=_more,
     over=("hydra", "lightning"),
-    irrelevant=("model.validation_ds.*", "model.test_ds.*", "model.data.*", "*bucketing_batch_size",
-                "trainer.num_sanity_val_steps", "model.native_amp_*", "*_steps_per_*", f"{SCHEDULE}.last_epoch",
-                "model.nsys_profile.*", "exp_manager.*", "model.megatron_timer_kwargs.*", "model.decoding.*", "model.sampler.*",
-                "model.sde.*", "model.noise_schedule.*", "model.log_config.*", "model.joint.*", "model.train_ds.batch_duration"),
+    irrelevant=(
+        *(f"model.{part}_ds.{loader}batch_size" for part in ("validation", "test") for loader in ("", "dataloader_params.")),
+        *(f"model.data.{part}_ds.{size}_batch_size" for part in ("validation", "test") for size in ("global", "micro")),
+        "model.log_config.dataloader_params.batch_size", "model.joint.fused_batch_size", "model.train_ds.batch_duration",
+        "model.nsys_profile.start_step", "model.nsys_profile.end_step", "model.megatron_timer_kwargs.log_every_n_steps",
+        "model.sampler.num_steps", "model.sde.num_steps", "model.noise_schedule.num_steps", "model.decoding.beam.maes_num_steps",
+        "model.decoding.beam.maes_expansion_beta"),
 )
 FORMAT = TABLE.format

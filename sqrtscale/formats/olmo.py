@@ -55,8 +55,7 @@ TABLE = Table(
     steps=("save_interval_unsharded", "save_interval_ephemeral", "wandb.log_interval", "optimizer.metrics_log_interval",
            "stop_at", "stop_after"),
     more=_more,
-    irrelevant=("scheduler.t_warmup", "scheduler.grad_clip_warmup_*", "device_eval_batch_size", "device_train_batch_size",
-                "device_train_grad_accum", "evaluators.*", "data.*", "max_grad_norm_ratio", "model.*", "speed_monitor.*",
-                "extra_steps_after_cancel", "fast_forward_batches"),
+    irrelevant=("scheduler.t_warmup", "scheduler.grad_clip_warmup_factor", "scheduler.grad_clip_warmup_steps",
+                "device_train_batch_size", "device_train_grad_accum", "extra_steps_after_cancel", "fast_forward_batches"),
 )
 FORMAT = TABLE.format

@@ -106,8 +106,7 @@ TABLE = Table(
     remarks=("Batches are counted in tokens here: give the target in tokens as well.",),
     more=_more,
     over=("lightning",),
-    irrelevant=("model.*", "dataset.*", "*.decay_fraction", "*.alpha_f", "trainer.callbacks.*", "trainer.cancel_check_interval",
-                *(f"{place}.*" for place in ("train_module.scheduler", "trainer.callbacks.lr_scheduler.scheduler")), "launch.*",
-                "*.rolling_interval_length", "*.sigma_factor", "train_module.z_loss_multiplier", "data_loader.*"),
+    irrelevant=("model.*norm.eps", "trainer.callbacks.profiler.warmup",
+                *_schedule("warmup", "warmup_steps", "decay", "decay_steps", "decay_fraction")),
 )
 FORMAT = TABLE.format

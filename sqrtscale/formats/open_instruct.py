@@ -69,7 +69,6 @@ TABLE = Table(
     ),
     more=_more,
     over=("hf",),
-    irrelevant=("beta", "gamma_beta_ratio", "final_lr_ratio", "checkpointing_steps", "load_balancing_*", "dataset_mixer.*",
-                "ephemeral_save_interval"),
+    irrelevant=("beta", "gamma_beta_ratio", "final_lr_ratio", "checkpointing_steps"),
 )
 FORMAT = TABLE.format

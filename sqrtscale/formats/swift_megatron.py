@@ -44,6 +44,5 @@ TABLE = replace(
     signature=fits,
     rows=tuple(_DIFFERENT.get(row.name, row) for row in megatron.ROWS),
     along={**megatron.ALONG, "vit_lr": "lr", "aligner_lr": "lr"},
-    irrelevant=(*megatron.IRRELEVANT, "dataloader_*", "lora_*"),
 )
 FORMAT = TABLE.format

@@ -37,7 +37,7 @@ TABLE = Table(
     remarks=("The run's optimizer, rate and accumulation stand in its training_args.bin (TrainingArguments.to_json_string()): "
              "import that instead.",),
     more=_more,
-    irrelevant=("log_history.*", "global_step", "best_*", "stateful_callbacks.*", "trial_params.*"),
+    irrelevant=("log_history.*.step", "log_history.*.learning_rate", "global_step", "best_global_step"),
     patchable=False,
 )
 FORMAT = TABLE.format

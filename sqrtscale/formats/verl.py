@@ -84,6 +84,6 @@ TABLE = Table(
               "engine.pipeline_model_parallel_size"),
     more=lambda reading: settle(reading, "optim"),
     over=("hydra",),
-    irrelevant=(*irrelevant_at("optim."), "engine.*", "defaults.*"),
+    irrelevant=(*irrelevant_at("optim."), "defaults.*.optim", "defaults.*.optim@optim"),
 )
 FORMAT = TABLE.format

@@ -7,9 +7,10 @@ step of the actor sees ``ppo_mini_batch_size`` prompts with ``rollout.n`` comple
 from __future__ import annotations
 
 from ._format import Signature
+from ._optimizers import covered
 from ._reading import Reading, as_number
 from ._table import Note, Row, Table
-from .verl import SCHEDULES, irrelevant_at, optimizer_at, rows_at, settle
+from .verl import NAMES, SCHEDULES, irrelevant_at, optimizer_at, rows_at, settle
 
 ACTOR = ("actor_rollout_ref", "actor")
 OPTIM = ".".join((*ACTOR, "optim", ""))
@@ -18,6 +19,9 @@ OPTIM = ".".join((*ACTOR, "optim", ""))
 def _more(reading: Reading) -> None:
     settle(reading, *ACTOR, "optim")
     reading.defaults.clear()
+    critic = reading.text("critic", "optim", "optimizer")
+    if critic is not None:
+        covered("critic.optim.optimizer", critic, NAMES)
     prompts = as_number(reading.get(*ACTOR, "ppo_mini_batch_size"))
     completions = as_number(reading.get("actor_rollout_ref", "rollout", "n"))
     known = isinstance(prompts, int) and isinstance(completions, int)
@@ -53,9 +57,13 @@ TABLE = Table(
     ),
     more=_more,
     over=("hydra", "lightning"),
-    irrelevant=(*irrelevant_at(OPTIM), "critic.*", "data.*", "reward_model.*", "trainer.*", "defaults.*",
-                "actor_rollout_ref.ref.*", "actor_rollout_ref.rollout.*", "actor_rollout_ref.model.*",
-                "actor_rollout_ref.actor.ppo_*", "algorithm.*", "actor_rollout_ref.actor.checkpoint.*",
-                "actor_rollout_ref.actor.*_coeff"),
+    irrelevant=(
+        *irrelevant_at(OPTIM), *irrelevant_at("critic.optim."), "critic.optim.betas", "critic.optim.optimizer",
+        "data.train_batch_size", "data.gen_batch_size", "data.val_batch_size", "trainer.total_training_steps",
+        *(f"{part}{size}{each}"
+          for part in ("actor_rollout_ref.actor.ppo_", "critic.ppo_", "reward_model.")
+          for size in ("mini_batch_size", "micro_batch_size")
+          for each in ("", "_per_gpu")),
+    ),
 )
 FORMAT = TABLE.format
