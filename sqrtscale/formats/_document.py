@@ -11,17 +11,20 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..rules import FieldError
 from ._syntax import syntax_of as syntax_of
+
+if TYPE_CHECKING:
+    from ._view import View
 
 Path = tuple[str | int, ...]
 Span = tuple[int, int]
 
 SYNTAXES = {"json": "JSON", "yaml": "YAML", "toml": "TOML", "python": "Python", "card": "a model card",
             "command": "a command line"}
-MOST_CHARACTERS = {"json": 1_000_000, "card": 1_000_000, "yaml": 60_000, "toml": 200_000, "python": 200_000,
+MOST_CHARACTERS = {"json": 1_000_000, "card": 1_000_000, "yaml": 150_000, "toml": 200_000, "python": 200_000,
                    "command": 100_000}
 DEEPEST = 50
 MOST_NOTES = 10
@@ -37,7 +40,8 @@ class Document:
     starts (its key, or itself in a list); flow: paths of containers whose entries are separated by commas;
     calls: paths of containers that are calls with keyword arguments; shared: paths of values that stand
     elsewhere (YAML aliases), and so cannot be changed alone; notes: what the reader must know of the text; fixed: true
-    where no entry can be added; ends: path of an entry -> where it ends, if not with its value.
+    where no entry can be added; ends: path of an entry -> where it ends, if not with its value; view: what the data are an
+    arrangement of, or None where they stand as they are written.
     """
 
     text: str
@@ -51,6 +55,7 @@ class Document:
     notes: tuple[str, ...] = ()
     fixed: bool = False
     ends: Mapping[Path, int] = field(default_factory=dict)
+    view: View | None = None
 
     def get(self, path: Path) -> Any:
         """The value at a path, or None where there is none."""

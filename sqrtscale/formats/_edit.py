@@ -16,6 +16,8 @@ Edit = tuple[int, int, str]
 def has_room(document: Document, path: Path) -> bool:
     """False where the text has no place for an entry: it would need a call that a Python text does not make, a line inside of
     a card's line, an entry of its own in what others share, or a table where something else stands."""
+    if document.view:
+        return all(has_room(document.view.outer, place) for place in document.view.changes({path: 0}))
     if path in document.spans or document.syntax == "toml":
         return True
     holder = _holder(document, path)
@@ -23,7 +25,7 @@ def has_room(document: Document, path: Path) -> bool:
     if document.syntax == "command":
         return not (document.fixed or blocked or path[0] == "launcher" or isinstance(document.get(holder), list))
     if document.fixed or blocked or document.syntax == "card":
-        return not (document.fixed or blocked) and holder == ()
+        return not (document.fixed or blocked) and len(path) == 1  # a card's line has parts of its own
     if holder not in document.spans or holder in document.shared:
         return False
     return holder in document.flow or document.syntax != "python" or any(beside[:-1] == holder for beside in document.ends)
@@ -31,6 +33,8 @@ def has_room(document: Document, path: Path) -> bool:
 
 def edited(document: Document, changes: Mapping[Path, Any]) -> str:
     """The text in which each path of ``changes`` has its value; containers that are missing are made."""
+    if document.view:
+        return edited(document.view.outer, document.view.changes(changes))
     if document.syntax == "toml":
         from ._toml import patched
 
@@ -47,7 +51,7 @@ def edited(document: Document, changes: Mapping[Path, Any]) -> str:
         _merge(added.setdefault(holder, {}), path[len(holder)], nested)
     if document.syntax == "command" and added:
         new = {path: value for holder, entries in added.items() for path, value in _leaves(holder, _lists(entries))}
-        edits.append(_command.insertion(document, new, changes))
+        edits += _command.insertions(document, new, changes)
         added = {}
     for holder, entries in added.items():
         for key in [key for key in entries if (*holder, key) in document.spans]:  # null where a table belongs
@@ -112,7 +116,9 @@ def _replacement(document: Document, path: Path, value: Any) -> Edit:
     if document.syntax == "command":
         between = ", " if path in document.flow else " "
         return start, end, _command.written_word(value, between, document.text[start:end])
-    new = _text(document, value, document.text[start:end])
+    old = document.text[start:end]
+    bare = document.syntax == "yaml" and isinstance(value, str) and old == document.get(path)
+    new = value if bare else _text(document, value, old)
     return start, end, new if end > start else f" {new}"  # an empty value in YAML ends at its colon
 
 

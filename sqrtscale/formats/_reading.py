@@ -330,7 +330,8 @@ class Reading:
     def _take_the_launcher(self) -> None:
         """The devices that a command is started on, where nothing else says them; those that share a model count as one."""
         start = launched(self.document)
-        if start is None or self.batch["devices"] is not None or not {"per_device", *PRODUCTS} & set(self.places):
+        of_one_device = {"per_device", *PRODUCTS} & {*self.places, *(question.field for question in self.questions)}
+        if start is None or self.batch["devices"] is not None or not of_one_device:
             return
         devices, rest = divmod(start[0], self.sharing)
         if rest or not devices or (self.batch["global_batch"] or 0) % ((self.batch["per_device"] or 1) * devices):
