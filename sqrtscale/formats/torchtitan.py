@@ -96,7 +96,7 @@ def _batch(reading: Reading) -> None:
         else ("batch_size" if "batch_size" in training else "local_batch_size", "global_batch_size")
     )
     reading.count("per_device", "training", local, default=None if tokens else 8)
-    if tokens and local not in training:
+    if tokens and local not in training and total not in training:
         reading.ask("per_device", f"How many tokens does one rank take in one microbatch? The file does not say {local}.")
     if tokens:
         reading.notes.append("The batch is counted in tokens: give the target in tokens as well.")
