@@ -53,7 +53,11 @@ def read(document: Document) -> Reading:
     _batch(reading)
     reading.take("total_steps", "training", "steps", default=10_000)
     old = reading.get("training", "warmup_steps") is not None
-    reading.take("warmup_steps", "training" if old else "lr_scheduler", "warmup_steps", default=200)
+    total = reading.run["total_steps"]
+    reading.take("warmup_steps", "training" if old else "lr_scheduler", "warmup_steps", default=min(200, total))
+    if reading.run["warmup_steps"] > total:
+        reading.notes.append(f"warmup_steps is more than steps: torchtitan makes it {total}.")
+        reading.run["warmup_steps"] = total
     share, shape = reading.number("lr_scheduler", "decay_ratio"), reading.text("lr_scheduler", "decay_type", default="linear")
     if share is not None:
         reading.run["schedule"] = "wsd"
