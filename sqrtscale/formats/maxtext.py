@@ -36,7 +36,8 @@ TABLE = Table(
          "dcn_data_parallelism", "ici_tensor_parallelism", "base_emb_dim", "base_num_decoder_layers", "remat_policy",
          "max_target_length", "base_config", "enable_checkpointing", "checkpoint_period", "dataset_type",
          "base_output_directory"),
-        least=3, never=("trainer", "optimizer", "optim", "per_device_train_batch_size")),
+        least=3, never=("trainer", "optimizer", "optim", "per_device_train_batch_size"),
+        scripts=("MaxText.train", "MaxText/train.py", "maxtext.train", "maxtext.trainers.pre_train.train")),
     optimizer=Optimizer(("opt_type",), {"adamw": "optax_adamw", "adam_pax": "optax_adamw"}, default="adamw"),
     rows=(
         Row("lr", ("learning_rate",)),

@@ -53,6 +53,7 @@ PARALLEL = tuple(
 )
 NAMES = {"adam": "adamw", "adamw": "adamw", "sgd": "sgd"}
 NOTES = (
+    Note("deepspeed_config", "deepspeed_config: what that file says of the optimizer and the batch counts as well, so import it too."),
     Note("rampup_batch_size", "rampup_batch_size: the numbers are of the full batch; multiply its first and second number "
          "(start and increment) by kappa as well, and keep the third, which counts samples."),
 )
@@ -86,7 +87,8 @@ TABLE = Table(
     signature=Signature(
         OWN, least=3, needs=("micro_batch_size",),
         never=("model", "dataset", "cached_dataset", "base_model", "learning_rate", "trainer", "optim_config",
-               "per_device_train_batch_size", "train_micro_batch_size_per_gpu")),
+               "per_device_train_batch_size", "train_micro_batch_size_per_gpu"),
+        scripts=tuple(f"pretrain_{model}.py" for model in ("gpt", "bert", "t5", "mamba", "hybrid", "vlm", "retro", "ict"))),
     optimizer=Optimizer(("optimizer",), NAMES, default="adam"),
     rows=ROWS,
     syntaxes=("yaml", "json", "command"),

@@ -7,7 +7,6 @@ eps. Its parser refuses keys that it does not know.
 from __future__ import annotations
 
 from ..rules import FieldError
-from ._document import Document
 from ._format import Signature
 from ._reading import Reading, as_number
 from ._table import Note, Optimizer, Row, Table
@@ -20,15 +19,8 @@ _OWN = Signature(
      "final_lr_ratio", *_ROLLOUTS),
     least=2, needs=("model_name_or_path",),
     never=("adam_beta1", "adam_beta2", "adam_epsilon", "train_batch_size", "num_warmup_steps", "lr_warmup_steps", "optim",
-           "eval_strategy", "evaluation_strategy", "save_steps", "bf16", "template", "stage"))
-_TRAINERS = ("open_instruct/finetune.py", "open_instruct/olmo_core_finetune.py", "open_instruct/dpo.py",
-             "open_instruct/dpo_tune_cache.py")
-
-
-def fits(document: Document) -> tuple[str, ...]:
-    script = document.get(("launcher", "script")) if document.syntax == "command" else None
-    started = isinstance(script, str) and script.endswith(_TRAINERS)
-    return ("launcher.script",) if started else _OWN(document)
+           "eval_strategy", "evaluation_strategy", "save_steps", "bf16", "template", "stage"),
+    scripts=tuple(f"open_instruct/{name}.py" for name in ("finetune", "olmo_core_finetune", "dpo", "dpo_tune_cache")))
 
 
 def _more(reading: Reading) -> None:
@@ -43,7 +35,7 @@ def _more(reading: Reading) -> None:
 TABLE = Table(
     key="open_instruct",
     label="open-instruct",
-    signature=fits,
+    signature=_OWN,
     optimizer=Optimizer(("optimizer_type",), {"adamw": "adamw"}, default="adamw"),
     rows=(
         Row("lr", ("learning_rate",)),

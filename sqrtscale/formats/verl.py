@@ -63,7 +63,8 @@ TABLE = Table(
          "model.partial_pretrain", "optim.clip_grad", "optim.lr_warmup_steps_ratio",
          "trainer.n_gpus_per_node", "trainer.total_epochs", "trainer.default_local_dir", "trainer.project_name",
          "data.train_batch_size", "ulysses_sequence_parallel_size"),
-        least=4, needs=("data",), never=("actor_rollout_ref", "trainer._target_", "trainer.max_steps", "train_module")),
+        least=3, needs=("data",), never=("actor_rollout_ref", "trainer._target_", "trainer.max_steps", "train_module"),
+        scripts=("verl.trainer.fsdp_sft_trainer", "verl.trainer.sft_trainer", "verl/trainer/fsdp_sft_trainer.py")),
     optimizer=optimizer_at("optim."),
     rows=(
         *rows_at("optim."),

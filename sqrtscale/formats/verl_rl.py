@@ -39,7 +39,7 @@ TABLE = Table(
     signature=Signature(
         ("actor_rollout_ref.actor", "actor_rollout_ref.rollout", "data.train_batch_size", "data.train_files",
          "algorithm.adv_estimator", "critic.optim", "trainer.n_gpus_per_node", "trainer.total_epochs", "data.max_prompt_length"),
-        least=3, needs=("actor_rollout_ref",)),
+        least=1, needs=("actor_rollout_ref",)),
     optimizer=optimizer_at(OPTIM),
     rows=(
         *rows_at(OPTIM),
