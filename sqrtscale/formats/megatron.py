@@ -53,7 +53,7 @@ PARALLEL = tuple(
 )
 NAMES = {"adam": "adamw", "adamw": "adamw", "sgd": "sgd"}
 NOTES = (
-    Note("deepspeed_config", "deepspeed_config: what that file says of the optimizer and the batch counts as well, so import it too."),
+    Note("deepspeed_config", "deepspeed_config: what that file says of optimizer and batch counts as well, so import it too."),
     Note("rampup_batch_size", "rampup_batch_size: the numbers are of the full batch; multiply its first and second number "
          "(start and increment) by kappa as well, and keep the third, which counts samples."),
 )
