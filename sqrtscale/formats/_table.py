@@ -11,7 +11,7 @@ from typing import Any
 
 from ..rules import FAMILIES, RUN_FIELDS
 from ._document import Document
-from ._format import Format, Signature, path_of
+from ._format import Format, path_of
 from ._optimizers import covered
 from ._reading import STEPS, Reading, as_number
 
@@ -73,7 +73,7 @@ class Table:
 
     key: str
     label: str
-    signature: Signature
+    signature: Callable[[Document], tuple[str, ...]]
     optimizer: Optimizer | Callable[[Reading], None]
     rows: tuple[Row, ...]
     syntaxes: tuple[str, ...] = ("yaml",)
