@@ -139,6 +139,8 @@ def lengths(reading: Reading) -> None:
     for name, word in (("eval_interval", "eval"), ("checkpoint_interval", "save"), ("log_interval", "logging")):
         if reading.get(f"{word}_strategy") in (None, "steps"):
             interval(reading, name, (f"{word}_steps",))
+        else:
+            reading.accounted.add((f"{word}_steps",))
     if reading.number("max_grad_norm") != 0:
         reading.take("clip_norm", "max_grad_norm", default=1.0)
 
@@ -150,6 +152,7 @@ def interval(reading: Reading, name: str, path: Path) -> None:
 
 
 IRRELEVANT = (
+    "lr_scheduler_kwargs.min_lr_rate",
     "beta",
     "loraplus_lr_ratio",
     "torch_empty_cache_steps",
