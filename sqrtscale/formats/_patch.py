@@ -18,6 +18,7 @@ from ._document import Document, Path, shown
 from ._doubles import double_scaling
 from ._edit import edited, has_room
 from ._imported import Imported, Patched
+from ._numbers import plain, written
 from ._reading import PASSES, STEPS, Reading, as_number
 
 ACCUMULATING = {"accumulation", "process_batch", "global_batch", "passes"}
@@ -41,9 +42,9 @@ def patched(document: Document, reading: Reading, imported: Imported, scaled: Sc
     _change_the_batch(reading, imported, scaled.target_batch, batch, changes, notes)
     for path in list(changes):
         if path in document.shared:
-            notes.append(f"{shown(path)} = {changes.pop(path)!r} is a YAML alias of a value that others use: write it by hand.")
+            notes.append(f"{shown(path)} = {written(plain(changes.pop(path)))} is a YAML alias of a shared value: write it by hand.")
         elif not has_room(document, path):
-            notes.append(f"{shown(path)} = {changes.pop(path)!r} has no place in the text: add it, or its default stays.")
+            notes.append(f"{shown(path)} = {written(plain(changes.pop(path)))} has no place in the text: add it, or its default stays.")
     after = edited(document, changes) if changes else document.text
     again = [said for said in double_scaling(document.data) if said in imported.double_scaling]
     notes += [f"Still to be turned off by hand: {said}" for said in again]
@@ -121,9 +122,9 @@ def _unchanged(row: ScaledField, now: Any) -> bool:
 def _place(row: ScaledField, reading: Reading, changes: dict[Path, Any], notes: list[str]) -> None:
     place = reading.places.get(row.name)
     if row.name in reading.autos:
-        notes.append(f'{shown(place)} stays "auto": give {row.name} = {row.scaled!r} to the program that fills it in.')
+        notes.append(f'{shown(place)} stays "auto": give {row.name} = {written(plain(row.scaled))} to the program that fills it in.')
     elif place is None:
-        notes.append(f"{row.name} = {row.scaled!r} has no field in this file: give it where the program sets it.")
+        notes.append(f"{row.name} = {written(plain(row.scaled))} has no field in this file: give it where the program sets it.")
     else:
         changes[place] = row.scaled
 
@@ -216,7 +217,7 @@ def _notes_on_the_batch(reading: Reading, imported: Imported, target: int, batch
                 "The batch of one device stays: the program works out its gradient accumulation from the total and the devices."
             )
         return
-    before, after = read.accumulation or 1, batch.accumulation
+    before, after = _passes_of_the_base(read, batch), batch.accumulation
     if "passes" in places:  # of all devices
         before, after = read.products.get("passes", 1), batch.accumulation * batch.devices
     if batch.per_device == read.per_device and before != after:
@@ -231,6 +232,12 @@ def _notes_on_the_batch(reading: Reading, imported: Imported, target: int, batch
         notes.append(f"Accumulate {batch.accumulation} passes before each step: this file has no field for it.")
     if not {"per_device", "global_batch", "forward_batch"} & set(places):
         notes.append(f"Give the batch, {batch} = {batch.size}, where the data are loaded: this file has no field for it.")
+
+
+def _passes_of_the_base(read: BatchParts, batch: Batch) -> int:
+    """Gradient accumulation at the base: as read, or on the target's devices up to the total."""
+    quotient, rest = divmod(read.total or 0, batch.per_device * batch.devices)
+    return read.accumulation or (quotient if quotient and not rest else 1)
 
 
 def _fewer_passes(batch: Batch) -> str:
