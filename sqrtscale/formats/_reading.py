@@ -131,6 +131,13 @@ class Reading:
             raise FieldError(shown(path), value, "is not true or false: correct the file")
         return bool(value)
 
+    def _amount(self, *path: str | int) -> Any:
+        """A number, also as text, or any other value; raises FieldError for a reference out of the file."""
+        value = self.get(*path)
+        if isinstance(value, str) and value.startswith("${"):
+            raise FieldError(shown(path), value, "is only known when the program runs: write its value in its place")
+        return as_number(value)
+
     def number(self, *path: str | int) -> float | None:
         """A finite number, also as text; raises FieldError for anything else."""
         value = self.get(*path)
@@ -156,7 +163,7 @@ class Reading:
         self.places[name] = path = followed(self.document, path)
         if name in ("beta1", "beta2") and isinstance(path[-1], int):
             self._pair(*path[:-1])
-        value = as_number(self.get(*path))
+        value = self._amount(*path)
         if value == AUTO:
             self.autos.append(name)
             if name == "lr":  # no default is a guess good enough
@@ -193,7 +200,7 @@ class Reading:
     def count(self, part: str, *path: str | int, default: int | None = None, example: int = 8) -> None:
         """Read a part of the batch; null and "auto" stay unknown. ``default``: the program's, where no total is given."""
         self.places[part] = path = followed(self.document, path)
-        value = as_number(self.get(*path))
+        value = self._amount(*path)
         if default is not None:
             self.defaults[part] = default
         if value == AUTO:
