@@ -87,6 +87,8 @@ def read(document: Document) -> Reading:
         reading.notes.append("timm gives RMSprop momentum and alpha = 0.9 of its own, where torch has 0 and 0.99.")
     reading.count("per_device", *reading.first(("batch_size",), ("b",)), default=128)
     reading.count("accumulation", "grad_accum_steps", default=1)
+    if reading.has("world_size"):  # in wandb's record of a run
+        reading.count("devices", "world_size")
     _run(reading)
     return reading
 
