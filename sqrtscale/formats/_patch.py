@@ -40,11 +40,14 @@ def patched(document: Document, reading: Reading, imported: Imported, scaled: Sc
     changes = _changes(reading, scaled, notes)
     _change_steps(reading, scaled, _ratio_of_a_pass(imported.batch, scaled, batch), changes, notes)
     _change_the_batch(reading, imported, scaled.target_batch, batch, changes, notes)
+    changes |= reading.settings
     for path in list(changes):
         if path in document.shared:
-            notes.append(f"{shown(path)} = {written(plain(changes.pop(path)))} is a YAML alias of a shared value: write it by hand.")
+            value = written(plain(changes.pop(path)))
+            notes.append(f"{shown(path)} = {value} is a YAML alias of a shared value: write it by hand.")
         elif not has_room(document, path):
-            notes.append(f"{shown(path)} = {written(plain(changes.pop(path)))} has no place in the text: add it, or its default stays.")
+            value = written(plain(changes.pop(path)))
+            notes.append(f"{shown(path)} = {value} has no place in the text: add it, or its default stays.")
     after = edited(document, changes) if changes else document.text
     again = [said for said in double_scaling(document.data) if said in imported.double_scaling]
     notes += [f"Still to be turned off by hand: {said}" for said in again]
@@ -120,11 +123,11 @@ def _unchanged(row: ScaledField, now: Any) -> bool:
 
 
 def _place(row: ScaledField, reading: Reading, changes: dict[Path, Any], notes: list[str]) -> None:
-    place = reading.places.get(row.name)
+    place, value = reading.places.get(row.name), written(plain(row.scaled))
     if row.name in reading.autos:
-        notes.append(f'{shown(place)} stays "auto": give {row.name} = {written(plain(row.scaled))} to the program that fills it in.')
+        notes.append(f'{shown(place)} stays "auto": give {row.name} = {value} to the program that fills it in.')
     elif place is None:
-        notes.append(f"{row.name} = {written(plain(row.scaled))} has no field in this file: give it where the program sets it.")
+        notes.append(f"{row.name} = {value} has no field in this file: give it where the program sets it.")
     else:
         changes[place] = row.scaled
 

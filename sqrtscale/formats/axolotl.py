@@ -80,6 +80,8 @@ IRRELEVANT = (
     "*adam_beta[12]",
     "*adam_epsilon",
     "quantize_moe_experts",
-    "lr_groups.*",
+    "trl.epsilon*",
+    "trl.beta",
+    "diffusion.eps",
 )
 FORMAT = Format("axolotl", "axolotl", ("yaml", "json"), fits, read, irrelevant=IRRELEVANT)

@@ -122,5 +122,10 @@ def _run(reading: Reading, where: Path) -> None:
 
 
 FORMAT = Format(
-    "keras", "Keras", ("json",), fits, read, irrelevant=("*config.name", "name", "*config.layers.*", "*.learning_rate.config.*")
+    "keras",
+    "Keras",
+    ("json",),
+    fits,
+    read,
+    irrelevant=("*config.name", "name", "*.layers.*.momentum", "*.layers.*.epsilon", "*.learning_rate.config.decay_rate"),
 )
