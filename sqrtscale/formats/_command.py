@@ -275,6 +275,17 @@ def _new_options(document: Document, entries: Mapping[Path, Any], changes: Mappi
     return places[beside], places[beside], "".join(f" {option}" for option in new)
 
 
+def is_flag(document: Document, path: Path) -> bool:
+    """True for an option without a value, which is turned off by leaving it out."""
+    return document.syntax == "command" and path in document.ends and path not in document.spans and document.get(path) is True
+
+
+def removal(document: Document, path: Path) -> tuple[int, int, str]:
+    """The option taken out, with a blank before it."""
+    start = document.keys[path]
+    return start - (document.text[start - 1:start] in (" ", "\t")), document.ends[path], ""
+
+
 def _are_words(value: Any) -> bool:
     """True for several words, which no program takes as one."""
     return isinstance(value, list) and any(isinstance(item, str) for item in value)

@@ -18,7 +18,7 @@ def has_room(document: Document, path: Path) -> bool:
     a card's line, an entry of its own in what others share, or a table where something else stands."""
     if document.view:
         return all(has_room(document.view.outer, place) for place in document.view.changes({path: 0}))
-    if path in document.spans or document.syntax == "toml":
+    if path in document.spans or document.syntax == "toml" or _command.is_flag(document, path):
         return True
     holder = _holder(document, path)
     blocked = document.get((*holder, path[len(holder)])) is not None
@@ -42,6 +42,9 @@ def edited(document: Document, changes: Mapping[Path, Any]) -> str:
     edits: list[Edit] = []
     added: dict[Path, dict[str | int, Any]] = {}
     for path, value in changes.items():
+        if value is False and _command.is_flag(document, path):
+            edits.append(_command.removal(document, path))
+            continue
         if path in document.spans:
             edits.append(_replacement(document, path, plain(value)))
             continue

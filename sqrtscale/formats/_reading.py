@@ -51,7 +51,8 @@ class Reading:
     forward_batch = per_device x devices, passes = accumulation x devices); follows: path -> name of the field by whose ratio
     the value there moves as well, STEPS or PASSES; group_places: the places of each parameter group; sharing: devices that
     share one copy of the model; autos: names that the file sets to "auto"; accounted: paths that were looked at; defaults:
-    parts of the batch that the program has where neither the file nor the total says them.
+    parts of the batch that the program has where neither the file nor the total says them; settings: path -> what the export
+    writes there whatever the target.
     """
 
     def __init__(self, document: Document, library: str = ""):
@@ -77,6 +78,7 @@ class Reading:
         self.uncovered: list[str] = []
         self.batched_rate: BatchedRate | None = None
         self.bf16_state = ""
+        self.settings: dict[Path, Any] = {}
 
     def get(self, *path: str | int) -> Any:
         """The value at a path, None where it is null or absent; raises FieldError for an expression of a program."""
