@@ -34,6 +34,9 @@ def patched(document: Document, reading: Reading, imported: Imported, scaled: Sc
         raise FieldError("batch", batch, f"is {batch.size}, not the target: give parts whose product is {scaled.target_batch}")
     if reading.optimizer not in (None, scaled.base.optimizer):
         raise FieldError("optimizer", scaled.base.optimizer, f"is not the file's: it has {reading.optimizer}, so scale that")
+    if scaled.target_batch % reading.multiple_of:
+        raise FieldError("target", scaled.target_batch, f"is no multiple of {reading.multiple_of}, the samples of a pass, which "
+                         f"{reading.library} does not divide: give a multiple, or change them first")
     notes: list[str] = []
     if batch is not None and "per_device" in reading.places and not ACCUMULATING & set(reading.places):
         batch = _without_accumulation(imported.batch.accumulation or 1, batch, notes)
@@ -67,7 +70,7 @@ def _changes(reading: Reading, scaled: ScaledConfig, notes: list[str]) -> dict[P
     changes: dict[Path, Any] = {}
     rows = {row.name: row for row in scaled.fields}
     for row in scaled.fields:
-        if not _unchanged(row, {**reading.values, **reading.run}.get(row.name)):
+        if not _unchanged(row, {**reading.values, **reading.run}.get(row.name)) or row.name in reading.derived:
             _place(row, reading, changes, notes)
     for path, name in reading.follows.items():
         if name in rows:

@@ -52,7 +52,8 @@ class Reading:
     the value there moves as well, STEPS or PASSES; group_places: the places of each parameter group; sharing: devices that
     share one copy of the model; autos: names that the file sets to "auto"; accounted: paths that were looked at; defaults:
     parts of the batch that the program has where neither the file nor the total says them; settings: path -> what the export
-    writes there whatever the target.
+    writes there whatever the target; derived: names whose value here is not the number of the file; multiple_of: what every
+    batch of the program is a multiple of.
     """
 
     def __init__(self, document: Document, library: str = ""):
@@ -79,6 +80,8 @@ class Reading:
         self.batched_rate: BatchedRate | None = None
         self.bf16_state = ""
         self.settings: dict[Path, Any] = {}
+        self.derived: set[str] = set()
+        self.multiple_of = 1
 
     def get(self, *path: str | int) -> Any:
         """The value at a path, None where it is null or absent; raises FieldError for an expression of a program."""
