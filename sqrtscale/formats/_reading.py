@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..rules import FAMILIES, RUN_FIELDS, FieldError, ParameterGroup, family
@@ -286,6 +286,7 @@ class Reading:
             function,
             frozenset(self.assumed),
             self.bf16_state or bf16_state(self.document.data),
+            tuple(self._following()),
         )
 
     def _leave_to(self, file: str) -> None:
@@ -299,6 +300,12 @@ class Reading:
         if "optimizer" in self.assumed and self.has_a_key:
             del self.assumed["optimizer"]
             self.ask("optimizer", f"The command names {file}, which may say the optimizer: which one?", self.optimizer)
+
+    def _following(self) -> Iterator[str]:
+        """What moves along with a field, a line each."""
+        for path, name in self.follows.items():
+            how = "steps, divided by kappa" if name in (STEPS, PASSES) else f"moves as {name} does"
+            yield f"{shown(path)} = {self.get(*path)} ({how})"
 
     def _unread(self, kind: Format) -> list[str]:
         """The keys that look like hyperparameters and were not read; raises FieldError for one that decides the answer."""

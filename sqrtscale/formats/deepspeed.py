@@ -28,7 +28,14 @@ fits = Signature(
         "fp16.enabled",
         "gradient_accumulation_steps",
     ),
-    never=("train-iters", "train_iters", "num-layers", "num_layers", "hidden-size", "hidden_size"),  # GPT-NeoX has them beside these
+    never=(
+        "train-iters",
+        "train_iters",
+        "num-layers",
+        "num_layers",
+        "hidden-size",
+        "hidden_size",
+    ),  # GPT-NeoX has them beside these
 )
 NAMES = {"adamw": "adamw", "sgd": "sgd", "rmsprop": "rmsprop"}
 SCHEDULES = {"warmuplr": "constant", "warmupdecaylr": "linear", "warmupcosinelr": "cosine"}

@@ -82,7 +82,9 @@ def read_with(document: Document, defaults: Defaults) -> Reading:
     if reading.get("optim_args") is not None:
         reading.notes.append("optim_args is not read: where betas, eps, alpha or momentum are in it, give them by hand.")
     reading.rate("learning_rate")
-    reading.count("per_device", *reading.first(("per_device_train_batch_size",), ("per_gpu_train_batch_size",)), default=defaults.per_device)
+    reading.count(
+        "per_device", *reading.first(("per_device_train_batch_size",), ("per_gpu_train_batch_size",)), default=defaults.per_device
+    )
     if defaults.accumulation is None:
         reading.defaults.pop("accumulation")
     reading.count("accumulation", "gradient_accumulation_steps", default=defaults.accumulation)

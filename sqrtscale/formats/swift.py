@@ -1,6 +1,6 @@
-"""ms-swift on the Hugging Face Trainer (``swift sft``, ``swift rlhf``): TrainingArguments with defaults of its own.
+"""ms-swift on the Hugging Face Trainer (``swift sft``, ``swift rlhf``): TrainingArguments with other defaults.
 
-Looked up: ms-swift, swift/trainers/arguments.py: beta2 0.95, weight_decay 0.1, one sample a device, and gradient accumulation up to
+Looked up: ms-swift, swift/trainers/arguments.py: beta2 0.95, weight_decay 0.1, one sample a device, gradient accumulation up to
 16 samples over the devices where none is given (1 for GRPO, rlhf_args.py).
 """
 
@@ -15,10 +15,29 @@ from ._reading import Reading
 
 DEFAULTS = hf.Defaults("ms-swift", beta2=0.95, weight_decay=0.1, per_device=1, accumulation=None)
 _OWN = Signature(
-    ("tuner_type", "train_type", "split_dataset_ratio", "dataset_num_proc", "torch_dtype", "target_modules", "rlhf_type", "attn_impl",
-     "model_author", "freeze_vit", "freeze_aligner", "load_from_cache_file", "loss_scale", "use_hf", "external_plugins", "agent_template",
-     "padding_free", "model_type"),
-    needs=("model", "dataset"), never=("model_name_or_path", "dataset_name", "stage", "micro_batch_size", "global_batch_size"))
+    (
+        "tuner_type",
+        "train_type",
+        "split_dataset_ratio",
+        "dataset_num_proc",
+        "torch_dtype",
+        "target_modules",
+        "rlhf_type",
+        "attn_impl",
+        "model_author",
+        "freeze_vit",
+        "freeze_aligner",
+        "load_from_cache_file",
+        "loss_scale",
+        "use_hf",
+        "external_plugins",
+        "agent_template",
+        "padding_free",
+        "model_type",
+    ),
+    needs=("model", "dataset"),
+    never=("model_name_or_path", "dataset_name", "stage", "micro_batch_size", "global_batch_size"),
+)
 
 
 def fits(document: Document) -> tuple[str, ...]:
@@ -39,5 +58,12 @@ def read(document: Document) -> Reading:
     return reading
 
 
-FORMAT = Format("swift", "ms-swift", CONFIGURATION, fits, read, over=("hf",),
-                irrelevant=(*hf.IRRELEVANT, "lora_*", "vera_*", "move_model_batches", "epsilon*"))
+FORMAT = Format(
+    "swift",
+    "ms-swift",
+    CONFIGURATION,
+    fits,
+    read,
+    over=("hf",),
+    irrelevant=(*hf.IRRELEVANT, "lora_*", "vera_*", "move_model_batches", "epsilon*"),
+)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..rules.errors import whole
 from ._document import Document
 from ._format import Format, Signature
+from ._python import SECTIONS as CALLS
 from ._reading import Reading
 from .hf import interval
 
@@ -41,7 +42,8 @@ _KEYS = Signature(
 
 def fits(document: Document) -> tuple[str, ...]:
     if document.syntax == "python":  # the calls themselves are its own
-        return tuple(section for section in SECTIONS if isinstance(document.get((section,)), dict))
+        called = any(call in document.text for call in CALLS)
+        return tuple(section for section in SECTIONS if called and isinstance(document.get((section,)), dict))
     return _KEYS(document)
 
 

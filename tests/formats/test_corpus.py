@@ -10,7 +10,7 @@
     scaled    the fields that move, under the same names
     changes   dotted path in the file -> its new value: all that the patch changes or adds (absent: it cannot be patched)
     removed   paths that the patch takes out
-    unread, notes, double_scaling, uncovered   parts of the sentences that must be said (an empty list: nothing may be said)
+    lines, unread, notes, double_scaling, uncovered   parts of the sentences that must be said (an empty list: nothing may be said)
 """
 
 import json
@@ -115,7 +115,7 @@ def test_what_must_be_said_is_said(name):
             read(text_of(name), name).config(expected.get("answers", {}))
         return
     imported = read(text_of(name), name, function=expected.get("function"))
-    for kind in ("unread", "notes", "double_scaling", "uncovered"):
+    for kind in ("lines", "unread", "notes", "double_scaling", "uncovered"):
         said = getattr(imported, kind)
         for part in expected.get(kind, []):
             assert part in " ".join(said)
