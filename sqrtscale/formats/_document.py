@@ -27,6 +27,7 @@ SYNTAXES = {"json": "JSON", "yaml": "YAML", "toml": "TOML", "python": "Python", 
 MOST_CHARACTERS = {"json": 1_000_000, "card": 1_000_000, "yaml": 150_000, "toml": 200_000, "python": 200_000,
                    "command": 100_000}
 DEEPEST = 50
+LONGEST_SHOWN = 80  # characters of a path in a message
 MOST_NOTES = 10
 MOST_VALUES = 100_000  # after aliases are followed
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -80,7 +81,8 @@ class Document:
 def shown(path: Path) -> str:
     """A path as people write it, on one line: optimizer.params.betas[0]."""
     name = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).lstrip(".") or "text"
-    return name[:80] if name.isprintable() else ascii(name)[1:81]
+    name = name if name.isprintable() else ascii(name)[1:-1]
+    return name if len(name) <= LONGEST_SHOWN else f"{name[:LONGEST_SHOWN - 43]}...{name[-40:]}"
 
 
 @dataclass(frozen=True)

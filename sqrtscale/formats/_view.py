@@ -109,9 +109,9 @@ def with_numbers(document: Document, *paths: Path) -> Document:
     for path in paths:
         text = document.get(path)
         items = _numbers(text, 0) if isinstance(text, str) else None
-        if items and len(items) > 1:
-            values[path] = [value for value, _, _ in items]
-            origins |= {(*path, i): Origin(path, start, end) for i, (_, start, end) in enumerate(items)}
+        if items:
+            values[path], found = _placed(items, path, path)
+            origins |= found
     return _with(document, values, origins)
 
 
@@ -127,14 +127,23 @@ def with_arguments(document: Document, path: Path) -> Document:
         if not match:
             continue
         items = _numbers(text, match.end())
-        rest = text[match.end():].strip()
-        table[match[1]] = [value for value, _, _ in items] if items else {"True": True, "False": False}.get(rest, rest)
-        origins |= {(*path, match[1], k): Origin((*path, i), start, end) for k, (_, start, end) in enumerate(items or ())}
-        if items and len(items) == 1:
-            table[match[1]] = items[0][0]
-            origins[(*path, match[1])] = origins.pop((*path, match[1], 0))
+        if items:
+            table[match[1]], found = _placed(items, (*path, match[1]), (*path, i))
+            origins |= found
+        else:
+            rest = text[match.end():].strip()
+            table[match[1]] = {"True": True, "False": False}.get(rest, rest)
     seen = _with(document, {path: table}, origins)
     return replace(seen, view=replace(seen.view, arguments={path: path}))
+
+
+def _placed(items: list[tuple[int | float, int, int]], here: Path, there: Path) -> tuple[Any, dict[Path, Origin]]:
+    """One number or a list of several, with the origin of each in the text at ``there``."""
+    if len(items) == 1:
+        value, start, end = items[0]
+        return value, {here: Origin(there, start, end)}
+    origins = {(*here, i): Origin(there, start, end) for i, (_, start, end) in enumerate(items)}
+    return [value for value, _, _ in items], origins
 
 
 def _with(document: Document, values: Mapping[Path, Any], origins: Mapping[Path, Origin]) -> Document:
@@ -162,13 +171,13 @@ def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _numbers(text: str, start: int) -> list[tuple[int | float, int, int]] | None:
-    """The numbers of a text from ``start``, between commas and in brackets or not, with their characters; None for another."""
+    """The numbers of a text from ``start``, between commas, in brackets, quotes or neither, and their characters; None if others."""
     begin, end = start, len(text)
     while begin < end and text[begin].isspace():
         begin += 1
     while end > begin and text[end - 1].isspace():
         end -= 1
-    if text[begin:begin + 1] in ("(", "[") and text[end - 1:end] in (")", "]"):
+    if text[begin:begin + 1] + text[end - 1:end] in ("()", "[]", "''", '""') and end - begin > 1:
         begin, end = begin + 1, end - 1
     items = [(number(match[0]), *match.span()) for match in _ITEM.finditer(text, begin, end)]
     return items if items and all(value is not None for value, _, _ in items) else None

@@ -71,6 +71,7 @@ TABLE = Table(
     along={f"{AT}.train.{name}_lr": "lr" for name in ("unet", "text_encoder", "refiner", "embedding", "adapter")},
     steps=(f"{AT}.train.lr_scheduler_params.step_size", f"{AT}.train.switch_boundary_every"),
     more=_more,
-    irrelevant=(f"{AT}.save.*", f"{AT}.sample.*", f"{AT}.datasets.*", f"{AT}.model.*", f"{AT}.train.start_step"),
+    irrelevant=(f"{AT}.save.max_step_saves_to_keep", f"{AT}.sample.sample_steps", f"{AT}.sample.sample_start_step",
+                f"{AT}.train.start_step"),
 )
 FORMAT = TABLE.format

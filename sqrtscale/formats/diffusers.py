@@ -111,7 +111,6 @@ TABLE = Table(
                 "0.9999^kappa in the script (EMAModel)."),),
     more=_more,
     over=("hf",),
-    irrelevant=("scale_lr", "lr_num_cycles", "lr_power", "lr_warmup_steps", "prodigy_*", "sample_batch_size", "eval_batch_size",
-                "ema_inv_gamma", "ema_power", "vae_*"),
+    irrelevant=("scale_lr", "lr_num_cycles", "lr_power", "lr_warmup_steps", "prodigy_beta3", "sample_batch_size"),
 )
 FORMAT = TABLE.format

@@ -76,6 +76,6 @@ TABLE = Table(
              "train.py as well.", lambda name: name == "cosine"),
     ),
     more=_more,
-    irrelevant=("eval_*", "image_*", "caching_batch_size", "steps_per_print", "*_every_n_examples", "checkpoint_every_n_minutes"),
+    irrelevant=("image_micro_batch_size_per_gpu", "steps_per_print"),
 )
 FORMAT = TABLE.format

@@ -102,7 +102,6 @@ TABLE = Table(
     parallel=("tp_config.tensor_parallel_degree",),
     more=_more,
     view=_view,
-    irrelevant=("callbacks.*", "variables.*", "max_duration", "eval_interval", "*_interval", "device_train_microbatch_size",
-                "scheduler.alpha_*"),
+    irrelevant=("callbacks.scheduled_gc.batch_interval",),
 )
 FORMAT = TABLE.format

@@ -53,7 +53,7 @@ TABLE = Table(
     steps=("max_steps_per_epoch",),
     parallel=("tensor_parallel_dim", "context_parallel_dim"),
     more=_more,
-    irrelevant=("batch_size_val", "profiler.*", "loss.*", "kd_loss.*", "forward_batch_size", "num_steps",
-                "lr_scheduler.num_cycles"),
+    irrelevant=("batch_size_val", "forward_batch_size", "num_steps", "loss.beta", "loss.epsilon", "profiler.wait_steps",
+                "profiler.warmup_steps", "profiler.active_steps"),
 )
 FORMAT = TABLE.format
