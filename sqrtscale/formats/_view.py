@@ -171,7 +171,7 @@ def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _numbers(text: str, start: int) -> list[tuple[int | float, int, int]] | None:
-    """The numbers of a text from ``start``, between commas, in brackets, quotes or neither, and their characters; None if others."""
+    """The numbers of a text from ``start`` and their characters: between commas, in brackets, in quotes; None for any other."""
     begin, end = start, len(text)
     while begin < end and text[begin].isspace():
         begin += 1
