@@ -72,6 +72,6 @@ TABLE = Table(
     steps=(f"{AT}.train.lr_scheduler_params.step_size", f"{AT}.train.switch_boundary_every"),
     more=_more,
     irrelevant=(f"{AT}.save.max_step_saves_to_keep", f"{AT}.sample.sample_steps", f"{AT}.sample.sample_start_step",
-                f"{AT}.train.start_step"),
+                f"{AT}.train.start_step", f"{AT}.train.ema_config.ema_decay"),
 )
 FORMAT = TABLE.format

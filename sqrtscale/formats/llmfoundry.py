@@ -102,6 +102,6 @@ TABLE = Table(
     parallel=("tp_config.tensor_parallel_degree",),
     more=_more,
     view=_view,
-    irrelevant=("callbacks.scheduled_gc.batch_interval",),
+    irrelevant=("callbacks.scheduled_gc.batch_interval", "icl_tasks.*.batch_size"),
 )
 FORMAT = TABLE.format

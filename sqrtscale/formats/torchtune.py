@@ -37,8 +37,8 @@ TABLE = Table(
     label="torchtune",
     signature=Signature(
         tuple(f"{part}._component_" for part in (
-            "optimizer", "model", "tokenizer", "checkpointer", "dataset", "loss", "lr_scheduler", "metric_logger", "profiler")),
-        least=3),
+            "model", "tokenizer", "checkpointer", "dataset", "loss", "lr_scheduler", "metric_logger", "profiler")),
+        needs=("optimizer._component_",)),
     optimizer=_optimizer,
     rows=(
         Row("per_device", ("batch_size",)),
