@@ -25,8 +25,6 @@ def read_checkpoint(path: Path, timeout: float | None = None) -> str:
         if error.field != "checkpoint":
             raise
         raise FieldError("file", path.name, error.allowed) from error  # an uploaded one lies in a folder of ours
-    if not optimizers:
-        raise FieldError("file", path.name, f"holds no optimizer state: {INSTEAD}")
     first, *others = [{name: optimizer[name] for name in ("optimizer", "param_groups")} for optimizer in optimizers]
     if any(other != first for other in others):
         places = ", ".join(optimizer["where"] for optimizer in optimizers)

@@ -126,7 +126,7 @@ def _summary(where: str, state_dict: Mapping[str, Any]) -> OptimizerSummary:
 def _plain(value: Any, inside: bool = False) -> Any:
     """A value of a group as JSON has it; what is no number, text or short list of them is named by its type."""
     if isinstance(value, Tensor) and value.numel() == 1 and not (value.is_meta or value.is_complex() or value.is_quantized):
-        value = value.item()
+        value = _shortest(value)
     if isinstance(value, (list, tuple)) and not inside and len(value) <= LONGEST_LIST:
         return [_plain(one, inside=True) for one in value]
     if isinstance(value, float):
@@ -134,6 +134,13 @@ def _plain(value: Any, inside: bool = False) -> Any:
     if value is None or (isinstance(value, int) and value.bit_length() <= 64):
         return value
     return value[:200] if isinstance(value, str) else type(value).__name__
+
+
+def _shortest(value: Tensor) -> Any:
+    """The number in a tensor in the fewest digits that its type keeps: 0.001, not 0.0010000000474974513 (float32)."""
+    exact = value.item()
+    shorter = (float(f"{exact:.{digits}g}") for digits in range(1, 10)) if value.is_floating_point() else ()
+    return next((number for number in shorter if torch.tensor(number, dtype=value.dtype).item() == exact), exact)
 
 
 def main() -> int:
@@ -169,7 +176,10 @@ def _answer(options: argparse.Namespace) -> dict[str, Any]:
     try:
         if options.out is None:
             limit_resources(path)
-            return {"optimizers": [asdict(one) for one in summary(read(path))]}
+            found = contents(read(path))
+            if not found.optimizers:
+                check_nothing_left(path, found)
+            return {"optimizers": [asdict(optimizer) for optimizer in _summaries(found)]}
         limit_resources(path, *files_beside(path, "optim"), *files_beside(path, "sched"))
         return asdict(transfer_checkpoint(path, options.out, options.kappa, options.optimizer, options.decay_form,
                                           options.momentum_form))

@@ -44,6 +44,7 @@ def test_groups_are_read_and_moved(tmp_path):
 
 @pytest.mark.parametrize("content, message", [
     ({"model": {}}, r"file = 'in\.pt' holds no optimizer state"), ([1, 2], "holds no optimizer state"),
+    ({"optim.state.w.exp_avg": torch.ones(2)}, r"holds optimizer state at optim\.state\.w\.exp_avg, flattened: save it nested"),
     ({"a": adamw(), "b": {**adamw(), "param_groups": [{**adamw()["param_groups"][0], "lr": 1.0}]}},
      r"holds several optimizers that differ \(a, b\): give the file of one"),
 ])

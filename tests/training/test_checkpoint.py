@@ -157,6 +157,13 @@ def test_summary_is_plain(tmp_path):
     assert [one.where for one in summary([{"a": 1}, ({"d": optimizer.state_dict()},)])] == ["1.0.d"]
 
 
+@pytest.mark.parametrize("dtype, number", [(torch.float32, 0.001), (torch.float64, 1 / 3), (torch.bfloat16, 3e-4)])
+def test_numbers_in_tensors_are_shown_in_the_digits_that_they_have(dtype, number):
+    rate = torch.tensor(number, dtype=dtype)
+    (found,) = summary(torch.optim.AdamW([torch.nn.Parameter(torch.ones(2))], lr=rate).state_dict())
+    assert found.param_groups[0]["lr"] == number
+
+
 def test_a_refused_pickle_is_one_line_on_the_terminal(tmp_path):
     source, witness = tmp_path / "in.pt", tmp_path / "witness"
     source.write_bytes(pickle.dumps(Malicious(witness)))
