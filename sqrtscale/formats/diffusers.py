@@ -8,6 +8,9 @@ constant schedule.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from ._document import Document
 from ._format import Signature
 from ._imported import BatchedRate
 from ._reading import Reading
@@ -33,13 +36,34 @@ SCRIPTS = (  # start of the script's name -> weight decay, batch of one device, 
     ("textual_inversion", 1e-2, 16, None),
 )
 SCHEDULES = {"constant": "constant", "constant_with_warmup": "constant", "linear": "linear", "cosine": "cosine"}
+_KEYS = Signature(
+    ("train_batch_size", "max_train_steps", "checkpointing_steps", "resolution", "lr_scheduler", "instance_prompt",
+     "instance_data_dir", "validation_prompt", "validation_prompts", "validation_epochs", "mixed_precision", "adam_weight_decay",
+     "num_train_epochs", "use_8bit_adam", "use_ema", "snr_gamma", "random_flip", "center_crop", "noise_offset", "dataset_name",
+     "train_text_encoder", "lr_warmup_steps", "scale_lr", "enable_xformers_memory_efficient_attention"),
+    least=3,
+    never=("network_module", "optimizer_type", "per_device_train_batch_size", "output_name", "model_name_or_path",
+           "dataset_config", "text_column", "max_source_length"))
+_WITH_A_MODEL = replace(_KEYS, needs=("pretrained_model_name_or_path",))
+OTHERS = ("_flax", "_xla")  # scripts of the same names on other libraries, whose defaults are others
 BETAS = {"train_unconditional": ("beta1", 0.95), "train_cogvideox": ("beta2", 0.95)}
+
+
+def _script(document: Document) -> str:
+    return str(document.get(("launcher", "script"))).rpartition("/")[2]
+
+
+def fits(document: Document) -> tuple[str, ...]:
+    """By the arguments of most scripts, or by fewer beside the name of a script."""
+    known = _script(document).startswith(tuple(entry[0] for entry in SCRIPTS))
+    return _KEYS(document) if known else _WITH_A_MODEL(document)
 
 
 def _more(reading: Reading) -> None:
     """The defaults of the script, the warm-up of its schedule, and the rate that it multiplies."""
-    script = str(reading.document.get(("launcher", "script"))).rpartition("/")[2]
-    about = next((entry for entry in SCRIPTS if script.startswith(entry[0])), None)
+    script = _script(reading.document)
+    other = any(library in script for library in OTHERS)
+    about = None if other else next((entry for entry in SCRIPTS if script.startswith(entry[0])), None)
     for start, (name, default) in BETAS.items():
         if script.startswith(start):
             reading.take(name, f"adam_{name}", default=default)
@@ -66,6 +90,9 @@ def _by_the_script(reading: Reading, about: tuple[str, float, int, float | None]
         reading.fix("clip_norm", 1.0)
     elif reading.has("max_grad_norm") or (about and about[3]):
         reading.take("clip_norm", "max_grad_norm", default=about[3] if about else None)
+    elif not about:
+        reading.notes.append("Whether the script clips is not known here: where max_grad_norm has a default, divide it by "
+                             "sqrt(kappa).")
 
 
 def _warm_up(reading: Reading, script: str) -> None:
@@ -81,16 +108,7 @@ def _warm_up(reading: Reading, script: str) -> None:
 TABLE = Table(
     key="diffusers",
     label="diffusers' training scripts",
-    signature=Signature(
-        ("train_batch_size", "max_train_steps", "checkpointing_steps", "resolution",
-         "lr_scheduler", "instance_prompt", "instance_data_dir", "validation_prompt", "validation_prompts", "validation_epochs",
-         "mixed_precision",
-         "adam_weight_decay", "num_train_epochs", "use_8bit_adam", "use_ema", "snr_gamma", "random_flip", "center_crop",
-         "noise_offset", "dataset_name", "train_text_encoder", "lr_warmup_steps", "scale_lr",
-         "enable_xformers_memory_efficient_attention"),
-        least=4, needs=("pretrained_model_name_or_path",),
-        never=("network_module", "optimizer_type", "per_device_train_batch_size", "output_name", "model_name_or_path",
-               "dataset_config", "text_column", "max_source_length")),
+    signature=fits,
     optimizer=Optimizer(("optimizer",), {"adamw": "adamw"}, default="adamw"),
     rows=(
         Row("lr", ("learning_rate",)),

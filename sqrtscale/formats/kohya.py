@@ -24,9 +24,11 @@ SCHEDULES = {
 }  # fmt: skip
 SIGNATURE = Signature(
     ("network_module", "network_dim", "network_alpha", "optimizer_type", "optimizer_args", "max_train_epochs", "save_model_as",
-     "cache_latents", "caption_extension", "clip_skip", "max_data_loader_n_workers", "dataset_config", "unet_lr",
-     "save_every_n_epochs", "save_precision", "enable_bucket", "max_token_length", "output_name", "no_half_vae", "sdpa"),
-    least=4, never=("adam_beta1", "num_train_epochs", "per_device_train_batch_size", "_target_"))
+     "caption_extension", "clip_skip", "max_data_loader_n_workers", "dataset_config", "unet_lr", "save_every_n_epochs",
+     "save_precision", "enable_bucket", "max_token_length", "output_name", "no_half_vae", "sdpa", "in_json",
+     "shuffle_caption", "cache_latents_to_disk"),
+    never=("adam_beta1", "num_train_epochs", "per_device_train_batch_size", "_target_",
+           "micro_batch_size_per_gpu"))
 
 
 def _sections(document: Document) -> Document:
