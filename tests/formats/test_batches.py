@@ -38,7 +38,11 @@ def test_devices_do_not_drop_the_total_of_the_file():
     assert imported.parts({"devices": 64}) == Batch(16, 4, 64)
     scaled = scale(imported.config({"devices": 64}), 8192)
     known = json.loads(patch(text, imported, scaled, Batch(16, 8, 64)).text)
-    assert (known["train_batch_size"], known["train_micro_batch_size_per_gpu"], known["gradient_accumulation_steps"]) == (8192, 16, 8)
+    assert (known["train_batch_size"], known["train_micro_batch_size_per_gpu"], known["gradient_accumulation_steps"]) == (
+        8192,
+        16,
+        8,
+    )
     unknown = json.loads(patch(text, imported, scaled).text)
     assert (unknown["train_batch_size"], unknown["train_micro_batch_size_per_gpu"]) == (8192, 16)
     assert "gradient_accumulation_steps" not in unknown

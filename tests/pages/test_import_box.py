@@ -47,7 +47,18 @@ def test_scale_check_and_the_page_give_the_same_answer(name):
     app.text_input(key="b1").set_value(str(target)).run()
     frame = app.table[0].value
     shown = {row.iloc[0]: row.iloc[2].strip("*").split("[")[-1].rstrip("]") for _, row in frame.iterrows()}
-    command = [sys.executable, "-m", "sqrtscale", "scale", "--from", str(FOLDER / name), *options, "--target", str(target), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "sqrtscale",
+        "scale",
+        "--from",
+        str(FOLDER / name),
+        *options,
+        "--target",
+        str(target),
+        "--json",
+    ]
     found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout)
     lr = next(row["scaled"] for row in found["fields"] if row["name"] == "lr")
     assert float(shown["Learning rate"]) == pytest.approx(lr, rel=1e-7) and shown["Batch size"] == str(target)
@@ -59,15 +70,20 @@ def test_scale_check_and_the_page_give_the_same_answer(name):
 def test_what_was_read_assumed_and_not_read_stands_in_that_order():
     text = '{"train_batch_size": 64, "my_beta": 0.5, "optimizer": {"type": "AdamW", "params": {"lr": 0.001}}}'
     words = said(imported(text, {}))
-    for parts in (("Read from the file", "Assumed, as the file does not say", "Not read: look whether it matters"),
-                  ("lr = 0.001 (optimizer.params.lr)", "beta1 = 0.9", "my_beta = 0.5")):
+    for parts in (
+        ("Read from the file", "Assumed, as the file does not say", "Not read: look whether it matters"),
+        ("lr = 0.001 (optimizer.params.lr)", "beta1 = 0.9", "my_beta = 0.5"),
+    ):
         places = [words.index(part) for part in parts]
         assert places == sorted(places)
 
 
 def test_a_file_that_fits_several_functions_asks_which():
-    text = text_of("torchtitan.py").replace("def llama3_8b", "def first", 1) + "\n\n" + text_of("torchtitan.py").replace(
-        "def llama3_8b", "def second", 1)
+    text = (
+        text_of("torchtitan.py").replace("def llama3_8b", "def first", 1)
+        + "\n\n"
+        + text_of("torchtitan.py").replace("def llama3_8b", "def second", 1)
+    )
     app = imported(text, {})
     box = app.selectbox(key="import function")
     assert box.options == ["first", "second"]
@@ -78,7 +94,9 @@ def test_a_file_that_fits_several_functions_asks_which():
 
 
 def test_reinforcement_learning_and_double_scaling_stand_as_warnings():
-    text = ('{"per_device_train_batch_size": 8, "learning_rate": 1e-5, "reward_funcs": ["x"], "num_generations": 4, "world_size": 2, '
-            '"scale_lr": true}')
+    text = (
+        '{"per_device_train_batch_size": 8, "learning_rate": 1e-5, "reward_funcs": ["x"], "num_generations": 4, "world_size": 2, '
+        '"scale_lr": true}'
+    )
     words = said(imported(text, {"devices": "2"}))
     assert "does not cover" in words and "scale_lr" in words
