@@ -10,7 +10,7 @@
     scaled    the fields that move, under the same names
     changes   dotted path in the file -> its new value: all that the patch changes or adds (absent: it cannot be patched)
     removed   paths that the patch takes out
-    lines, unread, notes, double_scaling, uncovered   parts of the sentences that must be said (an empty list: nothing may be said)
+    lines, unread, notes, double_scaling, uncovered   parts of what must be said (an empty list: nothing)
 """
 
 import json
@@ -53,7 +53,8 @@ def transfer(name):
         known = imported.parts(answers)
         ways = ways_to(expected["target"], known.per_device, known.devices) if known else ()
         batch = ways[-1] if ways else None
-    return imported, base, scale(base, batch.size if batch else expected["target"], "half-life" if expected.get("half_life") else "linear"), batch
+    form = "half-life" if expected.get("half_life") else "linear"
+    return imported, base, scale(base, batch.size if batch else expected["target"], form), batch
 
 
 @pytest.mark.parametrize("name", READ)
@@ -83,7 +84,8 @@ def test_the_patch_changes_what_it_must_and_nothing_else(name):
         return
     patched = patch(text_of(name), imported, scaled, batch)
     before, after = (data_of(text, imported.syntax, imported.function) for text in (text_of(name), patched.text))
-    assert {path: value for path, value in after.items() if path not in before or before[path] != value} == close(expected["changes"])
+    changed = {path: value for path, value in after.items() if path not in before or before[path] != value}
+    assert changed == close(expected["changes"])
     became_tables = {path.rpartition(".")[0] for path in expected["changes"]}  # nulls
     assert set(before) - set(after) - became_tables == set(expected.get("removed", []))
     assert patched.text.endswith("\n") == text_of(name).endswith("\n")
