@@ -17,7 +17,8 @@ from threadpoolctl import threadpool_limits
 from ..devices import devices
 from ..rules import FieldError
 from ..tasks import Task
-from .compiled import ALL_THREADS, available
+from .executors.compiled import available
+from .threads import ALL_THREADS
 
 ENGINE = 5  # to be raised when the same plan would train or measure otherwise: stored runs then no longer stand for new ones
 PACKAGES = ("sqrtscale", "torch", "numpy", "scipy", "numba", "scikit-learn", "streamlit", "pandas", "plotly", "sqlalchemy",
