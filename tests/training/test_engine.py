@@ -63,9 +63,10 @@ def test_a_seed_repeats_itself_and_other_seeds_beside_it_do_not_matter():
             assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-4)
 
 
-@pytest.mark.parametrize("executor", [executors.Compiled, executors.Eager])
+@pytest.mark.parametrize("executor", [executors.Compiled, executors.Eager, executors.Looped])
 def test_models_spread_over_devices_are_the_same_runs(monkeypatch, executor):
     """Here five times the processor: arms branch from a warm start on the first, shares are uneven, some would be empty."""
+    monkeypatch.setattr(executor, "suits", lambda *of: True)
     monkeypatch.setattr(executors, "TABLE", (executor,))
     plan = small(start="warm", warm_samples=160, samples=128, seeds=3, stop_early=True)
     one = list(calibrate(plan))

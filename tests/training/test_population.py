@@ -39,10 +39,11 @@ TORCH = {
 }
 
 
-@pytest.mark.parametrize("executor", [executors.Compiled, executors.Eager])
+@pytest.mark.parametrize("executor", [executors.Compiled, executors.Eager, executors.Looped])
 @pytest.mark.parametrize("family", sorted(TORCH))
 def test_a_stack_trains_each_arm_as_a_plain_torch_loop_trains_it_alone(about, data, family, executor, monkeypatch):
     """Every kind of arm at the target batch, with weight decay, clipping and warm-up."""
+    monkeypatch.setattr(executor, "suits", lambda *of: True)
     monkeypatch.setattr(executors, "TABLE", (executor,))
     decays = {"alpha": 0.9, "momentum": 0.5} if family == "rmsprop" else {"beta1": 0.9, "beta2": 0.95}
     base = TrainingConfig(family, 2, {"lr": 1e-3, "weight_decay": 0.1, "eps": 1e-4, **decays}, warmup_steps=8, total_steps=100,
