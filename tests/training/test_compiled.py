@@ -1,6 +1,7 @@
 """The compiled gradients, written out by hand, are those of autograd through the same model."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ from sqrtscale.tasks import TASKS, Batch, task
 from sqrtscale.tasks.transformer import Transformer
 from sqrtscale.training.executors import Compiled, Eager, choose, compiled, kernels
 from sqrtscale.training.executors.eager import losses_of
+from sqrtscale.training.executors.kernels import cache
 from sqrtscale.training.population import Population
 from sqrtscale.training.streams import Stream
 
@@ -140,6 +142,17 @@ def test_a_diverged_model_leaves_the_others_alone():
         population.flat[0] = torch.nan
     losses, gradients = population.gradients(batch)
     assert losses[0].isnan() and torch.equal(gradients[1], kept)
+
+
+def test_what_was_compiled_from_other_sources_is_not_taken(tmp_path):
+    """Of any file of the kernels: numba alone looks at the one whose function is called."""
+    assert cache.digest() in kernels.train.stats.cache_path and cache.digest() in kernels.evaluate.stats.cache_path
+    for path in cache.FOLDER.glob("*.py"):
+        copied = tmp_path / path.stem
+        shutil.copytree(cache.FOLDER, copied, ignore=shutil.ignore_patterns("__pycache__"))
+        assert cache.digest(copied) == cache.digest()
+        (copied / path.name).write_text(path.read_text() + "\n")
+        assert cache.digest(copied) != cache.digest()
 
 
 COMPILES = """

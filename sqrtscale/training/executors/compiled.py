@@ -7,17 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ...tasks import Batch
 from ...tasks.transformer import Transformer
 from ..threads import ALL_THREADS, use_threads
 from ._executor import Executor
+from .arguments import Desk, Model, Pace, Places, Rule, Samples, Shape, make_space
 
 if TYPE_CHECKING:
     from ..population import Population
@@ -25,78 +24,6 @@ if TYPE_CHECKING:
 OPTIMIZERS = ("adam", "adamw", "rmsprop")  # that have a kernel
 ROWS = 512  # tokens whose activations are held at once: they stay in the cache, and a large batch takes no more memory
 NO_TOKENS, NO_PATCHES = np.zeros(0, np.int64), np.zeros((0, 0), np.float32)
-
-
-class Shape(NamedTuple):
-    """The fields of a ``Transformer``; tokens is 0 where the inputs are patches."""
-
-    width: int
-    layers: int
-    heads: int
-    length: int
-    classes: int
-    tokens: int
-    patch: int
-    causal: bool
-
-
-class Rule(NamedTuple):
-    """Hyperparameters of one model. beta1 is RMSprop's momentum, beta2 its alpha; clip_norm may be infinite."""
-
-    family: int
-    lr: float
-    beta1: float
-    beta2: float
-    eps: float
-    weight_decay: float
-    warmup: float
-    clip_norm: float
-
-
-class Space(NamedTuple):
-    """Activations of one model on some samples, float32; a row is one token.
-
-    Inputs of a matrix product have a last column of ones: a weight [in, out] and the bias behind it are then one matrix
-    [in + 1, out], and so is their gradient.
-    """
-
-    x: np.ndarray
-    normal: np.ndarray
-    std: np.ndarray
-    affine: np.ndarray
-    qkv: np.ndarray
-    attention: np.ndarray
-    mixed: np.ndarray
-    up: np.ndarray
-    gate: np.ndarray
-    hidden: np.ndarray
-    pooled: np.ndarray
-    logits: np.ndarray
-    thin: np.ndarray
-    dx: np.ndarray
-    wide: np.ndarray
-    dqkv: np.ndarray
-    heads: np.ndarray
-    scores: np.ndarray
-
-
-def make_space(n: Shape, samples: int) -> Space:
-    """Memory for so many samples; what the kernels do not write is one."""
-    d, norms, rows, each = n.width, 2 * n.layers + 1, samples * n.length, n.width // n.heads
-    predictions = rows if n.causal else samples
-
-    def take(*shape: int) -> np.ndarray:
-        return np.ones(shape, np.float32)
-
-    return Space(
-        x=take(norms, rows, d), normal=take(norms, rows, d), std=take(norms, rows), affine=take(norms, rows, d + 1),
-        qkv=take(n.layers, rows, 3 * d), attention=take(n.layers, samples, n.heads, n.length, n.length),
-        mixed=take(n.layers, rows, d + 1), up=take(n.layers, rows, 4 * d), gate=take(n.layers, rows, 4 * d),
-        hidden=take(n.layers, rows, 4 * d + 1), pooled=take(predictions, d + 1),
-        logits=take(predictions, n.classes),
-        thin=take(rows, d), dx=take(rows, d), wide=take(rows, 4 * d), dqkv=take(rows, 3 * d),
-        heads=take(5, n.length, each), scores=take(n.length, n.length),
-    )
 
 
 @cache
@@ -116,26 +43,6 @@ def _workers(count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, initializer=torch.set_flush_denormal, initargs=(True,))
 
 
-class _Desk(NamedTuple):
-    """What one thread needs beside a model: activations of a block of samples and of the last one, gradient, scratch [P]."""
-
-    full: Space
-    rest: Space
-    gradient: np.ndarray
-    scratch: np.ndarray
-
-
-class _Steps(NamedTuple):
-    """Of one model: how many steps, the rule of each, the optimizer's moments [P], and how many steps it has made and taken."""
-
-    count: int
-    rule: Rule
-    first: np.ndarray
-    second: np.ndarray
-    made: float = 0.0  # by the optimizer, which bias correction counts
-    taken: float = 0.0  # of this run, which warm-up counts
-
-
 class Compiled(Executor):
     """One call makes many steps of one model; a thread trains one model after another.
 
@@ -152,12 +59,12 @@ class Compiled(Executor):
         super().__init__(network, device)
         self.kernels = kernels
         self.shape = Shape(network.width, network.layers, network.heads, network.length, network.classes, network.tokens or 0,
-                           network.patch, network.causal)
+                           network.patch, network.causal, Places.of(network))
         self.parameters = sum(math.prod(p.shape) for p in network.parameters().values())
         self.forget()
 
     def forget(self):
-        self.free: dict[int, list[_Desk]] = {}  # by the samples of a batch: those that no thread uses now
+        self.free: dict[int, list[Desk]] = {}  # by the samples of a batch: those that no thread uses now
         self.nbytes = 0  # memory of all desks
 
     @classmethod
@@ -169,9 +76,7 @@ class Compiled(Executor):
         """Not for some 15 s where an earlier process has left no compiled steps on the disk."""
         from . import kernels
 
-        folder = kernels.train.stats.cache_path
-        made = [path.stat().st_mtime for path in Path(folder).glob("kernels.train-*.nbi")] if folder else []
-        return max(made, default=0.0) > Path(kernels.__file__).stat().st_mtime
+        return kernels.is_kept(kernels.train)
 
     def gradients(self, population, batch, weights):
         models, parameters = len(population), population.flat.detach().numpy()
@@ -180,22 +85,23 @@ class Compiled(Executor):
         gradients, rule = np.empty_like(parameters), Rule(self.kernels.NONE, *[0.0] * 7)
 
         def work(i: int) -> tuple:
-            return self._train(parameters[i], batch, i, weights, _Steps(1, rule, gradients[i], gradients[i]), gradients[i])
+            row = gradients[i]
+            return self._train(rule, Model(parameters[i], row, row), self._samples(batch, i, weights), Pace(1), row)
 
         losses = [loss for loss, _, _ in self._each(work, models)]
         return torch.tensor(losses), torch.from_numpy(gradients)
 
     def evaluate(self, population, split):
         """In double precision."""
-        parameters, targets = population.flat.detach().numpy(), split.targets.contiguous().numpy().reshape(-1)
-        tokens, patches = self._inputs(split.inputs)
+        parameters = population.flat.detach().numpy()
+        samples = self._samples(Batch(split.inputs[None], split.targets[None]), 0, (1.0,))
 
         def work(i: int) -> tuple:
             with self._desk(len(split.targets)) as desk:
-                return self.kernels.evaluate(self.shape, desk.full, desk.rest, parameters[i], tokens, patches, targets)
+                return self.kernels.evaluate(self.shape, desk, parameters[i], samples)
 
         sums = zip(*self._each(work, len(parameters)), strict=True)
-        return tuple(torch.tensor(values, dtype=torch.float64) / len(targets) for values in sums)
+        return tuple(torch.tensor(values, dtype=torch.float64) / len(samples.targets) for values in sums)
 
     def advance(self, population, samples, reads, count, watch):
         optimizer, parameters, streams = population.optimizer, population.flat.detach().numpy(), reads.tolist()
@@ -204,8 +110,8 @@ class Compiled(Executor):
         made, taken, rules = optimizer.steps.flatten().tolist(), population.taken.item(), self._rules(population)
 
         def work(i: int) -> tuple:
-            steps = _Steps(count, rules[i], first[i], second[i], made[i], taken)
-            return self._train(parameters[i], samples, streams[i], population.weights, steps)
+            own = self._samples(samples, streams[i], population.weights, count)
+            return self._train(rules[i], Model(parameters[i], first[i], second[i]), own, Pace(count, made[i], taken))
 
         results = zip(*self._each(work, len(parameters)), strict=True)
         worst, clipped, moved = (torch.tensor(values, dtype=torch.float32) for values in results)
@@ -235,26 +141,23 @@ class Compiled(Executor):
         threads = min(ALL_THREADS, models)
         return list(_workers(threads).map(work, range(models)) if threads > 1 else map(work, range(models)))
 
-    def _train(self, parameters: np.ndarray, samples: Batch, stream: int, weights: Sequence[float], steps: _Steps,
-               gradient: np.ndarray | None = None) -> tuple:
+    def _train(self, rule: Rule, model: Model, samples: Samples, pace: Pace, gradient: np.ndarray | None = None) -> tuple:
         """Of one model: the largest loss (or NaN), how many steps were clipped, and the root mean square of the last update."""
-        tokens, patches = self._inputs(samples.inputs[stream])
-        targets = samples.targets[stream].contiguous().numpy()
-        size = len(targets) // steps.count
-        # Of a mean over each part, as a factor of the mean over all samples.
-        each = np.repeat(np.asarray(weights, np.float32) * len(weights), size // len(weights))
-        with self._desk(size) as desk:
-            return self.kernels.train(self.shape, steps.rule, desk.full, desk.rest, parameters,
-                                      desk.gradient if gradient is None else gradient, desk.scratch, steps.first, steps.second,
-                                      tokens, patches, targets.reshape(-1), each, steps.count, steps.made, steps.taken)
+        with self._desk(len(samples.weights)) as desk:
+            own = desk if gradient is None else desk._replace(gradient=gradient)
+            return self.kernels.train(self.shape, rule, own, model, samples, pace)
 
-    def _inputs(self, inputs: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Tokens [rows] and patches [rows, patch] of samples, one of them empty."""
-        given = inputs.contiguous().numpy()
-        return (given.reshape(-1), NO_PATCHES) if self.shape.tokens else (NO_TOKENS, given.reshape(-1, self.shape.patch))
+    def _samples(self, batches: Batch, stream: int, weights: Sequence[float], count: int = 1) -> Samples:
+        """One stream's samples of ``count`` batches. weights: of the gradients of equal parts of a batch."""
+        inputs, targets = (x[stream].contiguous().numpy() for x in (batches.inputs, batches.targets))
+        # Of a mean over each part, as a factor of the mean over all samples.
+        each = np.repeat(np.asarray(weights, np.float32) * len(weights), len(targets) // count // len(weights))
+        tokens, patches = ((inputs.reshape(-1), NO_PATCHES) if self.shape.tokens
+                           else (NO_TOKENS, inputs.reshape(-1, self.shape.patch)))
+        return Samples(tokens, patches, targets.reshape(-1), each)
 
     @contextmanager
-    def _desk(self, samples: int) -> Iterator[_Desk]:
+    def _desk(self, samples: int) -> Iterator[Desk]:
         """A desk for batches of so many samples that no other thread uses meanwhile."""
         free = self.free.setdefault(samples, [])
         try:
@@ -266,10 +169,10 @@ class Compiled(Executor):
         finally:
             free.append(desk)
 
-    def _new_desk(self, samples: int) -> _Desk:
+    def _new_desk(self, samples: int) -> Desk:
         block, parameters = max(1, min(samples, ROWS // self.shape.length)), self.parameters
         full = make_space(self.shape, block)
         rest = make_space(self.shape, samples % block) if samples % block else full
-        made = _Desk(full, rest, np.empty(parameters, np.float32), np.empty(parameters, np.float32))
+        made = Desk(full, rest, np.empty(parameters, np.float32), np.empty(parameters, np.float32))
         self.nbytes += sum(piece.nbytes for space in (full, rest) for piece in space) + 8 * parameters
         return made
