@@ -149,7 +149,7 @@ def test_runs_are_listed_shown_exported_deleted_and_restored(stored, tmp_path):
     assert stored in sqrtscale("runs", "list").stdout
     assert json.loads(sqrtscale("runs", "list", "--json").stdout)[0]["outcome"] == ""  # nobody has judged it yet
     shown = sqrtscale("runs", "show", stored[:6]).stdout
-    assert "DONE" in shown and "+0.10000" in shown
+    assert "DONE" in shown and "+0.10000" in shown and "executor" not in shown  # nobody noted it
     assert "No: the scaled run ends 0.1 nats per image above the base run" in shown
     assert json.loads(sqrtscale("runs", "show", stored, "--json").stdout)["plan"]["target_batch"] == 64
     assert "differs" in sqrtscale("runs", "list", "--text", "differs").stdout
@@ -214,6 +214,8 @@ def test_calibrate_and_wait_ends_done_in_the_same_store():
     assert record["state"] == "DONE" and record["name"] == "short"
     assert [run["arm"] for run in record["runs"]] == ["base", "scaled"]
     assert record["environment"]["device"] == "cpu"
+    assert {run["executor"] for run in record["runs"]} == {record["environment"]["executor"]} == {"compiled"}
+    assert "\nexecutor compiled\n" in sqrtscale("runs", "show", record["id"]).stdout
     curves = Store.open().curves(record["id"])
     losses = curves["metric"].isin(["val_loss", "train_loss", "val_accuracy"])
     assert losses.sum() == 2 * 3 * 11 and {"noise", "signal", "second_moment"} <= set(curves["metric"])
