@@ -49,6 +49,7 @@ def arms_of(curves, *arms):
 
 
 @pytest.mark.parametrize("task", ["digits", "pydoc"])
+@pytest.mark.training
 def test_reused_curves_are_what_training_again_gives_to_the_last_bit(store, task):
     first = trained(store, plan(task, seeds=1))
     more = dict(arms=["base", "scaled", "unscaled"], seeds=2)
@@ -67,6 +68,7 @@ def test_reused_curves_are_what_training_again_gives_to_the_last_bit(store, task
     assert store.curves_version(second) != "0"
 
 
+@pytest.mark.training
 def test_from_scratch_too_and_the_engine_has_nothing_to_do_where_everything_is_stored(store, monkeypatch):
     first = trained(store, plan(start="scratch"))
     warm = trained(store, plan())
@@ -78,6 +80,7 @@ def test_from_scratch_too_and_the_engine_has_nothing_to_do_where_everything_is_s
         assert store.get(second).progress == 1
 
 
+@pytest.mark.training
 def test_the_origin_is_whoever_trained_it_also_after_several_copies_and_its_end(store):
     first = trained(store, plan())
     second = trained(store, plan())
@@ -191,6 +194,7 @@ def test_nothing_is_taken_from_a_deleted_calibration(store):
     assert store.reuse(queued(store, stored_plan())) == {}
 
 
+@pytest.mark.training
 def test_a_run_that_diverged_is_reused_as_diverged(store):
     arms = (*plan(start="scratch").arms, WILD)
     first = trained(store, changed(plan(start="scratch"), arms=arms))
