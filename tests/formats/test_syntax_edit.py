@@ -17,8 +17,11 @@ KEYS = ["lr", "betas", "optimizer", "weight_decay", "a_b", "steps", "x1", "train
 NEW = ["new_key", "beta2", "warmup"]
 NUMBERS = st.integers(-1000, 10**6) | st.sampled_from([0.1, 3e-5, 1e-8, 2.5, 1e20, -0.001])
 SCALARS = NUMBERS | st.booleans() | st.sampled_from(["adamw", "a b", "it's", "ü", "#x", "1e-3x"])
-TABLES = st.recursive(SCALARS | st.lists(NUMBERS, max_size=3),
-                      lambda inner: st.dictionaries(st.sampled_from(KEYS), inner, max_size=4), max_leaves=10)
+TABLES = st.recursive(
+    SCALARS | st.lists(NUMBERS, max_size=3),
+    lambda inner: st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=10,
+)
 ROOTS = st.dictionaries(st.sampled_from(KEYS), TABLES, min_size=1, max_size=6)
 NEWLINES = st.sampled_from(["\n", "\r\n"])
 
@@ -47,8 +50,10 @@ def write_toml(data, draw, path=()):
     plain = {key: value for key, value in data.items() if not isinstance(value, dict)}
     lines = []
     for key, value in plain.items():
-        lines.append(f"{draw(st.sampled_from(['', '', chr(10), '# why' + chr(10)]))}{key} = {json.dumps(value, ensure_ascii=False)}"
-                     f"{draw(st.sampled_from(['', '  # note', ' # a = 1']))}\n")
+        lines.append(
+            f"{draw(st.sampled_from(['', '', chr(10), '# why' + chr(10)]))}{key} = {json.dumps(value, ensure_ascii=False)}"
+            f"{draw(st.sampled_from(['', '  # note', ' # a = 1']))}\n"
+        )
     for key, value in data.items():
         if isinstance(value, dict):
             lines.append(f"\n[{'.'.join((*path, key))}]\n{write_toml(value, draw, (*path, key))}")
@@ -134,10 +139,15 @@ def test_values_are_replaced_and_nothing_else(syntax, data, newline, final, draw
     text = (text if final else text.rstrip("\n")).replace("\n", newline)
     assume(text.strip())
     document = parse(text, syntax)
-    scalars = [path for path, value in places(document.data) if path and path[0] != "launcher" and has_room(document, path)
-               and not isinstance(value,
-                                  (dict, list) if syntax == "command" else (dict, list,
-                                                                            str)) and (path in document.spans or syntax == "toml")]
+    scalars = [
+        path
+        for path, value in places(document.data)
+        if path
+        and path[0] != "launcher"
+        and has_room(document, path)
+        and not isinstance(value, (dict, list) if syntax == "command" else (dict, list, str))
+        and (path in document.spans or syntax == "toml")
+    ]
     assume(scalars)
     chosen = draw.draw(st.lists(st.sampled_from(scalars), min_size=1, max_size=3, unique=True))
     check(document, {path: draw.draw(NUMBERS) for path in chosen}, syntax)
@@ -153,10 +163,19 @@ def test_new_entries_find_their_place(syntax, data, newline, final, draw):
     document = parse(text, syntax)
     tables = [path for path, value in places(document.data) if isinstance(value, dict) and path[:1] != ("launcher",)]
     table = draw.draw(st.sampled_from(tables))
-    changes = {(*table, key): draw.draw(NUMBERS | st.lists(NUMBERS, min_size=2, max_size=2))
-               for key in draw.draw(st.lists(st.sampled_from(NEW), min_size=1, max_size=2, unique=True))}
-    beside = [path for path, value in places(document.data) if path[:-1] == table and path and isinstance(value, (int, float))
-              and not isinstance(value, bool) and has_room(document, path)]
+    changes = {
+        (*table, key): draw.draw(NUMBERS | st.lists(NUMBERS, min_size=2, max_size=2))
+        for key in draw.draw(st.lists(st.sampled_from(NEW), min_size=1, max_size=2, unique=True))
+    }
+    beside = [
+        path
+        for path, value in places(document.data)
+        if path[:-1] == table
+        and path
+        and isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and has_room(document, path)
+    ]
     if beside and draw.draw(st.booleans()):
         changes[draw.draw(st.sampled_from(beside))] = draw.draw(NUMBERS)
     if all(has_room(document, path) for path in changes):
