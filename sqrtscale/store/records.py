@@ -78,7 +78,7 @@ class CalibrationRecord:
 
     @property
     def executors(self) -> str:
-        """The names of what carried out its runs' steps: one, unless some were taken over from long ago; empty if not known."""
+        """Every name of what carried out its runs' steps, as a rule one; empty where nobody noted it."""
         return ", ".join(dict.fromkeys(run.executor for run in self.runs if run.executor))
 
     @classmethod
