@@ -17,7 +17,8 @@ from sqrtscale.rules.batch import ways_to
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "formats.md"
 CONFIGS = ROOT / "tests" / "data" / "configs"
-ANSWERS = {"devices": 8, "per_device": 32, "accumulation": 1, "batch_size": 256, "optimizer": "adamw", "lr": 1e-3}
+ANSWERS = {"devices": 8, "per_device": 32, "accumulation": 1, "batch_size": 256, "optimizer": "adamw", "lr": 1e-3,
+           "beta1": 0.9, "beta2": 0.95, "eps": 1e-8, "weight_decay": 0.1}
 HEAD = """# Formats
 
 Made from the catalogue by `python docs/formats_page.py`; each example is a configuration that the tests read, scaled to four
@@ -25,8 +26,8 @@ times its batch. What a file does not say is asked for, and a learning rate is n
 hyperparameter is read, known to be irrelevant, or listed as not read; where one that decides the answer is not known, the import
 is refused.
 
-Any of them may also be wrapped by wandb's `config.yaml`. A command line may be pasted, or stand in a shell script (`.sh`). PyTorch
-checkpoints (`.pt`, `.pth`, `.ckpt`, `.bin`) are read as their parameter groups.
+Any of them may also be wrapped by wandb's `config.yaml`. A command line may be pasted, or stand in a shell script (`.sh`).
+PyTorch checkpoints (`.pt`, `.pth`, `.ckpt`, `.bin`) are read as their parameter groups.
 
 | format | `--format` | written as | patched |
 |---|---|---|---|

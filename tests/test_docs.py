@@ -109,5 +109,6 @@ def test_files_that_are_named_exist(text):
 
 
 def test_the_page_of_formats_is_what_the_catalogue_makes():
-    done = subprocess.run([sys.executable, "docs/formats_page.py", "--check"], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    command = [sys.executable, "docs/formats_page.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, "run: python docs/formats_page.py"

@@ -6,6 +6,7 @@ import argparse
 import json
 from dataclasses import asdict
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..rules.errors import whole
@@ -13,11 +14,11 @@ from . import configuration
 from .shared import BadInput, number, table
 
 if TYPE_CHECKING:
-    from ..training.checkpoint import Transferred
+    from ..runner.checkpoints import Transferred
 
 STATE = {  # what becomes of the tensors of the state
-    "exp_avg_sq": "noise / kappa", "max_exp_avg_sq": "noise / kappa", "square_avg": "noise / kappa",
-    "exp_avg": "kept", "grad_avg": "kept", "momentum_buffer": "average gradient kept", "mu_product": "of the new steps",
+    "exp_avg_sq": "noise / kappa", "max_exp_avg_sq": "noise / kappa", "square_avg": "noise / kappa", "absmax2": "noise / kappa",
+    "momentum_buffer": "average gradient kept", "mu_product": "of the new steps",
 }
 
 
@@ -37,9 +38,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run_transfer_checkpoint(options: argparse.Namespace) -> int:
     """``sqrtscale transfer-checkpoint``"""
     kappa = _kappa(options)
-    from ..training.checkpoint import transfer_checkpoint  # loads torch
+    from ..runner import transfer_checkpoint  # which loads the store
 
-    done = transfer_checkpoint(options.source, options.out, kappa, options.optimizer, options.decay_form, options.momentum_form)
+    done = transfer_checkpoint(Path(options.source), Path(options.out), kappa, options.optimizer, options.decay_form,
+                               options.momentum_form)
     print(json.dumps(asdict(done), indent=2) if options.json else transferred_text(done, options.out))
     return 0
 
@@ -63,12 +65,21 @@ def transferred_text(done: Transferred, out: str) -> str:
                      if moved[name] != value]
         if old.steps and new.steps:
             rows.append((where, "state", "step", f"{old.steps[1]:.8g}", f"{new.steps[1]:.8g}"))
-        rows += [(where, "state", name, f"{count} tensors", STATE.get(name, "kept")) for name, count in old.state.items()]
+        rows += [(where, "state", name, f"{count} tensors", _change(name, old.state)) for name, count in old.state.items()]
+    for change in done.schedulers:
+        rows += [(change.where or "-", change.kind or "scheduler", name, _digits(value), _digits(change.after[name]))
+                 for name, value in change.before.items()]
+    notes = [f"{change.where or 'this scheduler'} {f'({change.kind}) ' if change.kind else ''}{change.note}"
+             for change in done.schedulers]
     lines = [f"kappa = {done.kappa:.8g}, written to {out}", "", *table(rows)]
-    if done.schedulers:
-        lines += ["", f"note: {', '.join(done.schedulers)} still counts steps of the old batch: make the scheduler anew, "
-                  "with its lengths divided by kappa"]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *(f"note: {note}" for note in (*notes, *done.notes))])
+
+
+def _change(name: str, state: dict[str, int]) -> str:
+    """What becomes of a tensor of the state; 8-bit ones are moved by their scale."""
+    if name == "state2":
+        return "its scale absmax2 moves" if "absmax2" in state else "noise / kappa"
+    return STATE.get(name, "kept")
 
 
 def _digits(value: object) -> str:

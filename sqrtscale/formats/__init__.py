@@ -13,7 +13,7 @@ from ..rules import FieldError, ScaledConfig
 from ..rules.batch import Batch
 from ._document import Document, WhichFunction, as_text, parse, refuse, syntax_of
 from ._doubles import double_scaling, double_scaling_in_text
-from ._format import Format
+from ._format import Format, Signature, path_of
 from ._imported import BatchedRate, Imported, Patched, Question
 from ._patch import patched
 from ._reading import Reading
@@ -86,12 +86,25 @@ def _recognised(document: Document, wanted: str | None) -> Format:
         found = "; ".join(f"{kind.label} (--format {kind.key}) by {', '.join(fitting[kind.key][:4])}" for kind in kinds)
         raise refuse(document.text, f"fits {len(kinds)} formats, so say which it is: {found}")
     if not kinds:
+        near = "; ".join(_nearest(document))
         raise refuse(
             document.text,
-            "is not recognised: give the training configuration of one of "
-            f"{', '.join(kind.label for kind in FORMATS.values())}, or fill in the form",
+            f"is not recognised as any of the {len(FORMATS)} formats of docs/formats.md"
+            f"{f' (it has too little of {near})' if near else ''}: give the whole training configuration, say its --format, or "
+            "fill in the form",
         )
     return kinds[0]
+
+
+def _nearest(document: Document) -> list[str]:
+    """Up to three formats of which the document has some keys, but too few, or keys of others beside them."""
+    found = []
+    for kind in FORMATS.values():
+        own = (*kind.fits.needs, *kind.fits.own) if isinstance(kind.fits, Signature) and document.syntax in kind.syntaxes else ()
+        seen = [key for key in own if document.has(path_of(key))]
+        if len(seen) > 1:
+            found.append((len(seen), f"{kind.label}: {', '.join(seen[:3])}"))
+    return [text for _, text in sorted(found, reverse=True)[:3]]
 
 
 def _known(key: str) -> Format:

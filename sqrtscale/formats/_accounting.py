@@ -233,6 +233,8 @@ def judged(path: Path, value: Any) -> tuple[str, bool]:
     amount = value if expression or isinstance(value, list) else number(value.strip()) if isinstance(value, str) else value
     if _accumulates(own):
         return ("gradient accumulation", amount != 1) if amount else ("", False)
+    if own == {"b"} and len(path) == 1:  # train.py -b 256
+        return "batch size", True
     if own & {"batch", "bs", "batchsize", "minibatch", "microbatch", "batches"} and not own & _NO_BATCH:
         size = own <= _BATCH_MAIN and not around & _NO_BATCH
         return ("batch size", size) if amount else ("", False)

@@ -6,7 +6,7 @@ global batch = per_device x accumulation x devices
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..rules import FieldError
@@ -23,13 +23,14 @@ class BatchParts:
     """The batch as far as it is known; None for what is not.
 
     per_device: of one forward pass; accumulation: passes before a step; devices: data-parallel replicas; total: of one
-    optimizer step.
+    optimizer step; derived: the one of these that was worked out from the others, and gives way to what a user says.
     """
 
     per_device: int | None = None
     accumulation: int | None = None
     devices: int | None = None
     total: int | None = None
+    derived: str = field(default="", compare=False)
 
     @property
     def unknown(self) -> list[str]:
@@ -64,7 +65,7 @@ class BatchParts:
         """
         unknown = self.unknown
         if self.total is None:
-            return self if unknown else replace(self, total=self.product)
+            return self if unknown else replace(self, total=self.product, derived="total")
         quotient, rest = divmod(self.total, self.product)
         if rest or not quotient or (not unknown and quotient != 1):
             known = " x ".join(f"{name} {getattr(self, name)}" for name in BATCH_PARTS if name not in unknown)
@@ -73,7 +74,7 @@ class BatchParts:
                 self.total,
                 f"contradicts {known}{'' if len(unknown) == 2 else f' = {self.product}'}: correct one of them",
             )
-        return replace(self, **{unknown[0]: quotient}) if len(unknown) == 1 else self
+        return replace(self, **{unknown[0]: quotient}, derived=unknown[0]) if len(unknown) == 1 else self
 
     def corrected(self, answers: Mapping[str, Any]) -> BatchParts:
         """The same with what a user said in place of what was read, solved. A batch size that is given stands.
@@ -81,10 +82,11 @@ class BatchParts:
         Raises FieldError for an answer that is no count, and where the answers contradict the file's total.
         """
         given = {name: whole(name, answers[name], 1, *LIMITS[name]) for name in BATCH_PARTS if answers.get(name) is not None}
+        read = replace(self, **{self.derived: None}, derived="") if self.derived else self
         if answers.get("batch_size") is None:
-            return replace(self, **given).solved()
+            return replace(read, **given).solved()
         total = whole("batch_size", answers["batch_size"], 1, 256, 10**12)
-        kept = replace(self, **given, total=total)
+        kept = replace(read, **{**given, "total": total})
         try:
             return kept.solved()
         except FieldError:  # the file's parts are of another batch

@@ -25,6 +25,7 @@ LIBRARIES: Mapping[str, tuple[Mapping[str, str], Mapping[str, Any]]] = {  # firs
     "transformers": ({"adamw": "adamw"}, {"eps": 1e-6, "weight_decay": 0.0}),
     "apex": (_FUSED, {"weight_decay": 0.0}),
     "deepspeed": (_FUSED, {"weight_decay": 0.0}),
+    "transformer_engine": (_FUSED, {"weight_decay": 0.0}),
     "bitsandbytes": (_BITS, {}),
     "torchao": ({f"{name}{bits}": name for name in ("adam", "adamw") for bits in ("8bit", "4bit", "fp8")}, {}),
     "composer": ({"decoupledadamw": "composer_adamw"}, {}),

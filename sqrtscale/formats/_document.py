@@ -11,19 +11,23 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..rules import FieldError
 from ._syntax import syntax_of as syntax_of
+
+if TYPE_CHECKING:
+    from ._view import View
 
 Path = tuple[str | int, ...]
 Span = tuple[int, int]
 
 SYNTAXES = {"json": "JSON", "yaml": "YAML", "toml": "TOML", "python": "Python", "card": "a model card",
             "command": "a command line"}
-MOST_CHARACTERS = {"json": 1_000_000, "card": 1_000_000, "yaml": 60_000, "toml": 200_000, "python": 200_000,
+MOST_CHARACTERS = {"json": 1_000_000, "card": 1_000_000, "yaml": 150_000, "toml": 200_000, "python": 200_000,
                    "command": 100_000}
 DEEPEST = 50
+LONGEST_SHOWN = 80  # characters of a path in a message
 MOST_NOTES = 10
 MOST_VALUES = 100_000  # after aliases are followed
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -37,7 +41,8 @@ class Document:
     starts (its key, or itself in a list); flow: paths of containers whose entries are separated by commas;
     calls: paths of containers that are calls with keyword arguments; shared: paths of values that stand
     elsewhere (YAML aliases), and so cannot be changed alone; notes: what the reader must know of the text; fixed: true
-    where no entry can be added; ends: path of an entry -> where it ends, if not with its value.
+    where no entry can be added; ends: path of an entry -> where it ends, if not with its value; view: what the data are an
+    arrangement of, or None where they stand as they are written.
     """
 
     text: str
@@ -51,6 +56,7 @@ class Document:
     notes: tuple[str, ...] = ()
     fixed: bool = False
     ends: Mapping[Path, int] = field(default_factory=dict)
+    view: View | None = None
 
     def get(self, path: Path) -> Any:
         """The value at a path, or None where there is none."""
@@ -75,7 +81,8 @@ class Document:
 def shown(path: Path) -> str:
     """A path as people write it, on one line: optimizer.params.betas[0]."""
     name = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).lstrip(".") or "text"
-    return name[:80] if name.isprintable() else ascii(name)[1:81]
+    name = name if name.isprintable() else ascii(name)[1:-1]
+    return name if len(name) <= LONGEST_SHOWN else f"{name[:LONGEST_SHOWN - 43]}...{name[-40:]}"
 
 
 @dataclass(frozen=True)

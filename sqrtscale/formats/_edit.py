@@ -3,41 +3,53 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from . import _command
+from . import _command, _toml
 from ._document import Document, Path
 from ._numbers import plain, written
+from ._yaml import scalar
 
 Edit = tuple[int, int, str]
+_NAME = re.compile(r"[A-Za-z_][\w./-]*+|[1-9][0-9]*+[a-z]{2,}")  # a text that needs no quotes in YAML
 
 
 def has_room(document: Document, path: Path) -> bool:
     """False where the text has no place for an entry: it would need a call that a Python text does not make, a line inside of
     a card's line, an entry of its own in what others share, or a table where something else stands."""
-    if path in document.spans or document.syntax == "toml":
+    if document.view:
+        return all(has_room(document.view.outer, place) for place in document.view.changes({path: 0}))
+    if path in document.spans or _command.is_flag(document, path):
         return True
     holder = _holder(document, path)
     blocked = document.get((*holder, path[len(holder)])) is not None
     if document.syntax == "command":
         return not (document.fixed or blocked or path[0] == "launcher" or isinstance(document.get(holder), list))
     if document.fixed or blocked or document.syntax == "card":
-        return not (document.fixed or blocked) and holder == ()
+        return not (document.fixed or blocked) and len(path) == 1  # a card's line has parts of its own
+    if document.syntax == "toml":
+        return _toml.has_room(document, holder)
     if holder not in document.spans or holder in document.shared:
         return False
+    if isinstance(document.get(holder), list) and holder not in document.flow:  # a list of lines in YAML
+        last = (*holder, len(document.get(holder)) - 1)
+        one_line = last in document.spans and "\n" not in document.text[slice(*document.spans[last])]
+        return one_line and _before(document, last).strip() == "-"
     return holder in document.flow or document.syntax != "python" or any(beside[:-1] == holder for beside in document.ends)
 
 
 def edited(document: Document, changes: Mapping[Path, Any]) -> str:
     """The text in which each path of ``changes`` has its value; containers that are missing are made."""
-    if document.syntax == "toml":
-        from ._toml import patched
-
-        return patched(document, changes)
+    if document.view:
+        return edited(document.view.outer, document.view.changes(changes))
     edits: list[Edit] = []
     added: dict[Path, dict[str | int, Any]] = {}
     for path, value in changes.items():
+        if value is False and _command.is_flag(document, path):
+            edits.append(_command.removal(document, path))
+            continue
         if path in document.spans:
             edits.append(_replacement(document, path, plain(value)))
             continue
@@ -47,15 +59,15 @@ def edited(document: Document, changes: Mapping[Path, Any]) -> str:
         _merge(added.setdefault(holder, {}), path[len(holder)], nested)
     if document.syntax == "command" and added:
         new = {path: value for holder, entries in added.items() for path, value in _leaves(holder, _lists(entries))}
-        edits.append(_command.insertion(document, new, changes))
+        edits += _command.insertions(document, new, changes)
         added = {}
     for holder, entries in added.items():
         for key in [key for key in entries if (*holder, key) in document.spans]:  # null where a table belongs
             edits.append(_replacement(document, (*holder, key), _lists(entries.pop(key))))
         if entries:
-            edits.append(_insertion(document, holder, {key: _lists(value) for key, value in entries.items()}, changes))
+            edits += _insertions(document, holder, {key: _lists(value) for key, value in entries.items()}, changes)
     text = document.text
-    for start, end, new in sorted(edits, reverse=True):
+    for start, end, new in reversed(sorted(edits, key=lambda edit: edit[:2])):
         text = text[:start] + new + text[end:]
     return text
 
@@ -96,6 +108,8 @@ def _leaves(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
 
 def _text(document: Document, value: Any, old: str = "") -> str:
     """A value in the document's syntax."""
+    if document.syntax == "toml" and not old:
+        return _toml.written_value(value)
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list):
@@ -112,17 +126,29 @@ def _replacement(document: Document, path: Path, value: Any) -> Edit:
     if document.syntax == "command":
         between = ", " if path in document.flow else " "
         return start, end, _command.written_word(value, between, document.text[start:end])
-    new = _text(document, value, document.text[start:end])
+    old = document.text[start:end]
+    bare = (document.syntax == "yaml" and isinstance(value, str) and old == document.get(path) and _NAME.fullmatch(value)
+            and scalar(value, path) == value)
+    new = value if bare else _text(document, value, old)
     return start, end, new if end > start else f" {new}"  # an empty value in YAML ends at its colon
 
 
-def _insertion(document: Document, holder: Path, entries: Mapping[str | int, Any], changes: Mapping[Path, Any]) -> Edit:
+def _insertions(document: Document, holder: Path, entries: Mapping[str | int, Any], changes: Mapping[Path, Any]) -> list[Edit]:
     """New entries of a container: beside an entry that changes too, or its last."""
     siblings = [path for path in document.keys if path[:-1] == holder and path in document.spans]
+    if document.syntax == "toml" and holder not in document.flow:
+        beside = next((path for path in changes if path in siblings), siblings[-1] if siblings else None)
+        return _toml.insertions(document, holder, entries, beside)
     lines = [_entry(document, holder, key, value) for key, value in entries.items()]
     if holder in document.flow:
-        return _between_commas(document, holder, lines, siblings, changes)
-    return _on_lines(document, holder, lines, siblings, changes)
+        return [_between_commas(document, holder, lines, siblings, changes)]
+    return [_on_lines(document, holder, lines, siblings, changes)]
+
+
+def _before(document: Document, path: Path) -> str:
+    """What stands before an entry on its line."""
+    start = document.keys[path]
+    return document.text[document.text.rfind("\n", 0, start) + 1:start]
 
 
 def _newline(document: Document) -> str:
@@ -164,14 +190,14 @@ def _on_lines(document: Document, holder: Path, lines: list[str], siblings: list
         at = min((document.keys[path] for path in siblings), default=len(text))
         indent = " " * (at - text.rfind("\n", 0, at) - 1)
         return at, at, "".join(f"{line}{newline}{indent}" for line in lines)
-    beside = ([path for path in changes if path in short] or short[-1:])[0]
+    beside = ([path for path in changes if path in short and isinstance(path[-1], str)] or short[-1:])[0]
     end = document.ends.get(beside, document.spans[beside][1])
     at = text.find("\n", end)
     at = len(text) if at < 0 else at - (text[at - 1] == "\r")
-    before = text[text.rfind("\n", 0, document.keys[beside]) + 1:document.keys[beside]]
+    before = _before(document, beside)
     if document.syntax == "python":
         before = before[:len(before) - len(before.lstrip())]
-    indent = "".join(character if character.isspace() else " " for character in before)
+    indent = before if isinstance(beside[-1], int) else "".join(mark if mark.isspace() else " " for mark in before)
     return at, at, "".join(f"{newline}{indent}{line}" for line in lines)
 
 
@@ -181,6 +207,8 @@ def _entry(document: Document, holder: Path, key: str | int, value: Any) -> str:
         return new
     if holder in document.calls:
         return f"{key}={new}"
+    if document.syntax == "toml":
+        return f"{_toml.name(key)} = {new}"
     if document.syntax == "python" and holder not in document.flow:
         return f"{key} = {new}"
     if document.syntax in ("json", "python"):

@@ -15,7 +15,7 @@ from ._document import refuse
 from ._shell import Part, RawWord, Statement, statements
 from ._source import calculated
 
-MOST_COPIED = 2_000_000  # characters that variables put in, all together
+MOST_COPIED = 500_000  # characters that variables put in, all together
 _BLANK = re.compile(r"\s")
 _SPLIT = re.compile(r"\S+")
 _ARITHMETIC = re.compile(r"[\w\s()+*/-]+")

@@ -19,7 +19,8 @@ class Signature:
     """The keys of its own by which a format is recognised: never one that other programs have as well.
 
     own: dotted paths, of which at least ``least`` must be there; needs: paths that must all be there; never: paths of
-    other programs, none of which may be there. Called with a document, it returns the keys that speak for the format, and
+    other programs, none of which may be there; scripts: how the names of the program's scripts and modules end, by which a
+    command that starts one is recognised alone. Called with a document, it returns the keys that speak for the format, and
     nothing where that is not enough.
     """
 
@@ -27,8 +28,11 @@ class Signature:
     least: int = 2
     needs: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
+    scripts: tuple[str, ...] = ()
 
     def __call__(self, document: Document) -> tuple[str, ...]:
+        if str(document.get(("launcher", "script"))).endswith(self.scripts):
+            return ("launcher.script",)
         if any(document.has(path_of(name)) for name in self.never):
             return ()
         if not all(document.has(path_of(name)) for name in self.needs):

@@ -56,7 +56,7 @@ class Imported:
     that look like hyperparameters and were not read; notes: ambiguities; double_scaling: which key scales again with the
     batch, and what to set instead; uncovered: why the rule promises nothing for this training. batched_rate: set where lr
     depends on the global batch; assumed_fields: the names behind ``assumed``; bf16_state: the key by which second moments are
-    kept in bfloat16, or empty.
+    kept in bfloat16, or empty; following: what moves along with a field.
     """
 
     format: str
@@ -78,6 +78,7 @@ class Imported:
     function: str | None = None
     assumed_fields: frozenset[str] = frozenset()
     bf16_state: str = ""
+    following: tuple[str, ...] = ()
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -85,8 +86,9 @@ class Imported:
         parts = {name: getattr(self.batch, name) for name in BATCH_PARTS}
         parts |= {"global_batch": self.batch.total, **self.batch.products}
         values = {"optimizer": self.optimizer, **self.hyperparameters, **parts, **self.run}
-        return tuple(f"{name} = {_text(value)} ({self.places[name]})" for name, value in values.items()
-                     if value is not None and name in self.places)
+        read = (f"{name} = {_text(value)} ({self.places[name]})" for name, value in values.items()
+                if value is not None and name in self.places)
+        return (*read, *self.following)
 
     def config(self, answers: Mapping[str, Any] = NONE) -> TrainingConfig:
         """The configuration, with answers to the questions and, under the same names, corrections of what was read.
@@ -118,7 +120,8 @@ class Imported:
     def problems(self, scaled: ScaledConfig) -> tuple[str, ...]:
         """Why the scaled values may not be taken as they are: scaled twice, not covered, lost in bfloat16; empty for none."""
         betas = [beta for row in scaled.fields if row.name == "beta2" and self.bf16_state for beta in (row.base, row.scaled)]
-        lost = [f"{self.bf16_state}: {bf16_state_warning(beta)}" for beta in betas if beta is not None and bf16_state_warning(beta)]
+        warnings = [bf16_state_warning(beta) for beta in betas if beta is not None]
+        lost = [f"{self.bf16_state}: {warning}" for warning in warnings if warning]
         return (*self.double_scaling, *self.uncovered, *dict.fromkeys(lost))
 
     def parts(self, answers: Mapping[str, Any] = NONE) -> Batch | None:

@@ -80,8 +80,10 @@ def launch_of(words: list[Word]) -> Launch | None:
         if name in NOT_TRAINING:
             return None
         verb = WITH_VERB.get((name, _program(words[at + 1]) if at + 1 < len(words) else ""))
-        if name == "" or name in WRAPPERS:
-            at = next((i for i in range(at + 1, len(words)) if _is_program(words[i])), len(words) if name else at + 1)
+        if name == "":  # $PYTHON, or the like
+            at += 1
+        elif name in WRAPPERS:
+            at = next((i for i in range(at + 1, len(words)) if _is_program(words[i])), len(words))
         elif verb or name in LAUNCHERS:
             launch.program = verb or LAUNCHERS[name]
             at, done = _facts(launch, words, at + (2 if verb else 1))

@@ -15,6 +15,8 @@ TOTALS = {"accelerate": "num_processes", "mpirun": "np", "horovodrun": "np", "sr
 ON_A_NODE = {"torchrun": ("nproc_per_node", "nnodes", 1), "deepspeed": ("num_gpus", "num_nodes", None),
              "composer": ("nproc", None, None)}
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+FILES = ("config", "c", "cfg", "config_file", "config_path", "yaml_cfg", "args_file", "params")  # options that name one
+SUFFIXES = (".yaml", ".yml", ".json", ".toml", ".py")
 
 
 def launched(document: Document) -> tuple[int, Path | None] | None:
@@ -39,6 +41,14 @@ def launched(document: Document) -> tuple[int, Path | None] | None:
         count = _whole((about.get("arguments") or [None])[0])
         return (count, None) if count else None
     return (1, None) if str(environment.get(VISIBLE)).isdecimal() else None  # of several, the program may take one or all
+
+
+def named_file(document: Document) -> str:
+    """The file of settings that a command names beside its options, or nothing."""
+    if document.syntax != "command":
+        return ""
+    words = [document.get((name,)) for name in FILES] + list(document.get(("launcher", "arguments")) or ())
+    return next((word for word in words if isinstance(word, str) and word.endswith(SUFFIXES)), "")
 
 
 def _counted(

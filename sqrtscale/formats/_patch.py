@@ -18,6 +18,7 @@ from ._document import Document, Path, shown
 from ._doubles import double_scaling
 from ._edit import edited, has_room
 from ._imported import Imported, Patched
+from ._numbers import plain, written
 from ._reading import PASSES, STEPS, Reading, as_number
 
 ACCUMULATING = {"accumulation", "process_batch", "global_batch", "passes"}
@@ -33,17 +34,23 @@ def patched(document: Document, reading: Reading, imported: Imported, scaled: Sc
         raise FieldError("batch", batch, f"is {batch.size}, not the target: give parts whose product is {scaled.target_batch}")
     if reading.optimizer not in (None, scaled.base.optimizer):
         raise FieldError("optimizer", scaled.base.optimizer, f"is not the file's: it has {reading.optimizer}, so scale that")
+    if scaled.target_batch % reading.multiple_of:
+        raise FieldError("target", scaled.target_batch, f"is no multiple of {reading.multiple_of}, the samples of a pass, which "
+                         f"{reading.library} does not divide: give a multiple, or change them first")
     notes: list[str] = []
     if batch is not None and "per_device" in reading.places and not ACCUMULATING & set(reading.places):
         batch = _without_accumulation(imported.batch.accumulation or 1, batch, notes)
     changes = _changes(reading, scaled, notes)
     _change_steps(reading, scaled, _ratio_of_a_pass(imported.batch, scaled, batch), changes, notes)
     _change_the_batch(reading, imported, scaled.target_batch, batch, changes, notes)
+    changes |= reading.settings
     for path in list(changes):
         if path in document.shared:
-            notes.append(f"{shown(path)} = {changes.pop(path)!r} is a YAML alias of a value that others use: write it by hand.")
+            value = written(plain(changes.pop(path)))
+            notes.append(f"{shown(path)} = {value} is a YAML alias of a shared value: write it by hand.")
         elif not has_room(document, path):
-            notes.append(f"{shown(path)} = {changes.pop(path)!r} has no place in the text: add it, or its default stays.")
+            value = written(plain(changes.pop(path)))
+            notes.append(f"{shown(path)} = {value} has no place in the text: add it, or its default stays.")
     after = edited(document, changes) if changes else document.text
     again = [said for said in double_scaling(document.data) if said in imported.double_scaling]
     notes += [f"Still to be turned off by hand: {said}" for said in again]
@@ -63,7 +70,7 @@ def _changes(reading: Reading, scaled: ScaledConfig, notes: list[str]) -> dict[P
     changes: dict[Path, Any] = {}
     rows = {row.name: row for row in scaled.fields}
     for row in scaled.fields:
-        if not _unchanged(row, {**reading.values, **reading.run}.get(row.name)):
+        if not _unchanged(row, {**reading.values, **reading.run}.get(row.name)) or row.name in reading.derived:
             _place(row, reading, changes, notes)
     for path, name in reading.follows.items():
         if name in rows:
@@ -119,11 +126,11 @@ def _unchanged(row: ScaledField, now: Any) -> bool:
 
 
 def _place(row: ScaledField, reading: Reading, changes: dict[Path, Any], notes: list[str]) -> None:
-    place = reading.places.get(row.name)
+    place, value = reading.places.get(row.name), written(plain(row.scaled))
     if row.name in reading.autos:
-        notes.append(f'{shown(place)} stays "auto": give {row.name} = {row.scaled!r} to the program that fills it in.')
+        notes.append(f'{shown(place)} stays "auto": give {row.name} = {value} to the program that fills it in.')
     elif place is None:
-        notes.append(f"{row.name} = {row.scaled!r} has no field in this file: give it where the program sets it.")
+        notes.append(f"{row.name} = {value} has no field in this file: give it where the program sets it.")
     else:
         changes[place] = row.scaled
 
@@ -216,7 +223,7 @@ def _notes_on_the_batch(reading: Reading, imported: Imported, target: int, batch
                 "The batch of one device stays: the program works out its gradient accumulation from the total and the devices."
             )
         return
-    before, after = read.accumulation or 1, batch.accumulation
+    before, after = _passes_of_the_base(read, batch), batch.accumulation
     if "passes" in places:  # of all devices
         before, after = read.products.get("passes", 1), batch.accumulation * batch.devices
     if batch.per_device == read.per_device and before != after:
@@ -231,6 +238,12 @@ def _notes_on_the_batch(reading: Reading, imported: Imported, target: int, batch
         notes.append(f"Accumulate {batch.accumulation} passes before each step: this file has no field for it.")
     if not {"per_device", "global_batch", "forward_batch"} & set(places):
         notes.append(f"Give the batch, {batch} = {batch.size}, where the data are loaded: this file has no field for it.")
+
+
+def _passes_of_the_base(read: BatchParts, batch: Batch) -> int:
+    """Gradient accumulation at the base: as read, or on the target's devices up to the total."""
+    quotient, rest = divmod(read.total or 0, batch.per_device * batch.devices)
+    return read.accumulation or (quotient if quotient and not rest else 1)
 
 
 def _fewer_passes(batch: Batch) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..rules import FAMILIES, RUN_FIELDS, FieldError, ParameterGroup, family
@@ -14,7 +14,7 @@ from ._doubles import double_scaling
 from ._format import Format
 from ._hazards import bf16_state, hazards, not_covered
 from ._imported import BatchedRate, Imported, Question
-from ._launcher import launched
+from ._launcher import launched, named_file
 from ._optimizers import covered, refuse_replaced
 from ._references import followed
 from ._yaml import number
@@ -46,18 +46,21 @@ ACCUMULATION = Question("accumulation", "How many passes are accumulated before 
 class Reading:
     """A file being read, and afterwards the map from our names to the file's.
 
-    places: our name -> path of its value (of the batch too: per_device, accumulation, devices, global_batch, and products of
-    two: process_batch = per_device x accumulation, forward_batch = per_device x devices, passes = accumulation x devices);
-    follows: path -> name of the field by whose ratio the value there moves as well, STEPS or PASSES; group_places: the places of
-    each parameter group; sharing: devices that share one copy of the model; autos: names that the file sets to "auto";
-    accounted: paths that were looked at; defaults: parts of the batch that the program has where neither the file nor the total
-    says them.
+    has_a_key: True where the program has a key for the optimizer; places: our name -> path of its value (of the batch too:
+    per_device, accumulation, devices, global_batch, and products of two: process_batch = per_device x accumulation,
+    forward_batch = per_device x devices, passes = accumulation x devices); follows: path -> name of the field by whose ratio
+    the value there moves as well, STEPS or PASSES; group_places: the places of each parameter group; sharing: devices that
+    share one copy of the model; autos: names that the file sets to "auto"; accounted: paths that were looked at; defaults:
+    parts of the batch that the program has where neither the file nor the total says them; settings: path -> what the export
+    writes there whatever the target; derived: names whose value here is not the number of the file; multiple_of: what every
+    batch of the program is a multiple of.
     """
 
     def __init__(self, document: Document, library: str = ""):
         self.document = document
         self.library = library
         self.optimizer: str | None = None
+        self.has_a_key = False
         self.values: dict[str, Any] = {}
         self.run: dict[str, Any] = {}
         self.batch: dict[str, int | None] = {"per_device": None, "accumulation": None, "devices": None, "global_batch": None}
@@ -76,6 +79,9 @@ class Reading:
         self.uncovered: list[str] = []
         self.batched_rate: BatchedRate | None = None
         self.bf16_state = ""
+        self.settings: dict[Path, Any] = {}
+        self.derived: set[str] = set()
+        self.multiple_of = 1
 
     def get(self, *path: str | int) -> Any:
         """The value at a path, None where it is null or absent; raises FieldError for an expression of a program."""
@@ -103,6 +109,7 @@ class Reading:
         """Settle the optimizer by the program's name for it at that path, or by its default; raises FieldError."""
         name = self.text(*path)
         self.chosen(covered(shown(path), default if name is None else name, names))
+        self.has_a_key = True
         if name is None:
             self.assumed["optimizer"] = f"optimizer = {self.optimizer} ({shown(path)}: the default of {self.library})"
         else:
@@ -129,6 +136,13 @@ class Reading:
             raise FieldError(shown(path), value, "is not true or false: correct the file")
         return bool(value)
 
+    def _amount(self, *path: str | int) -> Any:
+        """A number, also as text, or any other value; raises FieldError for a reference out of the file."""
+        value = self.get(*path)
+        if isinstance(value, str) and value.startswith("${"):
+            raise FieldError(shown(path), value, "is only known when the program runs: write its value in its place")
+        return as_number(value)
+
     def number(self, *path: str | int) -> float | None:
         """A finite number, also as text; raises FieldError for anything else."""
         value = self.get(*path)
@@ -154,7 +168,7 @@ class Reading:
         self.places[name] = path = followed(self.document, path)
         if name in ("beta1", "beta2") and isinstance(path[-1], int):
             self._pair(*path[:-1])
-        value = as_number(self.get(*path))
+        value = self._amount(*path)
         if value == AUTO:
             self.autos.append(name)
             if name == "lr":  # no default is a guess good enough
@@ -191,7 +205,7 @@ class Reading:
     def count(self, part: str, *path: str | int, default: int | None = None, example: int = 8) -> None:
         """Read a part of the batch; null and "auto" stay unknown. ``default``: the program's, where no total is given."""
         self.places[part] = path = followed(self.document, path)
-        value = as_number(self.get(*path))
+        value = self._amount(*path)
         if default is not None:
             self.defaults[part] = default
         if value == AUTO:
@@ -240,6 +254,9 @@ class Reading:
         Raises FieldError where a key that decides the answer was not read.
         """
         refuse_replaced(self.document.data)
+        file = named_file(self.document)
+        if file:
+            self._leave_to(file)
         batch = self._batch()
         unread = self._unread(kind)
         return Imported(
@@ -269,7 +286,26 @@ class Reading:
             function,
             frozenset(self.assumed),
             self.bf16_state or bf16_state(self.document.data),
+            tuple(self._following()),
         )
+
+    def _leave_to(self, file: str) -> None:
+        """What the program would take by default may stand in the file that a command names: then it is asked for."""
+        self.defaults.clear()
+        self.notes.append(f"{file} sets what the command does not, and is not read: give that file, with these options in it.")
+        for name in [name for name in self.assumed if name in self.places and name in (*self.values, *self.run)]:
+            del self.assumed[name]
+            if self.run.pop(name, None) is None:
+                self.ask(name, f"The command names {file}, which may say {name}: which one?", self.values.pop(name))
+        if "optimizer" in self.assumed and self.has_a_key:
+            del self.assumed["optimizer"]
+            self.ask("optimizer", f"The command names {file}, which may say the optimizer: which one?", self.optimizer)
+
+    def _following(self) -> Iterator[str]:
+        """What moves along with a field, a line each."""
+        for path, name in self.follows.items():
+            how = "steps, divided by kappa" if name in (STEPS, PASSES) else f"moves as {name} does"
+            yield f"{shown(path)} = {self.get(*path)} ({how})"
 
     def _unread(self, kind: Format) -> list[str]:
         """The keys that look like hyperparameters and were not read; raises FieldError for one that decides the answer."""
@@ -313,11 +349,11 @@ class Reading:
     def _take_the_launcher(self) -> None:
         """The devices that a command is started on, where nothing else says them; those that share a model count as one."""
         start = launched(self.document)
-        if start is None or self.batch["devices"] is not None or not {"per_device", *PRODUCTS} & set(self.places):
+        of_one_device = {"per_device", *PRODUCTS} & {*self.places, *(question.field for question in self.questions)}
+        if start is None or self.batch["devices"] is not None or not of_one_device:
             return
         devices, rest = divmod(start[0], self.sharing)
-        fits = self.batch["global_batch"] is None or self.batch["global_batch"] % ((self.batch["per_device"] or 1) * devices) == 0
-        if rest or not devices or not fits:
+        if rest or not devices or (self.batch["global_batch"] or 0) % ((self.batch["per_device"] or 1) * devices):
             return
         self.batch["devices"] = devices
         if start[1] and self.sharing == 1:

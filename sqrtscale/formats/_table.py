@@ -11,7 +11,7 @@ from typing import Any
 
 from ..rules import FAMILIES, RUN_FIELDS
 from ._document import Document
-from ._format import Format, Signature, path_of
+from ._format import Format, path_of
 from ._optimizers import covered
 from ._reading import STEPS, Reading, as_number
 
@@ -68,12 +68,12 @@ class Table:
     optimizer that is named by its class); schedule: the path of its name, and the program's names -> ours; along: path -> the
     field by whose ratio the number there moves too; steps: further numbers of steps, divided by kappa; parallel: degrees of
     model parallelism, whose devices share one copy of the model; notes: sentences for some files, remarks: for all; more:
-    what no table can say, run last.
+    what no table can say, run last; view: the arrangement of a document that is read (``_view.py``).
     """
 
     key: str
     label: str
-    signature: Signature
+    signature: Callable[[Document], tuple[str, ...]]
     optimizer: Optimizer | Callable[[Reading], None]
     rows: tuple[Row, ...]
     syntaxes: tuple[str, ...] = ("yaml",)
@@ -84,6 +84,7 @@ class Table:
     notes: tuple[Note, ...] = ()
     remarks: tuple[str, ...] = ()
     more: Callable[[Reading], None] | None = None
+    view: Callable[[Document], Document] | None = None
     over: tuple[str, ...] = ()
     irrelevant: tuple[str, ...] = ()
     patchable: bool = True
@@ -95,7 +96,7 @@ class Table:
 
     def read(self, document: Document) -> Reading:
         """Read a document; raises FieldError for a value that its field cannot hold and an optimizer without a rule."""
-        reading = Reading(document, self.label)
+        reading = Reading(self.view(document) if self.view else document, self.label)
         if isinstance(self.optimizer, Optimizer):
             _read_optimizer(reading, self.optimizer)
         else:
@@ -119,6 +120,7 @@ class Table:
 def _read_optimizer(reading: Reading, about: Optimizer) -> None:
     place = reading.first(*map(path_of, about.paths)) if about.paths else ()
     name = reading.text(*place) if place else None
+    reading.has_a_key = bool(place)
     if name is None and about.default is None:
         reading.ask("optimizer", "Which optimizer does the run use? The file does not say.", "adamw")
         return

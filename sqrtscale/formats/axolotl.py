@@ -6,7 +6,7 @@ from ..rules import FieldError
 from ._document import Document
 from ._format import Format, Signature
 from ._reading import Reading
-from .hf import hyperparameters, lengths
+from .hf import Defaults, hyperparameters, lengths
 
 fits = Signature(
     (
@@ -38,7 +38,7 @@ SCHEDULES = {
 
 def read(document: Document) -> Reading:
     reading = Reading(document, "axolotl and TrainingArguments")
-    hyperparameters(reading, "optimizer", "adamw_torch_fused")
+    hyperparameters(reading, "optimizer", Defaults(optimizer="adamw_torch_fused"))
     reading.rate("learning_rate")
     reading.count("per_device", "micro_batch_size", default=1)
     _accumulation(reading)
@@ -80,6 +80,8 @@ IRRELEVANT = (
     "*adam_beta[12]",
     "*adam_epsilon",
     "quantize_moe_experts",
-    "lr_groups.*",
+    "trl.epsilon*",
+    "trl.beta",
+    "diffusion.eps",
 )
 FORMAT = Format("axolotl", "axolotl", ("yaml", "json"), fits, read, irrelevant=IRRELEVANT)

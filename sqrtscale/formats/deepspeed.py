@@ -27,7 +27,15 @@ fits = Signature(
         "bf16.enabled",
         "fp16.enabled",
         "gradient_accumulation_steps",
-    )
+    ),
+    never=(
+        "train-iters",
+        "train_iters",
+        "num-layers",
+        "num_layers",
+        "hidden-size",
+        "hidden_size",
+    ),  # GPT-NeoX has them beside these
 )
 NAMES = {"adamw": "adamw", "sgd": "sgd", "rmsprop": "rmsprop"}
 SCHEDULES = {"warmuplr": "constant", "warmupdecaylr": "linear", "warmupcosinelr": "cosine"}

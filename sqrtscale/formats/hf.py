@@ -5,6 +5,8 @@ Fields: transformers, src/transformers/training_args.py.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ._document import Document, Path
 from ._format import CONFIGURATION, Format, Signature
 from ._optimizers import TRAINER
@@ -52,19 +54,40 @@ MODEL_PARALLEL = (
 )
 
 
+@dataclass(frozen=True)
+class Defaults:
+    """What a trainer on top of TrainingArguments takes where the file says nothing; accumulation None: it has no fixed one."""
+
+    library: str = "TrainingArguments"
+    optimizer: str = "adamw_torch"
+    beta2: float = 0.999
+    weight_decay: float = 0.0
+    per_device: int = 8
+    accumulation: int | None = 1
+
+
 def fits(document: Document) -> tuple[str, ...]:
     tables = any(isinstance(document.get((name,)), dict) for name in ("optim", "optimizer", "trainer", "training"))
     return () if tables else (*_STRONG(document), *_SEVERAL(document))
 
 
 def read(document: Document) -> Reading:
-    reading = Reading(document, "TrainingArguments")
-    hyperparameters(reading, "optim", "adamw_torch")
-    if reading.optimizer == "rmsprop" and reading.get("optim_args") is not None:
-        reading.notes.append("optim_args is not read: give alpha, momentum and eps by hand where they are in it.")
+    return read_with(document, Defaults())
+
+
+def read_with(document: Document, defaults: Defaults) -> Reading:
+    """Read the arguments of a trainer that has those defaults; raises FieldError."""
+    reading = Reading(document, defaults.library)
+    hyperparameters(reading, "optim", defaults)
+    if reading.get("optim_args") is not None:
+        reading.notes.append("optim_args is not read: where betas, eps, alpha or momentum are in it, give them by hand.")
     reading.rate("learning_rate")
-    reading.count("per_device", *reading.first(("per_device_train_batch_size",), ("per_gpu_train_batch_size",)), default=8)
-    reading.count("accumulation", "gradient_accumulation_steps", default=1)
+    reading.count(
+        "per_device", *reading.first(("per_device_train_batch_size",), ("per_gpu_train_batch_size",)), default=defaults.per_device
+    )
+    if defaults.accumulation is None:
+        reading.defaults.pop("accumulation")
+    reading.count("accumulation", "gradient_accumulation_steps", default=defaults.accumulation)
     lengths(reading)
     reading.choice("schedule", "lr_scheduler_type", names=SCHEDULES)
     more = reading.get("lr_scheduler_kwargs")
@@ -86,13 +109,13 @@ def read(document: Document) -> Reading:
     return reading
 
 
-def hyperparameters(reading: Reading, key: str, default: str) -> None:
+def hyperparameters(reading: Reading, key: str, defaults: Defaults) -> None:
     """The optimizer and what TrainingArguments set of it: betas and eps of Adam only, weight decay of all."""
-    reading.named(TRAINER, key, default=default)
-    reading.take("weight_decay", "weight_decay", default=0.0)
+    reading.named(TRAINER, key, default=defaults.optimizer)
+    reading.take("weight_decay", "weight_decay", default=defaults.weight_decay)
     if reading.optimizer == "adamw":
         reading.take("beta1", "adam_beta1", default=0.9)
-        reading.take("beta2", "adam_beta2", default=0.999)
+        reading.take("beta2", "adam_beta2", default=defaults.beta2)
         reading.take("eps", "adam_epsilon", default=1e-8)
     reading.share_a_model(MODEL_PARALLEL)
     if reading.get("deepspeed"):
@@ -118,6 +141,8 @@ def lengths(reading: Reading) -> None:
     for name, word in (("eval_interval", "eval"), ("checkpoint_interval", "save"), ("log_interval", "logging")):
         if reading.get(f"{word}_strategy") in (None, "steps"):
             interval(reading, name, (f"{word}_steps",))
+        else:
+            reading.accounted.add((f"{word}_steps",))
     if reading.number("max_grad_norm") != 0:
         reading.take("clip_norm", "max_grad_norm", default=1.0)
 
@@ -129,6 +154,7 @@ def interval(reading: Reading, name: str, path: Path) -> None:
 
 
 IRRELEVANT = (
+    "lr_scheduler_kwargs.min_lr_rate",
     "beta",
     "loraplus_lr_ratio",
     "torch_empty_cache_steps",

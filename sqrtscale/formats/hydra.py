@@ -7,7 +7,6 @@ divides ``batch_size`` by the devices. Other data modules give it to each device
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from ..rules import FieldError
 from ._accounting import OPTIMIZER_WORDS, words
@@ -17,7 +16,9 @@ from ._format import Format
 from ._reading import Reading, as_number
 from ._trainer import names_on, read_devices, read_schedules, read_trainer, tables
 
-BATCHES = ("batch_size", "train_batch_size", "batch_size_per_device", "per_device_batch_size", "batch_size_per_gpu")
+BATCHES = ("batch_size", "train_batch_size", "batch_size_per_device", "per_device_batch_size", "batch_size_per_gpu",
+           "local_batch_size", "micro_batch_size")
+CLIPS = ("max_grad_norm", "gradient_clip_val", "grad_clip", "grad_clip_norm", "clip_grad_norm", "gradient_clipping", "max_norm")
 TOTALS = ("global_batch_size", "total_batch_size", "effective_batch_size")
 DATA = ("data", "datamodule", "data_module", "dataloader", "dataloaders", "loader", "dataset", "datasets")
 COMPOSED = "give the composed one, which python train.py --cfg job prints and .hydra/config.yaml in a run's folder holds"
@@ -46,6 +47,9 @@ def read(document: Document) -> Reading:
     _batch(reading)
     if reading.table("trainer"):
         read_trainer(reading)
+    clips = [path for path in _numbers(document) if path[-1] in CLIPS and path[0] != "trainer"]
+    if len(clips) == 1 and reading.number(*clips[0]):
+        reading.take("clip_norm", *clips[0])
     read_schedules(reading)
     return reading
 
@@ -54,8 +58,8 @@ def _optimizers(document: Document) -> list[Path]:
     """The tables whose ``_target_`` is an optimizer: by its class, or else by the table's name."""
     made = [(path, table["_target_"]) for path, table in tables(document.data) if isinstance(table.get("_target_"), str)]
     known = [path for path, target in made if is_optimizer(target)]
-    named = [path for path, _ in made if words(str(path[-1:])) & OPTIMIZER_WORDS and "scheduler" not in names_on(path)]
-    return known or named
+    named = [path for path, target in made if words(str(path[-1:])) & OPTIMIZER_WORDS and not target.endswith("Config")]
+    return known or [path for path in named if "scheduler" not in names_on(path)]
 
 
 def _optimizer(reading: Reading) -> None:
@@ -75,7 +79,7 @@ def _optimizer(reading: Reading) -> None:
 
 
 def _batch(reading: Reading) -> None:
-    counts = [path for path in _counts(reading.document) if path[-1] in (*TOTALS, *BATCHES)]
+    counts = [path for path in _numbers(reading.document) if path[-1] in (*TOTALS, *BATCHES)]
     trained = [path for path in counts if not names_on(path) & _ELSEWHERE]
     reading.accounted |= set(counts) - set(trained)
     totals = [path for path in trained if path[-1] in TOTALS]
@@ -86,6 +90,9 @@ def _batch(reading: Reading) -> None:
         read_devices(reading)
     if len(totals) == 1:
         reading.count("global_batch", *totals[0])
+        reading.defaults.clear()
+        if len(loaded) == 1 and loaded[0][-1] in ("local_batch_size", "micro_batch_size"):
+            reading.count("per_device", *loaded[0])
     elif len(loaded) == 1 and reading.table("trainer"):
         _loaded(reading, loaded[0])
     else:
@@ -113,14 +120,12 @@ def _loaded(reading: Reading, place: Path) -> None:
                                  "module divides it by the devices, give --batch.")
 
 
-def _counts(document: Document) -> Iterator[Path]:
-    """The places of all whole numbers."""
+def _numbers(document: Document) -> Iterator[Path]:
+    """The places of all numbers."""
     for path, table in tables(document.data):
-        yield from ((*path, key) for key, value in table.items() if isinstance(_amount(value), int))
-
-
-def _amount(value: Any) -> Any:
-    return None if isinstance(value, bool) else as_number(value)
+        for key, value in table.items():
+            if not isinstance(value, bool) and isinstance(as_number(value), (int, float)):
+                yield (*path, key)
 
 
 FORMAT = Format("hydra", "Hydra with _target_", ("yaml", "json"), fits, read, over=("lightning", "hf"))

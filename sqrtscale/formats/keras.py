@@ -1,6 +1,8 @@
-"""A Keras optimizer as JSON: its get_config() or serialize(), a model saved with compile_config, a tfjs model.json.
+"""A Keras optimizer as JSON: its get_config() or serialize(), a model saved with compile_config, a model converted for tfjs.
 
-Fields: Keras 3, keras/src/optimizers. The batch is not in it: fit(batch_size=...) counts the samples of all replicas.
+Looked up: Keras 3, keras/src/optimizers; Keras 2.10, optimizers/optimizer_v2 (``decay`` in its configurations, ``lr`` in older
+ones), whose RMSprop adds epsilon outside the root where there is no momentum, and which cannot accumulate. The batch is not in
+it: fit(batch_size=...) counts the samples of all replicas.
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ import re
 from ..rules import FAMILIES, FieldError
 from ._document import Document, Path
 from ._format import Format
-from ._imported import Question
 from ._optimizers import covered
 from ._reading import Reading
 
@@ -24,15 +25,17 @@ AROUND: tuple[Path, ...] = (  # where an optimizer with class_name and config ma
     ("training_config", "optimizer_config"),
     ("modelTopology", "training_config", "optimizer_config"),
 )
-BATCH = Question("per_device", "Which batch_size goes to fit()? It counts the samples of all replicas.")
+RATES = ("learning_rate", "lr")
+ARGUMENTS = {"beta1": "beta_1", "beta2": "beta_2", "alpha": "rho", "eps": "epsilon"}
+OLD_RMSPROP = {"alpha": 0.9, "eps": 1e-7}  # what Keras has where torch's family has another default
+BATCH = "Which batch_size goes to fit()? It counts the samples of all replicas."
 
 
 def root(document: Document) -> Path:
     """Where the configuration of the optimizer stands."""
     for path in AROUND:
-        if isinstance(document.get((*path, "config", "learning_rate")), (int, float, dict)) and document.has(
-            (*path, "class_name")
-        ):
+        rates = [document.get((*path, "config", rate)) for rate in RATES]
+        if any(isinstance(rate, (int, float, dict)) for rate in rates) and document.has((*path, "class_name")):
             return (*path, "config")
     return ()
 
@@ -40,10 +43,11 @@ def root(document: Document) -> Path:
 def fits(document: Document) -> tuple[str, ...]:
     where = root(document)
     table = document.get(where)
-    if not isinstance(table, dict) or "learning_rate" not in table:
+    rates = [rate for rate in RATES if isinstance(table, dict) and rate in table]
+    if not rates:
         return ()
     seen = tuple(key for key in OWN if key in table)
-    return ("class_name", "config.learning_rate", *seen) if where else seen if len(seen) > 1 else ()
+    return ("class_name", f"config.{rates[0]}", *seen) if where else seen if len(seen) > 1 else ()
 
 
 def read(document: Document) -> Reading:
@@ -51,7 +55,10 @@ def read(document: Document) -> Reading:
     where = root(document)
     named = where and reading.get(*where[:-1], "class_name")
     key = (*where[:-1], "class_name") if named else (*where, "name")
-    name = reading.text(*key, default="").lower().rpartition(">")[2]
+    library, _, name = reading.text(*key, default="").lower().rpartition(">")
+    if library == "addons":
+        raise FieldError(str(key[-1]), name, "of tensorflow_addons decays weights without lr: fill in the form with "
+                         "composer_adamw")
     reading.places["optimizer"] = key
     if re.sub("[^a-z]", "", name) in NAMES:  # names are made of the class's: rm_sprop, adam_1
         name = re.sub("[^a-z]", "", name)
@@ -60,16 +67,28 @@ def read(document: Document) -> Reading:
         raise FieldError("amsgrad", True, "is not covered for Keras: set it to false, or use PyTorch's AMSGrad")
     centered = family == "keras_rmsprop" and reading.switch(*where, "centered")
     reading.chosen("keras_rmsprop_centered" if centered else family)
-    _rate(reading, (*where, "learning_rate"))
-    for field, argument in FAMILIES[reading.optimizer].argument_names.items():
+    old = {"lr", "decay"} & set(reading.table(*where))
+    outside = old and family == "keras_rmsprop" and not reading.number(*where, "momentum")
+    if outside:
+        reading.chosen("rmsprop_centered" if centered else "rmsprop")
+    _rate(reading, reading.first(*((*where, rate) for rate in RATES)))
+    for field in FAMILIES[reading.optimizer].fields:
         if field != "lr":
-            reading.take(field, *where, argument)
+            reading.take(field, *where, ARGUMENTS.get(field, field), default=OLD_RMSPROP.get(field) if outside else None)
     _run(reading, where)
-    reading.batch["devices"] = 1  # fit() splits its batch over the replicas
-    reading.questions.append(BATCH)
-    reading.count("accumulation", *where, "gradient_accumulation_steps")
+    _batch(reading, where)
     _loss(reading, where[:-2])
     return reading
+
+
+def _batch(reading: Reading, where: Path) -> None:
+    """The batch of fit(), which is split over the replicas, times the passes that newer optimizers accumulate."""
+    if "gradient_accumulation_steps" in reading.table(*where):
+        reading.batch["devices"] = 1
+        reading.ask("per_device", BATCH)
+        reading.count("accumulation", *where, "gradient_accumulation_steps")
+    else:
+        reading.ask("batch_size", BATCH)
 
 
 def _loss(reading: Reading, compiled: Path) -> None:
@@ -122,5 +141,11 @@ def _run(reading: Reading, where: Path) -> None:
 
 
 FORMAT = Format(
-    "keras", "Keras", ("json",), fits, read, irrelevant=("*config.name", "name", "*config.layers.*", "*.learning_rate.config.*")
+    "keras",
+    "Keras",
+    ("json",),
+    fits,
+    read,
+    irrelevant=("*config.name", "name", "ema_momentum", "*.config.ema_momentum", "*.layers.*.momentum", "*.layers.*.epsilon",
+                "*.learning_rate.config.decay_rate"),
 )

@@ -69,6 +69,6 @@ TABLE = Table(
     ),
     syntaxes=("yaml", "json", "command"),
     more=_more,
-    irrelevant=("train.lr_warmup_fraction", "train.log_interval", "train.max_norm", "train.min_lr", "eval.*", "data.*"),
+    irrelevant=("train.lr_warmup_fraction", "train.min_lr", "eval.max_iters"),
 )
 FORMAT = TABLE.format

@@ -54,7 +54,7 @@ def read(document: Document) -> Reading:
 
 def _optimizer(reading: Reading, wrapper: Path) -> None:
     document, place = reading.document, (*wrapper, "optimizer")
-    several = [key for key, entry in (document.get(wrapper) or {}).items() if isinstance(entry, dict) and "optimizer" in entry]
+    several = [key for key, entry in reading.table(*wrapper).items() if isinstance(entry, dict) and "optimizer" in entry]
     if several:
         raise FieldError(shown(wrapper), ", ".join(several)[:100], "are several optimizers, each with values of its own: scale "
                          "them one at a time, each from a file that has no other")

@@ -53,7 +53,9 @@ def _optimizer(reading: Reading) -> None:
         return
     name = reading.text("optimizer", "name", default="").removeprefix("OptimizerNames.").rstrip(",")
     if "{" in name:
-        raise FieldError("optimizer", reading.get("optimizer", "text"), "is a Keras optimizer: paste its get_config() as JSON instead")
+        raise FieldError(
+            "optimizer", reading.get("optimizer", "text"), "is a Keras optimizer: paste its get_config() as JSON instead"
+        )
     if name.lower() == "adam":
         reading.notes.append("The Trainer's Adam on this card is AdamW.")
     reading.places["optimizer"] = ("optimizer", "name")
@@ -62,8 +64,12 @@ def _optimizer(reading: Reading) -> None:
 
 def _batch(reading: Reading) -> None:
     """What the card leaves out is 1, or, of the devices, what the total says."""
-    for part, key in (("per_device", "train_batch_size"), ("accumulation", "gradient_accumulation_steps"), ("devices", "num_devices"),
-                      ("global_batch", "total_train_batch_size")):
+    for part, key in (
+        ("per_device", "train_batch_size"),
+        ("accumulation", "gradient_accumulation_steps"),
+        ("devices", "num_devices"),
+        ("global_batch", "total_train_batch_size"),
+    ):
         reading.count(part, key)
     batch = reading.batch
     batch["accumulation"] = batch["accumulation"] or 1
@@ -71,8 +77,10 @@ def _batch(reading: Reading) -> None:
     if batch["devices"] is None and batch["per_device"]:
         batch["devices"] = total // share if total and total % share == 0 else 1
     if total is not None and batch["per_device"] and total != share * batch["devices"]:
-        reading.notes.append(f"total_train_batch_size = {total} is not train_batch_size x accumulation x devices = "
-                             f"{share * batch['devices']}: the total is taken.")
+        reading.notes.append(
+            f"total_train_batch_size = {total} is not train_batch_size x accumulation x devices = "
+            f"{share * batch['devices']}: the total is taken."
+        )
         reading.batch |= {"per_device": None, "accumulation": None, "devices": None}
 
 

@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from ._document import Document
 from ._format import Format, Signature
+from ._launcher import named_file
 from ._reading import STEPS, Reading
 from ._table import Optimizer, Row, Table
 
-ASKED = "The command names a file that may set {0}, and does not say it itself: which {0}?"
 TABLE = Table(
     key="nanogpt",
     label="nanoGPT",
@@ -45,44 +45,22 @@ TABLE = Table(
 
 def fits(document: Document) -> tuple[str, ...]:
     """Its own keys; of a command that names a file of config/ a few of them will do."""
-    few = replace(TABLE.signature, least=2)(document) if _file(document) else ()
+    few = replace(TABLE.signature, least=2)(document) if named_file(document).endswith(".py") else ()
     return TABLE.signature(document) or few
 
 
-def read(document: Document) -> Reading:
-    """A command may name a file, whose values then stand in the place of train.py's own."""
-    file = _file(document)
-    reading = (replace(TABLE, rows=tuple(map(_set_elsewhere, TABLE.rows))) if file else TABLE).read(document)
-    if file:
-        reading.notes.append(f"{file} sets what the command does not, and is not read: write the options into it, and give that.")
-    _schedule(reading, set_elsewhere=bool(file))
-    return reading
-
-
-def _file(document: Document) -> str:
-    """The configuration in Python that a command names, if any."""
-    words = [str(word) for word in document.get(("launcher", "arguments")) or () if str(word).endswith(".py")]
-    return words[0] if words else ""
-
-
-def _set_elsewhere(row: Row) -> Row:
-    """The same without train.py's default; a hyperparameter is asked for."""
-    if row.name in ("beta1", "beta2", "weight_decay"):
-        return replace(row, ask=ASKED.format(row.name))
-    return replace(row, default=None) if row.paths else row
-
-
-def _schedule(reading: Reading, set_elsewhere: bool) -> None:
+def _schedule(reading: Reading) -> None:
     if reading.get("decay_lr") is False:  # then there is no warm-up either
         reading.run["schedule"] = "constant"
         reading.accounted |= {("warmup_iters",), ("lr_decay_iters",), ("min_lr",)}
         return
     reading.run["schedule"] = "cosine"
-    reading.take("warmup_steps", "warmup_iters", default=None if set_elsewhere else 2000)
-    reading.take("min_lr", "min_lr", default=None if set_elsewhere else 6e-5)
+    reading.take("warmup_steps", "warmup_iters", default=2000)
+    reading.take("min_lr", "min_lr", default=6e-5)
     reading.along(STEPS, "lr_decay_iters")
     if not reading.has("lr_decay_iters"):
         reading.notes.append("lr_decay_iters is not in the file (600000 in train.py): give it, divided by kappa.")
 
 
-FORMAT = Format("nanogpt", "nanoGPT", TABLE.syntaxes, fits, read)
+TABLE = replace(TABLE, more=_schedule)
+FORMAT = Format("nanogpt", "nanoGPT", TABLE.syntaxes, fits, TABLE.read)

@@ -87,4 +87,4 @@ def _rate(reading: Reading, path: Path) -> None:
         reading.take("decay_steps", *path, "transition_steps")
 
 
-FORMAT = Format("optax", "optax", ("json", "yaml"), fits, read)
+FORMAT = Format("optax", "optax", ("json", "yaml"), fits, read, over=("flat",))

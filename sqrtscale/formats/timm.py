@@ -1,4 +1,4 @@
-"""timm's args.yaml, as its train.py writes and reads it. Fields and defaults: timm, train.py and timm/optim.
+"""timm's args.yaml, as its train.py writes and reads it, and its command. Fields and defaults: timm, train.py and timm/optim.
 
 null is the library's default. RMSprop gets momentum = 0.9 from train.py and alpha = 0.9 from timm's factory, not torch's values.
 """
@@ -12,7 +12,7 @@ from ._imported import BatchedRate
 from ._reading import Reading
 from .hf import interval
 
-fits = Signature(
+_KEYS = Signature(
     (
         "opt",
         "sched",
@@ -30,8 +30,9 @@ fits = Signature(
         "smoothing",
     ),
     least=2,
-    never=("blr", "accum_iter", "deepspeed"),
+    never=("blr", "accum_iter", "deepspeed", "update_freq", "data_set", "data_path", "unscale_lr", "distillation_type"),
 )
+SCRIPTS = ("train.py", "distributed_train.sh")
 NAMES = {
     "adam": "adam",
     "adamw": "adamw",
@@ -51,6 +52,13 @@ NAMES = {
     "bnbadamw8bit": "adamw",
 }
 SCHEDULES = {"cosine": "cosine", "multistep": "milestones", "": "constant", "none": "constant"}
+
+
+def fits(document: Document) -> tuple[str, ...]:
+    """Its own keys. Scripts of other names that took timm's options (DeiT's main.py) scale lr with the batch."""
+    if document.syntax == "command" and not str(document.get(("launcher", "script"))).endswith(SCRIPTS):
+        return ()
+    return _KEYS(document)
 
 
 def read(document: Document) -> Reading:
@@ -77,23 +85,25 @@ def read(document: Document) -> Reading:
             reading.take(name, *path, default=default)
     if rmsprop:
         reading.notes.append("timm gives RMSprop momentum and alpha = 0.9 of its own, where torch has 0 and 0.99.")
-    reading.count("per_device", "batch_size", default=128)
+    reading.count("per_device", *reading.first(("batch_size",), ("b",)), default=128)
     reading.count("accumulation", "grad_accum_steps", default=1)
+    if reading.has("world_size"):  # in wandb's record of a run
+        reading.count("devices", "world_size")
     _run(reading)
     return reading
 
 
 def _rate(reading: Reading) -> None:
-    """lr, or where it is null the rate that train.py computes from lr_base and the global batch."""
-    if reading.number("lr"):
-        reading.take("lr", "lr")
+    """lr, or where it is null the rate that train.py computes from lr_base and the global batch; asked for without either."""
+    if reading.number("lr") or not reading.number("lr_base"):
+        reading.rate("lr")
         return
     reading.places["lr"] = ("lr",)
     base, size = reading.number("lr_base"), reading.number("lr_base_size")
     rule = reading.text("lr_base_scale", default="")
     name = reading.text("opt", default="sgd").lower()
     root = rule == "sqrt" or (not rule and ("ada" in name or "lamb" in name))
-    lr = FAMILIES[reading.optimizer].fields["lr"].kind.check("lr_base", 0.1 if base is None else base)
+    lr = FAMILIES[reading.optimizer].fields["lr"].kind.check("lr_base", base)
     reading.batched_rate = BatchedRate(lr, max(1, int(size or 256)), 0.5 if root else 1.0)
     reading.doubles.append(
         f"lr is null, so train.py computes it from lr_base = {lr:g} x {'sqrt' if root else ''}(batch / "

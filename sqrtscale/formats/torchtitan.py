@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..rules.errors import whole
 from ._document import Document
 from ._format import Format, Signature
+from ._python import SECTIONS as CALLS
 from ._reading import Reading
 from .hf import interval
 
@@ -41,7 +42,8 @@ _KEYS = Signature(
 
 def fits(document: Document) -> tuple[str, ...]:
     if document.syntax == "python":  # the calls themselves are its own
-        return tuple(section for section in SECTIONS if isinstance(document.get((section,)), dict))
+        called = any(call in document.text for call in CALLS)
+        return tuple(section for section in SECTIONS if called and isinstance(document.get((section,)), dict))
     return _KEYS(document)
 
 
@@ -53,7 +55,11 @@ def read(document: Document) -> Reading:
     _batch(reading)
     reading.take("total_steps", "training", "steps", default=10_000)
     old = reading.get("training", "warmup_steps") is not None
-    reading.take("warmup_steps", "training" if old else "lr_scheduler", "warmup_steps", default=200)
+    total = reading.run["total_steps"]
+    reading.take("warmup_steps", "training" if old else "lr_scheduler", "warmup_steps", default=min(200, total))
+    if reading.run["warmup_steps"] > total:
+        reading.notes.append(f"warmup_steps is more than steps: torchtitan makes it {total}.")
+        reading.run["warmup_steps"] = total
     share, shape = reading.number("lr_scheduler", "decay_ratio"), reading.text("lr_scheduler", "decay_type", default="linear")
     if share is not None:
         reading.run["schedule"] = "wsd"
@@ -96,7 +102,7 @@ def _batch(reading: Reading) -> None:
         else ("batch_size" if "batch_size" in training else "local_batch_size", "global_batch_size")
     )
     reading.count("per_device", "training", local, default=None if tokens else 8)
-    if tokens and local not in training:
+    if tokens and local not in training and total not in training:
         reading.ask("per_device", f"How many tokens does one rank take in one microbatch? The file does not say {local}.")
     if tokens:
         reading.notes.append("The batch is counted in tokens: give the target in tokens as well.")
@@ -117,5 +123,13 @@ def _batch(reading: Reading) -> None:
     reading.share_a_model(MODEL_PARALLEL, "parallelism")
 
 
-IRRELEVANT = ("validation.local_batch_size", "validation.steps", "validator.steps", "validator.local_batch_size", "comm.*_steps")
+IRRELEVANT = (
+    "lr_scheduler.min_lr_factor",
+    "lr_scheduler.min_lr",
+    "validation.local_batch_size",
+    "validation.steps",
+    "validator.steps",
+    "validator.local_batch_size",
+    "comm.*_steps",
+)
 FORMAT = Format("torchtitan", "torchtitan", ("toml", "python"), fits, read, irrelevant=IRRELEVANT)

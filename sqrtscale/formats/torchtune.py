@@ -37,8 +37,8 @@ TABLE = Table(
     label="torchtune",
     signature=Signature(
         tuple(f"{part}._component_" for part in (
-            "optimizer", "model", "tokenizer", "checkpointer", "dataset", "loss", "lr_scheduler", "metric_logger", "profiler")),
-        least=3),
+            "model", "tokenizer", "checkpointer", "dataset", "loss", "lr_scheduler", "metric_logger", "profiler")),
+        needs=("optimizer._component_",)),
     optimizer=_optimizer,
     rows=(
         Row("per_device", ("batch_size",)),
@@ -53,7 +53,7 @@ TABLE = Table(
     steps=("max_steps_per_epoch",),
     parallel=("tensor_parallel_dim", "context_parallel_dim"),
     more=_more,
-    irrelevant=("batch_size_val", "profiler.*", "loss.*", "kd_loss.*", "forward_batch_size", "num_steps",
-                "lr_scheduler.num_cycles"),
+    irrelevant=("batch_size_val", "forward_batch_size", "num_steps", "loss.beta", "loss.epsilon", "profiler.wait_steps",
+                "profiler.warmup_steps", "profiler.active_steps"),
 )
 FORMAT = TABLE.format

@@ -7,12 +7,12 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from ..plan import CalibrationPlan
 from ..rules import FieldError
 from ..store import CalibrationRecord, Store
 from . import launch, process
+from .checkpoints import read_checkpoint, transfer_checkpoint
 from .device import cuda_devices, occupied
 from .ending import end
 from .log import read_log
@@ -64,21 +64,6 @@ def estimate(plan: CalibrationPlan, timeout: float = 120) -> Estimate:
     return Estimate(**json.loads(done.stdout))
 
 
-def read_checkpoint(path: Path, timeout: float = 120) -> str:
-    """The parameter groups of a checkpoint as JSON, read by a process of its own. Raises FieldError for a file without them."""
-    try:
-        done = subprocess.run(launch.command("training.checkpoint", str(path)), text=True, capture_output=True, timeout=timeout,
-                              env=launch.environment())
-    except subprocess.TimeoutExpired as error:
-        raise RuntimeError(f"the checkpoint was not read within {timeout:.0f} s: upload optimizer.pt alone") from error
-    if done.returncode == 2:
-        raise FieldError("file", path.name, "is " + done.stderr.strip().partition(" is ")[2])
-    if done.returncode:
-        raise RuntimeError((done.stderr.strip().splitlines() or ["the checkpoint could not be read"])[-1])
-    found = json.loads(done.stdout)["optimizers"]
-    return json.dumps({"optimizer": found[0]["optimizer"], "param_groups": found[0]["param_groups"]})
-
-
 def wait(
     store: Store, id: str, poll: float = 0.5, on_progress: Callable[[CalibrationRecord], None] | None = None,
 ) -> CalibrationRecord:
@@ -93,4 +78,5 @@ def wait(
         time.sleep(poll)
 
 
-__all__ = ["Estimate", "cancel", "cuda_devices", "estimate", "read_checkpoint", "read_log", "reconcile", "submit", "wait"]
+__all__ = ["Estimate", "cancel", "cuda_devices", "estimate", "read_checkpoint", "read_log", "reconcile", "submit",
+           "transfer_checkpoint", "wait"]

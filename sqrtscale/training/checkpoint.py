@@ -1,21 +1,25 @@
-"""Saved checkpoints: read without running anything in them, moved to another batch size, written to a new file.
+"""Saved checkpoints moved to another batch size, written to a new file; and a process that does it for others.
 
     python -m sqrtscale.training.checkpoint FILE
+    python -m sqrtscale.training.checkpoint FILE --out OUT --kappa 4
 
-prints what the optimizers in a file hold, as one JSON object: for a process that must not load torch itself.
+prints what the optimizers in a file hold, or what was moved, as one JSON object: for a process that must not load torch
+itself, and must not be endangered by a file. It bounds its own memory and time by the file's size.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
+import math
 import os
-import re
 import sys
-import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,106 +27,66 @@ import torch
 from torch import Tensor
 
 from ..rules import DecayForm, FieldError, MomentumForm
-from .live import is_state_dict, ratio, recognised, transfer_state_dict
+from .checkpoint_contents import Contents, check_nothing_left, contents
+from .checkpoint_notes import files_beside, notes
+from .checkpoint_reading import INSTEAD, TOO_LARGE, is_out_of_memory, limit_resources, place_text, read, refused
+from .checkpoint_schedules import OptimizerMove, by_rule, move_scheduler, seen_by_schedulers
+from .checkpoint_summary import OptimizerSummary, Transferred, part_of
+from .live import family_named, ratio, transfer_state_dict, understood
+from .optimizer_state import steps_of
+from .schedulers import is_scheduler
 
-DEPTH = 3  # containers that may lie around an optimizer: {"optimizers": {"generator": ...}}
-INSTEAD = "save optimizer.state_dict() by itself, or move the live optimizer with sqrtscale.transfer_optimizer_"
-
-
-@dataclass(frozen=True)
-class OptimizerSummary:
-    """What one optimizer of a file holds.
-
-    where: its place in the file (empty: the file itself); optimizer: its family, or None where the file does not tell;
-    param_groups: the options of each group, ``params`` as a number; steps: smallest and largest step count, if there is one;
-    state: name of each tensor kept for a parameter -> for how many parameters.
-    """
-
-    where: str
-    optimizer: str | None
-    param_groups: tuple[dict[str, Any], ...]
-    steps: tuple[float, float] | None
-    state: dict[str, int]
+LONGEST_LIST = 16  # of a group's value, in a summary
 
 
-@dataclass(frozen=True)
-class Transferred:
-    """What a transfer of a file did: kappa, its optimizers before and after, and the schedulers that it left as they were."""
-
-    kappa: float
-    before: tuple[OptimizerSummary, ...]
-    after: tuple[OptimizerSummary, ...]
-    schedulers: tuple[str, ...]
-
-
-def read(path: str | Path) -> Any:
-    """The content of a .pt file, on the CPU, of tensors and plain values alone (torch's weights_only).
-
-    A pickle can run any code when it is loaded; this one never does: a file that needs more is refused by FieldError, as is
-    one that cannot be read or is no checkpoint.
-    """
-    try:
-        with warnings.catch_warnings(action="ignore"):  # torch remarks on the pickle's protocol; what matters is an error
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise FieldError("checkpoint", str(path), f"cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # what broken bytes raise has no common class
-        needed = re.search(r"GLOBAL ([\w.]+)", str(error))
-        why = (f"needs {needed[1]}, and loading it would run code from the file, which is never done: {INSTEAD}" if needed
-               else "is no PyTorch checkpoint, or a damaged one: give a file that torch.save wrote")
-        raise FieldError("checkpoint", str(path), why) from error
-
-
-def optimizers(found: Any) -> list[tuple[tuple[Any, ...], Mapping[str, Any]]]:
-    """Every optimizer state in the content of a file with its place there, in order.
-
-    They are known by their form, so they are found under "optimizer", "optimizer_state_dict", in Lightning's list
-    "optimizer_states", by themselves (Hugging Face's optimizer.pt), or under any other name.
-    """
-    def search(inside: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Mapping[str, Any]]]:
-        if is_state_dict(inside):
-            yield path, inside
-        elif len(path) < DEPTH and isinstance(inside, (Mapping, list)):
-            for key, value in inside.items() if isinstance(inside, Mapping) else enumerate(inside):
-                yield from search(value, (*path, key))
-
-    return list(search(found, ()))
-
-
-def summary(found: Any) -> tuple[OptimizerSummary, ...]:
-    """What each optimizer in the content of a file holds."""
-    return tuple(_summary(path, one) for path, one in optimizers(found))
+def summary(content: Any) -> tuple[OptimizerSummary, ...]:
+    """What each optimizer in the content of a file holds. Raises FieldError for one that is not in order."""
+    return _summaries(contents(content))
 
 
 def transfer_checkpoint(source: str | Path, out: str | Path, kappa: float, optimizer: str | None = None,
                         decay_form: DecayForm = "linear", momentum_form: MomentumForm = "kept") -> Transferred:
-    """Write ``source`` to the new file ``out`` with every optimizer in it moved to a batch ``kappa`` times larger.
+    """Write ``source`` to the new file ``out`` with every optimizer and scheduler in it moved to a batch ``kappa`` times larger.
 
-    The arguments are those of :func:`sqrtscale.training.live.transfer_state_dict`. Weights and everything else stay as they
-    are, and so does ``source``. ``out`` appears whole or not at all, with its tensors on the CPU. Raises FieldError for a
-    file that exists, one without an optimizer, and all that the transfer refuses.
+    The arguments are those of :func:`sqrtscale.training.live.transfer_state_dict`. The file may also hold a scheduler alone;
+    what an optimizer's file beside it says then decides how it moves. Weights and everything else stay as they are, and so
+    does ``source``. ``out`` appears whole or not at all, with its tensors on the CPU. Raises FieldError for a file that exists,
+    one without an optimizer, and all that the transfer refuses.
     """
-    out = Path(out)
+    source, out = Path(source), Path(out)
     _check_new(out)
-    exact = float(ratio(kappa))
-    found = read(source)
-    places = optimizers(found)
-    if not places:
-        raise FieldError("checkpoint", str(source), "holds no optimizer state: give a file with what optimizer.state_dict() "
-                         "returned, by itself or under any name")
-    before = summary(found)
-    for path, state_dict in places:
-        moved = transfer_state_dict(state_dict, kappa, optimizer, decay_form, momentum_form)
-        if not path:
-            found = moved
-            continue
-        inside = found
-        for key in path[:-1]:
-            inside = inside[key]
-        inside[path[-1]] = moved
-    _write(found, out)
-    schedulers = tuple(str(key) for key in found if "sched" in str(key).lower()) if isinstance(found, Mapping) else ()
-    return Transferred(exact, before, summary(found), schedulers)
+    exact = ratio(kappa)
+    content = read(source)
+    found = contents(content)
+    if not is_scheduler(content):
+        check_nothing_left(source, found)
+    before = _summaries(found)
+    options = (optimizer, decay_form, momentum_form)
+    optimizers = []
+    for _, state_dict in found.optimizers:
+        moved = transfer_state_dict(state_dict, kappa, *options)
+        optimizers.append(seen_by_schedulers(state_dict, moved))
+        dict.update(state_dict, moved)  # in place, so that every reference in the file sees it
+    if not optimizers:  # a scheduler alone
+        family = "adamw" if optimizer is None else family_named(optimizer)
+        optimizers = _optimizers_beside(source, kappa, options) or [by_rule(family, exact, momentum_form)]
+    schedulers = tuple(move_scheduler(place, state, exact, optimizers, found) for place, state in found.schedulers)
+    after = _summaries(found)
+    told = Transferred(float(exact), before, after, schedulers,
+                       notes(source, content, found, exact, before, after, schedulers))
+    _write(content, out)
+    return told
+
+
+def _optimizers_beside(source: Path, kappa: float, options: tuple[str | None, DecayForm, MomentumForm]) -> list[OptimizerMove]:
+    """The optimizers in files beside a scheduler's, as far as they can be read and moved."""
+    optimizers = []
+    for path in files_beside(source, "optim"):
+        with suppress(FieldError):
+            for _, state_dict in contents(read(path)).optimizers:
+                groups_alone = {**state_dict, "state": {}}
+                optimizers.append(seen_by_schedulers(state_dict, transfer_state_dict(groups_alone, kappa, *options)))
+    return optimizers
 
 
 def _check_new(out: Path) -> None:
@@ -132,12 +96,12 @@ def _check_new(out: Path) -> None:
         raise FieldError("out", str(out), f"cannot be written, {out.parent} is no folder: give a file in one that exists")
 
 
-def _write(found: Any, out: Path) -> None:
+def _write(content: Any, out: Path) -> None:
     """Write to a file beside it first, so that nobody ever sees half a checkpoint."""
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    part = part_of(out, os.getpid())
     try:
         with part.open("xb") as file:
-            torch.save(found, file)
+            torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
         _check_new(out)  # somebody may have made it meanwhile
@@ -146,38 +110,93 @@ def _write(found: Any, out: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _summary(path: tuple[Any, ...], state_dict: Mapping[str, Any]) -> OptimizerSummary:
-    entries = [entry for entry in state_dict["state"].values() if isinstance(entry, Mapping)]
-    steps = [float(entry["step"]) for entry in entries if isinstance(entry.get("step"), (int, float, Tensor))]
-    tensors = Counter(str(name) for entry in entries for name, value in entry.items()
+def _summaries(found: Contents) -> tuple[OptimizerSummary, ...]:
+    return tuple(_summary(place_text(place), state_dict) for place, state_dict in found.optimizers)
+
+
+def _summary(where: str, state_dict: Mapping[str, Any]) -> OptimizerSummary:
+    *_, family = understood(state_dict)
+    tensors = Counter(str(name)[:80] for entry in state_dict["state"].values() for name, value in entry.items()
                       if isinstance(value, Tensor) and name != "step")
-    groups = tuple({str(name): len(value) if name == "params" else _plain(value) for name, value in group.items()
+    groups = tuple({str(name)[:80]: len(value) if name == "params" else _plain(value) for name, value in group.items()
                     if name != "param_names"} for group in state_dict["param_groups"])
-    return OptimizerSummary(".".join(map(str, path)), recognised(state_dict), groups,
-                            (min(steps), max(steps)) if steps else None, dict(tensors))
+    return OptimizerSummary(where, family, groups, steps_of(state_dict), dict(tensors))
 
 
-def _plain(value: Any) -> Any:
-    """A value of a group as JSON has it."""
-    if isinstance(value, Tensor):
-        return value.tolist()
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+def _plain(value: Any, inside: bool = False) -> Any:
+    """A value of a group as JSON has it; what is no number, text or short list of them is named by its type."""
+    if isinstance(value, Tensor) and value.numel() == 1 and not (value.is_meta or value.is_complex() or value.is_quantized):
+        value = _shortest(value)
+    if isinstance(value, (list, tuple)) and not inside and len(value) <= LONGEST_LIST:
+        return [_plain(one, inside=True) for one in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if value is None or (isinstance(value, int) and value.bit_length() <= 64):
+        return value
+    return value[:200] if isinstance(value, str) else type(value).__name__
+
+
+def _shortest(value: Tensor) -> Any:
+    """The number in a tensor in the fewest digits that its type keeps: 0.001, not 0.0010000000474974513 (float32)."""
+    exact = value.item()
+    shorter = (float(f"{exact:.{digits}g}") for digits in range(1, 10)) if value.is_floating_point() else ()
+    return next((number for number in shorter if torch.tensor(number, dtype=value.dtype).item() == exact), exact)
 
 
 def main() -> int:
-    """Print what the optimizers in a file hold; exit code 2 and one line for a file that cannot be used."""
-    options = argparse.ArgumentParser(prog="python -m sqrtscale.training.checkpoint", description="What the optimizers in a "
-                                      "checkpoint hold, as one JSON object. Nothing in the file is run.")
-    options.add_argument("file", help="a file that torch.save wrote")
+    """Read or move one file; exit code 2 and one line (and the error as JSON) for a file that cannot be used."""
+    parser = argparse.ArgumentParser(prog="python -m sqrtscale.training.checkpoint", description="What the optimizers in a "
+                                     "checkpoint hold, or with --out a copy moved to another batch size; one JSON object. "
+                                     "Nothing in the file is run.")
+    parser.add_argument("file", help="a file that torch.save wrote")
+    parser.add_argument("--out", help="a file that does not exist yet")
+    parser.add_argument("--kappa", type=_kappa, help="new batch over old, a number or a fraction")
+    parser.add_argument("--optimizer")
+    parser.add_argument("--decay-form", default="linear")
+    parser.add_argument("--momentum-form", default="kept")
+    options = parser.parse_args()
     try:
-        found = summary(read(options.parse_args().file))
+        answer = _answer(options)
     except FieldError as error:
+        value = error.value if isinstance(error.value, (str, int, float, type(None))) else str(error.value)[:80]
+        print(json.dumps({"field": error.field, "value": value, "allowed": error.allowed}))
         print(" ".join(str(error).split()), file=sys.stderr)
         return 2
-    print(json.dumps({"optimizers": [asdict(one) for one in found]}, indent=2))
+    except OSError as error:  # a full disk
+        print(error, file=sys.stderr)
+        return 1
+    print(json.dumps(answer, indent=2))
     return 0
+
+
+def _answer(options: argparse.Namespace) -> dict[str, Any]:
+    """What the file holds, or what was moved; whatever else goes wrong with a file's content is told as a FieldError."""
+    path = Path(options.file)
+    gc.disable()  # millions of small objects, none of them a cycle worth collecting
+    try:
+        if options.out is None:
+            limit_resources(path)
+            found = contents(read(path))
+            if not found.optimizers:
+                check_nothing_left(path, found)
+            return {"optimizers": [asdict(optimizer) for optimizer in _summaries(found)]}
+        limit_resources(path, *files_beside(path, "optim"), *files_beside(path, "sched"))
+        return asdict(transfer_checkpoint(path, options.out, options.kappa, options.optimizer, options.decay_form,
+                                          options.momentum_form))
+    except (FieldError, OSError):
+        raise
+    except Exception as error:  # content of a form that nobody thought of
+        if is_out_of_memory(error):
+            raise refused(path, TOO_LARGE) from error
+        raise refused(path, f"holds what was not expected ({type(error).__name__}): {INSTEAD}") from error
+
+
+def _kappa(text: str) -> Any:
+    """A number or a fraction; other text is left for the transfer to refuse by name."""
+    for form in (int, Fraction, float):
+        with suppress(ValueError, ZeroDivisionError):
+            return form(text) if form is not Fraction or "/" in text else float(text)
+    return text
 
 
 if __name__ == "__main__":

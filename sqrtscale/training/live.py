@@ -34,21 +34,20 @@ from ..rules import (
     scale,
 )
 from ..rules.errors import real
+from .optimizer_state import (
+    FOLLOWERS,
+    STATE,
+    check_structure,
+    is_state_dict,
+    number,
+    pair,
+    recognised,
+    unlike_torch,
+)
+from .other_libraries import Back, as_torch, without_rule
 
 LARGEST_KAPPA = 10**6
-# What a scheduler keeps in a group beside lr, betas and momentum, and the field that it moves with.
-FOLLOWERS = {"lr": ("initial_lr", "max_lr", "min_lr", "swa_lr"),
-             "beta1": ("base_momentum", "max_momentum"), "momentum": ("base_momentum", "max_momentum")}
 SECOND_MOMENTS = ("exp_avg_sq", "max_exp_avg_sq", "square_avg")
-_ADAM = ("step", "exp_avg", "exp_avg_sq")
-STATE = {  # family -> what the state of a parameter holds, and what it may hold besides
-    "adam": (_ADAM, ("max_exp_avg_sq",)),
-    "adamw": (_ADAM, ("max_exp_avg_sq",)),
-    "nadam": ((*_ADAM, "mu_product"), ()),
-    "radam": (_ADAM, ()),
-    "rmsprop": (("step", "square_avg"), ("momentum_buffer", "grad_avg")),
-    "sgd": ((), ("momentum_buffer",)),
-}
 CLASSES = {getattr(torch.optim, FAMILIES[name].call.rpartition(".")[2]): name for name in STATE}
 
 Signal = Mapping[Hashable, Tensor | float]
@@ -96,57 +95,40 @@ def transfer_state_dict(state_dict: Mapping[str, Any], kappa: float, optimizer: 
                         signal: Signal | None = None) -> dict[str, Any]:
     """A saved ``optimizer.state_dict()`` moved to a batch ``kappa`` times larger; the given one is left as it is.
 
-    optimizer: name of the class, for example "adamw", needed where the file does not tell (see :func:`recognised`). signal:
+    optimizer: name of the class, for example "adamw", needed where the file does not tell (see ``recognised``). signal:
     keys of ``state_dict["state"]`` -> squared mean gradient. The rest is as in :func:`transfer_optimizer_`. What does not
-    change is shared with the given dict. Raises FieldError.
+    change is shared with the given dict. Adam and AdamW of bitsandbytes, Apex and DeepSpeed keep their own names and form.
+    Raises FieldError, also where anything in the dict is not what an optimizer keeps.
     """
     if not is_state_dict(state_dict):
         raise FieldError("state_dict", type(state_dict).__name__, "is no optimizer's: give what optimizer.state_dict() returned")
-    name = recognised(state_dict) if optimizer is None else _named(optimizer)
+    given, back, family = understood(state_dict)
+    name = family if optimizer is None else family_named(optimizer)
     if name is None:
-        raise FieldError("optimizer", optimizer, "is not told by the file: give the class that wrote it, for example 'adamw'")
+        raise FieldError("optimizer", optimizer, "is not told by the file (Adam and AdamW write the same in torch before 2.7, "
+                         "Apex and DeepSpeed): give the class that wrote it, for example 'adamw'")
     move = _Move(name, ratio(kappa), decay_form, momentum_form, signal or {})
-    groups, decays = move.checked(state_dict["param_groups"], state_dict["state"])
-    state = dict(state_dict["state"])
+    groups, decays = move.checked(given["param_groups"], given["state"])
+    state = dict(given["state"])
     with torch.no_grad():
         for key, change in decays.items():
             entry = state[key]
             state[key] = {**entry, **_renewed(entry, move.state(key, entry, *change))}
-    param_groups = [{**group, **_renewed(group, values)}
-                    for group, values in zip(state_dict["param_groups"], groups, strict=True)]
-    return {**state_dict, "state": state, "param_groups": param_groups}
+        param_groups = [{**group, **_renewed(group, values)} for group, values in zip(given["param_groups"], groups, strict=True)]
+        return back({**given, "state": state, "param_groups": param_groups}, float(move.kappa))
 
 
-def is_state_dict(found: Any) -> bool:
-    """Whether this is what ``optimizer.state_dict()`` returns: a state, and groups with their parameters' keys."""
-    return (isinstance(found, Mapping) and isinstance(found.get("state"), Mapping) and isinstance(found.get("param_groups"), list)
-            and bool(found["param_groups"]) and all(isinstance(group, Mapping) and "params" in group and "lr" in group
-                                                    for group in found["param_groups"]))
+def understood(state_dict: Mapping[str, Any]) -> tuple[Mapping[str, Any], Back, str | None]:
+    """A saved state under torch's names, the way back to its own, and its family, or None where it does not tell.
 
-
-def recognised(state_dict: Mapping[str, Any]) -> str | None:
-    """The family that an optimizer's state dict tells of, by the options of its groups and the names in its state, or None.
-
-    Adam and AdamW write ``decoupled_weight_decay`` since torch 2.7. Before, they differ by their class alone, and it is
-    needed where there is weight decay.
+    Raises FieldError for an optimizer without a rule, by its name, and for a state that is not in order.
     """
-    groups = state_dict["param_groups"]
-    keys = set.intersection(*(set(group) for group in groups))
-    name = None
-    if {"betas", "momentum_decay"} <= keys:
-        name = "nadam"
-    elif {"betas", "amsgrad", "decoupled_weight_decay"} <= keys:
-        name = "adamw" if all(group["decoupled_weight_decay"] for group in groups) else "adam"
-    elif {"betas", "amsgrad"} <= keys:
-        name = None if any(group.get("weight_decay") for group in groups) else "adam"
-    elif {"betas", "decoupled_weight_decay"} <= keys:
-        name = "radam"
-    elif {"alpha", "centered", "momentum"} <= keys:
-        name = "rmsprop"
-    elif {"nesterov", "dampening"} <= keys:
-        name = "sgd"
-    fits = name is not None and not any(_unlike_torch(name, entry) for entry in state_dict["state"].values())
-    return name if fits else None
+    unmovable = without_rule(state_dict)
+    if unmovable:
+        raise _refused(unmovable)
+    check_structure(state_dict)
+    given, back = as_torch(state_dict)
+    return given, back, recognised(given)
 
 
 def ema_decay(rho: float, kappa: float) -> float:
@@ -200,18 +182,18 @@ class _Move:
         """The new values of a group under torch's names: those of ``sqrtscale.scale``."""
         flat = dict(group)
         if "betas" in group:
-            flat["beta1"], flat["beta2"] = group["betas"]
+            flat["beta1"], flat["beta2"] = pair(group)
         fields = family(self.name).fields
         missing = [name for name in fields if name not in flat]
         if missing:
             raise FieldError("optimizer", self.name, f"does not fit: a parameter group has no {missing[0]}; give the class that "
                              "made it")
-        own = {name: _number(flat[name]) for name in fields}
+        own = {name: number(name, flat[name]) for name in fields}
         at_rest = own["lr"] == 0  # as at the start of a warm-up: it stays 0, which is no lr for the rule
         if at_rest:
             del own["lr"]
-        followers = [ParameterGroup(key, {name: _number(flat[key])}) for name, keys in FOLLOWERS.items() if name in fields
-                     for key in keys if flat.get(key)]
+        followers = [ParameterGroup(key, {name: number(key, flat[key])}) for name, keys in FOLLOWERS.items() if name in fields
+                     for key in keys if key in flat and number(key, flat[key])]
         found = self.scaled(self.name, own, followers)
         moved = dict(found.hyperparameters) | {one.name: value for one in found.groups for value in one.values.values()}
         if at_rest:
@@ -231,7 +213,7 @@ class _Move:
 
     def check_state(self, key: Hashable, entry: Mapping[str, Any]) -> None:
         """Raises FieldError for a state that torch.optim does not make, and for a signal that does not fit it."""
-        problem = _unlike_torch(self.name, entry)
+        problem = unlike_torch(self.name, entry)
         if problem:
             raise FieldError("state", ", ".join(map(str, entry)), f"is not {family(self.name).call}'s: {problem}")
         if key not in self.signal:
@@ -276,35 +258,11 @@ def _mu_product(product: float, k: float, old: float, new: float, kappa: float) 
     """NAdam's prod mu_i = beta1^k w with the warm-up's w; the run at the new batch has beta1'^(k / kappa) w^(1 / kappa)."""
     if not product or not old or not new:
         return 0.0
-    return math.exp((k * math.log(new) + math.log(product) - k * math.log(old)) / kappa)
-
-
-def _unlike_torch(name: str, entry: Any) -> str:
-    """What is wrong with the state of one parameter of that family, or an empty text."""
-    if not isinstance(entry, Mapping):
-        return "it is no table of tensors"
-    needed, possible = STATE[name]
-    for one in needed:
-        if one not in entry:
-            return f"it has no {one}"
-    for one, value in entry.items():
-        if one not in (*needed, *possible):
-            return f"{one} is unknown"
-        if one in ("step", "mu_product"):
-            fits = isinstance(value, (int, float)) or (isinstance(value, Tensor) and value.numel() == 1)
-        else:
-            fits = (isinstance(value, Tensor) and value.is_floating_point()) or (one == "momentum_buffer" and value is None)
-        if not fits:
-            return f"{one} holds no real numbers"
-    return ""
+    return math.exp(min(0.0, k * math.log(new) + math.log(product) - k * math.log(old)) / kappa)
 
 
 def _first_decay(group: Mapping[str, Any]) -> float:
-    return _number(group["betas"][0] if "betas" in group else group["momentum"])
-
-
-def _number(value: Any) -> Any:
-    return value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+    return pair(group)[0] if "betas" in group else number("momentum", group["momentum"])
 
 
 def _renewed(table: Mapping[str, Any], values: Mapping[str, Any], in_place: bool = False) -> dict[str, Any]:
@@ -313,16 +271,15 @@ def _renewed(table: Mapping[str, Any], values: Mapping[str, Any], in_place: bool
         if isinstance(old, (tuple, list)):
             return type(old)(like(one, other) for one, other in zip(old, new, strict=True))
         if isinstance(old, Tensor):
-            whole = not old.is_floating_point()
-            new = new if isinstance(new, Tensor) else torch.full_like(old, round(new) if whole else new)
-            new = (new.round() if whole else new).to(old.dtype)
+            new = new if isinstance(new, Tensor) else torch.full_like(old, new, dtype=torch.float64)
+            new = (new if old.is_floating_point() else new.round()).to(old.dtype)
             return old.copy_(new) if in_place else new
         return int(new) if isinstance(old, int) and float(new).is_integer() else float(new)
 
     return {name: like(table[name], value) for name, value in values.items()}
 
 
-def _named(optimizer: object) -> str:
+def family_named(optimizer: object) -> str:
     """The family of a torch.optim class by its name; raises FieldError."""
     name = optimizer.rpartition(".")[2].lower() if isinstance(optimizer, str) else optimizer
     found = {"amsgrad": "adam", "rmsprop_centered": "rmsprop"}.get(name, name) if isinstance(name, str) else name

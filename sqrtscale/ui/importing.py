@@ -33,8 +33,8 @@ class Kept(NamedTuple):
 def show() -> None:
     """The button that opens the import, and below it what was read, until it is put aside."""
     with st.popover("Import a configuration", icon=":material/upload_file:", width="stretch"):
-        st.caption(f"A configuration of one of {len(FORMATS)} programs, a command line, a model card or a .pt checkpoint: paste it, "
-                   "or upload the file. It stays on this machine.")
+        st.caption(f"A configuration of one of {len(FORMATS)} programs, a command line, a model card or a .pt checkpoint: paste "
+                   "it, or upload the file. It stays on this machine.")
         # A form holds its button back while a file is still on its way; a plain button would read the text instead.
         with st.form("import", border=False):
             st.text_area("Paste it here", key=TEXT, height=160, placeholder='{"learning_rate": 5e-5, ...}')

@@ -1,6 +1,8 @@
 """``sqrtscale transfer-checkpoint`` and ``sqrtscale stages`` as a user meets them."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -36,7 +38,10 @@ def test_a_checkpoint_is_moved_and_the_table_says_how(by, source, tmp_path, caps
                  ["optimizer", "group", "0", "initial_lr", "0.001", "0.002"], ["optimizer", "state", "step", "10", "2.5"],
                  ["optimizer", "state", "exp_avg_sq", "1", "tensors", "noise", "/", "kappa"]):
         assert line in shown
-    assert shown[-1][:4] == ["note:", "scheduler", "still", "counts"]
+    for values in (["last_epoch", "10", "2"], ["base_lrs", "0.001", "0.002"]):
+        assert ["scheduler", "LinearLR", *values] in shown
+    assert shown[-1][:9] == ["note:", "scheduler", "(LinearLR)", "goes", "on", "at", "step", "2", "of"]
+    assert "last_epoch = 10 / 4 = 2.5 is rounded to 2" in " ".join(shown[-1])
     old, new = read(source), read(out)
     assert source.read_bytes() == as_it_was and torch.equal(new["model"]["w"], old["model"]["w"])
     assert torch.equal(new["optimizer"]["state"][0]["exp_avg_sq"], old["optimizer"]["state"][0]["exp_avg_sq"] / 4)
@@ -45,7 +50,8 @@ def test_a_checkpoint_is_moved_and_the_table_says_how(by, source, tmp_path, caps
 def test_json_is_one_object(source, tmp_path, capsys):
     assert main(["transfer-checkpoint", str(source), str(tmp_path / "out.pt"), "--kappa", "0.25", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["kappa"] == 0.25 and found["schedulers"] == ["scheduler"]
+    assert found["kappa"] == 0.25 and [change["where"] for change in found["schedulers"]] == ["scheduler"]
+    assert found["schedulers"][0]["after"]["last_epoch"] == 40
     assert found["before"][0]["param_groups"][0]["lr"] == 1e-3 and found["after"][0]["param_groups"][0]["lr"] == 5e-4
     assert found["after"][0]["steps"] == [40, 40]
 
@@ -75,6 +81,23 @@ def test_files_that_cannot_be_used(source, tmp_path, capsys):
         assert main(["transfer-checkpoint", *map(str, paths), "--kappa", "4"]) == 2
         said = capsys.readouterr()
         assert said.out == "" and message in said.err and said.err.count("\n") == 1
+
+
+def test_names_that_look_like_options_or_are_no_files(source, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source.rename(tmp_path / "-in.pt")
+    assert main(["transfer-checkpoint", "--kappa", "4", "--", "-in.pt", "-out.pt"]) == 0
+    assert read("-out.pt")["optimizer"]["param_groups"][0]["lr"] == 2e-3
+    capsys.readouterr()
+    assert main(["transfer-checkpoint", "/dev/zero", "none.pt", "--kappa", "4"]) == 2
+    assert "is no file" in capsys.readouterr().err and not (tmp_path / "none.pt").exists()
+
+
+def test_the_command_itself_loads_no_torch(source, tmp_path):
+    code = ("import sys; from sqrtscale.cli import main; main(['transfer-checkpoint', *sys.argv[1:], '--kappa', '4']); "
+            "print('torch' in sys.modules)")
+    done = subprocess.run([sys.executable, "-c", code, source, tmp_path / "out.pt"], text=True, capture_output=True)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "False" and (tmp_path / "out.pt").exists()
 
 
 def test_stages_as_a_table(capsys):

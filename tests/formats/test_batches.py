@@ -38,7 +38,11 @@ def test_devices_do_not_drop_the_total_of_the_file():
     assert imported.parts({"devices": 64}) == Batch(16, 4, 64)
     scaled = scale(imported.config({"devices": 64}), 8192)
     known = json.loads(patch(text, imported, scaled, Batch(16, 8, 64)).text)
-    assert (known["train_batch_size"], known["train_micro_batch_size_per_gpu"], known["gradient_accumulation_steps"]) == (8192, 16, 8)
+    assert (known["train_batch_size"], known["train_micro_batch_size_per_gpu"], known["gradient_accumulation_steps"]) == (
+        8192,
+        16,
+        8,
+    )
     unknown = json.loads(patch(text, imported, scaled).text)
     assert (unknown["train_batch_size"], unknown["train_micro_batch_size_per_gpu"]) == (8192, 16)
     assert "gradient_accumulation_steps" not in unknown
@@ -66,3 +70,14 @@ def test_a_larger_batch_of_one_device_is_the_users_choice_and_is_said():
     assert any("stays 8, as the memory's limit" in note and "16x4x4" in note for note in kept.notes)
     larger = patch(text, imported, scaled, Batch(32, 2, 4))
     assert json.loads(larger.text)["per_device_train_batch_size"] == 32 and not any("memory" in note for note in larger.notes)
+
+
+@given(COUNTS, COUNTS, COUNTS, COUNTS)
+def test_what_was_worked_out_gives_way_to_what_a_user_says(per_device, accumulation, devices, other):
+    parts = BatchParts(per_device, accumulation, devices).solved()
+    assert parts.corrected({"devices": other}).total == per_device * accumulation * other
+    total = per_device * accumulation * devices * other
+    solved = BatchParts(None, accumulation, devices, total).solved()
+    assert solved.corrected({"devices": other}) == BatchParts(per_device * devices, accumulation, other, total)
+    larger = BatchParts(per_device, accumulation, devices * other, total)
+    assert parts.corrected({"batch_size": total, "devices": devices * other}) == larger

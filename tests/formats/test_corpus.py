@@ -9,7 +9,8 @@
     base      the whole base configuration, as TrainingConfig.as_dict() has it
     scaled    the fields that move, under the same names
     changes   dotted path in the file -> its new value: all that the patch changes or adds (absent: it cannot be patched)
-    unread, notes, double_scaling, uncovered   parts of the sentences that must be said (an empty list: nothing may be said)
+    removed   paths that the patch takes out
+    lines, unread, notes, double_scaling, uncovered   parts of what must be said (an empty list: nothing)
 """
 
 import json
@@ -52,7 +53,8 @@ def transfer(name):
         known = imported.parts(answers)
         ways = ways_to(expected["target"], known.per_device, known.devices) if known else ()
         batch = ways[-1] if ways else None
-    return imported, base, scale(base, batch.size if batch else expected["target"], "half-life" if expected.get("half_life") else "linear"), batch
+    form = "half-life" if expected.get("half_life") else "linear"
+    return imported, base, scale(base, batch.size if batch else expected["target"], form), batch
 
 
 @pytest.mark.parametrize("name", READ)
@@ -82,8 +84,10 @@ def test_the_patch_changes_what_it_must_and_nothing_else(name):
         return
     patched = patch(text_of(name), imported, scaled, batch)
     before, after = (data_of(text, imported.syntax, imported.function) for text in (text_of(name), patched.text))
-    assert {path: value for path, value in after.items() if path not in before or before[path] != value} == close(expected["changes"])
-    assert set(before) - set(after) <= {path.rpartition(".")[0] for path in expected["changes"]}  # a null that became a table
+    changed = {path: value for path, value in after.items() if path not in before or before[path] != value}
+    assert changed == close(expected["changes"])
+    became_tables = {path.rpartition(".")[0] for path in expected["changes"]}  # nulls
+    assert set(before) - set(after) - became_tables == set(expected.get("removed", []))
     assert patched.text.endswith("\n") == text_of(name).endswith("\n")
     assert len(patched.diff.splitlines()) > 3
 
@@ -96,7 +100,7 @@ def test_the_patched_file_is_read_back_as_the_scaled_configuration(name):
         return
     again = read(patch(text_of(name), imported, scaled, batch).text, name, function=expected.get("function"))
     answers = {key: value for key, value in expected.get("answers", {}).items() if key in ("devices", "optimizer")}
-    answers |= {question.field: {"lr": scaled.config["lr"], "batch_size": scaled.target_batch}.get(
+    answers |= {question.field: {**scaled.config.hyperparameters, "batch_size": scaled.target_batch}.get(
         question.field, getattr(batch, question.field, None) if batch else None) for question in again.questions
         if question.field not in answers and question.required}
     without_a_place = {"lr", "batch_size"} & set(expected.get("answers", {}))
@@ -113,7 +117,7 @@ def test_what_must_be_said_is_said(name):
             read(text_of(name), name).config(expected.get("answers", {}))
         return
     imported = read(text_of(name), name, function=expected.get("function"))
-    for kind in ("unread", "notes", "double_scaling", "uncovered"):
+    for kind in ("lines", "unread", "notes", "double_scaling", "uncovered"):
         said = getattr(imported, kind)
         for part in expected.get(kind, []):
             assert part in " ".join(said)

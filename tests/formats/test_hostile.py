@@ -25,7 +25,7 @@ HOSTILE = {  # text -> part of the sentence
     "deep JSON lists": ("[" * 100_000, "nested more than 50 deep"),
     "deep JSON objects": ('{"a":' * 100_000, "nested more than 50 deep"),
     "deep YAML flow": ("a: " + "[" * 50_000, "nested more than 50 deep"),
-    "100,000 brackets in YAML": ("a: " + "[" * 100_000, "characters of YAML"),
+    "100,000 brackets in YAML": ("a: " + "[" * 100_000, "nested more than 50 deep"),
     "deep YAML lists": ("- " * 20_000, "nested more than 50 deep"),
     "deep YAML blocks": ("".join(" " * i + "a:\n" for i in range(300)), "nested more than 50 deep"),
     "deep TOML": ("a = " + "[" * 100_000, "nested more than 50 deep"),

@@ -135,10 +135,10 @@ def test_assumed_defaults_are_said():
 
 
 def test_what_is_not_recognised_says_what_is():
-    with pytest.raises(FieldError, match="is not recognised: give the training configuration of one of") as error:
+    with pytest.raises(FieldError, match=f"is not recognised as any of the {len(FORMATS)} formats of docs/formats.md"):
         read('{"foo": 1}')
-    for kind in FORMATS.values():
-        assert kind.label in str(error.value)
+    with pytest.raises(FieldError, match=r"it has too little of Levanter: trainer, trainer\.train_batch_size"):
+        read("trainer:\n  train_batch_size: 8\n")
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.endswith(".json")])

@@ -28,7 +28,8 @@ def timm(**changes):
 
 def axolotl(**changes):
     return "\n".join(f"{key}: {value}" for key, value in {
-        "base_model": "x", "datasets": [], "micro_batch_size": 2, "gradient_accumulation_steps": 4, "learning_rate": 1e-4, **changes}.items())
+        "base_model": "x", "datasets": [], "micro_batch_size": 2, "gradient_accumulation_steps": 4, "learning_rate": 1e-4,
+        **changes}.items())
 
 
 def groups(*changes, **common):

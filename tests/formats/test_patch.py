@@ -12,7 +12,8 @@ from sqrtscale.rules import FieldError, scale
 from sqrtscale.rules.batch import Batch
 
 READ = {name: read(text_of(name)).batch for name in NAMES}
-BASES = {name: Batch(batch.per_device or 32, batch.accumulation or 1, batch.devices or 8) for name, batch in READ.items()} | {"keras.json": Batch(32, 2, 1), "optax.json": Batch(128)}
+BASES = {name: Batch(batch.per_device or 32, batch.accumulation or 1, batch.devices or 8) for name, batch in READ.items()}
+BASES |= {"keras.json": Batch(32, 2, 1), "optax.json": Batch(128)}
 
 
 def doubled(base):

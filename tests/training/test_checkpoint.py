@@ -43,7 +43,9 @@ def test_every_layout_is_found_and_moved(layout, tmp_path):
     assert [one.where for one in done.before] == [one.where for one in done.after] == [where]
     assert (done.kappa, done.before[0].steps, done.after[0].steps) == (4, (20, 20), (5, 5))
     assert done.before[0].param_groups[0]["lr"] == 3e-4 and done.after[0].param_groups[0]["lr"] == 6e-4
-    assert done.schedulers == (("lr_schedulers",) if layout == "Lightning" else ())
+    assert done.schedulers == () and len(done.notes) == 1
+    assert done.notes[0].startswith("lr_schedulers is no sch" if layout == "Lightning" else "a learning rate scheduler counts")
+    assert "last_epoch = 4 (20 / 4 - 1)" in done.notes[0]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -152,7 +154,14 @@ def test_summary_is_plain(tmp_path):
     (found,) = summary({"a": {"b": {"c": optimizer.state_dict()}}})
     assert (found.where, found.optimizer, found.steps, found.state) == ("a.b.c", "rmsprop", None, {})
     assert found.param_groups[0]["lr"] == 0.5 and found.param_groups[0]["params"] == 1
-    assert summary({"a": {"b": {"c": {"d": optimizer.state_dict()}}}}) == ()
+    assert [one.where for one in summary([{"a": 1}, ({"d": optimizer.state_dict()},)])] == ["1.0.d"]
+
+
+@pytest.mark.parametrize("dtype, number", [(torch.float32, 0.001), (torch.float64, 1 / 3), (torch.bfloat16, 3e-4)])
+def test_numbers_in_tensors_are_shown_in_the_digits_that_they_have(dtype, number):
+    rate = torch.tensor(number, dtype=dtype)
+    (found,) = summary(torch.optim.AdamW([torch.nn.Parameter(torch.ones(2))], lr=rate).state_dict())
+    assert found.param_groups[0]["lr"] == number
 
 
 def test_a_refused_pickle_is_one_line_on_the_terminal(tmp_path):
@@ -171,4 +180,5 @@ def test_a_process_without_torch_can_ask(tmp_path):
     assert found["param_groups"][0]["momentum"] == 0.9 and found["param_groups"][0]["params"] == 2
     assert found["state"] == {"square_avg": 2, "momentum_buffer": 2} and found["steps"] == [20, 20]
     done = subprocess.run([*ask, tmp_path / "gone.pt"], text=True, capture_output=True)
-    assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1 and "cannot be read" in done.stderr
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "cannot be read" in done.stderr
+    assert json.loads(done.stdout)["allowed"] == "cannot be read: No such file or directory"

@@ -53,7 +53,7 @@ UNDERIVED: dict[str, Underived] = {found.name: found for found in (
               "Zhu et al. 2024, arXiv 2412.05270"),
     Underived("badam", "BAdam", "it trains one block of the weights at a time, each with a state of its own",
               "Luo et al. 2024, arXiv 2404.02827"),
-    Underived("adammini", "Adam-mini", "its second moment is one number a block, so the coordinates are not normalised one by one",
+    Underived("adammini", "Adam-mini", "its second moment is one number a block, so coordinates are not normalised one by one",
               "Zhang et al. 2024, arXiv 2406.16793"),
     Underived("adalomo", "AdaLOMO", "it steps in the backward pass with a factored second moment",
               "Lv et al. 2023, arXiv 2310.10195"),

@@ -1,0 +1,62 @@
+"""What reading or moving a checkpoint tells, for processes without torch, and where its file grows until it is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class OptimizerSummary:
+    """What one optimizer of a file holds.
+
+    where: its place in the file (empty: the file itself); optimizer: its family, or None where the file does not tell;
+    param_groups: the options of each group, ``params`` as a number; steps: smallest and largest step count, if there is one;
+    state: name of each tensor kept for a parameter -> for how many parameters.
+    """
+
+    where: str
+    optimizer: str | None
+    param_groups: tuple[dict[str, Any], ...]
+    steps: tuple[float, float] | None
+    state: dict[str, int]
+
+
+@dataclass(frozen=True)
+class SchedulerChange:
+    """What became of one scheduler of a file.
+
+    where: its place in the file; kind: torch's class, or None for one that is not known; before, after: the values that
+    changed; note: what to do with it.
+    """
+
+    where: str
+    kind: str | None
+    before: dict[str, Any]
+    after: dict[str, Any]
+    note: str
+
+
+@dataclass(frozen=True)
+class Transferred:
+    """What a transfer of a file did: kappa, its optimizers before and after, its schedulers, and what is left to do by hand."""
+
+    kappa: float
+    before: tuple[OptimizerSummary, ...]
+    after: tuple[OptimizerSummary, ...]
+    schedulers: tuple[SchedulerChange, ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Transferred:
+        """The inverse of ``dataclasses.asdict``, also after JSON."""
+        before, after = (tuple(OptimizerSummary(**one) for one in values[name]) for name in ("before", "after"))
+        return cls(values["kappa"], before, after, tuple(SchedulerChange(**one) for one in values["schedulers"]),
+                   tuple(values["notes"]))
+
+
+def part_of(out: Path, pid: int) -> Path:
+    """The file beside ``out`` in which that process writes it, so that nobody ever sees half a checkpoint."""
+    return out.with_name(f".{out.name}.{pid}.part")

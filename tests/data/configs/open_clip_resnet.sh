@@ -1,0 +1,1 @@
+python -u src/open_clip_train/main.py --train-data=cc12m.csv --csv-separator=, --csv-img-key=filepath --csv-caption-key=title --batch-size=128 --lr=1e-3 --epochs=30 --workers=8 --model RN50 --skip-scheduler

@@ -1,0 +1,17 @@
+accelerate launch --mixed_precision bf16 --num_processes 8 open_instruct/finetune.py \
+    --model_name_or_path some/base-model \
+    --tokenizer_name some/base-model \
+    --use_slow_tokenizer \
+    --dataset_mixer_list my/instructions 1.0 \
+    --max_seq_length 4096 \
+    --per_device_train_batch_size 2 \
+    --gradient_accumulation_steps 1 \
+    --learning_rate 2e-05 \
+    --lr_scheduler_type linear \
+    --warmup_ratio 0.03 \
+    --weight_decay 0.1 \
+    --clip_grad_norm 1.0 \
+    --max_train_steps 2000 \
+    --output_dir outputs/sft \
+    --with_tracking \
+    --checkpointing_steps 400

@@ -1,0 +1,102 @@
+"""The import box of the Scale page: what it says, what it asks, and that its answer is the command line's."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from formats.samples import FOLDER, text_of
+from streamlit.testing.v1 import AppTest
+
+ROOT = Path(__file__).resolve().parents[2]
+CASES = {  # file -> answers by the question's field, options of the command line
+    "levanter.yaml": ({}, []),
+    "megatron_gpt.yaml": ({}, []),
+    "hf_llama_factory.yaml": ({"devices": "8"}, ["--devices", "8"]),
+    "keras.json": ({"per_device": "64"}, ["--batch", "128"]),
+    "swift_rlhf.yaml": ({"devices": "4", "accumulation": "2"}, ["--devices", "4", "--accumulation", "2"]),
+}
+
+
+def imported(text, answers):
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.run()
+    app.text_area(key="import text").set_value(text)
+    next(button for button in app.button if button.label == "Read").click()
+    app.run()
+    if answers:
+        for field, value in answers.items():
+            app.text_input(key=f"answer-{field}").set_value(value)
+        next(button for button in app.button if button.label == "Use it").click()
+        app.run()
+    assert not app.exception
+    return app
+
+
+def said(app):
+    return "\n".join(element.value for kind in (app.markdown, app.caption, app.warning) for element in kind).replace("\\", "")
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if (FOLDER / name).exists()])
+def test_scale_check_and_the_page_give_the_same_answer(name):
+    answers, options = CASES[name]
+    app = imported(text_of(name), answers)
+    base = int(app.text_input(key="b0").value.split("×")[0]) if "×" not in app.text_input(key="b0").value else None
+    target = 4096
+    app.text_input(key="b1").set_value(str(target)).run()
+    frame = app.table[0].value
+    shown = {row.iloc[0]: row.iloc[2].strip("*").split("[")[-1].rstrip("]") for _, row in frame.iterrows()}
+    command = [
+        sys.executable,
+        "-m",
+        "sqrtscale",
+        "scale",
+        "--from",
+        str(FOLDER / name),
+        *options,
+        "--target",
+        str(target),
+        "--json",
+    ]
+    found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout)
+    lr = next(row["scaled"] for row in found["fields"] if row["name"] == "lr")
+    assert float(shown["Learning rate"]) == pytest.approx(lr, rel=1e-7) and shown["Batch size"] == str(target)
+    assert base is None or base == found["base"]["batch_size"]
+    kappa = subprocess.run([*command[:3], "check", *command[4:-1]], capture_output=True, text=True, cwd=ROOT).stdout
+    assert kappa.startswith(f"kappa = {found['kappa']:.8g}: ")
+
+
+def test_what_was_read_assumed_and_not_read_stands_in_that_order():
+    text = '{"train_batch_size": 64, "my_beta": 0.5, "optimizer": {"type": "AdamW", "params": {"lr": 0.001}}}'
+    words = said(imported(text, {}))
+    for parts in (
+        ("Read from the file", "Assumed, as the file does not say", "Not read: look whether it matters"),
+        ("lr = 0.001 (optimizer.params.lr)", "beta1 = 0.9", "my_beta = 0.5"),
+    ):
+        places = [words.index(part) for part in parts]
+        assert places == sorted(places)
+
+
+def test_a_file_that_fits_several_functions_asks_which():
+    text = (
+        text_of("torchtitan.py").replace("def llama3_8b", "def first", 1)
+        + "\n\n"
+        + text_of("torchtitan.py").replace("def llama3_8b", "def second", 1)
+    )
+    app = imported(text, {})
+    box = app.selectbox(key="import function")
+    assert box.options == ["first", "second"]
+    box.set_value("second")
+    next(button for button in app.button if button.label == "Read this one").click()
+    app.run()
+    assert not app.exception and "torchtitan" in said(app)
+
+
+def test_reinforcement_learning_and_double_scaling_stand_as_warnings():
+    text = (
+        '{"per_device_train_batch_size": 8, "learning_rate": 1e-5, "reward_funcs": ["x"], "num_generations": 4, "world_size": 2, '
+        '"scale_lr": true}'
+    )
+    words = said(imported(text, {"devices": "2"}))
+    assert "does not cover" in words and "scale_lr" in words
