@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Any
 
 from ._document import DEEPEST, MOST_NOTES, Document, Path, Twice, Unread, at_line, refuse, too_deep
-from ._expansion import Piece, Word, expanded
+from ._expansion import Piece, Script, Word, expanded
 from ._launch import Launch, Setting, launch_of, option
 from ._numbers import written
 from ._yaml import scalar
@@ -25,8 +25,7 @@ GROUP = "_group_"
 _KEY = re.compile(r"(\+{0,2})([A-Za-z_][\w.@/-]*+)=")
 _MANY = re.compile(r"(?:.*_)?(?:kwargs|args|options|opts|overrides|params|set)")
 _SHORT = re.compile(r"-([A-Za-z])(?=[\d.])")
-_PERHAPS_OPTIONS = re.compile(r"\$[{]?\w*(?:args|opts|options|flags|params)\b|\$[@*]|\$\{\w*(?:args|opts|options|flags|params)\[",
-                              re.IGNORECASE)
+_PERHAPS_OPTIONS = re.compile(r"\$[{]?\w*(?:args|opts|options|flags|params)|\$[@*]|\$\{\w++\[[@*]", re.IGNORECASE)
 _LIST = re.compile(r"\[[^\[\](){}]*+\]|\([^\[\](){}]*+\)")
 _NAME = re.compile(r"--?([A-Za-z][\w.-]*+)(=?)")
 
@@ -35,7 +34,7 @@ def parse(text: str) -> Document:
     """The document; raises FieldError where no command has an option, and where two that differ could be meant."""
     script = expanded(text)
     notes = list(script.notes)
-    commands = [_Command(text, launch) for words in _joined(text, script.commands, notes) if (launch := launch_of(words))]
+    commands = [_Command(text, launch, script) for words in _joined(text, script.commands, notes) if (launch := launch_of(words))]
     commands = [command for command in commands if command.settings]
     if not commands:
         raise refuse(text, "is no command with options: paste the whole line that starts the training")
@@ -46,7 +45,7 @@ def parse(text: str) -> Document:
         first, second = sorted((chosen.launch.at, different.launch.at))
         raise refuse(text, f"holds two commands that could be meant, at {at_line(text, first)} and at {at_line(text, second)}: "
                      "paste the one whose batch is to change")
-    places = Counter(script.used)
+    places: Counter[int] = Counter()
     for command in commands:
         if command is chosen or command not in alike:
             places.update(command.places)
@@ -75,7 +74,7 @@ class _Command:
     """A launch with the settings of its script. values: what they say; written: where they start; places: start of a value ->
     how many of them have it."""
 
-    def __init__(self, text: str, launch: Launch):
+    def __init__(self, text: str, launch: Launch, script: Script):
         self.text = text
         self.launch = launch
         self.unknown: list[str] = []
@@ -83,8 +82,10 @@ class _Command:
         self.settings = list(self._settings(launch.rest))
         self.values = {setting.path: tuple(word.text for word in setting.values) for setting in self.settings}
         self.written = {(setting.path, setting.at) for setting in self.settings}
-        self.places = Counter(span[0] for setting in (*self.settings, *launch.facts) for word in setting.values
-                              if (span := _span(word.pieces)))
+        spans = [_span(word.pieces) for setting in (*self.settings, *launch.facts) for word in setting.values]
+        self.places: Counter[int] = Counter()
+        for start, count in Counter(span[0] for span in spans if span).items():
+            self.places.update(dict.fromkeys(script.origins(start), count))
 
     def like(self, other: _Command) -> bool:
         """True for the same options, or a comparable number of options of the same script."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -84,18 +83,30 @@ class Word:
 
 @dataclass
 class Script:
-    """commands: the words of each; used: start of a value -> how often arithmetic uses it; notes: what was taken for granted."""
+    """commands: the words of each; made_of: start of an arithmetic expression -> starts of the values in it; notes: what was
+    taken for granted."""
 
     commands: list[list[Word]]
-    used: Counter[int]
+    made_of: dict[int, set[int]]
     notes: list[str]
+
+    def origins(self, start: int) -> set[int]:
+        """Where the values start that a value is made of, itself among them."""
+        origins: set[int] = set()
+        waiting = [start]
+        while waiting:
+            at = waiting.pop()
+            if at not in origins:
+                origins.add(at)
+                waiting += self.made_of.get(at, ())
+        return origins
 
 
 def expanded(text: str) -> Script:
     """The commands of a text; raises FieldError where a quote does not end or variables grow without end."""
     evaluation = _Evaluation(text)
     commands = [words for statement in evaluation.statements if (words := evaluation.run(statement))]
-    return Script(commands, evaluation.used, list(dict.fromkeys(evaluation.notes)))
+    return Script(commands, evaluation.made_of, list(dict.fromkeys(evaluation.notes)))
 
 
 class _Evaluation:
@@ -104,7 +115,7 @@ class _Evaluation:
         self.statements = statements(text)
         self.variables: dict[str, list[Piece] | list[Word] | None] = {}
         self.doubtful: set[str] = set()
-        self.used: Counter[int] = Counter()
+        self.made_of: dict[int, set[int]] = {}
         self.notes: list[str] = []
         self.copied = 0
         self.depth = 0
@@ -176,7 +187,7 @@ class _Evaluation:
         if part.kind == "text":
             return [Piece(part.text, part.start, part.end, self.text[part.start:part.end] == part.text)]
         if part.kind == "arithmetic":
-            value = self._calculated(part.text)
+            value = self._calculated(part)
             return [Piece(None if value is None else str(value), part.start, part.end, False)]
         value = self.variables.get(part.text, ()) if part.kind == "variable" else None
         if value == () and part.default is not None and part.text not in self.doubtful:
@@ -226,9 +237,9 @@ class _Evaluation:
             return [Word(tuple(groups[0]), word.start, word.end)]
         return [Word(tuple(group), group[0].place[0], group[-1].place[1]) for group in groups]
 
-    def _calculated(self, expression: str) -> int | None:
+    def _calculated(self, part: Part) -> int | None:
         """The whole number that $((...)) is, where every name in it is known."""
-        plain = _IN_ARITHMETIC.sub(lambda match: match[1] or "//", expression)
+        plain = _IN_ARITHMETIC.sub(lambda match: match[1] or "//", part.text)
         if not _ARITHMETIC.fullmatch(plain):
             return None
         try:
@@ -240,7 +251,7 @@ class _Evaluation:
             value = self.variables.get(node.id) if isinstance(node, ast.Name) else None
             if value and len(value) == 1 and isinstance(value[0], Piece) and _WHOLE.fullmatch(value[0].text or ""):
                 names[node.id] = int(value[0].text)
-                self.used[value[0].start] += 1
+                self.made_of.setdefault(part.start, set()).add(value[0].start)
         result = calculated(tree, names)
         return result if isinstance(result, int) and result >= 0 else None
 

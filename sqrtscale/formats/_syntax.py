@@ -12,7 +12,7 @@ MOST_LINES = 5_000
 _CARD = re.compile(r"[-*] (?:learning_rate|train_batch_size): ")
 _SECTION = re.compile(
     r"\b(?:Trainer\.Config|OptimizersContainer|TrainingConfig|default_adamw|ParamGroupConfig)\s*+[.(]|= ?dict\(")
-_STATEMENT = re.compile(r"import \w|from [\w.]++ import |def \w++\(|@\w")
+_STATEMENT = re.compile(r"_base_ ?= ?|import \w|from [\w.]++ import |def \w++\(|@\w")
 _KEY = re.compile(r"[\w.-]++\s*+:(?:\s|$)")
 _TABLE = re.compile(r"\[\[?[\w.\"' -]++\]\]?\s*+(?:#|$)")
 _ASSIGNMENT = re.compile(r"[\w.\"'-]++\s*+=(?!=)\s*+")

@@ -197,6 +197,12 @@ def test_a_variable_of_several_options_is_shared():
     assert not has_room(document, ("name",)) or ("name",) not in document.spans
 
 
+def test_arithmetic_that_no_option_uses_shares_nothing():
+    text = "GPUS=8\nWORLD=$((GPUS * 4))\nHALF=$((WORLD / 2))\ntorchrun --nproc_per_node $GPUS t.py --lr 1"
+    assert read(text).shared == set()
+    assert read(f"{text} --batch $HALF").shared == {("launcher", "nproc_per_node")}
+
+
 def test_options_in_a_text_are_options():
     text = 'LR=1e-4\nARGS="--lr $LR \\\n    --betas 0.9 0.95"\nMORE="$ARGS --wd 0.1"\nCMD="torchrun t.py $MORE"\n$CMD --bf16\n'
     document = read(text)
@@ -208,8 +214,9 @@ def test_options_in_a_text_are_options():
 
 
 def test_options_that_only_running_gives_are_said():
-    notes = read('python t.py --bf16 $EXTRA_ARGS --lr 1 "$@" ${MORE_ARGS[@]}').notes
-    assert [note.split(" is ")[0] for note in notes] == ["$EXTRA_ARGS", '"$@"', "${MORE_ARGS[@]}"]
+    document = read('python t.py --bf16 $EXTRA_ARGS --lr 1 "$@" --fp8 ${ARGS_LIST[@]}')
+    assert [note.split(" is ")[0] for note in document.notes] == ["$EXTRA_ARGS", '"$@"', "${ARGS_LIST[@]}"]
+    assert document.data["bf16"] is True and document.data["fp8"] is True
 
 
 def test_the_command_that_trains_is_read():
