@@ -142,7 +142,9 @@ def _with_its_option(error: FieldError, imported: Imported, answers: dict[str, A
         return error
     named = {"batch_size": "--batch", "beta1": "--betas", "beta2": "--betas", "total_steps": "--steps",
              "warmup_steps": "--warmup"}
-    flags = ", ".join(dict.fromkeys(named.get(one.field, f"--{one.field.replace('_', '-')}") for one in open_ones))
+    own = ("devices", "per_device", "accumulation", "optimizer", "lr", "alpha", "eps", "weight_decay", "momentum")
+    named |= {name: f"--{name.replace('_', '-')}" for name in own}
+    flags = ", ".join(dict.fromkeys(named.get(one.field, f"--set {one.field}=...") for one in open_ones))
     return BadInput(f"the file does not say everything: {' '.join(one.text for one in open_ones)} Give {flags}")
 
 

@@ -222,7 +222,7 @@ class Reading:
         if isinstance(value, list):
             for i in range(len(value)):
                 self.along(name, *path, i)
-        elif value not in (None, AUTO) and self.number(*path):
+        elif value not in (None, AUTO) and path != self.places.get(name) and self.number(*path):
             self.follows[path] = name
 
     def share_a_model(self, names: Iterable[str], *around: str) -> None:

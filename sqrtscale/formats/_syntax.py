@@ -7,6 +7,7 @@ from itertools import islice
 
 SUFFIXES = {".json": "json", ".yaml": "yaml", ".yml": "yaml", ".toml": "toml", ".py": "python", ".md": "card",
             ".sh": "command", ".bash": "command", ".slurm": "command", ".sbatch": "command"}
+MOST_CHARACTERS = 1_000_000
 MOST_LINES = 5_000
 _CARD = re.compile(r"[-*] (?:learning_rate|train_batch_size): ")
 _SECTION = re.compile(
@@ -29,7 +30,7 @@ def syntax_of(text: str, filename: str = "") -> str:
     suffix = filename[filename.rfind("."):].lower() if "." in filename else ""
     if suffix in SUFFIXES:
         return SUFFIXES[suffix]
-    start = text.lstrip()
+    start = text[:MOST_CHARACTERS].lstrip()
     if start.startswith("$ ") or _SHELL.match(start[:200]):
         return "command"
     lines = list(islice((line.strip() for line in start.splitlines() if line.strip()), MOST_LINES))

@@ -147,20 +147,21 @@ def _placed(items: list[tuple[int | float, int, int]], here: Path, there: Path) 
 
 
 def _with(document: Document, values: Mapping[Path, Any], origins: Mapping[Path, Origin]) -> Document:
-    data = document.data
-    for path, value in values.items():
-        data = _set(data, path, value)
+    data = _with_values(document.data, (), values)
     shared = {path for path, origin in origins.items() if origin.path in document.shared}
     return replace(document, data=data, view=View(document, origins), shared=document.shared | shared)
 
 
-def _set(data: Any, path: Path, value: Any) -> Any:
-    """Data with that value, the containers on the way copied."""
-    if not path:
-        return value
+def _with_values(data: Any, path: Path, values: Mapping[Path, Any]) -> Any:
+    """Data with those values in place of their own; an entry of the root may be new."""
+    if path in values:
+        return values[path]
     if isinstance(data, list):
-        return [_set(item, path[1:], value) if i == path[0] else item for i, item in enumerate(data)]
-    return {**data, path[0]: _set(data.get(path[0], {}), path[1:], value)}
+        return [_with_values(item, (*path, i), values) for i, item in enumerate(data)]
+    if not isinstance(data, dict):
+        return data
+    new = {} if path else {place[0]: value for place, value in values.items() if len(place) == 1}
+    return {**{key: _with_values(inner, (*path, key), values) for key, inner in data.items()}, **new}
 
 
 def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:

@@ -32,7 +32,7 @@ _SEVERAL = Signature(
         "learning_rate",
     ),
     least=3,
-    never=NEVER,
+    never=(*NEVER, "train_batch_size"),
 )
 SCHEDULES = {
     "linear": "linear",

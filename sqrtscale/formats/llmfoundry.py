@@ -67,13 +67,15 @@ def _more(reading: Reading) -> None:
 
 def _times(reading: Reading) -> None:
     """The fields of the run that are counted in batches, and every other number of batches."""
-    batches = set(reading.document.view.origins)
+    batches = reading.document.view.origins
     for name, path in COUNTED.items():
         place = followed(reading.document, path_of(path))
         if place in batches and reading.number(*place):
             reading.take(name, *place)
-    for place in batches - set(reading.places.values()):
-        reading.along(STEPS, *place)
+    placed = set(reading.places.values())
+    for place in batches:
+        if place not in placed:
+            reading.along(STEPS, *place)
     place = followed(reading.document, ("scheduler", "t_warmup"))
     share = _SHARE.fullmatch(str(reading.get(*place)))
     if share:
