@@ -54,7 +54,8 @@ def parse(text: str) -> Document:
     common = all(command.written == chosen.written for command in alike)  # from the same variables, so that one change is enough
     if not common:
         places.update(chosen.places)
-    return replace(_Builder(text, chosen, places).document(notes), fixed=not common)
+    document = _Builder(text, chosen, places).document(notes)
+    return document if common else replace(document, ends={})  # no place for a new option, which each would need
 
 
 def _joined(text: str, commands: list[list[Word]], notes: list[str]) -> list[list[Word]]:

@@ -26,7 +26,7 @@ def has_room(document: Document, path: Path) -> bool:
     holder = _holder(document, path)
     blocked = document.get((*holder, path[len(holder)])) is not None
     if document.syntax == "command":
-        return not (document.fixed or blocked or path[0] == "launcher" or isinstance(document.get(holder), list))
+        return bool(document.ends) and not (blocked or path[0] == "launcher" or isinstance(document.get(holder), list))
     if document.fixed or blocked or document.syntax == "card":
         return not (document.fixed or blocked) and len(path) == 1  # a card's line has parts of its own
     if document.syntax == "toml":
