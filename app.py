@@ -4,7 +4,9 @@ from pathlib import Path
 
 import streamlit as st
 
-ASSETS = Path(__file__).parent / "sqrtscale" / "ui" / "assets"
+import sqrtscale
+
+ASSETS = Path(sqrtscale.__file__).parent / "ui" / "assets"
 
 st.set_page_config(page_title="sqrtscale", page_icon=ASSETS / "icon.png", layout="wide")
 st.logo(ASSETS / "logo.svg", size="large")

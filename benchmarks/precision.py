@@ -28,7 +28,7 @@ from torch.utils._pytree import tree_map
 from sqrtscale.evidence import judge
 from sqrtscale.plan import WARM_START, CalibrationPlan, make_plan
 from sqrtscale.tasks import TASKS, task
-from sqrtscale.training import Measured, RunEnded, calibrate, environment, population
+from sqrtscale.training import Measured, RunEnded, calibrate, environment, executors
 
 aten = torch.ops.aten
 PRODUCTS = {aten.mm.default, aten.bmm.default, aten.addmm.default, aten.baddbmm.default}
@@ -104,19 +104,19 @@ def compare(plan: CalibrationPlan, chosen: Sequence[str]) -> None:
 
 def train(plan: CalibrationPlan, compiled: bool, rounding: Rounded | None) -> pd.DataFrame:
     """The losses of every arm's runs: columns arm, seed, metric, samples, value. What is special begins behind the warm start."""
-    usual, rows, warm = population.suits, [], True
-    population.suits = lambda *of: compiled and not warm
+    usual, rows = executors.TABLE, []
+    executors.TABLE = (executors.Eager,)
     try:
         with rounding or nullcontext(), sdpa_kernel(SDPBackend.MATH):  # attention as matrix products that can be seen
             for event in calibrate(plan):
                 if isinstance(event, RunEnded) and event.arm == WARM_START:
-                    warm = False
+                    executors.TABLE = (executors.Compiled if compiled else executors.Eager,)
                     if rounding:
                         rounding.on = True
                 if isinstance(event, Measured) and event.arm != WARM_START:
                     rows.append((event.arm, event.seed, "val_loss", event.samples, event.values["val_loss"]))
     finally:
-        population.suits = usual
+        executors.TABLE = usual
     return pd.DataFrame(rows, columns=["arm", "seed", "metric", "samples", "value"])
 
 

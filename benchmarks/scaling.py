@@ -39,9 +39,11 @@ from sqrtscale.plan import make_plan
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.tasks import TASKS, Batch, Data, Task, task
 from sqrtscale.training import environment
-from sqrtscale.training.compiled import ALL_THREADS
 from sqrtscale.training.device import fast_settings, resolve
-from sqrtscale.training.population import Population, Stream
+from sqrtscale.training.executors import Eager
+from sqrtscale.training.population import Population
+from sqrtscale.training.streams import Stream
+from sqrtscale.training.threads import ALL_THREADS
 
 COLOURS = {"digits": "#2563EB", "pydoc": "#EA580C"}
 NEAR = 1.05
@@ -121,7 +123,7 @@ class Case:
         self.samples = len(configs) * configs[0].batch_size
         drawn = Stream(data, 0, "scaling").take(self.samples)
         self.batch = Batch(*(x.unflatten(0, (len(configs), -1)) for x in (drawn.inputs, drawn.targets)))
-        self.at_once = self.population.steps_at_once()
+        self.at_once = self.population.executor.steps_at_once(self.population)
         drawn = Stream(data, 0, "scaling").take(self.at_once * configs[0].batch_size)
         self.stretch = Batch(drawn.inputs.unsqueeze(0), drawn.targets.unsqueeze(0))
         self.reads = torch.zeros(len(configs), dtype=torch.long, device=device)
@@ -143,12 +145,12 @@ class Case:
     @contextmanager
     def in_torch(self) -> Iterator[None]:
         """Every operation where torch's counters see it: nothing compiled."""
-        compiled, self.population.compiled = self.population.compiled, None
+        usual, self.population.executor = self.population.executor, Eager(self.population.network, self.device)
         try:
             with torch.compiler.set_stance("force_eager"):
                 yield
         finally:
-            self.population.compiled = compiled
+            self.population.executor = usual
 
     def flops(self) -> int:
         """Of the matrix products of one step, attention's among them."""

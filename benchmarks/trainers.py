@@ -260,7 +260,8 @@ def check(plan: CalibrationPlan) -> None:
     from tuned_loop import Tuned
 
     from sqrtscale.training.device import resolve
-    from sqrtscale.training.population import Population, Stream
+    from sqrtscale.training.population import Population
+    from sqrtscale.training.streams import Stream
 
     device, about, seed, base = resolve(plan.device)[0], task(plan.task), plan.seeds[0], plan.base.batch_size
     loops = {"plain": Plain(plan, device, Ledger(device)), "tuned": Tuned(plan, device, Ledger(device), compiled=False)}

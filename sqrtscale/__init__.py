@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .plan import Arm, CalibrationPlan
 from .rules import FieldError, ScaledConfig, ScaledField, TrainingConfig, scale
 
 if TYPE_CHECKING:
+    from .plan import Arm, CalibrationPlan
     from .training.live import transfer_optimizer_
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = ["Arm", "CalibrationPlan", "FieldError", "ScaledConfig", "ScaledField", "TrainingConfig", "scale",
            "transfer_optimizer_"]
 
 
 def __getattr__(name: str) -> Any:
-    """``transfer_optimizer_`` loads torch, so it is loaded when somebody asks for it."""
+    """Scaling must start at once: plans, and ``transfer_optimizer_`` with its torch, are loaded when somebody asks for them."""
+    if name in ("Arm", "CalibrationPlan"):
+        from . import plan
+
+        return getattr(plan, name)
     if name == "transfer_optimizer_":
         from .training.live import transfer_optimizer_
 

@@ -2,11 +2,24 @@
 
 import os
 import uuid
+from pathlib import Path
 
 import pytest
 
 # Read when torch is first loaded: waiting threads must not spin on the few cores that tests share.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+TESTS = Path(__file__).parent
+TIERS = {"browser": "browser", "runner": "process", "training": "training"}  # folder -> marker of all tests in it
+
+
+@pytest.hookimpl(tryfirst=True)  # before the markers that were asked for choose among the tests
+def pytest_collection_modifyitems(items):
+    """Single slow tests of other folders carry their marker themselves."""
+    for item in items:
+        tier = TIERS.get(item.path.relative_to(TESTS).parts[0])
+        if tier:
+            item.add_marker(tier)
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,8 @@ from sqrtscale.training.events import Measured
 
 BASE = TrainingConfig("adam", 8, {"lr": 2e-3})
 HEIGHT = {"base": 0.30, "scaled": 0.31, "unscaled": 0.22, "linear lr": 0.40, WARM_START: 0.35}
-ENVIRONMENT = {"device": "cpu", "device_name": "a test", "packages": {"torch": "2.13.0"}, "git_commit": "abc1234"}
+ENVIRONMENT = {"device": "cpu", "device_name": "a test", "packages": {"torch": "2.13.0"}, "git_commit": "abc1234",
+               "executor": "eager"}
 Change = Callable[[Measured], Measured]
 
 
@@ -45,6 +47,7 @@ def points(chosen: CalibrationPlan, upto: float = 1.0) -> list[Measured]:
 def calibration(
     store: Store, state: str = "DONE", *, name: str = "", reason: str = "", measured: Iterable[Measured] | None = None,
     ended: dict[tuple[str, int], tuple[str, str]] | None = None, chosen: CalibrationPlan | None = None,
+    environment: dict[str, Any] = ENVIRONMENT,
 ) -> str:
     """Store one calibration in that state, as its processes would have left it; returns its id.
 
@@ -52,7 +55,8 @@ def calibration(
     One that is not final belongs to this process, so that it counts as alive.
     """
     chosen = chosen or plan()
-    id = store.create(chosen, name, ENVIRONMENT)
+    id = store.create(chosen, name)
+    store.set_environment(id, environment)
     me = process.me()
     store.set_process(id, host=me.host, boot_id=me.boot_id, pid=me.pid, pid_started=me.pid_started)
     if state == "QUEUED":

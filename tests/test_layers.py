@@ -195,5 +195,6 @@ TRAIN = (
     ("digits", BARE),  # scikit-learn needs scipy itself
     ("pydoc", (*BARE, "scipy", "sklearn")),
 ])
+@pytest.mark.training
 def test_training_needs_only_torch_numpy_and_scikit_learn(task, blocked):
     assert "torch" in loaded_by(without(*blocked) + TRAIN.format(task=task))

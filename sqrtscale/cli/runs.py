@@ -68,7 +68,8 @@ def record_text(store: Store, record: CalibrationRecord) -> str:
              f"state    {record.state}{' (deleted)' if record.deleted_at else ''} {record.reason}".rstrip(),
              f"progress {record.progress:.0%}",
              f"task     {plan.task}, {plan.base.optimizer}, batch {plan.base.batch_size} -> {plan.target_batch}, "
-             f"{plan.start} start, {plan.samples} samples a run, {plan.seeds_in_words}"]
+             f"{plan.start} start, {plan.samples} samples a run, {plan.seeds_in_words}",
+             *([f"executor {record.executors}"] if record.executors else [])]
     try:
         lines += _ends(store, record)
     except DamagedChunk as error:

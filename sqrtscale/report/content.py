@@ -117,5 +117,6 @@ def _made_with(record: CalibrationRecord) -> str:
     packages = record.environment.get("packages", {})
     versions = ", ".join(f"{name} {version}" for name, version in packages.items())
     return (f"Calibration {record.id}, {record.created_at:%Y-%m-%d %H:%M} UTC, on {record.device or 'an unknown device'}"
+            f"{f', executor {record.executors}' * bool(record.executors)}"
             f"{' with ' + versions if versions else ''}; seeds {', '.join(map(str, record.plan.seeds))}, task version "
             f"{record.plan.task_version}.")

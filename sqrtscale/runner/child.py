@@ -115,11 +115,12 @@ class Told:
 
 def train(store: Store, id: str, plan: CalibrationPlan, told: Told) -> bool:
     """Train the plan into the store; False when it was told to end before it was done."""
-    found = environment(plan.device)
+    found = environment(plan.device, plan)
     store.set_environment(id, found)
     count = len(found["device"].split(","))
     store.heartbeat(id, device=(f"{count} x " * (count > 1) + found["device_name"])[:100])
-    print(f"training on {found['device_name']} ({found['device']}), torch {found['packages'].get('torch')}")
+    print(f"training on {found['device_name']} ({found['device']}), torch {found['packages'].get('torch')}, "
+          f"executor {found['executor']}")
     taken = store.reuse(id) if plan.reuse else {}
     for (arm, seed), source in taken.items():
         print(f"{arm}, seed {seed}: taken from calibration {source}, not trained again")

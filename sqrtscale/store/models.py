@@ -166,6 +166,7 @@ class Run(Base):
     state: Mapped[str] = mapped_column(String(12))
     reason: Mapped[str] = mapped_column(Text, default="")
     config: Mapped[dict[str, Any]] = mapped_column(JSON)
+    executor: Mapped[str] = mapped_column(String(40), default="")  # how its steps were carried out; empty where nobody noted it
     final: Mapped[dict[str, float]] = mapped_column(Numbers, default=dict)
     best: Mapped[dict[str, float]] = mapped_column(Numbers, default=dict)
 

@@ -16,13 +16,17 @@ from .states import FINAL_STATES
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One arm with one seed. final: last value of each metric; best: lowest loss, highest accuracy."""
+    """One arm with one seed. final: last value of each metric; best: lowest loss, highest accuracy.
+
+    executor: the name of what carried its steps out; empty where that is not known, or before it began.
+    """
 
     arm: str
     seed: int
     state: str
     reason: str
     config: TrainingConfig
+    executor: str
     final: dict[str, float]
     best: dict[str, float]
 
@@ -72,12 +76,18 @@ class CalibrationRecord:
         """True when nothing more will happen to it."""
         return self.state in FINAL_STATES
 
+    @property
+    def executors(self) -> str:
+        """Every name of what carried out its runs' steps, as a rule one; empty where nobody noted it."""
+        return ", ".join(dict.fromkeys(run.executor for run in self.runs if run.executor))
+
     @classmethod
     def of(cls, row: Calibration, runs: list[Run]) -> CalibrationRecord:
         """The record of a row and its runs."""
         plain = {name: getattr(row, name) for name in cls.__dataclass_fields__ if name not in ("plan", "runs")}
         return cls(**plain, plan=CalibrationPlan.from_dict(row.plan), runs=tuple(
-            RunRecord(run.arm, run.seed, run.state, run.reason, TrainingConfig.from_dict(run.config), run.final, run.best)
+            RunRecord(run.arm, run.seed, run.state, run.reason, TrainingConfig.from_dict(run.config), run.executor, run.final,
+                      run.best)
             for run in runs))
 
 

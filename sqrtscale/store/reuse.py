@@ -1,8 +1,8 @@
 """Runs that are stored already, taken into a new calibration instead of being trained again.
 
-A stored run stands for a new one when its plan says that it is the same run (``CalibrationPlan.identity``), it was trained under
-the same conditions, and it ended by itself: done, or diverged. Its points are copied, so that the new calibration stays whole
-whatever happens to the old one.
+A stored run stands for a new one when its plan says that it is the same run (``CalibrationPlan.identity``), the same executor
+carried out its steps, it was trained under the same conditions, and it ended by itself: done, or diverged. Its points are copied,
+so that the new calibration stays whole whatever happens to the old one.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def take_over(session: Session, id: str, now: datetime) -> dict[tuple[str, int],
     trained need its weights, which are not stored.
     """
     row = session.scalar(select(Calibration).where(Calibration.id == id).with_for_update())
-    plan, mine = CalibrationPlan.from_dict(row.plan), conditions(row.environment)
+    plan, mine, executor = CalibrationPlan.from_dict(row.plan), conditions(row.environment), row.environment.get("executor")
     queued = {(run.arm, run.seed): run for run in
               session.scalars(select(Run).where(Run.calibration_id == id, Run.state == "QUEUED"))}
     wanted = {plan.identity(*run): run for run in queued}
@@ -52,17 +52,18 @@ def take_over(session: Session, id: str, now: datetime) -> dict[tuple[str, int],
     same_kind = select(Calibration).where(
         Calibration.id != id, Calibration.deleted_at.is_(None), Calibration.task == row.task, Calibration.start == row.start,
         Calibration.optimizer == row.optimizer, Calibration.base_batch == row.base_batch).order_by(Calibration.number.desc())
-    for other in session.scalars(same_kind) if mine is not None else ():
+    for other in session.scalars(same_kind) if mine and executor else ():
         if conditions(other.environment) != mine:
             continue
-        for run, old, chunks in _stored(session, other, {key: run for key, run in wanted.items() if run not in found}):
+        missing = {key: run for key, run in wanted.items() if run not in found}
+        for run, old, chunks in _stored(session, other, missing, executor):
             found[run] = (old, chunks, other.id)
     if any(run not in found for run in queued if run[0] != WARM_START):
         found.pop((WARM_START, plan.seeds[0]), None)
     origins = {run: taken_over(session, source).get(run, source) for run, (_, _, source) in found.items()}
     for run, (old, chunks, _) in found.items():
         new = queued[run]
-        new.state, new.reason, new.final, new.best = old.state, old.reason, old.final, old.best
+        new.state, new.reason, new.executor, new.final, new.best = old.state, old.reason, executor, old.final, old.best
         session.add_all(Chunk(run_id=new.id, metric=one.metric, sequence=one.sequence, count=one.count, data=one.data)
                         for one in chunks)
         row.points += sum(one.count for one in chunks)
@@ -79,9 +80,9 @@ def taken_over(session: Session, id: str) -> dict[tuple[str, int], str]:
     return {(run["arm"], run["seed"]): run["from"] for event in events for run in event.data["runs"]}
 
 
-def _stored(session: Session, other: Calibration, wanted: Mapping[str, tuple[str, int]]
+def _stored(session: Session, other: Calibration, wanted: Mapping[str, tuple[str, int]], executor: str
             ) -> Iterator[tuple[tuple[str, int], Run, list[Chunk]]]:
-    """(wanted run, stored run, its chunks) for every wanted identity that ``other`` has, whole."""
+    """(wanted run, stored run, its chunks) for every wanted identity that ``other`` has, whole and by this executor."""
     try:
         plan = CalibrationPlan.from_dict(other.plan)
     except FieldError:  # a task that is gone, or a plan that today's rules refuse: nothing of it is wanted
@@ -89,7 +90,8 @@ def _stored(session: Session, other: Calibration, wanted: Mapping[str, tuple[str
     wanted_here = {run: wanted[key] for run in plan.runs if (key := plan.identity(*run)) in wanted}
     if not wanted_here:
         return
-    for old in session.scalars(select(Run).where(Run.calibration_id == other.id, Run.state.in_(ENDED_BY_ITSELF))):
+    for old in session.scalars(select(Run).where(Run.calibration_id == other.id, Run.state.in_(ENDED_BY_ITSELF),
+                                                 Run.executor == executor)):
         if run := wanted_here.get((old.arm, old.seed)):
             chunks = list(session.scalars(select(Chunk).where(Chunk.run_id == old.id).order_by(Chunk.metric, Chunk.sequence)))
             if _whole(old, chunks, plan.warm_points if old.arm == WARM_START else plan.evaluation_points):

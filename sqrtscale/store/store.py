@@ -121,8 +121,16 @@ class Store:
         self._set(id, host=host, boot_id=boot_id, pid=pid, pid_started=pid_started)
 
     def set_environment(self, id: str, environment: dict[str, Any]) -> None:
-        """Store everything beside the plan that the result may depend on."""
-        self._set(id, environment=environment)
+        """Store everything beside the plan that the result may depend on; its executor is that of the runs still to end."""
+        def work() -> None:
+            with self._write.begin() as session:
+                if not session.execute(update(Calibration).where(Calibration.id == id).values(environment=environment)).rowcount:
+                    raise NotFound(id)
+                session.execute(
+                    update(Run).where(Run.calibration_id == id, Run.state.in_(RUN_ACTIVE_STATES))
+                    .values(executor=environment.get("executor", "")))
+
+        retried(work)
 
     def set_verdict(self, id: str, outcome: str, answer: str) -> None:
         """Store what lists show of the verdict: its outcome ("" where there was nothing to compare) and its headline."""

@@ -31,11 +31,11 @@ def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -
     return run(plan, stored)
 
 
-def environment(device: str) -> dict[str, Any]:
+def environment(device: str, plan: CalibrationPlan | None = None) -> dict[str, Any]:
     """What a result depends on beside its plan; see :func:`sqrtscale.training.device.environment`."""
     from .device import environment as describe
 
-    return describe(device)
+    return describe(device, plan)
 
 
 __all__ = ["Event", "Measured", "Progress", "RunEnded", "SeedsEnded", "calibrate", "environment",

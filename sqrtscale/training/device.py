@@ -15,11 +15,15 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from ..devices import devices
+from ..plan import CalibrationPlan
 from ..rules import FieldError
-from ..tasks import Task
-from .compiled import ALL_THREADS, available
+from ..tasks import Task, task
+from .executors import choose
+from .executors.compiled import available
+from .threads import ALL_THREADS
 
-ENGINE = 5  # to be raised when the same plan would train or measure otherwise: stored runs then no longer stand for new ones
+# To be raised when the same plan and executor would train or measure otherwise: stored runs then no longer stand for new ones.
+ENGINE = 5
 PACKAGES = ("sqrtscale", "torch", "numpy", "scipy", "numba", "scikit-learn", "streamlit", "pandas", "plotly", "sqlalchemy",
             "alembic")
 
@@ -72,10 +76,11 @@ def device_name(*devices: torch.device) -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def environment(device: str) -> dict[str, Any]:
-    """Everything beside the plan that a result may depend on, as plain JSON types."""
+def environment(device: str, plan: CalibrationPlan | None = None) -> dict[str, Any]:
+    """Everything beside the plan that a result may depend on, as plain JSON types; with the plan also its runs' executor."""
     chosen = resolve(device)
-    return {
+    executor = plan and {"executor": choose(task(plan.task).network(plan.size), plan.base.optimizer, chosen[0]).name}
+    return (executor or {}) | {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "python": platform.python_version(),
         "engine": ENGINE,

@@ -19,11 +19,13 @@ from torch import Tensor
 from ..plan import WARM_START, CalibrationPlan
 from ..tasks import Batch, Data, Task, task
 from . import regime
-from .compiled import starts_at_once
 from .device import fast_settings, resolve
 from .events import Event, Measured, Progress, RunEnded, SeedsEnded
+from .executors import choose
+from .measuring import measure
 from .memory import seed_parts
-from .population import DRAW_AT_ONCE, Population, Stream
+from .population import Population
+from .streams import DRAW_AT_ONCE, Stream
 
 SAY_EVERY = 0.4  # seconds between two Progress events
 HOPELESS = 10  # a loss this many times that of guessing has diverged, even where it is finite
@@ -45,7 +47,7 @@ def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -
     arms.pop((WARM_START, plan.seeds[0]), None)
     clock = _Clock(total=plan.warm_samples + plan.samples * sum(arm.work for arm in arms.values()))
     with fast_settings(about):
-        if not starts_at_once(about.network(plan.size), len(arms), devices[0]):
+        if not choose(about.network(plan.size), plan.base.optimizer, devices[0]).starts_at_once():
             yield Progress("compiling the training step, once", 0, clock.total, 0.0)
         parent = None
         if plan.start == "warm":
@@ -57,7 +59,7 @@ def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -
                                    "so there is nothing to compare; lower the base learning rate")
             yield from group.finish()
             parent = group.population
-            parent.forget_capture()
+            parent.executor.forget()
         for first, end in seed_parts(plan, devices):
             runs = [run for run in arms if run[1] in plan.seeds[first:end]]
             groups = [[_branched(about, part, share, plan, kind, parent) for part, share in spread(alike, data)]
@@ -153,7 +155,7 @@ class Group:
 
     def measured(self, samples: int) -> Iterator[Measured]:
         """One Measured per run at ``samples`` seen, with its regime where it is time for that."""
-        values = self.population.measure(self.data)
+        values = measure(self.population, self.data)
         beside = self.probe.measure(self.population, self.runs, self.reads, samples)
         for i, (arm, seed) in enumerate(self.runs):
             yield Measured(arm, seed, samples, {name: float(value[i]) for name, value in values.items()} | beside[i])
@@ -209,7 +211,7 @@ def _train(group: Group, start: int, end: int, clock: _Clock, phase: str) -> Ite
     population, drawn = group.population, group.population.drawn
     worst = torch.zeros(len(population), device=population.device)
     steps, at_once = int((end - start) / group.step_covers), max(1, DRAW_AT_ONCE // drawn)
-    a_call = population.steps_at_once()
+    a_call = population.executor.steps_at_once(population)
     for first in range(0, steps, at_once):
         count = min(at_once, steps - first)
         samples = group.draw(count * drawn)

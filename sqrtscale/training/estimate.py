@@ -20,9 +20,10 @@ from ..rules import FieldError
 from ..tasks import task
 from .device import device_name, fast_settings, resolve
 from .engine import Group, kinds, spread
+from .measuring import measure
 from .memory import seed_parts, state_bytes
-from .population import BLOCK
 from .regime import gradient_noise
+from .streams import BLOCK
 
 WARM_STEPS = 3  # not counted: compiling, allocations, and the choice of kernels
 SECONDS_EACH = 0.4  # timing of one group of arms
@@ -55,8 +56,8 @@ def estimate(plan: CalibrationPlan) -> dict[str, Any]:
                 arms |= {arm: arms.get(arm, 0.0) + times * seconds / len(names) for arm in names}
                 population = group.population
                 states += len(population) * state_bytes(population.flat.shape[1])
-                passes = max(passes, population.peak_bytes())
-                graphs += population.graph_bytes() if population.captured else 0
+                passes = max(passes, population.executor.peak_bytes(population))
+                graphs += population.executor.kept_bytes(population)
             memory = max(memory, states + passes + graphs)
     return {"seconds": START_SECONDS + sum(arms.values()), "device": device_name(*devices), "arms": arms, "memory": memory}
 
@@ -66,14 +67,15 @@ def _cost(group: Group, samples: int, points: Sequence[int], shares: int = 1) ->
 
     shares: groups of its kind on as many devices, which make their steps at the same time and all else one after another.
     """
-    population, device, steps = group.population, group.population.device, group.population.steps_at_once()
+    population, device = group.population, group.population.device
+    steps = population.executor.steps_at_once(population)
     batch = group.draw(steps * population.drawn)
     for _ in range(WARM_STEPS):
         population.advance(batch, group.reads, steps)
-        population.measure(group.data)
+        measure(population, group.data)
     one_step = _time(lambda: population.advance(batch, group.reads, steps), device, steps)
     one_sample = _time(lambda: group.draw(BLOCK), device, BLOCK)
-    one_measurement = _time(lambda: population.measure(group.data), device)
+    one_measurement = _time(lambda: measure(population, group.data), device)
     one_micro_batch = _time(lambda: gradient_noise(population, group.probe.batches(group.streams, group.reads, 2)), device, 2)
     made = float(samples / group.step_covers)
     return made * one_step + shares * (made * population.drawn * one_sample + one_measurement * len(points)

@@ -70,6 +70,32 @@ def give_back(device: torch.device) -> bool:
     return True
 
 
+class Passes:
+    """How many models go through one forward and backward pass on a device, from the memory that one takes.
+
+    bytes: of one model's pass; at_once: how many models go through one; both by the samples of a batch.
+    """
+
+    def __init__(self, device: torch.device):
+        self.device = device
+        self.bytes: dict[int, int] = {}
+        self.at_once: dict[int, int] = {}
+
+    def plan(self, samples: int, forward: Callable[[], Tensor], parameters: Tensor) -> None:
+        """Count the memory of ``forward``, one model's pass on so many samples, unless that was done before."""
+        if samples not in self.at_once:
+            self.bytes[samples] = pass_bytes(forward, parameters)
+            self.at_once[samples] = how_many_fit(self.bytes[samples], self.device)
+
+    def halve(self, samples: int, models: int) -> None:
+        """Send half as many of the models through one pass from now on."""
+        self.at_once[samples] = -(-min(self.at_once[samples], models) // 2)
+
+    def peak_bytes(self, models: int) -> int:
+        """Memory of the passes of so many models, at the largest batch."""
+        return max((min(self.at_once[samples], models) * each for samples, each in self.bytes.items()), default=0)
+
+
 def how_many_fit(each: int, device: torch.device) -> int:
     """How many things of so many bytes fit into the free memory; at least 1, because one must be tried."""
     return max(1, int(SHARE * free_bytes(device) / max(each, 1)))

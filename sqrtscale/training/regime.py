@@ -19,7 +19,8 @@ from torch import Tensor
 
 from ..diagnostics.tails import hill, not_normal, on_one_scale, stable_index
 from ..tasks import Batch, Data
-from .population import Population, Stream
+from .population import Population
+from .streams import Stream
 
 MICRO = 16  # samples of one micro-batch
 SHARE = 0.08  # of a run's samples that may be spent on measuring it

@@ -32,6 +32,8 @@ def show(store: Store, id: str) -> None:
         _carry_on(record)
     with st.expander("Runs"):
         runs.of(record)
+        if record.executors:
+            st.caption(f"Steps were carried out by the executor `{record.executors}`.")
         if taken := store.reused(id):
             st.caption(f"{len(taken)} of these runs were not trained again but taken from "
                        f"{', '.join(f'`{one}`' for one in dict.fromkeys(taken.values()))}.")

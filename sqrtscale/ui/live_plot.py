@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 from pathlib import Path
 
 import plotly
 import plotly.graph_objects as go
 import streamlit as st
+
+from ..home import app_folder
 
 ASSETS = Path(__file__).parent / "assets"
 LIBRARY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -16,14 +19,20 @@ SERVED = f"plotly-{plotly.__version__}.min.js"
 
 @st.cache_resource(show_spinner=False)
 def _publish() -> str:
-    """Put Plotly's script, as its package carries it, where the server hands out static files; returns its address."""
-    folder = Path(__file__).resolve().parents[2] / "static"
+    """Put Plotly's script, as its package carries it, where the server hands out static files; returns its address.
+
+    Where that folder cannot be written (an installation of somebody else) the address is the script itself: slower, and it works.
+    """
+    folder = app_folder() / "static"
     copy = folder / SERVED
-    if not copy.exists():
-        folder.mkdir(exist_ok=True)
-        part = copy.with_suffix(".part")
-        shutil.copyfile(LIBRARY, part)
-        part.replace(copy)  # whole or not at all
+    try:
+        if not copy.exists():
+            folder.mkdir(exist_ok=True)
+            part = copy.with_suffix(".part")
+            shutil.copyfile(LIBRARY, part)
+            part.replace(copy)  # whole or not at all
+    except OSError:
+        return f"data:text/javascript;base64,{base64.b64encode(LIBRARY.read_bytes()).decode()}"
     return f"app/static/{SERVED}"
 
 

@@ -145,11 +145,12 @@ def stored():
     return id
 
 
+@pytest.mark.process
 def test_runs_are_listed_shown_exported_deleted_and_restored(stored, tmp_path):
     assert stored in sqrtscale("runs", "list").stdout
     assert json.loads(sqrtscale("runs", "list", "--json").stdout)[0]["outcome"] == ""  # nobody has judged it yet
     shown = sqrtscale("runs", "show", stored[:6]).stdout
-    assert "DONE" in shown and "+0.10000" in shown
+    assert "DONE" in shown and "+0.10000" in shown and "executor" not in shown  # nobody noted it
     assert "No: the scaled run ends 0.1 nats per image above the base run" in shown
     assert json.loads(sqrtscale("runs", "show", stored, "--json").stdout)["plan"]["target_batch"] == 64
     assert "differs" in sqrtscale("runs", "list", "--text", "differs").stdout
@@ -171,6 +172,7 @@ def test_runs_are_listed_shown_exported_deleted_and_restored(stored, tmp_path):
     assert sqrtscale("runs", "restore", stored).returncode == 0 and stored in sqrtscale("runs", "list").stdout
 
 
+@pytest.mark.process
 def test_runs_that_were_taken_over_are_marked(stored):
     with closing(Store.open()) as store:
         store.add_event(stored, "reused", {"runs": [{"arm": arm, "seed": seed, "from": source} for arm, seed, source in (
@@ -184,6 +186,7 @@ def test_runs_that_were_taken_over_are_marked(stored):
     assert all("taken_from" in run for run in runs)
 
 
+@pytest.mark.process
 def test_an_id_may_be_short_but_not_ambiguous(stored):
     with closing(Store.open()) as store:
         plan = store.get(stored).plan
@@ -206,6 +209,7 @@ def test_an_empty_store_says_what_to_do():
     assert "sqrtscale calibrate" in sqrtscale("runs", "list").stdout
 
 
+@pytest.mark.process
 def test_calibrate_and_wait_ends_done_in_the_same_store():
     done = sqrtscale("calibrate", "--task", "digits", "--target", "32", "--seeds", "1", "--samples", "320", "--start",
                      "scratch", "--arms", "base", "scaled", "--device", "cpu", "--name", "short", "--wait", "--json")
@@ -214,11 +218,14 @@ def test_calibrate_and_wait_ends_done_in_the_same_store():
     assert record["state"] == "DONE" and record["name"] == "short"
     assert [run["arm"] for run in record["runs"]] == ["base", "scaled"]
     assert record["environment"]["device"] == "cpu"
+    assert {run["executor"] for run in record["runs"]} == {record["environment"]["executor"]} == {"compiled"}
+    assert "\nexecutor compiled\n" in sqrtscale("runs", "show", record["id"]).stdout
     curves = Store.open().curves(record["id"])
     losses = curves["metric"].isin(["val_loss", "train_loss", "val_accuracy"])
     assert losses.sum() == 2 * 3 * 11 and {"noise", "signal", "second_moment"} <= set(curves["metric"])
 
 
+@pytest.mark.process
 def test_calibrate_that_fails_has_exit_code_1():
     done = sqrtscale("calibrate", "--task", "digits", "--lr", "1e9", "--eps", "1e-30", "--seeds", "1", "--samples", "640",
                      "--warm-samples", "800", "--wait")

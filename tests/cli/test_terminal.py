@@ -60,6 +60,7 @@ def test_a_database_that_fails_on_the_way_is_one_sentence():
         raise OperationalError("SELECT 1", {}, Exception("the server closed the connection"))
 
 
+@pytest.mark.process
 def test_ctrl_c_ends_the_waiting_and_a_cancel_ends_the_run():
     waiting = start(LONG, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     id = waiting.stderr.readline().split()[0]
@@ -77,6 +78,7 @@ def test_ctrl_c_ends_the_waiting_and_a_cancel_ends_the_run():
         until(lambda: store.get(id).state == "CANCELLED", what="the calibration's end")
 
 
+@pytest.mark.process
 def test_waiting_for_a_run_that_is_cancelled_has_exit_code_1():
     waiting = start([*LONG, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     id = waiting.stderr.readline().split()[0]

@@ -115,6 +115,12 @@ def test_a_deleted_calibration_leaves_the_list_and_comes_back(store):
     assert not store.get(id).deleted_at and "Deleted" not in said(app)
 
 
+def test_a_calibration_says_which_executor_carried_out_its_steps(store):
+    assert "by the executor `eager`." in said(opened(stored.calibration(store)))
+    unknown = stored.calibration(store, environment={"device": "cpu"})
+    assert "executor" not in said(opened(unknown))
+
+
 def test_opening_one_that_nobody_has_judged_puts_its_verdict_into_the_list(store):
     judged, halfway = stored.calibration(store, name="old"), stored.calibration(store, "RUNNING", name="new")
     assert list(frames(opened(), "State")[0]["Verdict"]) == ["", ""]

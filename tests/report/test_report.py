@@ -58,6 +58,12 @@ def test_the_page_is_whole_by_itself_and_says_what_the_verdict_says(store, recor
     assert page.tags.count("svg") == 3 and "sqrtscale calibrate --task digits" in text and record.id in text
     for arm in ("base", "scaled", "unscaled", "linear lr"):
         assert arm in text
+    assert "on a test, executor eager with torch 2.13.0;" in text
+
+
+def test_an_executor_that_nobody_noted_is_not_named(store):
+    id = stored.calibration(store, environment={**stored.ENVIRONMENT, "executor": ""})
+    assert "on a test with torch 2.13.0;" in markdown(reported(store, store.get(id)))
 
 
 def test_markdown_has_the_same_words_and_its_tables_keep_their_columns(store, record):

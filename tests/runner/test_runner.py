@@ -52,6 +52,7 @@ def test_a_calibration_runs_to_its_end_and_stays(store, home):
     assert (record.state, record.reason, record.progress) == ("DONE", "", 1.0)
     assert {run.state for run in record.runs} == {"DONE"}
     assert record.environment["packages"]["torch"] and record.environment["device"] == "cpu"
+    assert record.environment["executor"] == record.executors == "compiled"
     assert record.started_at <= record.ended_at and record.device
     curves = store.curves(id)
     points = len(plan().evaluation_points)

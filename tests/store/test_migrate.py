@@ -48,6 +48,7 @@ def _open(url):
     Store.open(url).close()
 
 
+@pytest.mark.process
 def test_many_processes_may_open_a_new_database_at_once(database_url):
     context = multiprocessing.get_context("spawn")
     openers = [context.Process(target=_open, args=(database_url,)) for _ in range(5)]

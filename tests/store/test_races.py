@@ -24,6 +24,7 @@ def _contend(url, ids, start, won):
     store.close()
 
 
+@pytest.mark.process
 def test_of_many_processes_one_starts_each_calibration(store, database_url):
     ids = [store.create(plan()) for _ in range(10)]
     context = multiprocessing.get_context("spawn")

@@ -11,7 +11,7 @@ from sqrtscale.plan import WARM_START, Arm, CalibrationPlan, make_plan
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.runner import child
 from sqrtscale.store import Store
-from sqrtscale.training import environment
+from sqrtscale.training import environment as described
 
 BASE = TrainingConfig("adam", 8, {"lr": 1e-3})
 WILD = Arm("linear lr", TrainingConfig("adam", 64, {"lr": 1e9, "eps": 1e-30}))
@@ -49,6 +49,7 @@ def arms_of(curves, *arms):
 
 
 @pytest.mark.parametrize("task", ["digits", "pydoc"])
+@pytest.mark.training
 def test_reused_curves_are_what_training_again_gives_to_the_last_bit(store, task):
     first = trained(store, plan(task, seeds=1))
     more = dict(arms=["base", "scaled", "unscaled"], seeds=2)
@@ -67,6 +68,7 @@ def test_reused_curves_are_what_training_again_gives_to_the_last_bit(store, task
     assert store.curves_version(second) != "0"
 
 
+@pytest.mark.training
 def test_from_scratch_too_and_the_engine_has_nothing_to_do_where_everything_is_stored(store, monkeypatch):
     first = trained(store, plan(start="scratch"))
     warm = trained(store, plan())
@@ -78,6 +80,7 @@ def test_from_scratch_too_and_the_engine_has_nothing_to_do_where_everything_is_s
         assert store.get(second).progress == 1
 
 
+@pytest.mark.training
 def test_the_origin_is_whoever_trained_it_also_after_several_copies_and_its_end(store):
     first = trained(store, plan())
     second = trained(store, plan())
@@ -97,8 +100,7 @@ def test_the_origin_is_whoever_trained_it_also_after_several_copies_and_its_end(
     dict(base=TrainingConfig("adamw", 8, {"lr": 1e-3, "weight_decay": 0.0})), dict(task="pydoc"),
 ])
 def test_another_run_is_trained(store, change):
-    first = calibration(store, chosen=stored_plan())
-    store.set_environment(first, environment("cpu"))
+    calibration(store, chosen=stored_plan(), environment=environment("cpu"))
     assert store.reuse(queued(store, stored_plan(**change))) == {}
 
 
@@ -109,11 +111,15 @@ def test_a_plan_may_refuse_to_reuse(store):
 
 @pytest.mark.parametrize("fields", [dict(seeds=(2, 3)), dict(seeds=(1, 0)), dict(task_version=99), dict(evaluations=5)])
 def test_another_seed_branch_task_version_or_evaluation_is_trained(store, fields):
-    first = calibration(store, chosen=stored_plan())
-    store.set_environment(first, environment("cpu"))
+    calibration(store, chosen=stored_plan(), environment=environment("cpu"))
     id = store.create(changed(stored_plan(), **fields))
     store.set_environment(id, environment("cpu"))
     assert store.reuse(id) == {}
+
+
+def environment(device):
+    """The conditions here, by the executor that the made-up plans have."""
+    return described(device, stored_plan())
 
 
 def stored_plan(**changes):
@@ -130,8 +136,7 @@ def queued(store, chosen, **conditions):
 
 def test_made_up_curves_on_every_point_are_taken(store):
     """The control of the tests around it: without their change everything would be reused."""
-    first = calibration(store, chosen=stored_plan())
-    store.set_environment(first, environment("cpu"))
+    first = calibration(store, chosen=stored_plan(), environment=environment("cpu"))
     id = queued(store, stored_plan())
     assert store.reuse(id) == dict.fromkeys(stored_plan().runs, first)
     assert store.reuse(id) == {}  # nothing is queued any more
@@ -142,8 +147,7 @@ def test_made_up_curves_on_every_point_are_taken(store):
     dict(packages={"torch": "1.0"}), dict(packages={}), dict(device_name=None), dict(engine=None),
 ])
 def test_other_conditions_train_again(store, conditions):
-    first = calibration(store, chosen=stored_plan())
-    store.set_environment(first, environment("cpu"))
+    first = calibration(store, chosen=stored_plan(), environment=environment("cpu"))
     assert store.reuse(queued(store, stored_plan(), **conditions)) == {}
     store.set_environment(first, environment("cpu") | conditions)
     assert store.reuse(queued(store, stored_plan())) == {}
@@ -151,10 +155,26 @@ def test_other_conditions_train_again(store, conditions):
         assert store.reuse(queued(store, stored_plan(), **conditions)) == {}
 
 
+@pytest.mark.parametrize("before, now, taken", [
+    ("compiled", "compiled", True), ("eager", "eager", True), ("eager", "compiled", False), ("compiled", "eager", False),
+    ("", "compiled", False), ("compiled", "", False), ("", "", False)])  # what nobody knows is not the same
+def test_the_executor_belongs_to_what_a_run_is(store, before, now, taken):
+    first = calibration(store, chosen=stored_plan(), environment=environment("cpu") | {"executor": before})
+    assert {run.executor for run in store.get(first).runs} == {before}
+    second = queued(store, stored_plan(), executor=now)
+    assert store.reuse(second) == (dict.fromkeys(stored_plan().runs, first) if taken else {})
+    assert {run.executor for run in store.get(second).runs} == {now}
+
+
+def test_runs_are_trained_by_what_the_environment_names(store):
+    """Also where the trainer is the only one who knows it."""
+    id = trained(store, plan(seeds=1))
+    assert store.get(id).environment["executor"] == store.get(id).executors == "compiled"
+
+
 @pytest.mark.parametrize("state", ["RUNNING", "FAILED", "CANCELLED", "TIMED_OUT", "LOST"])
 def test_what_did_not_end_by_itself_is_trained_again(store, state):
-    first = calibration(store, state, chosen=stored_plan())
-    store.set_environment(first, environment("cpu"))
+    calibration(store, state, chosen=stored_plan(), environment=environment("cpu"))
     assert store.reuse(queued(store, stored_plan())) == {}
 
 
@@ -162,20 +182,19 @@ def test_a_run_without_all_its_points_is_trained_again(store):
     from stored import points
 
     kept = [one for one in points(stored_plan()) if (one.arm, one.seed) != ("base", 1) or one.samples < 1000]
-    first = calibration(store, measured=kept, chosen=stored_plan())
-    store.set_environment(first, environment("cpu"))
+    calibration(store, measured=kept, chosen=stored_plan(), environment=environment("cpu"))
     found = store.reuse(queued(store, stored_plan()))
     # And so is the warm start: the arm that is trained branches there.
     assert set(found) == set(stored_plan().runs) - {("base", 1), (WARM_START, 0)}
 
 
 def test_nothing_is_taken_from_a_deleted_calibration(store):
-    first = calibration(store, chosen=stored_plan())
-    store.set_environment(first, environment("cpu"))
+    first = calibration(store, chosen=stored_plan(), environment=environment("cpu"))
     store.delete(first)
     assert store.reuse(queued(store, stored_plan())) == {}
 
 
+@pytest.mark.training
 def test_a_run_that_diverged_is_reused_as_diverged(store):
     arms = (*plan(start="scratch").arms, WILD)
     first = trained(store, changed(plan(start="scratch"), arms=arms))
@@ -192,9 +211,7 @@ def test_a_run_that_diverged_is_reused_as_diverged(store):
 
 def test_runs_come_from_several_calibrations_and_the_newest_wins(store):
     base, both = stored_plan(), stored_plan(arms=["base", "scaled", "unscaled"])
-    ids = [calibration(store, chosen=one) for one in (both, base, base)]
-    for id in ids:
-        store.set_environment(id, environment("cpu"))
+    ids = [calibration(store, chosen=one, environment=environment("cpu")) for one in (both, base, base)]
     found = store.reuse(queued(store, both))
     assert {run: id for run, id in found.items() if run[0] == "unscaled"} == {("unscaled", s): ids[0] for s in (0, 1)}
     assert {id for run, id in found.items() if run[0] != "unscaled"} == {ids[2]}
@@ -203,8 +220,7 @@ def test_runs_come_from_several_calibrations_and_the_newest_wins(store):
 def test_both_databases_copy_the_same(database_url):
     opened = Store.open(database_url)
     try:
-        first = calibration(opened, chosen=stored_plan())
-        opened.set_environment(first, environment("cpu"))
+        first = calibration(opened, chosen=stored_plan(), environment=environment("cpu"))
         id = queued(opened, stored_plan())
         assert opened.reused(id) == {} and set(opened.reuse(id)) == set(stored_plan().runs)
         assert opened.reused(id) == dict.fromkeys(stored_plan().runs, first)

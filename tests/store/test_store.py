@@ -198,6 +198,7 @@ def _hammer(url, id, seed, batches):
     store.close()
 
 
+@pytest.mark.process
 def test_processes_write_and_read_side_by_side(store, database_url):
     id = store.create(plan(seeds=4))
     context = multiprocessing.get_context("spawn")

@@ -100,13 +100,13 @@ def take_back(store, revision):
         command.downgrade(config, revision)
 
 
-SECOND = ("outcome", "answer", "ends")
+LATER = ("outcome", "answer", "ends", "executor")
 
 
 def everything(store):
-    """Every row of every table, without what the second schema added."""
+    """Every row of every table, without what later schemas added."""
     with store._engine.connect() as connection:
-        return {table: [{key: value for key, value in row.items() if key not in SECOND}
+        return {table: [{key: value for key, value in row.items() if key not in LATER}
                         for row in connection.execute(text(f"SELECT * FROM {table}")).mappings()]
                 for table in ("calibration", "run", "event", "chunk")}
 
@@ -118,7 +118,7 @@ def test_what_the_first_schema_stored_is_kept_and_judged_when_it_is_opened(datab
     ends = str(store.list()[0].final)  # as text, for NaN differs from itself
     take_back(store, "0001")
     before = everything(store)
-    assert not {*SECOND} & columns(store) and before["chunk"] and before["event"]
+    assert not {*LATER} & columns(store) and before["chunk"] and before["event"]
     store.close()
     store = Store.open(database_url)
     assert everything(store) == before
@@ -128,6 +128,34 @@ def test_what_the_first_schema_stored_is_kept_and_judged_when_it_is_opened(datab
     assert judged(store, record) == store.get(id)
     (listed,) = store.list(text="matches")
     assert listed.outcome == "matches" and listed.answer.startswith("Yes: ") and everything(store) == before
+    store.close()
+
+
+NOW = {"engine": 5, "python": "3", "device": "cpu", "device_name": "a processor", "threads": 16,
+       "packages": {"torch": "2", "numba": "1", "scipy": "1"}}
+
+
+@pytest.mark.parametrize("changes, size, executor", [
+    ({}, "tiny", "compiled"), ({}, "small", ""), ({"threads": 2}, "small", "compiled"), ({"engine": 4}, "tiny", ""),
+    ({"packages": {"torch": "2", "scipy": "1"}}, "large", "eager"), ({"device": "cuda:0,cuda:1"}, "large", "captured"),
+])
+def test_what_carried_out_the_runs_of_before_is_told_from_where_they_were_trained(database_url, changes, size, executor):
+    """On 16 cores a few wide models went through autograd and many did not, which nobody noted: such runs stand for no others."""
+    plan = make_plan("digits", TrainingConfig("adam", 8), 64, seeds=1, samples=64 * 24, start="scratch", size=size)
+    store = Store.open(database_url)
+    environment = NOW | changes
+    id = stored.calibration(store, chosen=plan, environment=environment)
+    take_back(store, "0002")
+    assert "executor" not in {column["name"] for column in inspect(store._engine).get_columns("run")}
+    store.close()
+    store = Store.open(database_url)
+    assert {run.executor for run in store.get(id).runs} == {executor} and store.get(id).executors == executor
+    assert store.get(id).environment == environment
+    for name in ("compiled", "eager", "captured"):
+        again = store.create(plan)
+        store.set_environment(again, environment | {"executor": name})
+        assert store.reuse(again) == (dict.fromkeys(plan.runs, id) if name == executor else {})
+        store.delete(again)
     store.close()
 
 

@@ -15,9 +15,12 @@ from torch.utils._pytree import tree_leaves
 from sqrtscale.plan import make_plan
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.tasks import TASKS, Batch, task
-from sqrtscale.training import Measured, calibrate, population, regime
-from sqrtscale.training.captured import capture, cuda_graph
-from sqrtscale.training.population import Population, Stream
+from sqrtscale.training import Measured, calibrate, executors, regime
+from sqrtscale.training.executors import Captured, captured
+from sqrtscale.training.executors.recording import capture, cuda_graph
+from sqrtscale.training.measuring import measure
+from sqrtscale.training.population import Population
+from sqrtscale.training.streams import Stream
 
 CPU = torch.device("cpu")
 BASE = TrainingConfig("adam", 4, {"lr": 1e-3}, warmup_steps=8, total_steps=100, run={"clip_norm": 0.5})
@@ -37,9 +40,17 @@ WAYS = pytest.mark.parametrize("way", ["again", pytest.param("graph", marks=NEED
                                        pytest.param("graph on a second", marks=NEEDS_TWO)])
 
 
+class Anywhere(Captured):
+    """Also where there is no GPU; what records is then a test's."""
+
+    @classmethod
+    def suits(cls, network, optimizer, device):
+        return True
+
+
 @pytest.fixture(autouse=True)
-def autograd(monkeypatch):
-    monkeypatch.setattr(population, "suits", lambda *of: False)
+def captures(monkeypatch):
+    monkeypatch.setattr(executors, "TABLE", (Anywhere,))
 
 
 def made(name="digits", device=CPU, models=3, batch=4):
@@ -53,8 +64,12 @@ def batches(one, count, name="digits"):
         yield Batch(torch.stack([x.inputs for x in taken]), torch.stack([x.targets for x in taken]))
 
 
-def always(one):
-    one.captured, one.may_capture = None, True
+def step(one):
+    return partial(one.executor.step, one)
+
+
+def always(executor):
+    executor.recording, executor.may_capture = None, True
 
 
 def state(one):
@@ -69,10 +84,10 @@ def test_a_recorded_step_trains_as_the_step_does(way, name):
     recorded = None
     for batch in batches(plain, 5, name):
         if recorded is None:
-            recorded = capture(fast._step, state(fast), batch, RECORDERS[way])
+            recorded = capture(step(fast), state(fast), batch, RECORDERS[way])
             assert recorded is not None
             assert all(torch.equal(a, b) for a, b in zip(state(fast), before, strict=True))  # making it trained nothing
-        torch.testing.assert_close(recorded(batch), plain._step(batch), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(recorded(batch), step(plain)(batch), rtol=1e-5, atol=1e-6)
     for a, b in zip(state(fast), state(plain), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
     assert plain.clipped.sum() > 0 and plain.taken == 5
@@ -131,7 +146,7 @@ def test_a_recording_that_is_not_the_step_is_not_taken(wrong, caplog):
     one = made()
     (batch,) = batches(one, 1)
     before = [x.clone() for x in state(one)]
-    assert capture(one._step, state(one), batch, wrong(one)) is None
+    assert capture(step(one), state(one), batch, wrong(one)) is None
     assert "step" in caplog.text
     assert all(torch.equal(a, b) for a, b in zip(state(one), before, strict=True))
 
@@ -146,25 +161,25 @@ def test_a_recording_is_made_with_another_batch_than_it_is_tried_with():
         seen.append(kept)
         return kept.clone(), lambda: None
 
-    assert capture(one._step, state(one), batch, record) is None
-    assert not torch.allclose(seen[0], made()._step(batch))
+    assert capture(step(one), state(one), batch, record) is None
+    assert not torch.allclose(seen[0], step(made())(batch))
 
 
 def test_a_lack_of_memory_while_a_graph_is_recorded_is_not_met_by_smaller_passes(monkeypatch):
     one = made()
     (batch,) = batches(one, 1)
     one.gradients(batch)
-    at_once = dict(one.at_once)
+    at_once = dict(one.executor.passes.at_once)
 
     def lacks(*of):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(one, "_gradients", lacks)
-    monkeypatch.setattr(one, "device", DEVICES["graph"])
+    monkeypatch.setattr(one.executor, "_gradients", lacks)
+    monkeypatch.setattr(one.executor, "device", DEVICES["graph"])
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
     with pytest.raises(torch.OutOfMemoryError):
         one.gradients(batch)
-    assert one.at_once == at_once and max(at_once.values()) > 1
+    assert one.executor.passes.at_once == at_once and max(at_once.values()) > 1
 
 
 def test_a_whole_calibration_by_recordings_is_the_same_and_keeps_none_that_is_done_with(monkeypatch):
@@ -185,8 +200,8 @@ def test_a_whole_calibration_by_recordings_is_the_same_and_keeps_none_that_is_do
                      arms=["base", "scaled"], device="cpu")
     recorded, alive = [], []
     plain = list(curves())
-    monkeypatch.setattr(population, "capture", spied)
-    monkeypatch.setattr(Population, "forget_capture", always)
+    monkeypatch.setattr(captured, "capture", spied)
+    monkeypatch.setattr(Captured, "forget", always)
     assert list(curves()) == pytest.approx(plain, rel=1e-4)
     assert len(recorded) == 3 and alive == [[], [None]]  # the warm start's, when the arms begin
 
@@ -196,31 +211,32 @@ def test_a_model_that_has_diverged_does_not_speak_against_the_recording():
     with torch.no_grad():
         one.flat[1] = torch.nan
     (batch,) = batches(one, 1)
-    recorded = capture(one._step, state(one), batch, again)
+    recorded = capture(step(one), state(one), batch, again)
     assert recorded(batch).isnan().tolist() == [False, True, False]
 
 
 def test_a_step_is_captured_where_that_saves_time_and_there_is_memory(monkeypatch):
     one = made()
     (batch,) = batches(one, 1)
-    monkeypatch.setattr(population, "capture", partial(capture, record=again))
-    assert one.captured is None and not one.may_capture  # on a CPU
-    for name, value in {"LAUNCH_BOUND": one._work(3) - 1, "free_bytes": lambda device: 3 * one.graph_bytes()}.items():
+    monkeypatch.setattr(captured, "capture", partial(capture, record=again))
+    assert one.executor.recording is None and not one.executor.may_capture  # on a CPU
+    for name, value in {"LAUNCH_BOUND": one.executor.work(one, 3) - 1,
+                        "free_bytes": lambda device: 3 * one.executor.graph_bytes(one)}.items():
         with monkeypatch.context() as changed:
-            changed.setattr(population, name, value)
-            assert one._capture(batch) is None
-    assert one._capture(batch)
+            changed.setattr(captured, name, value)
+            assert one.executor.capture(one, batch) is None
+    assert one.executor.capture(one, batch)
 
 
 def test_memory_that_lacks_for_a_recording_alone_does_not_split_the_steps(monkeypatch):
     def record(work):
-        one.at_once[4] = 1  # what a pass does that lacks memory
+        one.executor.passes.at_once[4] = 1  # what a pass does that lacks memory
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     one = made()
     (batch,) = batches(one, 1)
-    monkeypatch.setattr(population, "capture", partial(capture, record=record))
-    assert one._capture(batch) is None and one.at_once[4] > 1
+    monkeypatch.setattr(captured, "capture", partial(capture, record=record))
+    assert one.executor.capture(one, batch) is None and one.executor.passes.at_once[4] > 1
 
 
 def test_the_memory_of_a_population_is_free_as_soon_as_nobody_needs_it():
@@ -278,7 +294,7 @@ def test_a_step_stays_on_its_device_and_waits_for_no_number(name, family):
     batch = Batch(*(x[:, :1].expand(2, one.drawn, *x.shape[2:]).to("meta") for x in (taken.inputs, taken.targets)))
     one.gradients(batch, one.weights)  # a first pass counts its memory
     with AllOnOneDevice("meta") as watched, NoNumberOfPythons():
-        one._step(batch)
+        step(one)(batch)
         with pytest.raises(AssertionError):
             one.flat.new_tensor([1.0])
     assert watched.count > 100
@@ -292,8 +308,8 @@ def test_a_population_takes_the_recording_and_trains_as_without(way, name, size,
     device = DEVICES[way]
     here = made(name, batch=size)
     if way == "again":
-        monkeypatch.setattr(population, "capture", partial(capture, record=again))
-        monkeypatch.setattr(Population, "forget_capture", always)
+        monkeypatch.setattr(captured, "capture", partial(capture, record=again))
+        monkeypatch.setattr(Captured, "forget", always)
     there, other = (made(name, device, batch=size) for _ in range(2))
     for models in (3, 2):
         reads = torch.arange(models)
@@ -303,12 +319,12 @@ def test_a_population_takes_the_recording_and_trains_as_without(way, name, size,
                 other.advance(placed, reads.to(device), 1)
             a = there.advance(placed, reads.to(device), 1)
             torch.testing.assert_close(a.cpu(), here.advance(batch, reads, 1), rtol=1e-2, atol=1e-3)
-        assert there.captured
+        assert there.executor.recording
         other = None
         there.keep(range(models - 1))
         here.keep(range(models - 1))
-        here.may_capture = False
-        assert there.captured is None and there.may_capture
+        here.executor.may_capture = False
+        assert there.executor.recording is None and there.executor.may_capture
 
 
 def test_what_a_step_changes_stays_where_it_lies():
@@ -318,6 +334,6 @@ def test_what_a_step_changes_stays_where_it_lies():
     data, reads = task("digits").data(CPU), torch.arange(3)
     for batch in batches(one, 2):
         one.advance(batch, reads, 1, watch=True)
-        one.measure(data)
+        measure(one, data)
         regime.measure(one, regime.Probe.batches([Stream(data, 0, "x")], torch.zeros(3, dtype=torch.long), 2))
         assert [x.data_ptr() for x in state(one)] == places

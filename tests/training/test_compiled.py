@@ -1,6 +1,7 @@
 """The compiled gradients, written out by hand, are those of autograd through the same model."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -13,16 +14,28 @@ from hypothesis import strategies as st
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.tasks import TASKS, Batch, task
 from sqrtscale.tasks.transformer import Transformer
-from sqrtscale.training import compiled, kernels
-from sqrtscale.training.compiled import Compiled
-from sqrtscale.training.population import Population, Stream
+from sqrtscale.training.executors import Compiled, Eager, choose, compiled, kernels
+from sqrtscale.training.executors.eager import losses_of
+from sqrtscale.training.executors.kernels import cache
+from sqrtscale.training.population import Population
+from sqrtscale.training.streams import Stream
 
 CPU = torch.device("cpu")
 
 
+class Weights:
+    """A population of which only the weights are there."""
+
+    def __init__(self, flat):
+        self.flat = flat
+
+    def __len__(self):
+        return len(self.flat)
+
+
 def autograd(population, batch, weights):
     """Losses and gradients by the general way, which the tests of populations hold to plain torch loops."""
-    losses = population._losses(population.views, batch, len(weights))
+    losses = losses_of(population.network, population.views, batch, len(weights))
     pieces = torch.autograd.grad((losses * losses.new_tensor(weights)).sum(), list(population.views.values()))
     return losses.detach().mean(1), torch.cat([piece.flatten(1) for piece in pieces], 1)
 
@@ -67,7 +80,7 @@ def test_any_shape_in_double_precision(heads, each, layers, length, models, samp
     each = torch.nn.functional.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none")
     losses = each.view(models, -1).mean(1)
     expected = torch.cat([g.flatten(1) for g in torch.autograd.grad(losses.sum(), list(exact.values()))], 1)
-    found = Compiled(network, flat).gradients(Batch(inputs, targets), (1.0,))
+    found = Compiled(network, CPU).gradients(Weights(flat), Batch(inputs, targets), (1.0,))
     torch.testing.assert_close(found[0].double(), losses.detach(), rtol=1e-3, atol=1e-4)
     error, scale = (found[1] - expected).norm(dim=1), expected.norm(dim=1)
     assert torch.isfinite(found[1]).all() and (error <= 1e-2 * scale + 1e-5).all()
@@ -89,7 +102,8 @@ def test_losses_and_accuracies_are_those_of_torch(name):
     data = about.data(CPU)
     population = Population(about, [TrainingConfig("adam", 4)] * 2, [0, 1], CPU)
     split = Batch(data.validation.inputs[:133], data.validation.targets[:133])  # a last block of another size
-    for found, expected in zip(population.compiled.evaluate(split), population._evaluate(split), strict=True):
+    eager = Eager(population.network, CPU)
+    for found, expected in zip(population.executor.evaluate(population, split), eager.evaluate(population, split), strict=True):
         torch.testing.assert_close(found, expected.double(), rtol=1e-5, atol=1e-9)
 
 
@@ -130,18 +144,30 @@ def test_a_diverged_model_leaves_the_others_alone():
     assert losses[0].isnan() and torch.equal(gradients[1], kept)
 
 
+def test_what_was_compiled_from_other_sources_is_not_taken(tmp_path):
+    """Of any file of the kernels: numba alone looks at the one whose function is called."""
+    assert cache.digest() in kernels.train.stats.cache_path and cache.digest() in kernels.evaluate.stats.cache_path
+    for path in cache.FOLDER.glob("*.py"):
+        copied = tmp_path / path.stem
+        shutil.copytree(cache.FOLDER, copied, ignore=shutil.ignore_patterns("__pycache__"))
+        assert cache.digest(copied) == cache.digest()
+        (copied / path.name).write_text(path.read_text() + "\n")
+        assert cache.digest(copied) != cache.digest()
+
+
 COMPILES = """
 import torch
 from sqrtscale.plan import make_plan
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.tasks import task
-from sqrtscale.training import Progress, calibrate, compiled
+from sqrtscale.training import Progress, calibrate
+from sqrtscale.training.executors import choose
 
 base = TrainingConfig("adam", 8)
 first = next(calibrate(make_plan("digits", base, 16, seeds=1, samples=64, start="scratch", arms=["base"], device="cpu")))
-starts = compiled.starts_at_once
+starts = lambda *of: choose(*of).starts_at_once()
 print(first.phase if isinstance(first, Progress) else "",
-      starts(task("digits").network(), 1, torch.device("cuda")), starts("no transformer", 1, torch.device("cpu")))
+      starts(task("digits").network(), "adam", torch.device("cuda")), starts("no transformer", "adam", torch.device("cpu")))
 """
 
 
@@ -149,7 +175,7 @@ def test_who_must_wait_for_the_compiler_is_told(tmp_path):
     """A process with an empty cache says so before it does anything else; one that has compiled fills the usual cache."""
     Population(task("digits"), [TrainingConfig("adam", 1)], [0], CPU).step(
         Batch(torch.zeros(1, 1, 4, 16), torch.zeros(1, 1, dtype=torch.long)))
-    assert compiled.starts_at_once(task("digits").network(), 1, CPU)
+    assert choose(task("digits").network(), "adam", CPU).starts_at_once()
     done = subprocess.run([sys.executable, "-c", COMPILES], env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
                           capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["compiling", "the", "training", "step,", "once", "True", "True"]

@@ -13,8 +13,9 @@ from sqrtscale.diagnostics import about
 from sqrtscale.plan import WARM_START, Arm, CalibrationPlan, make_plan
 from sqrtscale.rules import FieldError, TrainingConfig
 from sqrtscale.tasks import task
-from sqrtscale.training import Measured, Progress, RunEnded, SeedsEnded, calibrate, engine, environment, population
+from sqrtscale.training import Measured, Progress, RunEnded, SeedsEnded, calibrate, engine, environment, executors
 from sqrtscale.training import estimate as timed
+from sqrtscale.training.executors._executor import WORK
 from sqrtscale.training.memory import state_bytes
 
 BASE = TrainingConfig("adam", 8, {"lr": 1e-3})
@@ -62,10 +63,11 @@ def test_a_seed_repeats_itself_and_other_seeds_beside_it_do_not_matter():
             assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-4)
 
 
-@pytest.mark.parametrize("way", ["compiled", "autograd"])
-def test_models_spread_over_devices_are_the_same_runs(monkeypatch, way):
+@pytest.mark.parametrize("executor", [executors.Compiled, executors.Eager, executors.Looped])
+def test_models_spread_over_devices_are_the_same_runs(monkeypatch, executor):
     """Here five times the processor: arms branch from a warm start on the first, shares are uneven, some would be empty."""
-    monkeypatch.setattr(population, "suits", lambda *of: way == "compiled")
+    monkeypatch.setattr(executor, "suits", lambda *of: True)
+    monkeypatch.setattr(executors, "TABLE", (executor,))
     plan = small(start="warm", warm_samples=160, samples=128, seeds=3, stop_early=True)
     one = list(calibrate(plan))
     monkeypatch.setattr(engine, "resolve", lambda name: (torch.device("cpu"),) * 5)
@@ -206,8 +208,8 @@ def test_the_estimate_counts_parts_and_devices(monkeypatch):
 
     monkeypatch.setattr(timed, "_time", lambda work, device, steps=1: 1.0)
     monkeypatch.setattr(timed, "WARM_STEPS", 1)
-    monkeypatch.setitem(population.WORK, "cpu", 1.0)  # one step a call is enough
-    monkeypatch.setattr(population, "suits", lambda *of: False)
+    monkeypatch.setitem(WORK, "cpu", 1.0)  # one step a call is enough
+    monkeypatch.setattr(executors, "TABLE", (executors.Eager,))
     one, parts, two = found(3), found(4, stop_early=True), found(3, devices=2)
     assert parts["arms"] == {arm: 2 * seconds for arm, seconds in one["arms"].items()}
     assert parts["memory"] == one["memory"] > 12 * state_bytes(task("digits").sizes["tiny"].parameters)

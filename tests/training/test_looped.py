@@ -14,7 +14,8 @@ from sqrtscale.tasks import TASKS, Batch, Size
 from sqrtscale.tasks.digits import Digits
 from sqrtscale.tasks.looped import Looped
 from sqrtscale.training import Measured, RunEnded, calibrate
-from sqrtscale.training.population import Population, Stream
+from sqrtscale.training.population import Population
+from sqrtscale.training.streams import Stream
 
 CPU = torch.device("cpu")
 

@@ -10,8 +10,9 @@ import torch
 from sqrtscale.plan import make_plan
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.tasks import Batch, task
-from sqrtscale.training import Measured, calibrate, memory, population
-from sqrtscale.training.population import Population, Stream
+from sqrtscale.training import Measured, calibrate, executors, memory
+from sqrtscale.training.population import Population
+from sqrtscale.training.streams import Stream
 
 CPU = torch.device("cpu")
 BASE = TrainingConfig("adam", 8, {"lr": 1e-3})
@@ -22,10 +23,11 @@ import json, resource, sys, torch
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.tasks import Batch, task
 from sqrtscale.training.memory import state_bytes
-from sqrtscale.training import population
-from sqrtscale.training.population import Population, Stream
+from sqrtscale.training import executors
+from sqrtscale.training.population import Population
+from sqrtscale.training.streams import Stream
 
-population.suits = lambda *of: False  # autograd
+executors.TABLE = (executors.Eager,)
 name, limit = sys.argv[1], int(sys.argv[2])
 about, models, samples = task(name), 5, 512
 data = about.data(torch.device("cpu"))
@@ -41,8 +43,9 @@ if limit:
     resource.setrlimit(resource.RLIMIT_AS, (4096 * pages + limit,) * 2)
 trained = Population(about, [TrainingConfig("adam", samples)] * models, range(models), torch.device("cpu"), size="small")
 losses = [trained.step(batch).tolist() for _ in range(2)]
-predicted = models * state_bytes(trained.flat.shape[1]) + trained.peak_bytes()
-print(json.dumps({"losses": losses, "at_once": trained.at_once[samples], "predicted": predicted, "took": peak() - before}))
+predicted = models * state_bytes(trained.flat.shape[1]) + trained.executor.peak_bytes(trained)
+at_once = trained.executor.passes.at_once[samples]
+print(json.dumps({"losses": losses, "at_once": at_once, "predicted": predicted, "took": peak() - before}))
 """
 
 
@@ -64,7 +67,7 @@ def test_memory_is_predicted_and_what_cannot_be_had_is_done_in_parts():
 @pytest.fixture
 def autograd(monkeypatch):
     """Populations whose gradients are autograd's: only they hold the activations of many models at once."""
-    monkeypatch.setattr(population, "suits", lambda *of: False)
+    monkeypatch.setattr(executors, "TABLE", (executors.Eager,))
 
 
 def test_models_in_parts_have_the_gradients_of_all_at_once(autograd):
@@ -72,7 +75,7 @@ def test_models_in_parts_have_the_gradients_of_all_at_once(autograd):
     taken = Stream(data, 0, "x").take(10)
     batch = Batch(*(x.expand(5, *x.shape) for x in (taken.inputs, taken.targets)))
     whole, parts = (Population(task("digits"), [BASE] * 5, range(5), CPU, size="small") for _ in range(2))
-    parts.at_once = {10: 2}
+    parts.executor.passes.at_once = {10: 2}
     for a, b in zip(whole.gradients(batch, (0.7, 0.3)), parts.gradients(batch, (0.7, 0.3)), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-7)
 

@@ -9,8 +9,10 @@ from sqrtscale.arms import offered
 from sqrtscale.plan import make_plan
 from sqrtscale.rules import TrainingConfig, scale
 from sqrtscale.tasks import SMALLEST, TASKS, Batch, task
-from sqrtscale.training import population
-from sqrtscale.training.population import Population, Stream
+from sqrtscale.training import executors
+from sqrtscale.training.measuring import measure
+from sqrtscale.training.population import Population
+from sqrtscale.training.streams import Stream
 
 CPU = torch.device("cpu")
 
@@ -37,11 +39,12 @@ TORCH = {
 }
 
 
-@pytest.mark.parametrize("way", ["compiled", "autograd"])
+@pytest.mark.parametrize("executor", [executors.Compiled, executors.Eager, executors.Looped])
 @pytest.mark.parametrize("family", sorted(TORCH))
-def test_a_stack_trains_each_arm_as_a_plain_torch_loop_trains_it_alone(about, data, family, way, monkeypatch):
+def test_a_stack_trains_each_arm_as_a_plain_torch_loop_trains_it_alone(about, data, family, executor, monkeypatch):
     """Every kind of arm at the target batch, with weight decay, clipping and warm-up."""
-    monkeypatch.setattr(population, "suits", lambda *of: way == "compiled")
+    monkeypatch.setattr(executor, "suits", lambda *of: True)
+    monkeypatch.setattr(executors, "TABLE", (executor,))
     decays = {"alpha": 0.9, "momentum": 0.5} if family == "rmsprop" else {"beta1": 0.9, "beta2": 0.95}
     base = TrainingConfig(family, 2, {"lr": 1e-3, "weight_decay": 0.1, "eps": 1e-4, **decays}, warmup_steps=8, total_steps=100,
                           run={"clip_norm": 0.5})
@@ -89,7 +92,7 @@ def test_a_stream_is_the_same_however_it_is_cut(data):
 
 def test_untrained_model_guesses(about, data):
     population = Population(about, [TrainingConfig("adam", 4)], [0], CPU)
-    values = population.measure(data)
+    values = measure(population, data)
     assert list(values) == list(about.metrics)
     assert values["val_loss"].item() == pytest.approx(math.log(about.classes), rel=0.05)
 
@@ -97,7 +100,7 @@ def test_untrained_model_guesses(about, data):
 def test_measuring_agrees_with_the_loss_that_is_trained(about, data):
     population = Population(about, [TrainingConfig("adam", 4)] * 2, [0, 1], CPU)
     whole = population.losses(pile(data.validation, data.validation))
-    torch.testing.assert_close(population.measure(data)["val_loss"].float(), whole.detach(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(measure(population, data)["val_loss"].float(), whole.detach(), rtol=1e-4, atol=1e-5)
 
 
 def test_training_and_validation_data_are_apart(data):

@@ -15,7 +15,8 @@ from sqrtscale.tasks import Batch, task
 from sqrtscale.tasks.transformer import Parameter, Transformer
 from sqrtscale.training import Measured, calibrate, regime
 from sqrtscale.training.optimizers import make_optimizer
-from sqrtscale.training.population import Population, Stream
+from sqrtscale.training.population import Population
+from sqrtscale.training.streams import Stream
 
 CPU = torch.device("cpu")
 BASE = TrainingConfig("adam", 8, {"lr": 1e-3})

@@ -14,7 +14,8 @@ from sqrtscale.plan import make_plan
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.tasks import Batch, task
 from sqrtscale.training import Measured, Progress, calibrate
-from sqrtscale.training.population import Population, Stream
+from sqrtscale.training.population import Population
+from sqrtscale.training.streams import Stream
 
 CPU = torch.device("cpu")
 BASE = {

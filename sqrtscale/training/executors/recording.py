@@ -1,4 +1,4 @@
-"""A population's step on a GPU as one CUDA graph: hundreds of small operations cost one launch [PyTorch manual, CUDA Graphs]."""
+"""Steps recorded as one CUDA graph and replayed: hundreds of small operations cost one launch [PyTorch manual, CUDA Graphs]."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from weakref import WeakSet
 import torch
 from torch import Tensor
 
-from ..tasks import Batch
+from ...tasks import Batch
 
 WARM_STEPS = 3  # before capturing: libraries make their plans and workspaces in a first call
 # Of norms, between a captured and an ordinary step. The order of sums may differ, and Adam's first step is the gradient's sign.
@@ -23,7 +23,7 @@ _failures: list[str] = []  # of captures
 _streams: WeakSet[torch.cuda.Stream] = WeakSet()  # on which living graphs were captured; each graph keeps its own
 
 
-class Captured:
+class Recording:
     """A recorded step: called with a batch, it changes the same tensors as the step did and returns the losses [M].
 
     The losses lie in one tensor that the next call overwrites.
@@ -84,7 +84,7 @@ def _free_stream() -> torch.cuda.Stream:
     raise RuntimeError(f"{len(_streams)} graphs are alive, and torch has no stream for another one")
 
 
-def capture(step: Step, state: Sequence[Tensor], batch: Batch, record=cuda_graph) -> Captured | None:
+def capture(step: Step, state: Sequence[Tensor], batch: Batch, record=cuda_graph) -> Recording | None:
     """The step as a recording, or None where that fails or makes another step than ``step`` itself: what then is left to do.
 
     state: every tensor that the step changes; they are as before afterwards. A recording reads and writes addresses, so one that
@@ -97,9 +97,9 @@ def capture(step: Step, state: Sequence[Tensor], batch: Batch, record=cuda_graph
             try:
                 losses, after = step(batch).clone(), [value.clone() for value in state]
                 _restore(state, before)
-                found = Captured(step, batch, record)
+                recording = Recording(step, batch, record)
                 _restore(state, before)
-                same = _near(found(batch), losses) and all(
+                same = _near(recording(batch), losses) and all(
                     _near(value - old, new - old) for value, old, new in zip(state, before, after, strict=True))
             finally:
                 _restore(state, before)
@@ -108,7 +108,7 @@ def capture(step: Step, state: Sequence[Tensor], batch: Batch, record=cuda_graph
         return None
     if not same:
         log.warning("the captured step differs from the ordinary one, which is taken instead")
-    return found if same else None
+    return recording if same else None
 
 
 def _restore(state: Sequence[Tensor], before: Sequence[Tensor]) -> None:

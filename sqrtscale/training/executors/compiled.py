@@ -1,0 +1,178 @@
+"""Compiled kernels on a CPU: every model's steps in one call, models side by side on the cores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ...tasks import Batch
+from ...tasks.transformer import Transformer
+from ..threads import ALL_THREADS, use_threads
+from ._executor import Executor
+from .arguments import Desk, Model, Pace, Places, Rule, Samples, Shape, make_space
+
+if TYPE_CHECKING:
+    from ..population import Population
+
+OPTIMIZERS = ("adam", "adamw", "rmsprop")  # that have a kernel
+ROWS = 512  # tokens whose activations are held at once: they stay in the cache, and a large batch takes no more memory
+NO_TOKENS, NO_PATCHES = np.zeros(0, np.int64), np.zeros((0, 0), np.float32)
+
+
+@cache
+def available() -> bool:
+    """Whether what compiles is installed, and the BLAS that it calls; loads both."""
+    try:
+        import numba  # noqa: F401
+        import scipy.linalg.cython_blas  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+@cache
+def _workers(count: int) -> ThreadPoolExecutor:
+    # Denormal numbers are a setting of each thread. Compiled code lets other threads run.
+    return ThreadPoolExecutor(count, initializer=torch.set_flush_denormal, initargs=(True,))
+
+
+class Compiled(Executor):
+    """One call makes many steps of one model; a thread trains one model after another.
+
+    Models are independent calls, so the numbers depend neither on how many threads there are nor on the models beside.
+    """
+
+    name = "compiled"
+    when = "the built-in transformer with Adam, AdamW or RMSprop on a CPU, where numba and SciPy are installed"
+    how = "kernels compiled by numba, one model a core; the same numbers on any number of cores"
+
+    def __init__(self, network: Transformer, device: torch.device):
+        from . import kernels
+
+        super().__init__(network, device)
+        self.kernels = kernels
+        self.shape = Shape(network.width, network.layers, network.heads, network.length, network.classes, network.tokens or 0,
+                           network.patch, network.causal, Places.of(network))
+        self.parameters = sum(math.prod(p.shape) for p in network.parameters().values())
+        self.forget()
+
+    def forget(self):
+        self.free: dict[int, list[Desk]] = {}  # by the samples of a batch: those that no thread uses now
+        self.nbytes = 0  # memory of all desks
+
+    @classmethod
+    def suits(cls, network, optimizer, device):
+        return device.type == "cpu" and isinstance(network, Transformer) and optimizer in OPTIMIZERS and available()
+
+    @classmethod
+    def starts_at_once(cls):
+        """Not for some 15 s where an earlier process has left no compiled steps on the disk."""
+        from . import kernels
+
+        return kernels.is_kept(kernels.train)
+
+    def gradients(self, population, batch, weights):
+        models, parameters = len(population), population.flat.detach().numpy()
+        # Torch's threads are for whoever reads the gradients.
+        use_threads(self.device, models * batch.targets.shape[1] * self.network.length * self.network.width)
+        gradients, rule = np.empty_like(parameters), Rule(self.kernels.NONE, *[0.0] * 7)
+
+        def work(i: int) -> tuple:
+            row = gradients[i]
+            return self._train(rule, Model(parameters[i], row, row), self._samples(batch, i, weights), Pace(1), row)
+
+        losses = [loss for loss, _, _ in self._each(work, models)]
+        return torch.tensor(losses), torch.from_numpy(gradients)
+
+    def evaluate(self, population, split):
+        """In double precision."""
+        parameters = population.flat.detach().numpy()
+        samples = self._samples(Batch(split.inputs[None], split.targets[None]), 0, (1.0,))
+
+        def work(i: int) -> tuple:
+            with self._desk(len(split.targets)) as desk:
+                return self.kernels.evaluate(self.shape, desk, parameters[i], samples)
+
+        sums = zip(*self._each(work, len(parameters)), strict=True)
+        return tuple(torch.tensor(values, dtype=torch.float64) / len(samples.targets) for values in sums)
+
+    def advance(self, population, samples, reads, count, watch):
+        optimizer, parameters, streams = population.optimizer, population.flat.detach().numpy(), reads.tolist()
+        (first,) = set(optimizer.state) - {optimizer.second_moment}
+        first, second = optimizer.state[first].numpy(), optimizer.state[optimizer.second_moment].numpy()
+        made, taken, rules = optimizer.steps.flatten().tolist(), population.taken.item(), self._rules(population)
+
+        def work(i: int) -> tuple:
+            own = self._samples(samples, streams[i], population.weights, count)
+            return self._train(rules[i], Model(parameters[i], first[i], second[i]), own, Pace(count, made[i], taken))
+
+        results = zip(*self._each(work, len(parameters)), strict=True)
+        worst, clipped, moved = (torch.tensor(values, dtype=torch.float32) for values in results)
+        optimizer.steps += count
+        population.taken += count
+        population.clipped += clipped
+        if watch:
+            population.update_rms = moved
+        return worst
+
+    def peak_bytes(self, population):
+        return self.nbytes
+
+    def _rules(self, population: Population) -> list[Rule]:
+        """The hyperparameters of every model as the kernels take them."""
+        optimizer, models = population.optimizer, len(population)
+        family = getattr(self.kernels, type(optimizer).__name__.upper())
+        names = ("lr", "momentum", "alpha") if "alpha" in optimizer.exact else ("lr", "beta1", "beta2")
+        hyper = [optimizer.exact[name].flatten().tolist() for name in (*names, "eps", "weight_decay")]
+        clip_norm = [math.inf] * models if population.clip_norm is None else population.clip_norm.flatten().tolist()
+        warmup = population.warmup_steps.flatten().tolist()
+        return [Rule(family, *values) for values in zip(*hyper, warmup, clip_norm, strict=True)]
+
+    @staticmethod
+    def _each(work: Callable[[int], tuple], models: int) -> list[tuple]:
+        """The results of ``work`` for every model."""
+        threads = min(ALL_THREADS, models)
+        return list(_workers(threads).map(work, range(models)) if threads > 1 else map(work, range(models)))
+
+    def _train(self, rule: Rule, model: Model, samples: Samples, pace: Pace, gradient: np.ndarray | None = None) -> tuple:
+        """Of one model: the largest loss (or NaN), how many steps were clipped, and the root mean square of the last update."""
+        with self._desk(len(samples.weights)) as desk:
+            own = desk if gradient is None else desk._replace(gradient=gradient)
+            return self.kernels.train(self.shape, rule, own, model, samples, pace)
+
+    def _samples(self, batches: Batch, stream: int, weights: Sequence[float], count: int = 1) -> Samples:
+        """One stream's samples of ``count`` batches. weights: of the gradients of equal parts of a batch."""
+        inputs, targets = (x[stream].contiguous().numpy() for x in (batches.inputs, batches.targets))
+        # Of a mean over each part, as a factor of the mean over all samples.
+        each = np.repeat(np.asarray(weights, np.float32) * len(weights), len(targets) // count // len(weights))
+        tokens, patches = ((inputs.reshape(-1), NO_PATCHES) if self.shape.tokens
+                           else (NO_TOKENS, inputs.reshape(-1, self.shape.patch)))
+        return Samples(tokens, patches, targets.reshape(-1), each)
+
+    @contextmanager
+    def _desk(self, samples: int) -> Iterator[Desk]:
+        """A desk for batches of so many samples that no other thread uses meanwhile."""
+        free = self.free.setdefault(samples, [])
+        try:
+            desk = free.pop()
+        except IndexError:
+            desk = self._new_desk(samples)
+        try:
+            yield desk
+        finally:
+            free.append(desk)
+
+    def _new_desk(self, samples: int) -> Desk:
+        block, parameters = max(1, min(samples, ROWS // self.shape.length)), self.parameters
+        full = make_space(self.shape, block)
+        rest = make_space(self.shape, samples % block) if samples % block else full
+        made = Desk(full, rest, np.empty(parameters, np.float32), np.empty(parameters, np.float32))
+        self.nbytes += sum(piece.nbytes for space in (full, rest) for piece in space) + 8 * parameters
+        return made

@@ -1,0 +1,131 @@
+"""Network, optimizer and device alone choose an executor, and a run has the same numbers beside any others."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from sqrtscale.plan import make_plan
+from sqrtscale.rules import TrainingConfig
+from sqrtscale.tasks import TASKS, Batch, task
+from sqrtscale.tasks.looped import Looped
+from sqrtscale.training import environment
+from sqrtscale.training.executors import TABLE, choose, compiled
+from sqrtscale.training.optimizers import OPTIMIZERS, Adam
+from sqrtscale.training.population import Population
+from sqrtscale.training.streams import Stream
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+MODULE = Looped(lambda: nn.Linear(2, 2), length=1, width=2)
+DOCS = (Path(__file__).resolve().parents[2] / "docs" / "executors.md").read_text()
+
+
+class Stacked:
+    """A network of one's own for stacks; it is asked for nothing here."""
+
+
+@pytest.mark.parametrize("network, optimizer, device, name", [
+    *[(about.network(size), optimizer, CPU, "compiled") for about in TASKS.values() for size in about.sizes
+      for optimizer in ("adam", "adamw", "rmsprop")],
+    (task("digits").network(), "nadam", CPU, "eager"),
+    (task("digits").network("large"), "adam", GPU, "captured"),
+    (task("digits").network(), "nadam", GPU, "captured"),
+    (MODULE, "adam", CPU, "looped"), (MODULE, "nadam", GPU, "looped"),
+    (Stacked(), "adam", CPU, "eager"), (Stacked(), "adam", GPU, "captured"),
+])
+def test_network_optimizer_and_device_choose(network, optimizer, device, name):
+    assert choose(network, optimizer, device).name == name
+
+
+def test_without_a_compiler_the_built_in_network_trains_eagerly(monkeypatch):
+    monkeypatch.setattr(compiled, "available", lambda: False)
+    assert choose(task("digits").network(), "adam", CPU).name == "eager"
+    assert Population(task("digits"), [TrainingConfig("adam", 8)], [0], CPU).executor.name == "eager"
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_an_optimizer_without_a_kernel_trains_eagerly_as_torch_does(name, monkeypatch):
+    """NAdam with momentum_decay 0, as the engine's class and as torch's."""
+    class NAdam(Adam):
+        def step(self, parameters, gradients, lr_factor=1.0):
+            self.steps += 1
+            beta1, beta2, k = self.exact["beta1"], self.exact["beta2"], self.steps
+            m, v = self.state["exp_avg"], self.state["exp_avg_sq"]
+            m.lerp_(gradients, self.complement["beta1"])
+            v.mul_(self.hyper["beta2"]).add_(gradients * gradients * self.complement["beta2"])
+            mu = beta1 * (1 - 0.5 * 0.96**0)
+            lr, root = self.exact["lr"] * lr_factor, (v / (1 - beta2**k)).sqrt() + self.hyper["eps"]
+            parameters.sub_((lr * (1 - mu) / (1 - mu**k)) * gradients / root + (lr * mu / (1 - mu ** (k + 1))) * m / root)
+
+    monkeypatch.setitem(OPTIMIZERS, "nadam", NAdam)
+    about = task(name)
+    config = TrainingConfig("nadam", 4, {"lr": 1e-3, "beta1": 0.9, "beta2": 0.99, "eps": 1e-4, "momentum_decay": 0.0})
+    stack, alone = (Population(about, [config] * 2, [0, 1], CPU) for _ in range(2))
+    assert stack.executor.name == "eager"
+    optimizer = torch.optim.NAdam(list(alone.views.values()), 1e-3, (0.9, 0.99), 1e-4, momentum_decay=0.0)
+    stream = Stream(about.data(CPU), 0, "x")
+    for _ in range(3):
+        taken = stream.take(4)
+        batch = Batch(*(x.expand(2, *x.shape) for x in (taken.inputs, taken.targets)))
+        stack.step(batch)
+        optimizer.zero_grad()
+        alone.losses(batch).sum().backward()
+        optimizer.step()
+    torch.testing.assert_close(stack.flat, alone.flat, rtol=2e-4, atol=2e-6)
+
+
+def test_the_page_has_the_table_of_the_program():
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*) \|$", DOCS, re.MULTILINE)
+    assert rows == [(executor.name, executor.when, executor.how) for executor in TABLE]
+    assert len({executor.name for executor in TABLE}) == len(TABLE)
+
+
+def test_the_environment_of_a_plan_names_the_executor_that_its_runs_get():
+    assert "executor" not in environment("cpu")
+    for name in TASKS:
+        plan = make_plan(name, TrainingConfig("adamw", 8), 64, size="medium")
+        (config,) = {arm.config for arm in plan.arms if arm.name == "base"}
+        used = Population(task(name), [config], [0], CPU, size="medium").executor.name
+        assert environment("cpu", plan)["executor"] == used == "compiled"
+
+
+PROGRAM = """
+import json, sys, torch
+
+torch.set_num_threads(int(sys.argv[5]))  # as on a machine with so many cores
+
+from sqrtscale.plan import make_plan
+from sqrtscale.rules import TrainingConfig
+from sqrtscale.training import Measured, calibrate, environment
+
+size, start, samples, seeds = *sys.argv[1:3], *map(int, sys.argv[3:5])
+plan = make_plan("digits", TrainingConfig("adam", 8, {"lr": 1e-3}, run={"clip_norm": 1.0}), 32, seeds=seeds, samples=samples,
+                 start=start, warm_samples=samples if start == "warm" else None, arms=["base", "scaled", "unscaled"],
+                 device="cpu", size=size)
+found = environment("cpu", plan)
+curves = [(event.arm, event.samples, {name: value.hex() for name, value in event.values.items()})
+          for event in calibrate(plan) if isinstance(event, Measured) and event.seed == 0]
+print(json.dumps([found["executor"], found["threads"], curves]))
+"""
+
+
+@pytest.mark.parametrize("size, start, samples, seeds", [("tiny", "warm", 320, 6), ("small", "scratch", 32, 2)])
+def test_a_run_is_the_same_to_the_last_bit_alone_and_beside_others_on_any_number_of_threads(size, start, samples, seeds):
+    """Every number that is stored of it. A wide model alone on many threads once went another way than beside others."""
+    def curves(threads, seeds):
+        done = subprocess.run([sys.executable, "-c", PROGRAM, size, start, *map(str, (samples, seeds, threads))],
+                              text=True, capture_output=True)
+        assert done.returncode == 0, done.stderr
+        executor, used, curves = json.loads(done.stdout)
+        assert (executor, used) == ("compiled", threads)
+        return curves
+
+    alone = curves(1, 1)
+    assert len(alone) > 5 and {arm for arm, *_ in alone} >= {"base", "scaled", "unscaled"}
+    for threads, beside in ((1, seeds), (16, 1), (16, seeds)):
+        assert curves(threads, beside) == alone, f"{threads} threads, {beside} seeds"
