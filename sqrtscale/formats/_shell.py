@@ -77,7 +77,7 @@ class _Lexer:
             self.step()
         self.end_word()
         if self.array is not None:
-            raise self.unclosed("(", self.statements[-1].words[-1].end)
+            raise self.unclosed("(", len(text))
 
     def unclosed(self, mark: str, at: int) -> Exception:
         return refuse(self.text, f"is not a command: {mark} at {at_line(self.text, at)} is not closed")

@@ -3,7 +3,7 @@
 import shlex
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sqrtscale.formats._document import Unread, parse, syntax_of
@@ -347,6 +347,7 @@ def test_words_are_those_of_shlex(options, random):
                                  " ", "$((", "))", "$(", "`", "#", ";", "&&", "|", ">", "<<E\n", "E\n", "if ", "fi ", "do ",
                                  "x=1 ", "a.b=2 ", "ü",
                                  "-b 3 ", "$@ ", "eval ", "env ", "srun ", "-m "]), max_size=25).map("".join))
+@example(">A=(")  # an array that never ends, behind a redirection
 def test_any_shell_text_is_read_or_refused_and_patched_where_it_stands(text):
     try:
         document = read(text)
