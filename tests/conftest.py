@@ -10,16 +10,22 @@ import pytest
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 TESTS = Path(__file__).parent
-TIERS = {"browser": "browser", "runner": "process", "training": "training"}  # folder -> marker of all tests in it
+TIERS = {  # folder or file -> marker of all tests in it
+    "browser": "browser",
+    "runner": "process",
+    "training": "training",
+    "cli/test_transfer_commands.py": "process",
+    "formats/test_syntax_limits.py": "slow",
+}
 
 
 @pytest.hookimpl(tryfirst=True)  # before the markers that were asked for choose among the tests
 def pytest_collection_modifyitems(items):
-    """Single slow tests of other folders carry their marker themselves."""
+    """Single tests of other folders carry their marker themselves."""
     for item in items:
-        tier = TIERS.get(item.path.relative_to(TESTS).parts[0])
-        if tier:
-            item.add_marker(tier)
+        for part, tier in TIERS.items():
+            if item.path.is_relative_to(TESTS / part):
+                item.add_marker(tier)
 
 
 @pytest.fixture(autouse=True)

@@ -104,6 +104,7 @@ def test_another_run_is_trained(store, change):
     assert store.reuse(queued(store, stored_plan(**change))) == {}
 
 
+@pytest.mark.training
 def test_a_plan_may_refuse_to_reuse(store):
     trained(store, plan(seeds=1))
     assert store.reused(trained(store, plan(seeds=1, reuse=False))) == {}
