@@ -29,7 +29,7 @@ ALLOWED = {  # part -> parts of the package that its files may import
     "ui": {"ui", "runner", "report", "store", "evidence", "formats", "arms", "plan", "tasks", "rules", "home", "diagnostics"},
 }
 OUTSIDE = {  # part -> packages from outside the standard library, where there are any
-    "formats": {"ruamel", "tomlkit"},
+    "formats": {"ruamel"},
     "diagnostics": {"numpy"},
     "tasks": {"torch", "numpy", "sklearn"},
     "training": {"torch", "numpy", "threadpoolctl", "numba", "scipy"},
