@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..formats import CHECKPOINTS, FORMATS, Imported, read
+from ..formats import CHECKPOINTS, NAMES, Imported, read
 from ..rules import DECAY_FORMS, FAMILIES, MOMENTUM_FORMS, RUN_FIELDS, FieldError, TrainingConfig, family
 from ..rules.batch import Batch
 from ..rules.errors import shown
@@ -48,9 +48,9 @@ def add_arguments(command: argparse.ArgumentParser, task: bool = False) -> None:
 def add_file(command: argparse.ArgumentParser) -> None:
     """The options of a configuration that is read from a file; all others correct single values of it."""
     command.add_argument("--from", dest="source", metavar="FILE", help=f"read the base from a file: a configuration of one of "
-                         f"{len(FORMATS)} formats, a command line in a .sh file, a .pt checkpoint (docs/formats.md)")
+                         f"{len(NAMES)} formats, a command line in a .sh file, a .pt checkpoint (docs/formats.md)")
     command.add_argument("--format", metavar="NAME", help="the format of the file, where it fits several: "
-                         f"{', '.join(FORMATS)}")
+                         f"{', '.join(NAMES)}")
     command.add_argument("--function", metavar="NAME", help="which function of a Python file, where it has several")
     command.add_argument("--devices", type=number, metavar="N", help="data-parallel devices, where the file does not say")
     command.add_argument("--per-device", type=number, metavar="N", help="batch of one device, where the file does not say")

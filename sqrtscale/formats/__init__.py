@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from functools import cache
+from typing import Any
 
 from ..rules import FieldError, ScaledConfig
 from ..rules.batch import Batch
@@ -19,12 +21,21 @@ from ._patch import patched
 from ._reading import Reading
 from ._wandb import unwrapped
 
-FORMATS: dict[str, Format] = {
-    found.key: found
-    for module in pkgutil.iter_modules(__path__)
-    if not module.name.startswith("_") and not module.ispkg
-    for found in [importlib.import_module(f"{__name__}.{module.name}").FORMAT]
-}
+NAMES = tuple(  # the key of a format is the name of its file
+    module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_") and not module.ispkg
+)
+
+
+@cache
+def _catalogue() -> dict[str, Format]:
+    return {name: importlib.import_module(f"{__name__}.{name}").FORMAT for name in NAMES}
+
+
+def __getattr__(name: str) -> Any:  # FORMATS is loaded when it is first asked for: most commands read no file
+    if name == "FORMATS":
+        return _catalogue()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 CHECKPOINTS = (".pt", ".pth", ".ckpt", ".bin")  # torch's own files: not text, ``runner.read_checkpoint`` gives their groups
 
@@ -79,9 +90,10 @@ def _recognised(document: Document, wanted: str | None) -> Format:
     """The one format that the document fits; raises FieldError for none and for several."""
     if wanted is not None:
         return _known(wanted)
-    fitting = {key: seen for key, kind in FORMATS.items() if document.syntax in kind.syntaxes and (seen := kind.fits(document))}
-    general = {key for special in fitting for key in FORMATS[special].over}
-    kinds = [FORMATS[key] for key in fitting if key not in general]
+    kinds = [kind for kind in _catalogue().values() if document.syntax in kind.syntaxes]
+    fitting = {kind.key: seen for kind in kinds if (seen := kind.fits(document))}
+    general = {key for special in fitting for key in _catalogue()[special].over}
+    kinds = [_catalogue()[key] for key in fitting if key not in general]
     if len(kinds) > 1:
         found = "; ".join(f"{kind.label} (--format {kind.key}) by {', '.join(fitting[kind.key][:4])}" for kind in kinds)
         raise refuse(document.text, f"fits {len(kinds)} formats, so say which it is: {found}")
@@ -89,7 +101,7 @@ def _recognised(document: Document, wanted: str | None) -> Format:
         near = "; ".join(_nearest(document))
         raise refuse(
             document.text,
-            f"is not recognised as any of the {len(FORMATS)} formats of docs/formats.md"
+            f"is not recognised as any of the {len(NAMES)} formats of docs/formats.md"
             f"{f' (it has too little of {near})' if near else ''}: give the whole training configuration, say its --format, or "
             "fill in the form",
         )
@@ -99,7 +111,7 @@ def _recognised(document: Document, wanted: str | None) -> Format:
 def _nearest(document: Document) -> list[str]:
     """Up to three formats of which the document has some keys, but too few, or keys of others beside them."""
     found = []
-    for kind in FORMATS.values():
+    for kind in _catalogue().values():
         own = (*kind.fits.needs, *kind.fits.own) if isinstance(kind.fits, Signature) and document.syntax in kind.syntaxes else ()
         seen = [key for key in own if document.has(path_of(key))]
         if len(seen) > 1:
@@ -108,14 +120,15 @@ def _nearest(document: Document) -> list[str]:
 
 
 def _known(key: str) -> Format:
-    if key not in FORMATS:
-        raise FieldError("format", key, f"is not known: give one of {', '.join(FORMATS)}")
-    return FORMATS[key]
+    if key not in NAMES:
+        raise FieldError("format", key, f"is not known: give one of {', '.join(NAMES)}")
+    return _catalogue()[key]
 
 
 __all__ = [
     "CHECKPOINTS",
     "FORMATS",
+    "NAMES",
     "BatchedRate",
     "Format",
     "Imported",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from ._document import Document, Path, Unread, shown
+from ._document import Document, Path, Unread, dotted, shown
 from ._yaml import number
 
 LONGEST_KEY = 100
@@ -200,7 +200,12 @@ class Leftover:
     def __str__(self):
         text = " ".join(str(self.value).split())
         tail = ": it counts steps, so divide it by kappa" if self.kind == "number of steps" else ""
-        return f"{shown(self.path)} = {text[:40]} (looks like {_article(self.kind)}){tail}"
+        return f"{shown(self.path)} = {text[:40]} (looks like {self.looks}){tail}"
+
+    @property
+    def looks(self) -> str:
+        """What it looks like, with its article."""
+        return f"{'an' if self.kind[0] in 'aeiou' else 'a'} {self.kind}"
 
 
 def leftovers(document: Document, accounted: Iterable[Path], irrelevant: Iterable[str]) -> list[Leftover]:
@@ -214,7 +219,7 @@ def leftovers(document: Document, accounted: Iterable[Path], irrelevant: Iterabl
         if path in read or (isinstance(value, list) and any((*path, i) in read for i in range(len(value)))):
             continue
         kind, decides = judged(path, value)
-        if kind and not any(fnmatchcase(_dotted(path), pattern) for pattern in patterns):
+        if kind and not any(fnmatchcase(dotted(path), pattern) for pattern in patterns):
             found.append(Leftover(path, value, kind, decides))
     return found
 
@@ -305,11 +310,3 @@ def _accumulates(own: set[str]) -> bool:
         or ("acc" in own and bool(own & {"grad", "steps", "iter", "iters"}))
         or {"update", "freq"} <= own
     ) and not own & {"eval"}
-
-
-def _dotted(path: Path) -> str:
-    return ".".join(map(str, path))
-
-
-def _article(kind: str) -> str:
-    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"

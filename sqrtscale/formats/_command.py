@@ -15,7 +15,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from ._document import DEEPEST, MOST_NOTES, Document, Path, Twice, Unread, at_line, refuse, too_deep
+from ._document import DEEPEST, MOST_NOTES, Document, Path, Twice, Unread, at_line, dotted, refuse, too_deep
 from ._expansion import Piece, Script, Word, expanded
 from ._launch import Launch, Setting, launch_of, option
 from ._numbers import written
@@ -270,7 +270,7 @@ def _new_options(document: Document, entries: Mapping[Path, Any], changes: Mappi
         options = [match for path in places if (match := _NAME.match(text, document.keys[path]))]
         hyphens = sum(match[1].count("-") for match in options) > sum(match[1].count("_") for match in options)
         equals = 2 * sum(bool(match[2]) for match in options) > len(options)
-        names = [".".join(map(str, path)).replace("_", "-" if hyphens else "_") for path in entries]
+        names = [dotted(path).replace("_", "-" if hyphens else "_") for path in entries]
         marks = ["=" if equals and not _are_words(value) else " " for value in entries.values()]
         new = [f"--{name}{mark}{written_word(value, ',' if mark == '=' else ' ')}"
                for name, mark, value in zip(names, marks, entries.values(), strict=True)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +76,25 @@ class Document:
         if isinstance(container, list):
             return isinstance(path[-1], int) and path[-1] < len(container)
         return isinstance(container, dict) and path[-1] in container
+
+
+def entries(data: Any) -> Iterator[tuple[Path, Any]]:
+    """Every entry of every mapping, at any depth."""
+    waiting: list[tuple[Path, Any]] = [((), data)]
+    while waiting:
+        around, value = waiting.pop()
+        inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for key, inner in inside:
+            path = (*around, key)
+            if isinstance(value, dict):
+                yield path, inner
+            if isinstance(inner, (dict, list)):
+                waiting.append((path, inner))
+
+
+def dotted(path: Path) -> str:
+    """A path with dots between its keys: optimizer.params.betas.0, as tables and patterns of formats have it."""
+    return ".".join(map(str, path))
 
 
 def shown(path: Path) -> str:

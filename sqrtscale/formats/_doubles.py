@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from typing import Any
 
+from ._document import dotted, entries
+
 _OFF = (None, False, 0, "", "none", "null", "constant", "false", "off")
 
 
@@ -99,16 +101,10 @@ def double_scaling(data: Any, irrelevant: Iterable[str] = ()) -> tuple[str, ...]
     irrelevant: dotted names, with ``*`` for anything, by which that program does not.
     """
     found: dict[str, str] = {}
-    waiting = [("", data)]
-    while waiting:
-        where, one = waiting.pop()
-        entries = one.items() if isinstance(one, dict) else enumerate(one) if isinstance(one, list) else ()
-        for key, value in entries:
-            path = f"{where}.{key}" if where else str(key)
-            if isinstance(value, (dict, list)):
-                waiting.append((path, value))
-            if key in KEYS and KEYS[key][0](value) and not any(fnmatchcase(path, pattern) for pattern in irrelevant):
-                found[path] = f"{path}: {KEYS[key][1]}"
+    for path, value in entries(data):
+        key, name = path[-1], dotted(path)
+        if key in KEYS and KEYS[key][0](value) and not any(fnmatchcase(name, pattern) for pattern in irrelevant):
+            found[name] = f"{name}: {KEYS[key][1]}"
     return tuple(found[path] for path in sorted(found))
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from ._document import Path, shown
+from ._document import entries, shown
 
 _RL_KEYS = {
     "reward_funcs",
@@ -51,7 +50,7 @@ _BF16 = {"bf16", "bfloat16", "torch.bfloat16"}
 def not_covered(data: Any) -> tuple[str, ...]:
     """Why the rule promises nothing for this training; empty where nothing speaks against it."""
     signs, group = [], ""
-    for path, value in _entries(data):
+    for path, value in entries(data):
         key = path[-1]
         named = key in _NAMING_KEYS and isinstance(value, str) and value.strip().lower() in _RL_NAMES
         if named or (key in _RL_KEYS and value not in (None, False, 0, "")):
@@ -70,7 +69,7 @@ def not_covered(data: Any) -> tuple[str, ...]:
 def hazards(data: Any) -> tuple[str, ...]:
     """Sentences on settings that act on the optimizer from elsewhere."""
     said = []
-    for path, value in _entries(data):
+    for path, value in entries(data):
         text = value.lower().replace("_", "") if isinstance(value, str) and len(value) < 200 else ""
         if "onecycle" in text:
             said.append(
@@ -89,24 +88,10 @@ def hazards(data: Any) -> tuple[str, ...]:
 
 def bf16_state(data: Any) -> str:
     """The key by which the optimizer's second moment is kept in bfloat16, or nothing."""
-    for path, value in _entries(data):
+    for path, value in entries(data):
         key, text = path[-1], value.lower() if isinstance(value, str) else value
         if key in _BF16_STATE and text in _BF16:
             return shown(path)
         if (key in _BF16_ALL and value is True) or text in ("bf16-true", "adamw_anyprecision"):
             return f"{shown(path)} = {value}"
     return ""
-
-
-def _entries(data: Any) -> Iterator[tuple[Path, Any]]:
-    """Every entry of every mapping, at any depth."""
-    waiting: list[tuple[Path, Any]] = [((), data)]
-    while waiting:
-        around, value = waiting.pop()
-        inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-        for key, inner in inside:
-            path = (*around, key)
-            if isinstance(value, dict):
-                yield path, inner
-            if isinstance(inner, (dict, list)):
-                waiting.append((path, inner))

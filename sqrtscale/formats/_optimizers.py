@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from ..rules import FAMILIES, UNDERIVED, FieldError
-from ._document import Path, shown
+from ._document import Path, entries, shown
 
 ADAMW = (
     "adamw",
@@ -68,15 +68,10 @@ def refuse_replaced(data: Any) -> None:
 
     ``use_muon: true``, ``use_galore: true``, ``schedule_free: true``: the optimizer of the file is then that one.
     """
-    waiting: list[tuple[Path, Any]] = [((), data)]
-    while waiting:
-        around, value = waiting.pop()
-        entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-        for key, inner in entries:
-            if isinstance(inner, (dict, list)):
-                waiting.append(((*around, key), inner))
-            elif isinstance(key, str) and inner is not None and not isinstance(inner, str) and inner not in _OFF:
-                _refuse_switch((*around, key), key, inner)
+    for path, value in entries(data):
+        key = path[-1]
+        if isinstance(key, str) and not isinstance(value, (str, dict, list)) and value not in _OFF:
+            _refuse_switch(path, key, value)
 
 
 def _refuse_switch(path: Path, key: str, value: Any) -> None:

@@ -316,7 +316,7 @@ class Reading:
                 raise FieldError(
                     shown(leftover.path),
                     leftover.value,
-                    f"looks like {_what(leftover.kind)} and is not read here as "
+                    f"looks like {leftover.looks} and is not read here as "
                     f"{kind.label}, so no number would be right: take it out, or fill in the form",
                 )
         return [str(leftover) for leftover in rest]
@@ -388,7 +388,3 @@ def as_number(value: Any) -> Any:
     """A number that stands as text ("2e-4") as the number; anything else as it is."""
     parsed = number(value.strip()) if isinstance(value, str) else None
     return value if parsed is None else parsed
-
-
-def _what(kind: str) -> str:
-    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..rules import FAMILIES, RUN_FIELDS
-from ._document import Document
+from ._document import Document, dotted
 from ._format import Format, path_of
 from ._optimizers import covered
 from ._reading import STEPS, Reading, as_number
@@ -130,7 +130,7 @@ def _read_optimizer(reading: Reading, about: Optimizer) -> None:
         return
     reading.places["optimizer"] = place
     wanted = name.rpartition(".")[2] if about.last else name
-    reading.chosen(covered(".".join(map(str, place)), wanted, dict(about.names)))
+    reading.chosen(covered(dotted(place), wanted, dict(about.names)))
 
 
 def _read_row(reading: Reading, row: Row) -> None:

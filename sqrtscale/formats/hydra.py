@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ..rules import FieldError
 from ._accounting import OPTIMIZER_WORDS, words
 from ._classes import is_optimizer, read_class
-from ._document import Document, Path, shown
+from ._document import Document, Path, dotted, shown
 from ._format import Format
 from ._reading import Reading, as_number
 from ._trainer import names_on, read_devices, read_schedules, read_trainer, tables
@@ -28,7 +28,7 @@ _ELSEWHERE = {"eval", "val", "valid", "validation", "test", "predict", "inferenc
 def fits(document: Document) -> tuple[str, ...]:
     optimizers = _optimizers(document)
     if optimizers:
-        return tuple(".".join(map(str, (*path, "_target_"))) for path in optimizers)
+        return tuple(dotted((*path, "_target_")) for path in optimizers)
     trainer = document.get(("trainer", "_target_"))
     if isinstance(trainer, str) and trainer.rpartition(".")[2] == "Trainer":
         return ("trainer._target_",)
