@@ -22,7 +22,7 @@ ALLOWED = {  # part -> parts of the package that its files may import
     "tasks": {"tasks", "rules"},
     "training": {"training", "tasks", "rules", "arms", "devices", "plan", "diagnostics"},
     "evidence": {"evidence", "rules", "diagnostics"},
-    "store": {"store", "rules", "plan", "home", "diagnostics", "training.events"},
+    "store": {"store", "rules", "tasks", "plan", "home", "training.events"},
     "report": {"report", "evidence", "store", "plan", "tasks", "rules"},
     "runner": {"runner", "report", "store", "devices", "plan", "rules", "home", "training.checkpoint_summary"},
     "cli": {"cli", "runner", "report", "store", "evidence", "formats", "arms", "plan", "tasks", "rules", "home", "diagnostics"},

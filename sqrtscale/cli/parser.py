@@ -15,6 +15,8 @@ from .calibrate import run_calibrate
 from .runs import run_cancel, run_delete, run_export, run_list, run_restore, run_show
 from .shared import BadInput, number
 
+SIZES = ", ".join(dict.fromkeys(size for about in TASKS.values() for size in about.sizes))
+
 
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, and takes options by their full names only."""
@@ -63,7 +65,7 @@ def build_parser() -> Parser:
 
     command = commands.add_parser("calibrate", help="train base, scaled and control arms and store the curves")
     command.add_argument("--task", required=True, metavar="TASK", help=f"what to train: {', '.join(TASKS)}")
-    command.add_argument("--size", default=SMALLEST, metavar="SIZE", help=f"of the model: {', '.join(TASKS['digits'].sizes)} "
+    command.add_argument("--size", default=SMALLEST, metavar="SIZE", help=f"of the model: {SIZES} "
                          f"(default: {SMALLEST}; the defaults were tested with it)")
     command.add_argument("--target", type=number, metavar="N", help="target global batch size (default: the task's)")
     command.add_argument("--seeds", type=number, metavar="N", help=f"seeds per arm, 1 to {MOST_SEEDS} (default: the task's)")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..plan import WARM_START
+from ..tasks import task
 from .shared import BadInput, open_store, table
 
 if TYPE_CHECKING:
@@ -89,12 +90,13 @@ def _ends(store: Store, record: CalibrationRecord) -> list[str]:
     from ..report import frontier, reasons, regimes, stopped_early, verdicts
 
     curves = store.curves(record.id)
-    found = summarise(curves[curves["arm"] != WARM_START])
+    metric = task(record.plan.task).judged
+    found = summarise(curves[curves["arm"] != WARM_START], metric)
     if not found:
         return []
     measured = regimes(record, curves)
     judged = verdicts(record, curves, measured=measured)
-    rows = [("arm", "end val_loss", "std", "seeds", "against base", "difference to base (95% interval)")]
+    rows = [("arm", f"end {metric}", "std", "seeds", "against base", "difference to base (95% interval)")]
     for arm, one in found.items():
         difference = f"{one.difference:+.5f} +- {one.half_width:.5f}" if one.pairs else ""
         outcome = judged[arm].outcome if arm in judged else ""

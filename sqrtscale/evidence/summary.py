@@ -58,7 +58,7 @@ def _mean_with_nan(values: pd.Series) -> float:
     return float(values.mean(skipna=False))
 
 
-def summarise(curves: pd.DataFrame, metric: str = "val_loss") -> dict[str, ArmSummary]:
+def summarise(curves: pd.DataFrame, metric: str) -> dict[str, ArmSummary]:
     """ArmSummary by arm, from the curves of a calibration (columns arm, seed, metric, samples, value)."""
     ends = end_values(curves, metric)
     found = {}

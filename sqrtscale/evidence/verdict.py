@@ -37,7 +37,6 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 CONTROLS = ("unscaled", "linear lr")  # not arms of the rule: they show whether this calibration can tell arms apart
 NOT_ARMS = ("base", "warm start")
 FEWEST_PAIRS = 3  # planned for where the spread is not yet known
-PRACTICAL = {"nats": 0.01, "share": 0.01}  # by the first word of a unit; 1 % in probability, or one run in a hundred
 
 
 @dataclass(frozen=True)
@@ -79,15 +78,16 @@ class Verdict:
 
 
 def judge(
-    curves: pd.DataFrame, *, metric: str = "val_loss", unit: str = "nats", margin: float | None = None, alpha: float = 0.05,
-    regime: Regime | Mapping[str, Regime] | None = None, level: float | None = None,
+    curves: pd.DataFrame, *, metric: str, unit: str = "", practical: float | None = None, margin: float | None = None,
+    alpha: float = 0.05, regime: Regime | Mapping[str, Regime] | None = None, level: float | None = None,
 ) -> dict[str, Verdict]:
     """A Verdict by arm, in the order of the curves (columns arm, seed, metric, samples, value; base among the arms).
 
-    margin: in the metric's unit, or None for :func:`default_margin`; alpha: rate of wrong "matches" and of wrong "differs"
-    that is allowed; regime: what dominates the gradient, one for every arm, or by arm where their batches differ (an arm
-    without one is judged by its curves); level: that of this look where seeds are judged several times
-    (:class:`~sqrtscale.evidence.sequential.Looks`). Empty before there is a base run. Raises FieldError.
+    practical: a difference of no practical use, in the metric's unit; margin: in the same, or None for :func:`default_margin`;
+    alpha: rate of wrong "matches" and of wrong "differs" that is allowed; regime: what dominates the gradient, one for every
+    arm, or by arm where their batches differ (an arm without one is judged by its curves); level: that of this look where
+    seeds are judged several times (:class:`~sqrtscale.evidence.sequential.Looks`). Empty before there is a base run. Raises
+    FieldError.
     """
     rate("alpha", alpha)
     level = alpha if level is None else rate("level", level)
@@ -97,7 +97,7 @@ def judge(
     if "base" not in names:
         return {}
     base = runs_of(curves, metric, "base")
-    limit = given_margin(margin, base, unit) if margin is not None else default_margin(base, unit)
+    limit = given_margin(margin, base, unit) if margin is not None else default_margin(base, unit, practical)
     found = {name: gaps(base, runs_of(curves, metric, name)) for name in names if name not in NOT_ARMS}
     plain = {name: _compare(name, one, limit, alpha, level) for name, one in found.items()}
     blind = _blind(plain)
@@ -105,17 +105,16 @@ def judge(
     return {name: _finish(one, found[name], of_arm.get(name), blind) for name, one in plain.items()}
 
 
-def default_margin(base: pd.DataFrame, unit: str) -> Margin:
+def default_margin(base: pd.DataFrame, unit: str, practical: float | None = None) -> Margin:
     """The margin where the user gives none: the practical size and the base arm's own spread between seeds, added.
 
-    base: its curves [seeds, samples]. A unit without a practical size takes 1 % of the base arm's mean end value. The spread of
-    a few seeds is itself uncertain, so the error rates at the very margin hold for a margin that is given (docs/error_rates.md).
+    base: its curves [seeds, samples]; practical: a difference of no practical use, or None for 1 % of the base arm's mean end
+    value. The spread of a few seeds is itself uncertain, so the error rates at the very margin hold for a margin that is given
+    (docs/error_rates.md).
     """
     ends = _ends(base)
-    first = unit.partition(" ")[0]
-    if first in PRACTICAL:
-        practical, words = PRACTICAL[first], f"a practical size of {PRACTICAL[first]:g} {unit}"
-    else:
+    words = f"a practical size of {practical:g} {unit}"
+    if practical is None:
         practical = 0.01 * abs(float(ends.mean())) if len(ends) else math.nan
         words = f"1 % of base's end value, {practical:.3g}"
     spread = _spread(ends)

@@ -12,7 +12,7 @@ from ..evidence import Regime, Verdict, headline
 from ..plan import WARM_START
 from ..rules import family
 from ..store import CalibrationRecord
-from ..tasks import task
+from ..tasks import Metric, task
 from .command import command
 from .judging import stopped_early
 from .svg import Line, chart
@@ -62,10 +62,10 @@ def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[st
     question = (f"Somebody tuned {family(plan.base.optimizer).label} at batch {plan.base.batch_size}. Does training at batch "
                 f"{plan.target_batch} (kappa = {plan.target_batch / plan.base.batch_size:.6g}), with every hyperparameter moved "
                 f"by the square-root rule, follow the same course? Tried on {about.title}: {about.description} The "
-                f"{plan.size} model has {about.sizes[plan.size].parameters:,} parameters. Every arm trains "
+                f"{plan.size} model has {about.sizes[plan.size]:,} parameters. Every arm trains "
                 f"{plan.samples:,} samples with {plan.seeds_in_words} {start}; arms share their samples seed by seed.")
-    pictures = tuple(_picture(arms, metric, unit, [arm.name for arm in plan.arms]) for metric, unit in about.metrics.items()
-                     if (arms["metric"] == metric).any())
+    pictures = tuple(_picture(curves, metric, [arm.name for arm in plan.arms]) for name, metric in about.metrics.items()
+                     if len(curves := arms[arms["metric"] == name]))
     told = (frontier, *(one.sentence for one in verdicts.values()), *reasons(record, verdicts, measured), stopped_early(record))
     return Report(
         title=record.name or f"{about.title}: batch {plan.base.batch_size} → {plan.target_batch}",
@@ -80,24 +80,23 @@ def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[st
         ))
 
 
-def _picture(arms: pd.DataFrame, metric: str, unit: str, names: Sequence[str]) -> str:
-    chosen = arms[arms["metric"] == metric]
+def _picture(curves: pd.DataFrame, metric: Metric, arms: Sequence[str]) -> str:
+    """The chart of a metric; curves: of that metric alone."""
     lines, others = [], 0
-    for name in names:
-        mine = chosen[chosen["arm"] == name]
+    for arm in arms:
+        mine = curves[curves["arm"] == arm]
         if mine.empty:
             continue
         points = mine.assign(value=mine["value"].where(np.isfinite(mine["value"]))).groupby("samples")["value"]
         table = points.agg(["mean", "min", "max"])
-        colour, dash = COLOURS.get(name), ""
+        colour, dash = COLOURS.get(arm), ""
         if colour is None:  # orange for the rule at other batches, grey for all else
-            greys = (COLOURS["scaled"],) if name.startswith("scaled ") else GREYS
+            greys = (COLOURS["scaled"],) if arm.startswith("scaled ") else GREYS
             colour, dash = greys[others % len(greys)], DASHES[others % len(DASHES)]
             others += 1
-        lines.append(Line(name, table.index.tolist(), table["mean"].tolist(), colour, dash, table["min"].tolist(),
+        lines.append(Line(arm, table.index.tolist(), table["mean"].tolist(), colour, dash, table["min"].tolist(),
                           table["max"].tolist()))
-    title = metric.replace("val_", "validation ").replace("train_", "train ")
-    return chart(lines, "samples seen", f"{title} ({unit})" if unit else title)
+    return chart(lines, "samples seen", metric.title)
 
 
 def _verdicts(verdicts: Mapping[str, Verdict]) -> Table:

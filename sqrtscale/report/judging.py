@@ -22,13 +22,15 @@ def verdicts(record: CalibrationRecord, curves: pd.DataFrame, margin: float | No
              measured: Mapping[str, Regime] | None = None) -> dict[str, Verdict]:
     """Every arm against base, each with the regime at its own batch; empty before anything was measured.
 
-    curves: as ``store.curves`` gives them; margin: in the unit of the loss, or None for the default one;
+    curves: as ``store.curves`` gives them; margin: in the unit of the task's judged metric, or None for the default one;
     measured: what ``regimes`` gave, where it was asked before. Raises FieldError.
     """
     arms = curves[curves["arm"] != WARM_START]
-    if not (arms["metric"] == "val_loss").any():
+    about = task(record.plan.task)
+    metric = about.metrics[about.judged]
+    if not (arms["metric"] == about.judged).any():
         return {}
-    return judge(arms, unit=task(record.plan.task).metrics["val_loss"], margin=margin,
+    return judge(arms, metric=about.judged, unit=metric.unit, practical=metric.margin, margin=margin,
                  regime=regimes(record, curves) if measured is None else measured, level=level(record))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from ..diagnostics import about
+from ..tasks import Metric, task
 from ..training.events import Measured
 from .chunks import CAPACITY, DamagedChunk, decode, encode
 from .models import Calibration, Chunk, Run
@@ -29,6 +29,7 @@ def write(session: Session, id: str, measured: Sequence[Measured]) -> None:
     session.execute(update(Calibration).where(Calibration.id == id).values(points=Calibration.points + len(measured)))
     found = session.scalars(select(Run).where(Run.calibration_id == id).order_by(Run.id).with_for_update())
     runs = {(run.arm, run.seed): run for run in found}
+    metrics = task(session.scalar(select(Calibration.task).where(Calibration.id == id))).metrics
     curves: dict[tuple[str, int, str], list[tuple[int, float]]] = defaultdict(list)
     for one in measured:
         run = runs.get((one.arm, one.seed))
@@ -39,10 +40,10 @@ def write(session: Session, id: str, measured: Sequence[Measured]) -> None:
         if run.state == "QUEUED":
             run.state = "RUNNING"
         # Diagnostics are curves alone: they have no better and no worse, and lists stay short without them.
-        results = {metric: value for metric, value in one.values.items() if about(metric) is None}
+        results = {name: value for name, value in one.values.items() if name in metrics}
         run.final = run.final | results
         run.best = run.best | {
-            metric: _better(metric, run.best.get(metric, math.nan), value) for metric, value in results.items()}
+            name: _better(metrics[name], run.best.get(name, math.nan), value) for name, value in results.items()}
     session.execute(update(Calibration).where(Calibration.id == id).values(ends=ends(runs.values())))
     for (arm, seed, metric), points in curves.items():
         samples, values = zip(*points, strict=True)
@@ -52,9 +53,9 @@ def write(session: Session, id: str, measured: Sequence[Measured]) -> None:
             raise _named(error, id, arm, seed, metric, "the last") from error
 
 
-def _better(metric: str, old: float, new: float) -> float:
-    """The better of two values: the higher accuracy, the lower loss; NaN only if both are."""
-    choose = np.fmax if metric.endswith("accuracy") else np.fmin
+def _better(metric: Metric, old: float, new: float) -> float:
+    """The better of two values; NaN only if both are."""
+    choose = np.fmax if metric.higher_is_better else np.fmin
     return float(choose(old, new))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..rules import FieldError
-from ._task import SMALLEST, Batch, Data, Defaults, Size, Task
+from ._task import SMALLEST, Batch, Data, Defaults, Metric, Task
 from .digits import TASK as _digits
 from .pydoc import TASK as _pydoc
 
@@ -18,4 +18,4 @@ def task(name: object) -> Task:
     return found
 
 
-__all__ = ["SMALLEST", "TASKS", "Batch", "Data", "Defaults", "Size", "Task", "task"]
+__all__ = ["SMALLEST", "TASKS", "Batch", "Data", "Defaults", "Metric", "Task", "task"]

@@ -5,9 +5,11 @@ A task's file imports torch inside its methods only: pages read descriptions and
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..rules import TrainingConfig
 
@@ -36,13 +38,24 @@ class Defaults:
 
 
 @dataclass(frozen=True)
-class Size:
-    """How large the model is: width and layers of the transformer, its heads, and how many parameters that makes."""
+class Metric:
+    """A number that is measured of every run at every evaluation point: the mean of one of the network's measures over a split.
 
-    width: int
-    layers: int
-    heads: int
-    parameters: int
+    label: what users read; unit: of the number; margin: a difference in that unit that is of no practical use (None: 1 % of the
+    base arm's end value).
+    """
+
+    label: str
+    unit: str
+    split: Literal["validation", "train"]
+    measure: str
+    margin: float | None = None
+    higher_is_better: bool = False
+
+    @property
+    def title(self) -> str:
+        """Label and unit, as on an axis."""
+        return f"{self.label} ({self.unit})"
 
 
 @dataclass(frozen=True)
@@ -83,9 +96,10 @@ class Task(ABC):
 
     name: what users type; title, description: what they read; version: raised when results stop
     being comparable with stored ones; sample: what one sample is; train_size: distinct training
-    samples; classes: of the prediction; metrics: name -> unit, in the order shown; sizes: name -> Size
-    of the model, the smallest first, for which the defaults were tested; tf32: whether a GPU may round what enters a matrix
-    product to TF32, which takes a measurement that the curves stay the same (benchmarks/precision.py).
+    samples; metrics: name -> Metric, in the order shown, the first one judged; sizes: name -> parameters of the model, the
+    smallest first, for which the defaults were tested; hopeless: a mean training loss of a batch from which on a run counts as
+    diverged, even where it is finite; tf32: whether a GPU may round what enters a matrix product to TF32, which takes a
+    measurement that the curves stay the same (benchmarks/precision.py).
     """
 
     name: str
@@ -94,10 +108,10 @@ class Task(ABC):
     version: int
     sample: str
     train_size: int
-    classes: int
-    metrics: dict[str, str]
-    sizes: dict[str, Size]
+    metrics: Mapping[str, Metric]
+    sizes: Mapping[str, int]
     defaults: Defaults
+    hopeless: float = math.inf
     tf32: bool = False
 
     @abstractmethod
@@ -109,6 +123,6 @@ class Task(ABC):
         """The data on ``device``."""
 
     @property
-    def reports_accuracy(self) -> bool:
-        """True where the share of right predictions has a meaning."""
-        return "val_accuracy" in self.metrics
+    def judged(self) -> str:
+        """The name of the metric that a verdict compares."""
+        return next(iter(self.metrics))

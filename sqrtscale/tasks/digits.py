@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 from ..rules import TrainingConfig
-from ._task import SMALLEST, Batch, Data, Defaults, Size, Task
+from ._task import SMALLEST, Batch, Data, Defaults, Metric, Task
 
 SIDE, PATCH = 8, 4
+SHAPES = {"tiny": (32, 2, 2), "small": (128, 4, 4), "medium": (256, 6, 4), "large": (512, 9, 8)}  # width, layers, heads
 NOISE = 0.5  # of the images' standard deviation; with the shifts it keeps gradient noise alive after the fit
 
 
@@ -21,13 +23,14 @@ class Digits(Task):
     version = 1
     sample = "image"
     train_size = 1437
-    classes = 10
     tf32 = True
-    metrics: ClassVar = {"val_loss": "nats per image", "train_loss": "nats per image", "val_accuracy": "share right"}
-    sizes: ClassVar = {
-        "tiny": Size(32, 2, 2, 26_442), "small": Size(128, 4, 4, 797_194), "medium": Size(256, 6, 4, 4_746_762),
-        "large": Size(512, 9, 8, 28_387_850),
+    hopeless = 10 * math.log(10)  # ten times the loss of guessing
+    metrics: ClassVar = {
+        "val_loss": Metric("Validation loss", "nats per image", "validation", "loss", margin=0.01),  # 1 % in probability
+        "train_loss": Metric("Train loss", "nats per image", "train", "loss", margin=0.01),
+        "val_accuracy": Metric("Validation accuracy", "share right", "validation", "accuracy", 0.01, higher_is_better=True),
     }
+    sizes: ClassVar = {"tiny": 26_442, "small": 797_194, "medium": 4_746_762, "large": 28_387_850}
     defaults = Defaults(
         base=TrainingConfig("adam", 8, {"lr": 2e-3}),
         target_batch=64, samples=48_000, warm_samples=96_000, seeds=8,
@@ -36,8 +39,7 @@ class Digits(Task):
     def network(self, size=SMALLEST):
         from .transformer import Transformer
 
-        one = self.sizes[size]
-        return Transformer(one.width, one.layers, one.heads, length=(SIDE // PATCH) ** 2, classes=10, patch=PATCH * PATCH)
+        return Transformer(*SHAPES[size], length=(SIDE // PATCH) ** 2, classes=10, patch=PATCH * PATCH)
 
     def data(self, device):
         return _Digits(device)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 from ..rules import TrainingConfig
-from ._task import SMALLEST, Batch, Data, Defaults, Size, Task
+from ._task import SMALLEST, Batch, Data, Defaults, Metric, Task
 
 LENGTH = 32  # bytes of context
 MEASURED = 256  # windows in each of the two fixed sets
+SHAPES = {"tiny": (48, 2, 2), "small": (128, 4, 4), "medium": (256, 6, 4), "large": (512, 9, 8)}  # width, layers, heads
 CHARACTERS = 128  # the text is ASCII but for a few signs, which become "?"
 VALIDATION_EVERY = 10  # every tenth topic is held out
 
@@ -23,13 +25,13 @@ class Pydoc(Task):
     version = 1
     sample = "window of 32 bytes"
     train_size = 13_000
-    classes = CHARACTERS
     tf32 = True
-    metrics: ClassVar = {"val_loss": "nats per byte", "train_loss": "nats per byte"}
-    sizes: ClassVar = {
-        "tiny": Size(48, 2, 2, 70_592), "small": Size(128, 4, 4, 830_336), "medium": Size(256, 6, 4, 4_812_928),
-        "large": Size(512, 9, 8, 28_520_064),
+    hopeless = 10 * math.log(CHARACTERS)  # ten times the loss of guessing
+    metrics: ClassVar = {
+        "val_loss": Metric("Validation loss", "nats per byte", "validation", "loss", margin=0.01),  # 1 % in probability
+        "train_loss": Metric("Train loss", "nats per byte", "train", "loss", margin=0.01),
     }
+    sizes: ClassVar = {"tiny": 70_592, "small": 830_336, "medium": 4_812_928, "large": 28_520_064}
     defaults = Defaults(
         base=TrainingConfig("adam", 8, {"lr": 5e-4, "beta1": 0.95, "beta2": 0.99}),
         target_batch=64, samples=24_000, warm_samples=72_000, seeds=5,
@@ -38,8 +40,7 @@ class Pydoc(Task):
     def network(self, size=SMALLEST):
         from .transformer import Transformer
 
-        one = self.sizes[size]
-        return Transformer(one.width, one.layers, one.heads, length=LENGTH, classes=CHARACTERS, tokens=CHARACTERS, causal=True)
+        return Transformer(*SHAPES[size], length=LENGTH, classes=CHARACTERS, tokens=CHARACTERS, causal=True)
 
     def data(self, device):
         return _Pydoc(device)

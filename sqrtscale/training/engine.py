@@ -28,7 +28,6 @@ from .population import Population
 from .streams import DRAW_AT_ONCE, Stream
 
 SAY_EVERY = 0.4  # seconds between two Progress events
-HOPELESS = 10  # a loss this many times that of guessing has diverged, even where it is finite
 
 
 def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -> Iterator[Event]:
@@ -135,7 +134,7 @@ class Group:
         self.data = data
         self.runs = list(runs)
         self.seeds = sorted({seed for _, seed in runs})
-        self.hopeless = HOPELESS * math.log(about.classes)
+        self.hopeless = about.hopeless
         arms = [plan.arm(arm) for arm, _ in runs]
         self.step_covers = arms[0].samples_per_step
         self.population = Population(about, [arm.config for arm in arms], [seed for _, seed in runs], data.device,

@@ -103,6 +103,6 @@ def how_many_fit(each: int, device: torch.device) -> int:
 
 def seed_parts(plan: CalibrationPlan, devices: Sequence[torch.device]) -> list[tuple[int, int]]:
     """(first, end) of the seeds that train at the same time: up to each look, or fewer where memory has no room for more."""
-    seed = len(plan.arms) * state_bytes(task(plan.task).sizes[plan.size].parameters)
+    seed = len(plan.arms) * state_bytes(task(plan.task).sizes[plan.size])
     fit = len(devices) * min(how_many_fit(seed, device) for device in devices)
     return [(first, min(first + fit, look)) for start, look in pairwise((0, *plan.looks)) for first in range(start, look, fit)]

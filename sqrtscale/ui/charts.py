@@ -11,20 +11,19 @@ import plotly.graph_objects as go
 
 from .colours import faint, style
 
-METRIC_LABELS = {"val_loss": "Validation loss", "train_loss": "Train loss", "val_accuracy": "Validation accuracy"}
 BANDS = ("min to max", "± std", "none")
 NOTHING_FINITE = "No finite value was measured."
 MARGIN = 0.05  # of the range that is kept free above and below the fitted arms
 
 
 def curves_figure(
-    curves: pd.DataFrame, metric: str, unit: str, *, band: str = BANDS[0], seeds: bool = False, log_x: bool = False,
+    curves: pd.DataFrame, metric: str, title: str, *, band: str = BANDS[0], seeds: bool = False, log_x: bool = False,
     log_y: bool = False, batches: Mapping[str, int] | None = None, since: str = "the branch point",
     fit: Collection[str] | None = None,
 ) -> go.Figure:
     """Mean curve of every arm over its seeds, with a band and, if wanted, every single seed.
 
-    curves: columns arm, seed, metric, samples, value; band: one of BANDS; batches: arm -> batch size, given
+    curves: columns arm, seed, metric, samples, value; title: of the y axis; band: one of BANDS; batches: arm -> batch size, given
     when the x axis counts optimizer steps instead of samples; since: where that count starts; fit: the arms
     that set the range of the y axis (default: all). NaN and infinity are left out of mean and band.
     """
@@ -36,13 +35,12 @@ def curves_figure(
     figure = go.Figure()
     for place, arm in enumerate(dict.fromkeys(curves["arm"])):
         figure.add_traces(_arm(chosen[chosen["arm"] == arm], arm, style(arm, place), band, seeds, log_y))
-    label = METRIC_LABELS.get(metric, metric)
     figure.update_layout(
         height=380, margin={"l": 64, "r": 12, "t": 36, "b": 52}, hovermode="x unified", uirevision="kept",
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
         xaxis={"title": {"text": f"{'Optimizer steps' if batches else 'Samples seen'} since {since}"},
                "type": "log" if log_x else "linear", "automargin": True},
-        yaxis={"title": {"text": f"{label} ({unit})" if unit else label}, "type": "log" if log_y else "linear",
+        yaxis={"title": {"text": title}, "type": "log" if log_y else "linear",
                "automargin": True})
     if fit is not None and (bounds := _range(chosen[chosen["arm"].isin(fit)]["value"], log_y)):
         figure.update_yaxes(range=bounds)

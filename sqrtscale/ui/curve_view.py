@@ -28,8 +28,8 @@ def show(record: CalibrationRecord, points: pd.DataFrame) -> None:
     arms, warm = points[points["arm"] != WARM_START], points[points["arm"] == WARM_START]
     lost = set(runs.diverged(record)) & set(arms["arm"])
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        metric = st.segmented_control("Metric", list(about.metrics), default="val_loss", required=True, wrap=True,
-                                      key=f"metric-{plan.task}", format_func=lambda name: charts.METRIC_LABELS.get(name, name))
+        metric = st.segmented_control("Metric", list(about.metrics), default=about.judged, required=True, wrap=True,
+                                      key=f"metric-{plan.task}", format_func=lambda name: about.metrics[name].label)
         band = st.segmented_control("Band over seeds", charts.BANDS, default=charts.BANDS[0], required=True, key="band")
         with st.popover("View"):
             seeds = st.toggle("Single seeds", key="single-seeds")
@@ -37,17 +37,17 @@ def show(record: CalibrationRecord, points: pd.DataFrame) -> None:
             steps = st.toggle("Optimizer steps instead of samples", key="steps-axis")
             whole = st.toggle("Range of arms that diverged", key="whole-range", disabled=not lost,
                               help="Off: the y axis fits the arms that trained; one that diverged leaves the chart.")
-    unit = about.metrics[metric]
+    title = about.metrics[metric].title
     view = dict(band=band, seeds=seeds, log_y=log_y)
     if not arms.empty:
         batches = {arm.name: arm.config.batch_size for arm in plan.arms} if steps else None
         figure = charts.curves_figure(
-            arms, metric, unit, log_x=log_x, batches=batches, since="the branch point" if plan.warm_samples else BEGINNING,
+            arms, metric, title, log_x=log_x, batches=batches, since="the branch point" if plan.warm_samples else BEGINNING,
             fit=None if whole or not lost else set(arms["arm"]) - lost, **view)
         live_plot.show(figure, key=f"arms-{metric}-{steps}-{log_x}-{log_y}", alt=_words(arms["seed"].nunique(), band))
     if not warm.empty:
         with st.expander("Warm start", expanded=arms.empty):
-            figure = charts.curves_figure(warm, metric, unit, since=BEGINNING, **view)
+            figure = charts.curves_figure(warm, metric, title, since=BEGINNING, **view)
             live_plot.show(figure, key=f"warm-{metric}-{log_y}",
                            alt="The base configuration up to the branch point, from which every arm starts.")
 

@@ -62,8 +62,7 @@ def transfer_choice(task: Task) -> Inputs | None:
 
 def size_choice(task: Task) -> str:
     """How large the model is; the smallest is what the defaults were tested with."""
-    labels = {name: f"{name}: {_rounded(one.parameters)} parameters, width {one.width}, {one.layers} layers"
-              for name, one in task.sizes.items()}
+    labels = {name: f"{name}: {_rounded(parameters)} parameters" for name, parameters in task.sizes.items()}
     return st.selectbox("Model", list(labels), format_func=labels.get, key=f"size-{task.name}",
                         help="The task's own configuration was tested with the smallest. A larger model usually wants a smaller "
                              "learning rate, and a GPU.")

@@ -44,15 +44,15 @@ def show(record: CalibrationRecord, points: pd.DataFrame, measured: Mapping[str,
 def _figure(record: CalibrationRecord, arms: pd.DataFrame, name: str) -> go.Figure:
     plan = record.plan
     if name not in ("noise_scale", "ratio"):
-        return charts.curves_figure(arms, name, REGIME[name].unit)
+        return charts.curves_figure(arms, name, f"{name} ({unit})" if (unit := REGIME[name].unit) else name)
     table = _noise_scale(arms) if name == "noise_scale" else _ratio(arms)
-    figure = charts.curves_figure(table, name, "samples" if name == "noise_scale" else "")
+    figure = charts.curves_figure(table, name, LABELS[name])
     lines = [(f"target batch {plan.target_batch}", plan.target_batch, SCALED)] if name == "noise_scale" else [
         ("κ: noise alone", plan.arm_kappa("scaled"), SCALED), ("1: signal alone", 1, UNSCALED)]
     for label, value, colour in lines:  # traces, because a line across a logarithmic axis stretches it (Plotly 7.1)
         figure.add_scatter(x=[0, plan.samples], y=[value, value], mode="lines", name=label, hoverinfo="skip",
                            line={"dash": "dot", "color": colour, "width": 1.5})
-    figure.update_yaxes(type="log" if name == "noise_scale" else "linear", title={"text": LABELS[name]})
+    figure.update_yaxes(type="log" if name == "noise_scale" else "linear")
     return figure
 
 

@@ -13,6 +13,7 @@ from ..plan import WARM_START
 from ..report import frontier, keep, reasons, regimes, stopped_early, verdicts
 from ..rules import FieldError
 from ..store import CalibrationRecord, Store
+from ..tasks import task
 from . import inputs, runs
 from .tables import plain
 
@@ -32,7 +33,8 @@ def measured(_record: CalibrationRecord, _points: pd.DataFrame, id: str, version
 def judged(_record: CalibrationRecord, _points: pd.DataFrame, _measured: Mapping[str, Regime], id: str, version: str,
            margin: float | None) -> tuple[dict[str, Verdict], dict[str, ArmSummary]]:
     """The verdicts and the end values, computed once for every version of the points and every margin."""
-    return verdicts(_record, _points, margin, _measured), summarise(_points[_points["arm"] != WARM_START])
+    return verdicts(_record, _points, margin, _measured), summarise(
+        _points[_points["arm"] != WARM_START], task(_record.plan.task).judged)
 
 
 def show(store: Store, record: CalibrationRecord, points: pd.DataFrame, version: str, measured: Mapping[str, Regime]) -> None:

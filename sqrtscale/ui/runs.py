@@ -10,15 +10,15 @@ import streamlit as st
 
 from ..rules import family
 from ..store import FINAL_STATES, CalibrationRecord, CalibrationSummary
-from ..tasks import task
-from .charts import METRIC_LABELS
+from ..tasks import TASKS, task
 from .colours import BASE, SCALED, style
 from .tables import plain
 
 STATE_COLOURS = {"DONE": "green", "RUNNING": "blue", "STARTING": "blue", "QUEUED": "gray", "CANCELLING": "orange",
                  "CANCELLED": "gray", "FAILED": "red", "LOST": "red", "TIMED_OUT": "red"}
 ARM_TEXT = {BASE: "blue", SCALED: "orange"}
-END_HELP = "Last validation loss: mean ± standard deviation over seeds"
+NO_END = (math.nan, math.nan, 0)
+END_HELP = "Last value of what is judged, mostly the validation loss: mean ± standard deviation over seeds"
 VERDICT_HELP = "Does scaled do what base does? By the default margin; empty where nothing was compared or nobody has looked yet"
 LONGEST_NUMBER = 1e7  # from here on with an exponent
 
@@ -53,7 +53,7 @@ def fixed(value: float, decimals: int, sign: str = "") -> str:
 
 def table(found: Sequence[CalibrationSummary], key: str) -> str | None:
     """The list; returns the id of a row that the user has just chosen, by its box or by any cell."""
-    ends = [one.final.get(arm, {}).get("val_loss", (math.nan,))[0] for one in found for arm in ("base", "scaled")]
+    ends = [_end(one, arm)[0] for one in found for arm in ("base", "scaled")]
     decimals = min(places(ends), 6)
     frame = pd.DataFrame([
         {"State": one.state + ("" if one.state in FINAL_STATES or not one.progress else f" {one.progress:.0%}"),
@@ -78,21 +78,27 @@ def table(found: Sequence[CalibrationSummary], key: str) -> str | None:
 
 
 def end_value(one: CalibrationSummary, arm: str, decimals: int) -> str:
-    """Last validation loss of an arm over its seeds, or nothing where there is none."""
-    mean, std, count = one.final.get(arm, {}).get("val_loss", (math.nan, math.nan, 0))
+    """Last value of an arm's judged metric over its seeds, or nothing where there is none."""
+    mean, std, count = _end(one, arm)
     if not count:
         return ""
     return fixed(mean, decimals) + (f" ± {std:.2g}" if count > 1 else "")
 
 
+def _end(one: CalibrationSummary, arm: str) -> tuple[float, float, int]:
+    """Mean, standard deviation and count of the last values of the metric that the calibration's task judges."""
+    ends = one.final.get(arm, {})
+    return ends.get(TASKS[one.task].judged, NO_END) if one.task in TASKS else NO_END
+
+
 def of(record: CalibrationRecord) -> None:
     """Every run of a calibration with its state, its last values and why it ended."""
-    metrics = list(task(record.plan.task).metrics)
+    metrics = task(record.plan.task).metrics
     decimals = {metric: places(run.final.get(metric, math.nan) for run in record.runs) for metric in metrics}
     rows = [(run.arm, str(run.seed), run.state,
              *(fixed(run.final.get(metric, math.nan), decimals[metric]) for metric in metrics), run.reason)
             for run in record.runs]
-    heads = [METRIC_LABELS.get(metric, metric) for metric in metrics]
+    heads = [metric.label for metric in metrics.values()]
     st.dataframe(pd.DataFrame(rows, columns=["Arm", "Seed", "State", *heads, "Reason"]), hide_index=True, width="stretch",
                  alt="Every run with its state and its last values")
 
