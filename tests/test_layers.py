@@ -14,9 +14,9 @@ ALLOWED = {  # part -> parts of the package that its files may import
     "__main__": {"cli"},
     "home": set(),
     "diagnostics": {"diagnostics"},
-    "arms": {"rules"},
+    "arms": {"rules", "training.optimizers"},
     "devices": {"rules"},
-    "plan": {"arms", "devices", "rules", "tasks"},
+    "plan": {"arms", "devices", "rules", "tasks", "training.optimizers"},
     "rules": {"rules"},
     "formats": {"formats", "rules"},
     "tasks": {"tasks", "rules"},
@@ -26,7 +26,8 @@ ALLOWED = {  # part -> parts of the package that its files may import
     "report": {"report", "evidence", "store", "plan", "tasks", "rules"},
     "runner": {"runner", "report", "store", "devices", "plan", "rules", "home", "training.checkpoint_summary"},
     "cli": {"cli", "runner", "report", "store", "evidence", "formats", "arms", "plan", "tasks", "rules", "home", "diagnostics"},
-    "ui": {"ui", "runner", "report", "store", "evidence", "formats", "arms", "plan", "tasks", "rules", "home", "diagnostics"},
+    "ui": {"ui", "runner", "report", "store", "evidence", "formats", "arms", "plan", "tasks", "rules", "home", "diagnostics",
+           "training.optimizers"},
 }
 OUTSIDE = {  # part -> packages from outside the standard library, where there are any
     "formats": {"ruamel"},
