@@ -1,7 +1,6 @@
-"""The catalogue of optimizers that a calibration can train. To add one: a file in this folder, named as its family of
-``sqrtscale.rules.families``, that defines OPTIMIZER.
+"""The catalogue of optimizers that a calibration can train. To add one: a file in this folder that defines OPTIMIZER.
 
-Importing this loads no torch: plans and arms ask for the names alone.
+The file has the name of its family in ``sqrtscale.rules``. Importing this loads no torch: plans and arms ask for names alone.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ TRAINED: tuple[str, ...] = tuple(file.name for file in pkgutil.iter_modules(__pa
 
 def optimizer_class(family: str) -> type[StackedOptimizer]:
     """The optimizer of a family that is in ``TRAINED``; loads torch."""
-    found: type[StackedOptimizer] = importlib.import_module(f"{__name__}.{family}").OPTIMIZER
-    return found
+    optimizer: type[StackedOptimizer] = importlib.import_module(f"{__name__}.{family}").OPTIMIZER
+    return optimizer
 
 
 def make_optimizer(configs: Sequence[TrainingConfig], parameters: Tensor) -> StackedOptimizer:

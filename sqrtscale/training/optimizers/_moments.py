@@ -7,13 +7,13 @@ from typing import ClassVar
 from torch import Tensor
 
 from ._optimizer import StackedOptimizer
-from ._piece import Piece, average_gradient, second_moment
+from ._piece import Piece, average_gradient, noise_variance
 
 
 class Moments(StackedOptimizer):
     """m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2 [Kingma & Ba 2015, Algorithm 1]."""
 
-    pieces: ClassVar[tuple[Piece, ...]] = (average_gradient("exp_avg"), second_moment("exp_avg_sq"))
+    pieces: ClassVar[tuple[Piece, ...]] = (average_gradient("exp_avg"), noise_variance("exp_avg_sq"))
     second_moment: ClassVar[str] = "exp_avg_sq"
     second_decay = "beta2"
 

@@ -33,7 +33,7 @@ def average_gradient(name: str) -> Piece:
     return Piece(name)
 
 
-def second_moment(name: str, signal: str = "") -> Piece:
+def noise_variance(name: str, signal: str = "") -> Piece:
     """It estimates sigma^2 diag Sigma, the variance of the noise, and the square of the signal, if that is known."""
     return Piece(name, exponent=-1, signal=signal)
 

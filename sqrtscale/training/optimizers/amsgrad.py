@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from ._moments import Moments
-from ._piece import second_moment
+from ._piece import noise_variance
 
 
 class AMSGrad(Moments):
     """Adam that divides by the largest v so far, v_max = max(v_max, v), corrected by this step's factor [Reddi et al. 2018]."""
 
-    pieces = (*Moments.pieces, second_moment("max_exp_avg_sq"))
+    pieces = (*Moments.pieces, noise_variance("max_exp_avg_sq"))
     second_moment = "max_exp_avg_sq"
 
     def step(self, parameters: Tensor, gradients: Tensor, lr_factor: Tensor | float = 1.0) -> None:

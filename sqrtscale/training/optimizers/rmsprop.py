@@ -7,13 +7,13 @@ from typing import ClassVar
 from torch import Tensor
 
 from ._optimizer import StackedOptimizer
-from ._piece import Piece, second_moment, sum_of_divided_gradients
+from ._piece import Piece, noise_variance, sum_of_divided_gradients
 
 
 class RMSprop(StackedOptimizer):
     """v = alpha v + (1 - alpha) g^2; b = momentum b + g / (sqrt(v) + eps); theta -= lr b [Tieleman & Hinton 2012]."""
 
-    pieces: ClassVar[tuple[Piece, ...]] = (second_moment("square_avg"), sum_of_divided_gradients("momentum_buffer"))
+    pieces: ClassVar[tuple[Piece, ...]] = (noise_variance("square_avg"), sum_of_divided_gradients("momentum_buffer"))
     second_moment = "square_avg"
     second_decay = "alpha"
     kernel = "RMSPROP"

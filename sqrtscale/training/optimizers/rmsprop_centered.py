@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ._piece import average_gradient, second_moment, sum_of_divided_gradients
+from ._piece import average_gradient, noise_variance, sum_of_divided_gradients
 from .rmsprop import RMSprop
 
 
 class CenteredRMSprop(RMSprop):
     """RMSprop that divides by the standard deviation: a = alpha a + (1 - alpha) g, sqrt(v - a^2) + eps [Graves 2013]."""
 
-    pieces = (second_moment("square_avg", signal="grad_avg"), average_gradient("grad_avg"),
+    pieces = (noise_variance("square_avg", signal="grad_avg"), average_gradient("grad_avg"),
               sum_of_divided_gradients("momentum_buffer"))
 
     def average(self, gradients: Tensor) -> None:
