@@ -217,7 +217,8 @@ def test_what_the_engine_cannot_train_is_said_and_what_it_leaves_out_too():
 def test_a_schedule_is_chosen_by_its_kind_or_typed_with_its_settings(store, submitted):
     app = opened()
     box = app.selectbox(key="schedule-constant")
-    assert box.label == "Learning rate after the branch point" and "After any warm-up the learning rate stays constant." in said(app)
+    assert box.label == "Learning rate after the branch point"
+    assert "After any warm-up the learning rate stays constant." in said(app)
     assert box.options == ["Constant", "Cosine", "Linear", "WSD", "Inverse square root", "Milestones"]
     box.set_value("cosine").run()
     assert "After any warm-up the learning rate falls along a cosine to 0." in said(app) and not app.error

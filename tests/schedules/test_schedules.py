@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -76,7 +77,7 @@ def test_a_factor_starts_at_1_and_never_rises_or_leaves_0_to_1(any_schedule, sha
     assert any_schedule.factor(0.0) == 1.0
     factors = [any_schedule.factor(share) for share in shares]
     assert all(0 <= factor <= 1 for factor in factors)
-    assert all(later <= earlier + 1e-15 for earlier, later in zip(factors, factors[1:], strict=False))
+    assert all(later <= earlier + 1e-15 for earlier, later in pairwise(factors))
 
 
 @given(anything)
