@@ -6,7 +6,8 @@ import math
 from typing import ClassVar
 
 from ..rules import TrainingConfig
-from ._task import SMALLEST, Batch, Data, Defaults, Metric, Task
+from ._batch import Batch
+from ._task import SMALLEST, Data, Defaults, Metric, Task
 
 SIDE, PATCH = 8, 4
 SHAPES = {"tiny": (32, 2, 2), "small": (128, 4, 4), "medium": (256, 6, 4), "large": (512, 9, 8)}  # width, layers, heads

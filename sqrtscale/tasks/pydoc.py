@@ -6,7 +6,8 @@ import math
 from typing import ClassVar
 
 from ..rules import TrainingConfig
-from ._task import SMALLEST, Batch, Data, Defaults, Metric, Task
+from ._batch import Batch
+from ._task import SMALLEST, Data, Defaults, Metric, Task
 
 LENGTH = 32  # bytes of context
 MEASURED = 256  # windows in each of the two fixed sets

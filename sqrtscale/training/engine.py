@@ -138,9 +138,9 @@ class Group:
         arms = [plan.arm(arm) for arm, _ in runs]
         self.step_covers = arms[0].samples_per_step
         self.population = Population(about, [arm.config for arm in arms], [seed for _, seed in runs], data.device,
-                                     arms[0].svag, plan.size)
+                                     arms[0].svag, plan.size, stream)
         self.streams = [Stream(data, seed, stream) for seed in self.seeds]
-        self.probe = regime.Probe(data, self.seeds, points, plan.seeds[0])
+        self.probe = regime.Probe(data, self.seeds, points, plan.seeds[0], about.micro)
         self._index()
 
     def _index(self) -> None:
@@ -149,8 +149,7 @@ class Group:
 
     def draw(self, count: int) -> Batch:
         """The next ``count`` samples of every stream, [streams, count, ...]."""
-        taken = [stream.take(count) for stream in self.streams]
-        return Batch(torch.stack([x.inputs for x in taken]), torch.stack([x.targets for x in taken]))
+        return Batch.joined([stream.take(count) for stream in self.streams], torch.stack)
 
     def measured(self, samples: int) -> Iterator[Measured]:
         """One Measured per run at ``samples`` seen, with its regime where it is time for that."""
@@ -217,7 +216,7 @@ def _train(group: Group, start: int, end: int, clock: _Clock, phase: str) -> Ite
         for i in range(0, count, a_call):
             now = min(a_call, count - i)
             piece = slice(i * drawn, (i + now) * drawn)
-            losses = population.advance(Batch(samples.inputs[:, piece], samples.targets[:, piece]), group.reads, now,
+            losses = population.advance(samples.map(lambda x, piece=piece: x[:, piece]), group.reads, now,
                                         watch=first + i + now == steps)
             worst = torch.maximum(worst, losses)  # keeps a NaN
             yield clock.tick(phase, now * drawn * len(population))

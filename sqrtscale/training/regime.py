@@ -22,7 +22,7 @@ from ..tasks import Batch, Data
 from .population import Population
 from .streams import Stream
 
-MICRO = 16  # samples of one micro-batch
+MICRO = 16  # samples of one micro-batch, where the task has no size of its own
 SHARE = 0.08  # of a run's samples that may be spent on measuring it
 TIMES = 5  # start, three times during, end
 LEAST, MOST = 8, 64  # micro-batches of one measurement
@@ -42,25 +42,25 @@ class Probe:
     """Measures a population at its times, on micro-batches from streams of its own, so that training does not notice.
 
     One stream per seed, the same in every arm; points: where the population is evaluated, the last at the end of its budget,
-    from which follows how many micro-batches a measurement may take; first: the plan's first seed. What is measured of a run
+    from which follows how many micro-batches a measurement may take; first: the plan's first seed; micro: samples of one. What is measured of a run
     does not depend on the runs beside it, so that stored runs can stand for new ones.
     """
 
-    def __init__(self, data: Data, seeds: Sequence[int], points: Sequence[int], first: int):
+    def __init__(self, data: Data, seeds: Sequence[int], points: Sequence[int], first: int, micro: int | None = None):
+        self.micro = micro or MICRO
         self.streams = [Stream(data, seed, "regime") for seed in seeds]
         self.tail_streams = [Stream(data, seed, "tails") for seed in seeds]
         self.first = first
         self.times = times(points)
-        affordable = int(SHARE * points[-1] / (TIMES * MICRO))
+        affordable = int(SHARE * points[-1] / (TIMES * self.micro))
         self.count = min(MOST, max(LEAST, affordable))
         self.tail_count = min(TAILS_MOST, max(TAILS_LEAST, 4 * affordable))
 
-    @staticmethod
-    def batches(streams: Sequence[Stream], reads: Tensor, count: int) -> Iterator[Batch]:
-        """``count`` fresh micro-batches [M, MICRO, ...]; model i reads stream ``reads[i]``."""
+    def batches(self, streams: Sequence[Stream], reads: Tensor, count: int) -> Iterator[Batch]:
+        """``count`` fresh micro-batches [M, micro, ...]; model i reads stream ``reads[i]``."""
         for _ in range(count):
-            taken = [stream.take(MICRO) for stream in streams]
-            yield Batch(torch.stack([x.inputs for x in taken])[reads], torch.stack([x.targets for x in taken])[reads])
+            taken = Batch.joined([stream.take(self.micro) for stream in streams], torch.stack)
+            yield taken.map(lambda x: x[reads])
 
     def measure(self, population: Population, runs: Sequence[tuple[str, int]], reads: Tensor, samples: int
                 ) -> list[dict[str, float]]:
@@ -108,8 +108,8 @@ def gradient_noise(population: Population, batches: Iterable[Batch]) -> dict[str
     plain, scaled, size = _Moments(), _Moments(), 0
     denominator = population.optimizer.denominator()
     for batch in batches:
-        size = batch.targets.shape[1]
-        _, gradients = population.gradients(batch)
+        size = batch.count(1)
+        _, gradients = population.gradients(batch, samples=plain.count * size)
         plain.add(gradients)
         if denominator is not None:
             scaled.add(gradients / denominator)
@@ -155,7 +155,7 @@ def tails(population: Population, batches: Iterable[Batch]) -> dict[str, float]:
             layers[name] = (start, size, chosen, torch.randn(size, PROJECTIONS, generator=generator).to(population.device))
         start += size
     coordinates, projections = ({name: [] for name in layers} for _ in range(2))
-    gradients = (population.gradients(batch)[1][0] for batch in batches)
+    gradients = (population.gradients(batch, samples=i * batch.count(1))[1][0] for i, batch in enumerate(batches))
     for one, other in zip(gradients, gradients, strict=False):  # the same iterator twice: pairs
         difference = one - other
         for name, (at, size, chosen, directions) in layers.items():

@@ -31,12 +31,12 @@ class Recording:
 
     def __init__(self, step: Step, batch: Batch, record: Callable[[Callable[[], Tensor]], tuple[Tensor, Callable[[], None]]]):
         # Recorded on another batch than the first that it is called with: the trial tells whether it reads what it is given.
-        self.batch = Batch(torch.zeros_like(batch.inputs), torch.zeros_like(batch.targets))
+        self.batch = batch.map(torch.zeros_like)
         self.losses, self.replay = record(lambda: step(self.batch))
 
     def __call__(self, batch: Batch) -> Tensor:
-        self.batch.inputs.copy_(batch.inputs)
-        self.batch.targets.copy_(batch.targets)
+        for own, given in zip(self.batch.tensors(), batch.tensors(), strict=True):
+            own.copy_(given)
         self.replay()
         return self.losses
 
