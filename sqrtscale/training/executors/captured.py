@@ -38,7 +38,7 @@ class Captured(Eager):
 
     @classmethod
     def suits(cls, network, optimizer, device):
-        return device.type == "cuda"
+        return network.stacked and device.type == "cuda"
 
     def forget(self):
         self.recording: Recording | None = None

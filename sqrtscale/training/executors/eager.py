@@ -35,7 +35,7 @@ class Eager(Executor):
 
     @classmethod
     def suits(cls, network, optimizer, device):
-        return True
+        return network.stacked
 
     def losses(self, parameters: Mapping[str, Tensor], batch: Batch, buffers: Mapping[str, Tensor], seeds: Sequence[int]) -> Tensor:
         """The loss of every sample in training, [M, B, ...]; seeds: of every model's random numbers."""
