@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import ClassVar
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -13,6 +14,7 @@ from sqrtscale.rules import TrainingConfig
 from sqrtscale.tasks import TASKS, Batch, Data, Defaults, Metric, Network, Parameter, Task
 from sqrtscale.tasks.digits import Digits
 from sqrtscale.tasks.module import ModuleNetwork
+from sqrtscale.training import executors
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -102,3 +104,10 @@ class _Points(Data):
 
 OWN = {about.name: about for about in (recipe("tides"), Convolved(), Plane())}
 EVERY = {**OWN, **TASKS}  # a recipe that was followed in this checkout is tested as it stands there
+
+
+def ways(family="adam"):
+    """(name of a task, executor) for every executor that can train it on a CPU, by what it says it can."""
+    cpu = torch.device("cpu")
+    return [pytest.param(name, executor, id=f"{name}-{executor.name}") for name, about in EVERY.items()
+            for executor in executors.TABLE if executor.suits(about.network(), family, cpu)]

@@ -115,7 +115,7 @@ def test_each_part_uses_only_its_own_libraries(part):
 def test_tasks_load_their_libraries_only_inside_functions():
     for path in files("tasks"):
         names = at_import(path)
-        if path.name in ("transformer.py", "looped.py"):
+        if path.name in ("transformer.py", "module.py"):
             assert outside(names) == {"torch"}
         else:
             assert not outside(names), f"{path.name} loads {outside(names)}"

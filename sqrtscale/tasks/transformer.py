@@ -17,7 +17,6 @@ from torch import Tensor
 
 from ._network import Network, Parameter
 
-
 NO_BUFFERS: Mapping[str, Tensor] = {}
 
 

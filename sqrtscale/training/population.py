@@ -120,12 +120,12 @@ class Population:
                 buffer.copy_(self.buffers[name][row : row + 1])
         return twin
 
-    def gradients(self, batch: Batch, weights: Sequence[float] = (1.0,), samples: int = 0) -> tuple[Tensor, Tensor]:
+    def gradients(self, batch: Batch, weights: Sequence[float] = (1.0,), place: int = 0) -> tuple[Tensor, Tensor]:
         """Losses [M] and gradients [M, P] of every model on batch [M, B, ...], which leave no trace in it; see ``Executor``.
 
-        samples: how many samples of what is being measured came before, which chance depends on.
+        place: of the batch among those that are measured now; its random numbers depend on it.
         """
-        chance = Chance(f"{self.stream}, measured after {self.taken} steps", self.seeds, samples)
+        chance = Chance(f"{self.stream}, measured after {self.taken} steps", self.seeds, place * batch.count(1))
         return self.executor.gradients(self, batch, weights, chance, {name: held.clone() for name, held in self.buffers.items()})
 
     def advance(self, samples: Batch, reads: Tensor, count: int, watch: bool = False) -> Tensor:

@@ -42,8 +42,8 @@ class Probe:
     """Measures a population at its times, on micro-batches from streams of its own, so that training does not notice.
 
     One stream per seed, the same in every arm; points: where the population is evaluated, the last at the end of its budget,
-    from which follows how many micro-batches a measurement may take; first: the plan's first seed; micro: samples of one. What is measured of a run
-    does not depend on the runs beside it, so that stored runs can stand for new ones.
+    from which follows how many micro-batches a measurement may take; first: the plan's first seed; micro: samples of a
+    micro-batch. What is measured of a run does not depend on the runs beside it, so that stored runs can stand for new ones.
     """
 
     def __init__(self, data: Data, seeds: Sequence[int], points: Sequence[int], first: int, micro: int | None = None):
@@ -109,7 +109,7 @@ def gradient_noise(population: Population, batches: Iterable[Batch]) -> dict[str
     denominator = population.optimizer.denominator()
     for batch in batches:
         size = batch.count(1)
-        _, gradients = population.gradients(batch, samples=plain.count * size)
+        _, gradients = population.gradients(batch, place=plain.count)
         plain.add(gradients)
         if denominator is not None:
             scaled.add(gradients / denominator)
@@ -155,7 +155,7 @@ def tails(population: Population, batches: Iterable[Batch]) -> dict[str, float]:
             layers[name] = (start, size, chosen, torch.randn(size, PROJECTIONS, generator=generator).to(population.device))
         start += size
     coordinates, projections = ({name: [] for name in layers} for _ in range(2))
-    gradients = (population.gradients(batch, samples=i * batch.count(1))[1][0] for i, batch in enumerate(batches))
+    gradients = (population.gradients(batch, place=i)[1][0] for i, batch in enumerate(batches))
     for one, other in zip(gradients, gradients, strict=False):  # the same iterator twice: pairs
         difference = one - other
         for name, (at, size, chosen, directions) in layers.items():

@@ -74,17 +74,21 @@ def test_every_metric_is_the_mean_of_its_measure_by_one_call_of_the_network(abou
     """In the network's own words, in parts of its micro-batch where it has one, without dropout."""
     population = Population(about, [TrainingConfig("adam", 8)] * 2, [0, 1], CPU)
     values, network = measure(population, data), population.network
+
+    def pieces(split):
+        size = about.micro or split.count()
+        for at in range(0, split.count(), size):
+            yield split.map(lambda x, at=at: x[at : at + size])
+
     for name, metric in about.metrics.items():
         split = data.validation if metric.split == "validation" else data.train_sample
-        size = about.micro or split.count()
         for model in range(2):
             def own(x, model=model):
                 return x[model : model + 1] if network.stacked else x[model]
 
             parameters, buffers = ({key: own(x) for key, x in names.items()} for names in (population.views, population.buffers))
             means = []
-            for at in range(0, split.count(), size):
-                piece = split.map(lambda x, at=at: x[at : at + size])
+            for piece in pieces(split):
                 piece = piece.map(lambda x: x.unsqueeze(0)) if network.stacked else piece
                 predictions = network(parameters, piece.inputs, buffers, False)
                 means.append(network.measures(predictions, piece.targets)[metric.measure].double().mean().item())

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from own_tasks import EVERY
+from own_tasks import EVERY, ways
 from plain import OPTIMIZERS, PlainLoop, stacked
 
 from sqrtscale.arms import offered
@@ -14,8 +14,6 @@ from sqrtscale.training.population import Population
 from sqrtscale.training.streams import Stream
 
 CPU = torch.device("cpu")
-WAYS = [pytest.param(name, executor, id=f"{name}-{executor.name}") for name, about in EVERY.items()
-        for executor in executors.TABLE if executor.suits(about.network(), "adam", CPU)]
 
 
 @pytest.fixture(params=sorted(EVERY))
@@ -29,7 +27,7 @@ def data(about):
     return about.data(CPU)
 
 
-@pytest.mark.parametrize("name, executor", WAYS)
+@pytest.mark.parametrize("name, executor", ways())
 @pytest.mark.parametrize("family", sorted(OPTIMIZERS))
 def test_a_stack_trains_each_arm_as_a_plain_torch_loop_trains_it_alone(name, family, executor, monkeypatch):
     """Every kind of arm at the target batch, with weight decay, clipping and warm-up."""

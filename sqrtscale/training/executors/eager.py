@@ -37,7 +37,8 @@ class Eager(Executor):
     def suits(cls, network, optimizer, device):
         return network.stacked
 
-    def losses(self, parameters: Mapping[str, Tensor], batch: Batch, buffers: Mapping[str, Tensor], seeds: Sequence[int]) -> Tensor:
+    def losses(self, parameters: Mapping[str, Tensor], batch: Batch, buffers: Mapping[str, Tensor], seeds: Sequence[int]
+               ) -> Tensor:
         """The loss of every sample in training, [M, B, ...]; seeds: of every model's random numbers."""
         return self.network.losses(self.network(parameters, batch.inputs, buffers, True), batch.targets)
 

@@ -11,8 +11,8 @@ FAST = {"contract", "reassoc", "nsz", "arcp"}
 ONE, HALF = f32(1), f32(0.5)
 WORTH_BLAS = 16  # rows from which a product of attention is worth calling BLAS for
 
-# Inlined without exception: of a function that stays a function, two kernels have two versions that round differently, and which one
-# a process takes would depend on whether it has compiled the kernels or found them on the disk.
+# Inlined without exception: of a function that stays a function, two kernels have two versions that round differently, and which
+# one a process takes would depend on whether it has compiled the kernels or found them on the disk.
 INLINED = {"error_model": "numpy", "forceinline": True}
 inner = njit(fastmath=FAST, **INLINED)
 
