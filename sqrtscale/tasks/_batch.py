@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    Tensors: TypeAlias = Tensor | tuple["Tensors", ...] | Mapping[str, "Tensors"]
 
 
 @dataclass(frozen=True)
@@ -19,8 +17,8 @@ class Batch:
     A batch of a stack of models has an axis more in front, [M, n, ...].
     """
 
-    inputs: Tensors
-    targets: Tensors
+    inputs: Any
+    targets: Any
 
     def tensors(self) -> Iterator[Tensor]:
         """Every tensor, inputs first."""
@@ -35,6 +33,10 @@ class Batch:
         """The batch with every tensor changed."""
         return Batch(_map(change, self.inputs), _map(change, self.targets))
 
+    def cut(self, *places: int | slice | Tensor) -> Batch:
+        """Of every tensor what lies at these places of its first axes."""
+        return self.map(lambda x: x[places])
+
     @staticmethod
     def joined(batches: Sequence[Batch], join: Callable[[list[Tensor]], Tensor]) -> Batch:
         """Several batches as one; join: ``torch.cat`` or ``torch.stack``."""
@@ -42,7 +44,7 @@ class Batch:
         return Batch(_joined(join, inputs), _joined(join, targets))
 
 
-def _leaves(tree: Tensors) -> Iterator[Tensor]:
+def _leaves(tree: Any) -> Iterator[Tensor]:
     if isinstance(tree, Mapping):
         tree = tuple(tree.values())
     if isinstance(tree, tuple):
@@ -52,7 +54,7 @@ def _leaves(tree: Tensors) -> Iterator[Tensor]:
         yield tree
 
 
-def _map(change: Callable[[Tensor], Tensor], tree: Tensors) -> Tensors:
+def _map(change: Callable[[Tensor], Tensor], tree: Any) -> Any:
     if isinstance(tree, Mapping):
         return {name: _map(change, branch) for name, branch in tree.items()}
     if isinstance(tree, tuple):
@@ -60,10 +62,10 @@ def _map(change: Callable[[Tensor], Tensor], tree: Tensors) -> Tensors:
     return change(tree)
 
 
-def _joined(join: Callable[[list[Tensor]], Tensor], trees: Sequence[Tensors]) -> Tensors:
+def _joined(join: Callable[[list[Tensor]], Tensor], trees: Sequence[Any]) -> Any:
     first = trees[0]
     if isinstance(first, Mapping):
-        return {name: _joined(join, [tree[name] for tree in trees]) for name in first}  # type: ignore[index,call-overload]
+        return {name: _joined(join, [tree[name] for tree in trees]) for name in first}
     if isinstance(first, tuple):
-        return tuple(_joined(join, branches) for branches in zip(*trees, strict=True))  # type: ignore[arg-type]
-    return join(list(trees))  # type: ignore[arg-type]
+        return tuple(_joined(join, branches) for branches in zip(*trees, strict=True))
+    return join(list(trees))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -43,9 +44,9 @@ class Transformer(Network):
         d = self.width
         damped = 1 / math.sqrt(d) / math.sqrt(2 * self.layers)
         entry = Parameter((self.tokens, d), 0.1) if self.tokens else Parameter((self.patch, d), 1 / math.sqrt(self.patch))
-        found = {"entry": entry, "position": Parameter((self.length, d), 0.1)}
+        parameters = {"entry": entry, "position": Parameter((self.length, d), 0.1)}
         for i in range(self.layers):
-            found |= {
+            parameters |= {
                 f"{i}.norm1.weight": Parameter((d,), constant=1.0),
                 f"{i}.norm1.bias": Parameter((d,)),
                 f"{i}.qkv.weight": Parameter((d, 3 * d), 1 / math.sqrt(d)),
@@ -59,7 +60,7 @@ class Transformer(Network):
                 f"{i}.down.weight": Parameter((4 * d, d), damped / 2),
                 f"{i}.down.bias": Parameter((d,)),
             }
-        return found | {
+        return parameters | {
             "norm.weight": Parameter((d,), constant=1.0),
             "norm.bias": Parameter((d,)),
             "head.weight": Parameter((d, self.classes), 0.1 / math.sqrt(d)),
@@ -78,7 +79,8 @@ class Transformer(Network):
         """Logits of every model: p maps names to [M, *shape], inputs are [M, B, T] or [M, B, T, patch]."""
         models, batch = inputs.shape[:2]
         if self.tokens:
-            x = _Lookup.apply(p["entry"], inputs.flatten(1)).view(models, batch, self.length, self.width)
+            rows: Tensor = _Lookup.apply(p["entry"], inputs.flatten(1))  # type: ignore[no-untyped-call]
+            x = rows.view(models, batch, self.length, self.width)
         else:
             x = torch.bmm(inputs.flatten(1, 2), p["entry"]).view(models, batch, self.length, self.width)
         x = (x + p["position"].unsqueeze(1)).flatten(1, 2)  # [M, B*T, width]
@@ -114,13 +116,13 @@ class _Lookup(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, table: Tensor, tokens: Tensor) -> Tensor:
+    def forward(ctx: Any, table: Tensor, tokens: Tensor) -> Tensor:
         ctx.save_for_backward(tokens)
         ctx.rows = table.shape[1]
         return table.gather(1, tokens.unsqueeze(2).expand(-1, -1, table.shape[2]))
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (tokens,) = ctx.saved_tensors
         chosen = torch.arange(ctx.rows, device=tokens.device).view(1, -1, 1) == tokens.unsqueeze(1)
         return torch.bmm(chosen.to(gradient.dtype), gradient), None

@@ -90,7 +90,7 @@ class Population:
         Linear warm-up, whose first step of n already moves by lr / n, times the schedule in the middle of each step.
         """
         steps = self.taken + np.arange(1.0, count + 1)
-        factors = np.minimum(1.0, steps[:, None] / np.maximum(self.warmup_steps, 1.0))
+        factors: np.ndarray = np.minimum(1.0, steps[:, None] / np.maximum(self.warmup_steps, 1.0))
         if self.schedule is not None:
             factors *= [[self.schedule.factor(min(1.0, (step - 0.5) * self.share_of_a_step))] for step in steps.tolist()]
         return factors
@@ -151,7 +151,7 @@ class Population:
     def keep(self, rows: Sequence[int]) -> None:
         """Drop all models but ``rows``, for example the ones that have not diverged."""
         chosen = torch.tensor(rows, dtype=torch.long, device=self.device)
-        self.configs, self.seeds = (tuple(kept[row] for row in rows) for kept in (self.configs, self.seeds))
+        self.configs, self.seeds = tuple(self.configs[row] for row in rows), tuple(self.seeds[row] for row in rows)
         self._adopt(self.flat[chosen].clone())
         self.buffers = {name: buffer[chosen] for name, buffer in self.buffers.items()}
         self.warmup_steps, self.lr_factor = self.warmup_steps[rows], self.lr_factor[chosen]

@@ -28,5 +28,5 @@ class Stream:
         while sum(piece.count() for piece in pieces) < count:
             pieces.append(self.data.draw(BLOCK, self.generator))
         drawn = Batch.joined(pieces, torch.cat)
-        self.rest = drawn.map(lambda x: x[count:])
-        return drawn.map(lambda x: x[:count])
+        self.rest = drawn.cut(slice(count, None))
+        return drawn.cut(slice(count))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
 
 from ..rules import TrainingConfig
 from ._batch import Batch
@@ -21,12 +21,12 @@ class Tides(Task):
     train_size = 100_000
     micro = 4  # batch norm takes its statistics over so many
     hopeless = 1e3
-    metrics: ClassVar = {
+    metrics: Mapping[str, Metric] = {
         "val_error": Metric("Validation error", "m²", "validation", "loss", margin=0.02),
         "val_close": Metric("Within half a metre", "share", "validation", "close", margin=0.01, higher_is_better=True),
         "train_error": Metric("Train error", "m²", "train", "loss"),
     }
-    sizes: ClassVar = {"tiny": 4 * 8 + 8 * 8 + 2 * 8 + 9, "wide": 4 * 32 + 8 * 32 + 2 * 32 + 33}
+    sizes: Mapping[str, int] = {"tiny": 4 * 8 + 8 * 8 + 2 * 8 + 9, "wide": 4 * 32 + 8 * 32 + 2 * 32 + 33}
     defaults = Defaults(
         base=TrainingConfig("adam", 8, {"lr": 3e-3}), target_batch=32, samples=6_400, warm_samples=3_200, seeds=3)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from ...tasks import Batch, Network
 from ..chance import Chance
@@ -37,14 +38,14 @@ class Captured(Eager):
         self.forget()
 
     @classmethod
-    def suits(cls, network, optimizer, device):
+    def suits(cls, network: Network, optimizer: str, device: torch.device) -> bool:
         return network.stacked and device.type == "cuda"
 
-    def forget(self):
+    def forget(self) -> None:
         self.recording: Recording | None = None
         self.may_capture = self.device.type == "cuda"
 
-    def fast_step(self, population, batch, chance):
+    def fast_step(self, population: Population, batch: Batch, chance: Chance) -> Tensor:
         if self.may_capture:
             self.may_capture = False
             self.recording = self.capture(population, batch, chance)
@@ -66,14 +67,16 @@ class Captured(Eager):
     @torch.no_grad()
     def draws(self, population: Population, batch: Batch) -> bool:
         """Whether the network draws random numbers in training: a graph would draw those of its capture for ever."""
-        first, parameters = batch.map(lambda x: x[:1, : self.a_pass(population, batch)]), population.rows(0, 1)
-        one, other = (self.losses(parameters, first, {name: x[:1].clone() for name, x in population.buffers.items()}, [seed])
-                      for seed in (0, 1))
-        return not torch.allclose(one, other, equal_nan=True)
+        first, parameters = batch.cut(slice(1), slice(self.a_pass(population, batch))), population.rows(0, 1)
+
+        def losses(seed: int) -> Tensor:
+            return self.losses(parameters, first, {name: x[:1].clone() for name, x in population.buffers.items()}, [seed])
+
+        return not torch.allclose(losses(0), losses(1), equal_nan=True)
 
     def graph_bytes(self, population: Population) -> int:
         """Memory that a CUDA graph of a step holds for itself."""
         return GRAPH_COPIES * population.flat.nbytes + self.peak_bytes(population)
 
-    def kept_bytes(self, population):
+    def kept_bytes(self, population: Population) -> int:
         return self.graph_bytes(population) if self.recording else 0

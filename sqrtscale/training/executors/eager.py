@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,7 +36,7 @@ class Eager(Executor):
         self.called: torch.cuda.Event | None = None  # passed once the GPU has done the last call's work
 
     @classmethod
-    def suits(cls, network, optimizer, device):
+    def suits(cls, network: Network, optimizer: str, device: torch.device) -> bool:
         return network.stacked
 
     def losses(self, parameters: Mapping[str, Tensor], batch: Batch, buffers: Mapping[str, Tensor], seeds: Sequence[int]
@@ -46,7 +48,8 @@ class Eager(Executor):
         """The network's measures of every sample, each [M, B, ...]."""
         return self.network.measures(self.network(parameters, batch.inputs, buffers, False), batch.targets)
 
-    def gradients(self, population, batch, weights, chance, buffers):
+    def gradients(self, population: Population, batch: Batch, weights: Sequence[float], chance: Chance,
+                  buffers: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         samples = self.a_pass(population, batch)
         use_threads(self.device, len(population) * samples * self.network.length * self.network.width)
         self.plan_passes(population, batch)
@@ -72,34 +75,36 @@ class Eager(Executor):
     def plan_passes(self, population: Population, batch: Batch) -> None:
         """Count the memory of one model's pass, once for each number of samples, and choose how many models go through one."""
         samples = self.a_pass(population, batch)
-        first, buffers = batch.map(lambda x: x[:1, :samples]), {name: x[:1].clone() for name, x in population.buffers.items()}
+        first, buffers = batch.cut(slice(1), slice(samples)), {name: x[:1].clone() for name, x in population.buffers.items()}
         self.passes.plan(samples, lambda: self.losses(population.rows(0, 1), first, buffers, [0]), population.flat)
 
     def _gradients(self, population: Population, batch: Batch, weights: Sequence[float], chance: Chance,
                    buffers: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        samples = self.a_pass(population, batch)
-        pieces, at_once = [], self.passes.at_once[samples]
+        samples, pieces = self.a_pass(population, batch), []
+        at_once = self.passes.at_once[samples]
         for start in range(0, len(population), at_once):
-            models = range(start, min(start + at_once, len(population)))
-            rows = slice(models.start, models.stop)
+            rows = slice(start, min(start + at_once, len(population)))
             views = population.views if at_once >= len(population) else population.rows(rows.start, rows.stop)
-            own, held = batch.map(lambda x, rows=rows: x[rows]), {name: x[rows] for name, x in buffers.items()}
-            results = []
+            held, losses, total = {name: x[rows] for name, x in buffers.items()}, [], None
             for first in range(0, batch.count(1), samples):
-                cut = slice(first, first + samples)
-                seeds = [chance.later(first).seed(model) for model in models]
-                losses = self.losses(views, own.map(lambda x, cut=cut: x[:, cut]), held, seeds)
-                results.append(_gradient(losses, views, _weights(weights, batch.count(1), cut)))
-            pieces.append(results[0] if len(results) == 1 else tuple(sum(parts) / len(results)
-                                                                     for parts in zip(*results, strict=True)))
-        return pieces[0] if len(pieces) == 1 else tuple(map(torch.cat, zip(*pieces, strict=True)))
+                part = batch.cut(rows, slice(first, first + samples))
+                seeds = [chance.later(first).seed(model) for model in range(rows.start, rows.stop)]
+                loss, gradient = _gradient(self.losses(views, part, held, seeds), views,
+                                           _weights(weights, batch.count(1), first, samples))
+                losses.append(loss)
+                total = gradient if total is None else total.add_(gradient)
+            assert total is not None
+            pieces.append((torch.stack(losses).mean(0), total.div_(len(losses)) if len(losses) > 1 else total))
+        if len(pieces) == 1:
+            return pieces[0]
+        return torch.cat([loss for loss, _ in pieces]), torch.cat([gradient for _, gradient in pieces])
 
-    def advance(self, population, samples, reads, lr_factors, watch):
+    def advance(self, population: Population, samples: Batch, reads: Tensor, lr_factors: np.ndarray, watch: bool) -> Tensor:
         worst = population.flat.new_zeros(len(population))
         factors = torch.from_numpy(lr_factors).to(self.device).unsqueeze(2)
         for i, factor in enumerate(factors):
             piece = slice(i * population.drawn, (i + 1) * population.drawn)
-            batch = samples.map(lambda x, piece=piece: x[reads, piece])
+            batch = samples.cut(reads, piece)
             population.lr_factor.copy_(factor)
             if watch and i == len(factors) - 1:
                 before = population.flat.clone()
@@ -128,43 +133,46 @@ class Eager(Executor):
             return
         if self.called is not None:
             self.called.synchronize()
-        self.called = torch.cuda.Event(blocking=True)  # other processes need the core as well
+        self.called = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # other processes need the core as well
         self.called.record(torch.cuda.current_stream(self.device))
 
     @torch.no_grad()
-    def evaluate(self, population, split):
+    def evaluate(self, population: Population, split: Batch) -> dict[str, Tensor]:
         if self.device.type == "cpu":
             torch.set_num_threads(ALL_THREADS)
         models, samples = len(population), split.count()
         # The loss of a sample may depend on its micro-batch: what is left over beside whole ones is not measured.
         at_once = population.task.micro or max(1, MEASURE_AT_ONCE // (models * self.network.length * self.network.width))
         totals: dict[str, Tensor] = {}
-        counts: dict[str, int] = {}
+        counts: Counter[str] = Counter()
         for start in range(0, samples - samples % at_once if population.task.micro else samples, at_once):
-            piece = split.map(lambda x, cut=slice(start, start + at_once): x[cut].expand(models, *x[cut].shape))
-            for name, values in self.measures(population.views, piece, population.buffers).items():
+            piece = split.cut(slice(start, start + at_once))
+            stack = piece.map(lambda x: x.expand(models, *x.shape))
+            for name, values in self.measures(population.views, stack, population.buffers).items():
                 flat = values.reshape(models, -1)
-                totals[name] = totals.get(name, 0.0) + flat.sum(1, dtype=torch.float64)
-                counts[name] = counts.get(name, 0) + flat.shape[1]
+                total = flat.sum(1, dtype=torch.float64)
+                totals[name] = totals[name] + total if name in totals else total
+                counts[name] += flat.shape[1]
         return {name: total / counts[name] for name, total in totals.items()}
 
-    def forget(self):
+    def forget(self) -> None:
         """Nothing: every step reads the places anew."""
 
-    def peak_bytes(self, population):
+    def peak_bytes(self, population: Population) -> int:
         return self.passes.peak_bytes(len(population))
 
 
-def _weights(weights: Sequence[float], samples: int, cut: slice) -> Sequence[float]:
+def _weights(weights: Sequence[float], whole: int, first: int, samples: int) -> Sequence[float]:
     """The weights of the parts of a batch that a piece of it holds: all of the whole batch, else that of the piece's part."""
-    return weights if cut.stop - cut.start >= samples else [len(weights) * weights[cut.start * len(weights) // samples]]
+    return weights if samples >= whole else [len(weights) * weights[first * len(weights) // whole]]
 
 
 def _gradient(losses: Tensor, views: Mapping[str, Tensor], weights: Sequence[float]) -> tuple[Tensor, Tensor]:
     """Mean losses [M] and gradients [M, P] of the weighted sum of the means of equal parts of losses [M, B, ...]."""
     parts = losses.reshape(len(losses), len(weights), -1).mean(2)
     # The models share no parameter, so the gradient of the sum is each model's own gradient.
-    whole = sum(weight * part.sum() for weight, part in zip(weights, parts.unbind(1), strict=True))
+    first, *others = (weight * part.sum() for weight, part in zip(weights, parts.unbind(1), strict=True))
+    whole = first + sum(others) if others else first
     gradients = torch.autograd.grad(whole, list(views.values()))
     return parts.detach().mean(1), torch.cat([gradient.flatten(1) for gradient in gradients], 1)
 
@@ -173,6 +181,6 @@ def _clip(population: Population, gradients: Tensor) -> Tensor:
     """The gradients scaled down to clip_norm, each model by its own norm, as torch.nn.utils.clip_grad_norm_ does."""
     if population.clip_norm is None:
         return gradients
-    factor = population.clip_norm / (gradients.norm(dim=1, keepdim=True) + 1e-6)
+    factor: Tensor = population.clip_norm / (gradients.norm(dim=1, keepdim=True) + 1e-6)
     population.clipped += factor.flatten() < 1
     return gradients * factor.clamp(max=1)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
+from ...tasks import Batch, Network
 from ..chance import drawing
 from .captured import Captured
+
+if TYPE_CHECKING:
+    from ..population import Population
 
 
 class Looped(Captured):
@@ -21,29 +28,29 @@ class Looped(Captured):
     how = "autograd on one module after another; on a GPU as a CUDA graph where that can be had"
 
     @classmethod
-    def suits(cls, network, optimizer, device):
+    def suits(cls, network: Network, optimizer: str, device: torch.device) -> bool:
         return not network.stacked
 
-    def losses(self, parameters, batch, buffers, seeds):
-        def one(model: int) -> Tensor:
-            torch.manual_seed(seeds[model])
-            return super(Looped, self).losses(*_of(model, parameters, batch, buffers), seeds)
-
+    def losses(self, parameters: Mapping[str, Tensor], batch: Batch, buffers: Mapping[str, Tensor], seeds: Sequence[int]
+               ) -> Tensor:
+        losses = []
         with drawing(self.device):
-            return torch.stack([one(model) for model in range(len(seeds))])
+            for model, seed in enumerate(seeds):
+                torch.manual_seed(seed)
+                own, held = _of(model, parameters), _of(model, buffers)
+                losses.append(super().losses(own, batch.cut(model), held, ()))
+        return torch.stack(losses)
 
-    def measures(self, parameters, batch, buffers):
-        models = [super(Looped, self).measures(*_of(model, parameters, batch, buffers)) for model in range(batch.count())]
+    def measures(self, parameters: Mapping[str, Tensor], batch: Batch, buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        models = [super(Looped, self).measures(_of(model, parameters), batch.cut(model), _of(model, buffers))
+                  for model in range(batch.count())]
         return {name: torch.stack([measures[name] for measures in models]) for name in models[0]}
 
-    def plan_passes(self, population, batch):
+    def plan_passes(self, population: Population, batch: Batch) -> None:
         super().plan_passes(population, batch)
         self.passes.at_once[self.a_pass(population, batch)] = 1
 
 
-def _of(model: int, parameters, batch, buffers):
-    """What belongs to one model of a stack."""
-    def own(stack: Tensor) -> Tensor:
-        return stack[model]
-
-    return {name: own(x) for name, x in parameters.items()}, batch.map(own), {name: own(x) for name, x in buffers.items()}
+def _of(model: int, stacks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What belongs to one model."""
+    return {name: stack[model] for name, stack in stacks.items()}

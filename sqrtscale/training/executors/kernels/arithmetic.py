@@ -13,11 +13,10 @@ WORTH_BLAS = 16  # rows from which a product of attention is worth calling BLAS 
 
 # Inlined without exception: of a function that stays a function, two kernels have two versions that round differently, and which
 # one a process takes would depend on whether it has compiled the kernels or found them on the disk.
-INLINED = {"error_model": "numpy", "forceinline": True}
-inner = njit(fastmath=FAST, **INLINED)
+inner = njit(fastmath=FAST, error_model="numpy", forceinline=True)
 
 
-@njit(fastmath={"contract", "nsz"}, **INLINED)
+@njit(fastmath={"contract", "nsz"}, error_model="numpy", forceinline=True)
 def exp(x):
     """e^x within 1e-7, of x kept in -87 to 88, in operations that a processor does eight of at once.
 
