@@ -20,7 +20,7 @@ ALLOWED = {  # part -> parts of the package that its files may import
     "rules": {"rules"},
     "formats": {"formats", "rules"},
     "tasks": {"tasks", "rules"},
-    "training": {"training", "tasks", "rules", "arms", "devices", "plan", "diagnostics"},
+    "training": {"training", "tasks", "rules", "arms", "devices", "plan", "schedules", "diagnostics"},
     "evidence": {"evidence", "rules", "diagnostics"},
     "store": {"store", "rules", "tasks", "plan", "home", "training.events"},
     "report": {"report", "evidence", "store", "plan", "tasks", "rules"},
