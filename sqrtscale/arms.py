@@ -128,8 +128,8 @@ def svag_config(base: TrainingConfig, ell: int, momentum_form: str = "kept") -> 
 
     lr / l, beta -> 1 - (1 - beta) / l^2, eps l, l^2 as many steps: the square-root rule at kappa = 1 / l^2, because a gradient
     with l times the noise is one of an l^2 times smaller batch. A decoupled weight decay becomes lambda / l (lr lambda per time
-    kept), one in the gradient stays. SGD, whose time per step is lr, takes lr / l^2 by its own rule: the same SDE [Li et al., with
-    their l the l^2 here]. The batch size is the base's: the noise comes from r1 g1 + r2 g2.
+    kept), one in the gradient stays. SGD, whose time per step is lr, takes lr / l^2 by its own rule [Li et
+    al., with their l the l^2 here]. The batch size is the base's: the noise comes from r1 g1 + r2 g2.
     """
     as_if = replace(base, batch_size=base.batch_size * ell**2)
     return scale(as_if, base.batch_size, "linear", momentum_form).config

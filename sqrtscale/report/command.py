@@ -12,7 +12,7 @@ from ..tasks import SMALLEST
 def command(plan: CalibrationPlan) -> str:
     """The same calibration from the command line, every option written out."""
     base = plan.base
-    values = {name: repr(value) for name, value in (base.hyperparameters | base.run).items()}
+    values = {name: repr(value) for name, value in {**base.hyperparameters, **base.run}.items()}
     parts = ["sqrtscale", "calibrate", "--task", plan.task, "--optimizer", base.optimizer, "--lr", values.pop("lr")]
     if "beta1" in values:
         parts += ["--betas", values.pop("beta1"), values.pop("beta2")]
