@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..rules import FieldError
-from ..training.checkpoint_summary import Transferred, part_of
+from ..transfer.checkpoint.result import Transferred, part_of
 from . import launch
 
 SECONDS, BYTES_PER_SECOND = 120, 5 * 10**6  # a busy machine loads torch in half a minute; a disk may be far away
@@ -36,7 +36,7 @@ def transfer_checkpoint(source: Path, out: Path, kappa: float | Fraction, optimi
                         decay_form: str = "linear", momentum_form: str = "kept", timeout: float | None = None) -> Transferred:
     """Write ``source``, moved to a batch ``kappa`` times larger, to the new file ``out``.
 
-    Raises what :func:`sqrtscale.training.checkpoint.transfer_checkpoint` raises, and leaves nothing behind when it is
+    Raises what :func:`sqrtscale.transfer.checkpoint.transfer_file.transfer_checkpoint` raises, and leaves nothing behind when it is
     interrupted or takes more than ``timeout`` seconds (by default a time that follows from the file's size).
     """
     options = {"--out": out, "--kappa": kappa, "--optimizer": optimizer, "--decay-form": decay_form,
@@ -48,7 +48,7 @@ def transfer_checkpoint(source: Path, out: Path, kappa: float | Fraction, optimi
 def _ask(path: Path, options: list[str], timeout: float | None, out: Path | None = None) -> dict[str, Any]:
     """What the process prints. Its error is raised here; whatever ends it, its unfinished file goes with it."""
     seconds = timeout or SECONDS + (path.stat().st_size if path.is_file() else 0) / BYTES_PER_SECOND
-    command = launch.command("training.checkpoint", *options, "--", str(path))
+    command = launch.command("transfer.checkpoint.transfer_file", *options, "--", str(path))
     with subprocess.Popen(command, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           env=launch.environment()) as child:
         try:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sqrtscale.cli import main
-from sqrtscale.training.checkpoint import read
+from sqrtscale.transfer.checkpoint.transfer_file import read
 
 STAGES = ["stages", "--optimizer", "adamw", "--lr", "3e-4", "--betas", "0.95", "0.999", "--batch", "64"]
 

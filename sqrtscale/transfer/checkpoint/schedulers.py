@@ -14,13 +14,13 @@ from typing import Any
 
 from torch import Tensor
 
-from ..rules import TrainingConfig, scale
-from ..rules.transfer import MomentumForm
-from .checkpoint_contents import Contents
-from .checkpoint_reading import Place, place_text
-from .checkpoint_summary import SchedulerChange
-from .optimizer_state import number, steps_of
-from .schedulers import Kind, Shift, check, kind_of, like, move
+from ...rules import TrainingConfig, scale
+from ...rules.transfer import MomentumForm
+from ..optimizer_state import number, steps_of
+from ..scheduler_state import Kind, Shift, check, kind_of, like, move
+from .contents import Contents
+from .reading import Place, place_text
+from .result import SchedulerChange
 
 SKIPPED = 0.05  # of the steps: a gradient scaler leaves out some of the optimizer's, never of the scheduler's
 

@@ -2,13 +2,13 @@
 
 import copy
 
-import checkpoint_shapes as shapes
 import pytest
 import torch
-from optimized import advance
+from transfer.checkpoint import shapes
+from transfer.optimized import advance
 
 from sqrtscale.rules import FieldError
-from sqrtscale.training.checkpoint import read, summary, transfer_checkpoint
+from sqrtscale.transfer.checkpoint.transfer_file import read, summary, transfer_checkpoint
 
 ADAM = {"lr", "betas", "eps", "weight_decay", "step", "exp_avg_sq"}
 SCHEDULE = {"last_epoch", "_step_count", "base_lrs", "_last_lr"}

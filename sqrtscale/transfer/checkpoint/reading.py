@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..rules import FieldError
+from ...rules import FieldError
 
 MEBIBYTE = 2**20
 # All but the tensors' numbers is read by Python, slowly and into many small objects: 8 MiB are seconds, and 0.5 GB at most.

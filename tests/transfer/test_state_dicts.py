@@ -4,10 +4,10 @@ import copy
 
 import pytest
 import torch
-from optimized import CASES, advance, assert_same, flat, trained
+from transfer.optimized import CASES, advance, assert_same, flat, trained
 
 from sqrtscale.rules import FieldError
-from sqrtscale.training.live import recognised, transfer_optimizer_, transfer_state_dict
+from sqrtscale.transfer.optimizer import recognised, transfer_optimizer_, transfer_state_dict
 
 
 @pytest.mark.parametrize("case", CASES)

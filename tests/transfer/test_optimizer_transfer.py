@@ -10,14 +10,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from optimized import CASES, advance, assert_same, flat, trained
 from rules.updates import STEPS
 from torch.optim import lr_scheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from transfer.optimized import CASES, advance, assert_same, flat, trained
 
 import sqrtscale
 from sqrtscale.rules import FieldError, TrainingConfig, scale
-from sqrtscale.training.live import ema_decay, ratio, transfer_optimizer_
+from sqrtscale.transfer.optimizer import ema_decay, ratio, transfer_optimizer_
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")

@@ -5,14 +5,14 @@ import warnings
 
 import pytest
 import torch
-from checkpoint_shapes import RATE, trained_run
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from optimized import advance
 from torch.optim import lr_scheduler
+from transfer.checkpoint.shapes import RATE, trained_run
+from transfer.optimized import advance
 
 from sqrtscale.rules import FieldError
-from sqrtscale.training.checkpoint import transfer_checkpoint
+from sqrtscale.transfer.checkpoint.transfer_file import transfer_checkpoint
 
 TOTAL = 720
 

@@ -8,16 +8,16 @@ import struct
 import warnings
 import zipfile
 
-import checkpoint_shapes as shapes
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from transfer.checkpoint import shapes
 
 from sqrtscale.rules import FieldError
-from sqrtscale.training import checkpoint_reading
-from sqrtscale.training.checkpoint import read, summary, transfer_checkpoint
-from sqrtscale.training.live import transfer_state_dict
+from sqrtscale.transfer.checkpoint import reading
+from sqrtscale.transfer.checkpoint.transfer_file import read, summary, transfer_checkpoint
+from sqrtscale.transfer.optimizer import transfer_state_dict
 
 ONE = torch.rand(1)
 
@@ -163,7 +163,7 @@ def test_members_that_overlap_are_refused(tmp_path):
 def test_limits_on_what_is_not_tensors(limit, value, content, message, tmp_path, monkeypatch):
     path = saved(tmp_path, content)
     read(path)
-    monkeypatch.setattr(checkpoint_reading, limit, value)
+    monkeypatch.setattr(reading, limit, value)
     with pytest.raises(FieldError, match=message):
         read(path)
 

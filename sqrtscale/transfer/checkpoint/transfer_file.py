@@ -1,7 +1,7 @@
 """Saved checkpoints moved to another batch size, written to a new file; and a process that does it for others.
 
-    python -m sqrtscale.training.checkpoint FILE
-    python -m sqrtscale.training.checkpoint FILE --out OUT --kappa 4
+    python -m sqrtscale.transfer.checkpoint.transfer_file FILE
+    python -m sqrtscale.transfer.checkpoint.transfer_file FILE --out OUT --kappa 4
 
 prints what the optimizers in a file hold, or what was moved, as one JSON object: for a process that must not load torch
 itself, and must not be endangered by a file. It bounds its own memory and time by the file's size.
@@ -26,15 +26,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..rules import DecayForm, FieldError, MomentumForm
-from .checkpoint_contents import Contents, check_nothing_left, contents
-from .checkpoint_notes import files_beside, notes
-from .checkpoint_reading import INSTEAD, TOO_LARGE, is_out_of_memory, limit_resources, place_text, read, refused
-from .checkpoint_schedules import OptimizerMove, by_rule, move_scheduler, seen_by_schedulers
-from .checkpoint_summary import OptimizerSummary, Transferred, part_of
-from .live import family_named, ratio, transfer_state_dict, understood
-from .optimizer_state import steps_of
-from .schedulers import is_scheduler
+from ...rules import DecayForm, FieldError, MomentumForm
+from ..optimizer import family_named, ratio, transfer_state_dict, understood
+from ..optimizer_state import steps_of
+from ..scheduler_state import is_scheduler
+from .contents import Contents, check_nothing_left, contents
+from .notes import files_beside, notes
+from .reading import INSTEAD, TOO_LARGE, is_out_of_memory, limit_resources, place_text, read, refused
+from .result import OptimizerSummary, Transferred, part_of
+from .schedulers import OptimizerMove, by_rule, move_scheduler, seen_by_schedulers
 
 LONGEST_LIST = 16  # of a group's value, in a summary
 
@@ -48,7 +48,7 @@ def transfer_checkpoint(source: str | Path, out: str | Path, kappa: float, optim
                         decay_form: DecayForm = "linear", momentum_form: MomentumForm = "kept") -> Transferred:
     """Write ``source`` to the new file ``out`` with every optimizer and scheduler in it moved to a batch ``kappa`` times larger.
 
-    The arguments are those of :func:`sqrtscale.training.live.transfer_state_dict`. The file may also hold a scheduler alone;
+    The arguments are those of :func:`sqrtscale.transfer.optimizer.transfer_state_dict`. The file may also hold a scheduler alone;
     what an optimizer's file beside it says then decides how it moves. Weights and everything else stay as they are, and so
     does ``source``. ``out`` appears whole or not at all, with its tensors on the CPU. Raises FieldError for a file that exists,
     one without an optimizer, and all that the transfer refuses.
@@ -145,7 +145,7 @@ def _shortest(value: Tensor) -> Any:
 
 def main() -> int:
     """Read or move one file; exit code 2 and one line (and the error as JSON) for a file that cannot be used."""
-    parser = argparse.ArgumentParser(prog="python -m sqrtscale.training.checkpoint", description="What the optimizers in a "
+    parser = argparse.ArgumentParser(prog="python -m sqrtscale.transfer.checkpoint.transfer_file", description="What the optimizers in a "
                                      "checkpoint hold, or with --out a copy moved to another batch size; one JSON object. "
                                      "Nothing in the file is run.")
     parser.add_argument("file", help="a file that torch.save wrote")

@@ -9,12 +9,12 @@ import sys
 
 import pytest
 import torch
-from optimized import CASES, assert_same, flat, trained
+from transfer.optimized import CASES, assert_same, flat, trained
 
 from sqrtscale.rules import FieldError
-from sqrtscale.training import checkpoint
-from sqrtscale.training.checkpoint import read, summary, transfer_checkpoint
-from sqrtscale.training.live import transfer_optimizer_, transfer_state_dict
+from sqrtscale.transfer.checkpoint import transfer_file
+from sqrtscale.transfer.checkpoint.transfer_file import read, summary, transfer_checkpoint
+from sqrtscale.transfer.optimizer import transfer_optimizer_, transfer_state_dict
 
 LAYOUTS = {  # name -> (how a state dict lies in a file, where that is)
     "by itself": (lambda s: s, ""),
@@ -142,7 +142,7 @@ def test_an_ending_in_the_middle_leaves_nothing_behind(meanwhile, tmp_path, monk
             raise OSError(28, "No space left on device")
         out.write_bytes(b"somebody's")
 
-    monkeypatch.setattr(checkpoint.torch, "save", save)
+    monkeypatch.setattr(transfer_file.torch, "save", save)
     with pytest.raises(FieldError if meanwhile else OSError):
         transfer_checkpoint(source, out, 4)
     assert [path.name for path in tmp_path.glob("*out*")] == (["out.pt"] if meanwhile else [])
@@ -167,13 +167,13 @@ def test_numbers_in_tensors_are_shown_in_the_digits_that_they_have(dtype, number
 def test_a_refused_pickle_is_one_line_on_the_terminal(tmp_path):
     source, witness = tmp_path / "in.pt", tmp_path / "witness"
     source.write_bytes(pickle.dumps(Malicious(witness)))
-    done = subprocess.run([sys.executable, "-m", "sqrtscale.training.checkpoint", source], text=True, capture_output=True)
+    done = subprocess.run([sys.executable, "-m", "sqrtscale.transfer.checkpoint.transfer_file", source], text=True, capture_output=True)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and not witness.exists()
 
 
 def test_a_process_without_torch_can_ask(tmp_path):
     source = saved(tmp_path / "in.pt", {"optimizer": trained("rmsprop, momentum")[1].state_dict()})
-    ask = [sys.executable, "-m", "sqrtscale.training.checkpoint"]
+    ask = [sys.executable, "-m", "sqrtscale.transfer.checkpoint.transfer_file"]
     done = subprocess.run([*ask, source], text=True, capture_output=True)
     (found,) = json.loads(done.stdout)["optimizers"]
     assert (done.returncode, found["optimizer"], found["where"]) == (0, "rmsprop", "optimizer")

@@ -3,7 +3,7 @@
 import copy
 
 import torch
-from optimized import advance
+from transfer.optimized import advance
 
 STEPS, WARMED, TOTAL = 40, 8, 400  # steps so far; lengths of the schedule
 RATE = 1e-3

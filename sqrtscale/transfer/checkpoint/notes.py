@@ -7,12 +7,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from ..rules import FieldError
-from .checkpoint_contents import Contents, contents
-from .checkpoint_reading import place_text, read
-from .checkpoint_schedules import anew, counts, other_count
-from .checkpoint_summary import OptimizerSummary, SchedulerChange
-from .schedulers import kind_of
+from ...rules import FieldError
+from ..scheduler_state import kind_of
+from .contents import Contents, contents
+from .reading import place_text, read
+from .result import OptimizerSummary, SchedulerChange
+from .schedulers import anew, counts, other_count
 
 SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")
 SMALL = 16 * 2**20  # bytes: a scheduler's state is a few kilobytes

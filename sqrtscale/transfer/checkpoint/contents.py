@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from .checkpoint_reading import Place, place_text, refused, walk
-from .optimizer_state import is_state_dict
-from .schedulers import MOST_STEPS, is_scheduler
+from ..optimizer_state import is_state_dict
+from ..scheduler_state import MOST_STEPS, is_scheduler
+from .reading import Place, place_text, refused, walk
 
 MOMENTS = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "square_avg", "grad_avg", "momentum_buffer", "state1", "state2"}
 COUNTER = re.compile(r"(step|iter|update|batches_that)", re.IGNORECASE)

@@ -1,0 +1,1 @@
+"""Files that torch.save wrote, moved to another batch size as new files."""
