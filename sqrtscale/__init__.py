@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from .rules import FieldError, ScaledConfig, ScaledField, TrainingConfig, scale
 
 if TYPE_CHECKING:
-    from .plan import Arm, CalibrationPlan
+    from .arms import Arm
+    from .plan import CalibrationPlan
     from .transfer.optimizer import transfer_optimizer_
 
 __version__ = "0.2.0"

@@ -17,7 +17,8 @@ from transfer.optimized import CASES, advance, assert_same, flat, trained
 
 import sqrtscale
 from sqrtscale.rules import FieldError, TrainingConfig, scale
-from sqrtscale.transfer.optimizer import ema_decay, ratio, transfer_optimizer_
+from sqrtscale.transfer.optimizer import ema_decay, transfer_optimizer_
+from sqrtscale.transfer.optimizer_move import batch_ratio
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
@@ -124,7 +125,7 @@ def test_there_and_back_is_where_it_was(case, kappa, momentum_form, with_signal)
     before = copy.deepcopy(flat(optimizer))
     try:
         transfer_optimizer_(optimizer, kappa, "half-life", momentum_form, signal)
-        transfer_optimizer_(optimizer, 1 / Fraction(ratio(kappa)), "half-life", momentum_form, signal)
+        transfer_optimizer_(optimizer, 1 / Fraction(batch_ratio(kappa)), "half-life", momentum_form, signal)
     except FieldError as error:  # a momentum of 0.9 scaled up by more than 10, or so near to 1 that it rounds to it
         assert "momentum" in str(error) or "beta" in str(error)
         return
@@ -132,13 +133,13 @@ def test_there_and_back_is_where_it_was(case, kappa, momentum_form, with_signal)
 
 
 def test_signal_is_not_divided():
-    (weights, other), optimizer = trained("adam")
-    v, v2 = (optimizer.state[p]["exp_avg_sq"].clone() for p in (weights, other))
+    (weights, biases), optimizer = trained("adam")
+    v, v2 = (optimizer.state[p]["exp_avg_sq"].clone() for p in (weights, biases))
     signal = torch.linspace(0, 2, 6).view(3, 2) * v.mean()
     transfer_optimizer_(optimizer, 4, signal={weights: signal})
     expected = torch.where(signal < v, signal + (v - signal) / 4, v)
     torch.testing.assert_close(optimizer.state[weights]["exp_avg_sq"], expected)
-    torch.testing.assert_close(optimizer.state[other]["exp_avg_sq"], v2 / 4)
+    torch.testing.assert_close(optimizer.state[biases]["exp_avg_sq"], v2 / 4)
 
 
 def test_a_buffer_over_a_root_with_signal_follows_that_root():
@@ -166,8 +167,8 @@ def test_a_centered_root_never_goes_below_zero():
 def test_tensors_stay_the_same_tensors():
     weights = torch.nn.Parameter(torch.ones(3))
     rate = torch.tensor(1e-3, dtype=torch.float64)
-    other = {"params": [torch.nn.Parameter(torch.ones(1))], "betas": (0.8, 0.99)}
-    optimizer = torch.optim.Adam([{"params": [weights]}, other], lr=rate)
+    second_group = {"params": [torch.nn.Parameter(torch.ones(1))], "betas": (0.8, 0.99)}
+    optimizer = torch.optim.Adam([{"params": [weights]}, second_group], lr=rate)
     advance(optimizer, 3)
     entry = optimizer.state[weights]
     places = {name: value.data_ptr() for name, value in entry.items()}
@@ -192,12 +193,12 @@ def test_warm_up_from_zero_stays_at_zero_and_goes_on():
 
 
 def lrs(optimizer, scheduler, steps):
-    found = []
+    rates = []
     for _ in range(steps):
         advance(optimizer, 1)
         scheduler.step()
-        found.append(optimizer.param_groups[0]["lr"])
-    return found
+        rates.append(optimizer.param_groups[0]["lr"])
+    return rates
 
 
 def test_a_scheduler_that_multiplies_goes_on_by_itself():
@@ -252,10 +253,10 @@ def test_ema_decay_and_averaged_model():
     torch.testing.assert_close(averaged.module.weight - before, torch.full((1, 1), 1 - 0.9**4))
 
 
-@pytest.mark.parametrize("kappa, found", [(4, 4), (0.25, Fraction(1, 4)), (1 / 3, Fraction(1, 3)), (1e-6, Fraction(1, 10**6)),
+@pytest.mark.parametrize("kappa, ratio", [(4, 4), (0.25, Fraction(1, 4)), (1 / 3, Fraction(1, 3)), (1e-6, Fraction(1, 10**6)),
                                           (Fraction(7, 3), Fraction(7, 3)), (1000 / 768, Fraction(125, 96))])
-def test_kappa_is_a_ratio_of_batches(kappa, found):
-    assert ratio(kappa) == found
+def test_kappa_is_a_ratio_of_batches(kappa, ratio):
+    assert batch_ratio(kappa) == ratio
 
 
 @pytest.mark.parametrize("kappa", [0, -1, math.nan, math.inf, "4", None, True, 1e7, 1e-7])
@@ -329,22 +330,22 @@ def continuation(state, beta2, kappa, chains=3000, steps=40):
         weights.grad = 0.05 + noise()
         base.step()
     weights.data.zero_()
-    other = torch.nn.Parameter(weights.detach().clone())
-    target = torch.optim.Adam([other])
+    target_weights = torch.nn.Parameter(weights.detach().clone())
+    target = torch.optim.Adam([target_weights])
     target.load_state_dict(copy.deepcopy(base.state_dict()))
     transfer_optimizer_(target, kappa)
     if state == "kept":
-        target.state[other].update(copy.deepcopy(base.state[weights]))
+        target.state[target_weights].update(copy.deepcopy(base.state[weights]))
     if state == "zeroed":
         target.state.clear()
     for _ in range(steps):
-        drawn = [noise() for _ in range(kappa)]
-        for one in drawn:
-            weights.grad = 0.05 + one
+        draws = [noise() for _ in range(kappa)]
+        for draw in draws:
+            weights.grad = 0.05 + draw
             base.step()
-        other.grad = 0.05 + sum(drawn) / kappa
+        target_weights.grad = 0.05 + sum(draws) / kappa
         target.step()
-    return (other.mean() / weights.mean()).item(), (other.std() / weights.std()).item()
+    return (target_weights.mean() / weights.mean()).item(), (target_weights.std() / weights.std()).item()
 
 
 @pytest.mark.parametrize("beta2", [0.99, 0.999])

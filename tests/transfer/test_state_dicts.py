@@ -1,4 +1,4 @@
-"""A saved optimizer state moved to another batch: the same as the live one, recognised by what is in it."""
+"""A saved optimizer state moved to another batch: the same as one moved in place, recognised by what is in it."""
 
 import copy
 
@@ -7,24 +7,25 @@ import torch
 from transfer.optimized import CASES, advance, assert_same, flat, trained
 
 from sqrtscale.rules import FieldError
-from sqrtscale.transfer.optimizer import recognised, transfer_optimizer_, transfer_state_dict
+from sqrtscale.transfer.optimizer import transfer_optimizer_, transfer_state_dict
+from sqrtscale.transfer.optimizer_state import recognised_family
 
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("more", [{}, {"foreach": True}, {"foreach": False}])
-def test_saved_and_moved_is_live_and_moved(case, more):
-    parameters, live = trained(case, dtype=torch.float32, **more)  # torch loads mu_product in the type of the weights
-    saved = copy.deepcopy(live.state_dict())
+def test_saved_and_moved_is_moved_in_place(case, more):
+    parameters, optimizer = trained(case, dtype=torch.float32, **more)  # torch loads mu_product in the type of the weights
+    saved = copy.deepcopy(optimizer.state_dict())
     as_saved = copy.deepcopy(saved)
     moved = transfer_state_dict(saved, 4)
     assert str(saved) == str(as_saved), "the given dict is left as it was"
     loaded = getattr(torch.optim, CASES[case][0])([torch.nn.Parameter(p.detach().clone()) for p in parameters])
     loaded.load_state_dict(moved)
-    transfer_optimizer_(live, 4)
-    assert_same(flat(loaded), flat(live))
-    advance(live, 5), advance(loaded, 5)
-    for one, other in zip(parameters, loaded.param_groups[0]["params"], strict=True):
-        assert torch.equal(one, other)
+    transfer_optimizer_(optimizer, 4)
+    assert_same(flat(loaded), flat(optimizer))
+    advance(optimizer, 5), advance(loaded, 5)
+    for parameter, loaded_parameter in zip(parameters, loaded.param_groups[0]["params"], strict=True):
+        assert torch.equal(parameter, loaded_parameter)
 
 
 def test_whole_numbers_of_old_files_stay_whole_where_they_can():
@@ -39,7 +40,7 @@ def test_whole_numbers_of_old_files_stay_whole_where_they_can():
 @pytest.mark.parametrize("case", CASES)
 def test_saved_optimizers_are_recognised(case):
     saved = trained(case)[1].state_dict()
-    assert recognised(saved) == ("adam" if case == "amsgrad" else CASES[case][2])
+    assert recognised_family(saved) == ("adam" if case == "amsgrad" else CASES[case][2])
 
 
 def test_old_files_of_adam_and_adamw_need_the_name_only_where_it_matters():

@@ -1,4 +1,4 @@
-"""What a person has to do after a checkpoint was moved, in words: schedules, counters, averages, files beside it."""
+"""What a person has to do after a checkpoint was moved, in words: schedules, counters, averages, files in the same folder."""
 
 from __future__ import annotations
 
@@ -9,97 +9,99 @@ from typing import Any
 
 from ...rules import FieldError
 from ..scheduler_state import kind_of
-from .contents import Contents, contents
+from .contents import Contents, find_contents
 from .reading import place_text, read
 from .result import OptimizerSummary, SchedulerChange
-from .schedulers import anew, counts, other_count
+from .schedulers import counts_optimizer_steps, how_to_recreate, what_else_it_counts
 
 SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")
 SMALL = 16 * 2**20  # bytes: a scheduler's state is a few kilobytes
 MOST_NAMED = 6
-MOST_BESIDE = 4
+MOST_NEIGHBOURS = 4
 
 
-def notes(source: Path, content: Any, found: Contents, kappa: Fraction, before: Sequence[OptimizerSummary],
+def notes(source: Path, content: Any, contents: Contents, kappa: Fraction, before: Sequence[OptimizerSummary],
           after: Sequence[OptimizerSummary], schedulers: Sequence[SchedulerChange]) -> tuple[str, ...]:
-    """All of it for one file, most important first."""
+    """All notes on one file, most important first."""
     steps = max((summary.steps[1] for summary in before if summary.steps), default=None)
     return tuple(filter(None, (
-        _schedule(source, found, kappa, steps, schedulers),
-        _counters(source, content, found, kappa, steps),
-        _averages(found, kappa),
+        _schedule(source, contents, kappa, steps, schedulers),
+        _counters(source, content, contents, kappa, steps),
+        _averages(contents, kappa),
         _rounded(before, after, kappa),
-        _ranks(found),
+        _ranks(contents),
     )))
 
 
-def files_beside(source: Path, word: str) -> list[Path]:
+def neighbouring_files(source: Path, word: str) -> list[Path]:
     """Checkpoints in the same folder with that word in their names, where the folder can be listed."""
     try:
-        beside = [path for path in sorted(source.parent.iterdir()) if word in path.name.lower() and path.suffix in SUFFIXES]
+        neighbours = [path for path in sorted(source.parent.iterdir()) if word in path.name.lower() and path.suffix in SUFFIXES]
     except OSError:
         return []
-    return [path for path in beside if path.is_file() and path.name != source.name][:MOST_BESIDE]
+    return [path for path in neighbours if path.is_file() and path.name != source.name][:MOST_NEIGHBOURS]
 
 
-def _schedule(source: Path, found: Contents, kappa: Fraction, steps: float | None, schedulers: Sequence[SchedulerChange]) -> str:
+def _schedule(source: Path, contents: Contents, kappa: Fraction, steps: float | None,
+              schedulers: Sequence[SchedulerChange]) -> str:
     """What to do with a learning rate schedule that is not in the file, or in it in an unknown form."""
-    told = [f"{name} is no scheduler's state that is known here and stays as it is: {anew(steps, kappa)}"
-            for name in found.named_schedulers]
-    if schedulers or told:
-        return "; ".join(told)
-    beside = files_beside(source, "sched")
-    if beside:
-        return "; ".join(_beside(path, steps, kappa) for path in beside)
-    return f"a learning rate scheduler counts steps and is not in this file: {anew(steps, kappa)}"
+    unknown = [f"{name} is no scheduler's state that is known here and stays as it is: {how_to_recreate(steps, kappa)}"
+               for name in contents.unknown_schedulers]
+    if schedulers or unknown:
+        return "; ".join(unknown)
+    neighbours = neighbouring_files(source, "sched")
+    if neighbours:
+        return "; ".join(_neighbouring_scheduler(path, steps, kappa) for path in neighbours)
+    return f"a learning rate scheduler counts steps and is not in this file: {how_to_recreate(steps, kappa)}"
 
 
-def _beside(path: Path, steps: float | None, kappa: Fraction) -> str:
-    """What a scheduler's file beside the optimizer's says."""
+def _neighbouring_scheduler(path: Path, steps: float | None, kappa: Fraction) -> str:
+    """What to do with a scheduler's file in the folder of the optimizer's."""
     same_command = "move it by the same command too"
     if path.stat().st_size > SMALL:
         return f"{path.name} beside it stays as it is: {same_command}"
     try:
-        (_, state), *_ = contents(read(path)).schedulers
+        (_, state), *_ = find_contents(read(path)).schedulers
         position = state.get("last_epoch")
     except (FieldError, ValueError):  # it cannot be read, or holds no scheduler
-        return f"{path.name} beside it holds no scheduler that is known here: {anew(steps, kappa)}"
+        return f"{path.name} beside it holds no scheduler that is known here: {how_to_recreate(steps, kappa)}"
     kind = kind_of(state)
     if kind is None or type(position) is not int:
-        return f"{path.name} beside it is no scheduler that is known here: {anew(steps, kappa)}"
-    if steps is not None and not counts(position, steps):
-        return (f"{path.name} beside it ({kind.name}) {other_count(position, steps)}; its learning rates are those of the old "
-                f"batch: {same_command}")
+        return f"{path.name} beside it is no scheduler that is known here: {how_to_recreate(steps, kappa)}"
+    if steps is not None and not counts_optimizer_steps(position, steps):
+        return (f"{path.name} beside it ({kind.name}) {what_else_it_counts(position, steps)}; its learning rates are those of "
+                f"the old batch: {same_command}")
     return (f"{path.name} beside it ({kind.name}) stays at step {position} of the old batch: {same_command}, or "
-            f"{anew(position, kappa)}")
+            f"{how_to_recreate(position, kappa)}")
 
 
-def _counters(source: Path, content: Any, found: Contents, kappa: Fraction, steps: float | None) -> str:
+def _counters(source: Path, content: Any, contents: Contents, kappa: Fraction, steps: float | None) -> str:
     """Counters of steps, known by their names and by holding the optimizer's count."""
     if steps is None:
         return ""
-    names = [place_text(place) for place, value in found.counters if abs(value - steps) <= 1]
+    names = [place_text(place) for place, value in contents.counters if abs(value - steps) <= 1]
     if (source.parent / "trainer_state.json").is_file():
         names.append("global_step in trainer_state.json beside it")
     if not names:
         return ""
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    there = f"{steps / float(kappa):.10g}"
-    text = (f"{', '.join(names[:MOST_NAMED])}{more}: {steps:.10g} steps of the old batch, which are {there} of the new one; set "
-            "them where your program takes a learning rate, an end or a place in the data from them")
+    new_steps = f"{steps / float(kappa):.10g}"
+    text = (f"{', '.join(names[:MOST_NAMED])}{more}: {steps:.10g} steps of the old batch, which are {new_steps} of the new one; "
+            "set them where your program takes a learning rate, an end or a place in the data from them")
     if isinstance(content, dict) and "pytorch-lightning_version" in content:
         text += (f"; Lightning compares max_steps with its own progress, which stays: give max_steps = {steps:.10g} + "
                  f"(old max_steps - {steps:.10g}) / {float(kappa):.6g}")
     return text
 
 
-def _averages(found: Contents, kappa: Fraction) -> str:
+def _averages(contents: Contents, kappa: Fraction) -> str:
     """Averages of weights: they stay, and their decay moves."""
-    if not found.averages:
+    if not contents.averages:
         return ""
-    decays = [value["decay"] for _, value in found.averages if isinstance(value, dict) and isinstance(value.get("decay"), float)]
+    decays = [average["decay"] for _, average in contents.averages
+              if isinstance(average, dict) and isinstance(average.get("decay"), float)]
     rho = decays[0] if decays and 0 < decays[0] < 1 else 0.999
-    names = list(dict.fromkeys(place_text(place) for place, _ in found.averages))[:MOST_NAMED]
+    names = list(dict.fromkeys(place_text(place) for place, _ in contents.averages))[:MOST_NAMED]
     by = f"{float(kappa):.6g}"
     return (f"{', '.join(names)}: averaged weights stay as they are; the decay rho of the average becomes rho^{by}, "
             f"{rho:.8g} for example {rho ** float(kappa):.8g}, and what counts its updates is divided by {by}")
@@ -115,7 +117,7 @@ def _rounded(before: Sequence[OptimizerSummary], after: Sequence[OptimizerSummar
     return ""
 
 
-def _ranks(found: Contents) -> str:
-    if any("base_optimizer_state" in place for place, _ in found.optimizers):
+def _ranks(contents: Contents) -> str:
+    if any("base_optimizer_state" in place for place, _ in contents.optimizers):
         return "this is one rank's part of DeepSpeed's optimizer: move the file of every rank"
     return ""

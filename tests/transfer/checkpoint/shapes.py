@@ -40,7 +40,7 @@ def one_group(state, **options):
     return {"state": {0: state}, "param_groups": [{"lr": RATE, "weight_decay": 0.1, **options, "params": [0]}]}
 
 
-def plain():
+def by_itself():
     return adamw()
 
 

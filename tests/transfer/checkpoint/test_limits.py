@@ -16,7 +16,9 @@ from transfer.checkpoint import shapes
 
 from sqrtscale.rules import FieldError
 from sqrtscale.transfer.checkpoint import reading
-from sqrtscale.transfer.checkpoint.transfer_file import read, summary, transfer_checkpoint
+from sqrtscale.transfer.checkpoint.reading import read
+from sqrtscale.transfer.checkpoint.summary import summary
+from sqrtscale.transfer.checkpoint.transfer_file import transfer_checkpoint
 from sqrtscale.transfer.optimizer import transfer_state_dict
 
 ONE = torch.rand(1)
@@ -119,13 +121,13 @@ def archive(path, pickled, tensors=(), compression=zipfile.ZIP_STORED):
     return path
 
 
-def floats_of_a_million(number):
+def floats_of_a_million(tensors):
     """A pickle of tensors that say that they have a million numbers each."""
-    words = (b"storage", b"cpu", *(str(i).encode() for i in range(number)))
+    words = (b"storage", b"cpu", *(str(i).encode() for i in range(tensors)))
     text = [b"X" + struct.pack("<I", len(word)) + word for word in words]
-    one = b"ctorch._utils\n_rebuild_tensor_v2\n((%sctorch\nFloatStorage\n%s%sJ@B\x0f\x00tQK\x00K\x01\x85K\x01\x85\x89" \
+    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n((%sctorch\nFloatStorage\n%s%sJ@B\x0f\x00tQK\x00K\x01\x85K\x01\x85\x89" \
           b"ccollections\nOrderedDict\n)RtR"
-    return b"\x80\x02](" + b"".join(one % (text[0], name, text[1]) for name in text[2:]) + b"e."
+    return b"\x80\x02](" + b"".join(tensor % (text[0], name, text[1]) for name in text[2:]) + b"e."
 
 
 def test_a_bomb_of_compressed_zeros_is_refused(tmp_path):

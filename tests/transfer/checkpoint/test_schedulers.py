@@ -43,12 +43,12 @@ FROM_THE_LAST_LR = set(SCHEDULES) - {"LambdaLR", "OneCycleLR", "OneCycleLR in th
 
 
 def rates(optimizer, scheduler, steps):
-    found = []
+    collected = []
     for _ in range(steps):
         advance(optimizer, 1)
         scheduler.step()
-        found.append(float(optimizer.param_groups[0]["lr"]))
-    return found
+        collected.append(float(optimizer.param_groups[0]["lr"]))
+    return collected
 
 
 def optimizer_at(kappa):
@@ -87,11 +87,12 @@ def test_a_resumed_schedule_is_the_uninterrupted_one_of_the_target(name, seen, k
         target = optimizer_at(kappa)
         uninterrupted = SCHEDULES[name](target, kappa)
         rates(target, uninterrupted, position)
-        other, going_on = resumed(state, SCHEDULES[name], kappa)
+        resumed_optimizer, resumed_scheduler = resumed(state, SCHEDULES[name], kappa)
         if name in FROM_THE_LAST_LR:
-            assert other.param_groups[0]["lr"] == pytest.approx(target.param_groups[0]["lr"], rel=1e-6, abs=1e-15)
+            assert resumed_optimizer.param_groups[0]["lr"] == pytest.approx(target.param_groups[0]["lr"], rel=1e-6, abs=1e-15)
         steps = min(20, int(TOTAL / kappa) - position)
-        assert rates(other, going_on, steps) == pytest.approx(rates(target, uninterrupted, steps), rel=1e-6, abs=1e-15)
+        resumed_rates = rates(resumed_optimizer, resumed_scheduler, steps)
+        assert resumed_rates == pytest.approx(rates(target, uninterrupted, steps), rel=1e-6, abs=1e-15)
     assert abs(position - seen / kappa) <= 0.5
     (change,) = done.schedulers
     assert change.kind == name.partition(" ")[0]
@@ -133,16 +134,16 @@ def test_after_100_steps_at_kappa_4_the_next_lr_is_that_of_step_26(tmp_path):
     assert "make it anew with its lengths in steps / 4 and last_epoch = 24 (100 / 4 - 1)" in note and "LambdaLR" in note
     transfer_checkpoint(folder / "scheduler.pt", tmp_path / "scheduler.pt", 4)
     for way in ("moved", "made anew"):
-        other = torch.optim.AdamW([torch.nn.Parameter(p.detach().clone()) for p in parameters])
+        resumed_optimizer = torch.optim.AdamW([torch.nn.Parameter(p.detach().clone()) for p in parameters])
         if way == "moved":
-            going_on = linear(4)(other)
-            going_on.load_state_dict(torch.load(tmp_path / "scheduler.pt", weights_only=True))
-            other.load_state_dict(torch.load(tmp_path / "optimizer.pt", weights_only=True))
+            resumed_scheduler = linear(4)(resumed_optimizer)
+            resumed_scheduler.load_state_dict(torch.load(tmp_path / "scheduler.pt", weights_only=True))
+            resumed_optimizer.load_state_dict(torch.load(tmp_path / "optimizer.pt", weights_only=True))
         else:
-            other.load_state_dict(torch.load(tmp_path / "optimizer.pt", weights_only=True))
-            going_on = lr_scheduler.LambdaLR(other, lambda k: max(0, 1 - 4 * k / 1000), last_epoch=24)
-        assert other.param_groups[0]["lr"] == pytest.approx(0.0018)
-        assert rates(other, going_on, 1) == pytest.approx([0.001792])
+            resumed_optimizer.load_state_dict(torch.load(tmp_path / "optimizer.pt", weights_only=True))
+            resumed_scheduler = lr_scheduler.LambdaLR(resumed_optimizer, lambda k: max(0, 1 - 4 * k / 1000), last_epoch=24)
+        assert resumed_optimizer.param_groups[0]["lr"] == pytest.approx(0.0018)
+        assert rates(resumed_optimizer, resumed_scheduler, 1) == pytest.approx([0.001792])
 
 
 def test_a_scheduler_without_a_file_beside_it_gets_its_note_too(tmp_path):
