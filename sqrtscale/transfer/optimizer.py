@@ -19,8 +19,13 @@ from .optimizer_state import TORCH_CLASSES, StateDict, family_named, is_state_di
 from .other_libraries import in_torch_form
 
 
-def transfer_optimizer_(optimizer: torch.optim.Optimizer, kappa: float | Fraction, decay_form: DecayForm = "linear",
-                        momentum_form: MomentumForm = "kept", signal: Signal | None = None) -> None:
+def transfer_optimizer_(
+    optimizer: torch.optim.Optimizer,
+    kappa: float | Fraction,
+    decay_form: DecayForm = "linear",
+    momentum_form: MomentumForm = "kept",
+    signal: Signal | None = None,
+) -> None:
     """Move an optimizer to a batch ``kappa`` times larger (smaller below 1), in place. Call it between two steps.
 
     optimizer: torch.optim's Adam, AdamW (amsgrad too), NAdam, RAdam, RMSprop (centered or with momentum too) or SGD
@@ -56,9 +61,14 @@ def transfer_optimizer_(optimizer: torch.optim.Optimizer, kappa: float | Fractio
             entry.update(_held_as_before(entry, move.state(parameter, entry, *decays), in_place=True))
 
 
-def transfer_state_dict(state_dict: StateDict, kappa: float | Fraction, optimizer: str | None = None,
-                        decay_form: DecayForm = "linear", momentum_form: MomentumForm = "kept",
-                        signal: Signal | None = None) -> dict[str, Any]:
+def transfer_state_dict(
+    state_dict: StateDict,
+    kappa: float | Fraction,
+    optimizer: str | None = None,
+    decay_form: DecayForm = "linear",
+    momentum_form: MomentumForm = "kept",
+    signal: Signal | None = None,
+) -> dict[str, Any]:
     """A saved ``optimizer.state_dict()`` moved to a batch ``kappa`` times larger; the given one is left as it is.
 
     optimizer: name of the class, for example "adamw", needed where the file does not tell (``recognised_family``). signal:
@@ -71,8 +81,12 @@ def transfer_state_dict(state_dict: StateDict, kappa: float | Fraction, optimize
     saved = in_torch_form(state_dict)
     family = saved.family if optimizer is None else family_named(optimizer)
     if family is None:
-        raise FieldError("optimizer", optimizer, "is not told by the file (Adam and AdamW write the same in torch before 2.7, "
-                         "Apex and DeepSpeed): give the class that wrote it, for example 'adamw'")
+        raise FieldError(
+            "optimizer",
+            optimizer,
+            "is not told by the file (Adam and AdamW write the same in torch before 2.7, "
+            "Apex and DeepSpeed): give the class that wrote it, for example 'adamw'",
+        )
     move = OptimizerMove(family, batch_ratio(kappa), decay_form, momentum_form, signal or {})
     groups, state = saved.state_dict["param_groups"], dict(saved.state_dict["state"])
     new_groups, first_decays = move.checked(groups, state)
@@ -94,6 +108,7 @@ def ema_decay(rho: float, kappa: float | Fraction) -> float:
 
 def _held_as_before(table: Mapping[str, Any], values: Mapping[str, Any], in_place: bool = False) -> dict[str, Any]:
     """The new values as the table holds the old ones: in tensors (with ``in_place`` the same ones), pairs, whole numbers."""
+
     def held_as(old: Any, new: Any) -> Any:
         if isinstance(old, (tuple, list)):
             return type(old)(held_as(*pair) for pair in zip(old, new, strict=True))

@@ -55,8 +55,9 @@ class OptimizerMove:
     momentum_form: MomentumForm
     signal: Signal
 
-    def checked(self, groups: Sequence[Mapping[str, Any]],
-                state: Mapping[Any, Mapping[str, Any]]) -> tuple[list[dict[str, Any]], dict[Any, tuple[float, float]]]:
+    def checked(
+        self, groups: Sequence[Mapping[str, Any]], state: Mapping[Any, Mapping[str, Any]]
+    ) -> tuple[list[dict[str, Any]], dict[Any, tuple[float, float]]]:
         """The new values of every group under torch's names; for every parameter with a state, its first decay (beta1 or
         momentum) before and after.
 
@@ -64,8 +65,11 @@ class OptimizerMove:
         """
         parameters = {key for group in groups for key in group["params"]}
         if any(key not in parameters for key in self.signal):
-            raise FieldError("signal", f"{len(self.signal)} keys", "does not fit: give parameters of this optimizer, or for a "
-                             "saved state the keys of its state")
+            raise FieldError(
+                "signal",
+                f"{len(self.signal)} keys",
+                "does not fit: give parameters of this optimizer, or for a saved state the keys of its state",
+            )
         moved = [self.group(group) for group in groups]
         first_decays = {}
         for group, values in zip(groups, moved, strict=True):
@@ -83,15 +87,20 @@ class OptimizerMove:
         fields = family(self.family).fields
         missing = [name for name in fields if name not in options]
         if missing:
-            raise FieldError("optimizer", self.family, f"does not fit: a parameter group has no {missing[0]}; give the class "
-                             "that made it")
+            raise FieldError(
+                "optimizer", self.family, f"does not fit: a parameter group has no {missing[0]}; give the class that made it"
+            )
         values = {name: as_number(name, options[name]) for name in fields}
         lr_is_zero = values["lr"] == 0  # as at the start of a warm-up: it stays 0, which is no lr for the rule
         if lr_is_zero:
             del values["lr"]
-        followers = [ParameterGroup(key, {name: as_number(key, options[key])})
-                     for name, keys in FOLLOWERS.items() if name in fields
-                     for key in keys if key in options and as_number(key, options[key])]
+        followers = [
+            ParameterGroup(key, {name: as_number(key, options[key])})
+            for name, keys in FOLLOWERS.items()
+            if name in fields
+            for key in keys
+            if key in options and as_number(key, options[key])
+        ]
         scaled = self.scaled(self.family, values, followers)
         moved: dict[str, Any] = dict(scaled.hyperparameters)
         moved |= {follower.name: value for follower in scaled.groups for value in follower.values.values()}
@@ -120,11 +129,18 @@ class OptimizerMove:
         signal = torch.as_tensor(self.signal[key])
         moments = [entry[name] for name in SECOND_MOMENTS if name in entry]
         if "grad_avg" in entry or not moments:
-            raise FieldError("signal", tuple(signal.shape), "is not used here: SGD has no second moment, and a centered RMSprop "
-                             "knows its own signal; leave it out")
+            raise FieldError(
+                "signal",
+                tuple(signal.shape),
+                "is not used here: SGD has no second moment, and a centered RMSprop knows its own signal; leave it out",
+            )
         if signal.shape not in ((), moments[0].shape) or not (signal.isfinite() & (signal >= 0)).all():
-            raise FieldError("signal", tuple(signal.shape), "does not fit: give squared mean gradients, finite and 0 or more, in "
-                             f"the shape {tuple(moments[0].shape)} of the parameter")
+            raise FieldError(
+                "signal",
+                tuple(signal.shape),
+                "does not fit: give squared mean gradients, finite and 0 or more, in "
+                f"the shape {tuple(moments[0].shape)} of the parameter",
+            )
 
     def state(self, key: Any, entry: Mapping[str, Any], decay: float, new_decay: float) -> dict[str, Any]:
         """What changes in the state of one parameter, whose first decay (beta1 or momentum) becomes ``new_decay``.

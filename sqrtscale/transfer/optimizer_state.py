@@ -28,10 +28,21 @@ STATE_NAMES = {  # family -> what the state of a parameter holds, and what it ma
 }
 TORCH_CLASSES = {getattr(torch.optim, FAMILIES[name].call.rpartition(".")[2]): name for name in STATE_NAMES}  # class -> family
 # What a scheduler keeps in a group beside lr, betas and momentum, and the field that it moves with.
-FOLLOWERS = {"lr": ("initial_lr", "max_lr", "min_lr", "swa_lr"),
-             "beta1": ("base_momentum", "max_momentum"), "momentum": ("base_momentum", "max_momentum")}
-NUMBER_OPTIONS = {"lr", "eps", "weight_decay", "alpha", "momentum", "dampening", "momentum_decay",
-                  *(key for keys in FOLLOWERS.values() for key in keys)}
+FOLLOWERS = {
+    "lr": ("initial_lr", "max_lr", "min_lr", "swa_lr"),
+    "beta1": ("base_momentum", "max_momentum"),
+    "momentum": ("base_momentum", "max_momentum"),
+}
+NUMBER_OPTIONS = {
+    "lr",
+    "eps",
+    "weight_decay",
+    "alpha",
+    "momentum",
+    "dampening",
+    "momentum_decay",
+    *(key for keys in FOLLOWERS.values() for key in keys),
+}
 FLAG_OPTIONS = ("amsgrad", "centered", "nesterov", "decoupled_weight_decay", "bias_correction", "correct_bias", "use_muon")
 REMEDY = "give what optimizer.state_dict() returned"
 LARGEST_INTEGER_BITS = 1000
@@ -55,8 +66,9 @@ def refusal(optimizer: object) -> FieldError:
     """The error for an optimizer that cannot be moved, with what is known of its rule."""
     underived = UNDERIVED.get(optimizer.rpartition(".")[2].lower()) if isinstance(optimizer, str) else None
     classes = ", ".join(torch_class.__name__ for torch_class in TORCH_CLASSES)
-    allowed = (underived.allowed if underived else
-               f"cannot be moved: only torch.optim's own {classes} have a rule and a known state")
+    allowed = (
+        underived.allowed if underived else f"cannot be moved: only torch.optim's own {classes} have a rule and a known state"
+    )
     return FieldError("optimizer", optimizer, allowed)
 
 

@@ -95,8 +95,11 @@ def _renamed(state_dict: StateDict) -> tuple[StateDict, Restore]:
     """
     for entry in _entries(state_dict):
         if "state1" in entry and not ({"state1", "state2"} <= entry.keys() <= BLOCKWISE):
-            raise FieldError("state", ", ".join(map(str, entry))[:60], "is a form of bitsandbytes that is not moved: only Adam's "
-                             "and AdamW's are, in 32 bits or in blocks of 8 bits")
+            raise FieldError(
+                "state",
+                ", ".join(map(str, entry))[:60],
+                "is a form of bitsandbytes that is not moved: only Adam's and AdamW's are, in 32 bits or in blocks of 8 bits",
+            )
     if any("state1" in entry for entry in _entries(state_dict)):
         return _bitsandbytes(state_dict)
     if all("bias_correction" in group and "betas" in group for group in state_dict["param_groups"]):
@@ -106,6 +109,7 @@ def _renamed(state_dict: StateDict) -> tuple[StateDict, Restore]:
 
 def _bitsandbytes(state_dict: StateDict) -> tuple[StateDict, Restore]:
     """Adam or AdamW of bitsandbytes: in 32 bits the moments themselves, in 8 bits the scales of their blocks."""
+
     def moment_names(entry: Mapping[str, Any]) -> tuple[str, str]:
         return ("absmax1", "absmax2") if "absmax2" in entry else ("state1", "state2")
 
@@ -140,8 +144,10 @@ def _fused(state_dict: StateDict) -> tuple[StateDict, Restore]:
         state = {key: restored(moved["state"][key], entry) if entry else entry for key, entry in state_dict["state"].items()}
         return {**moved, "state": state, "param_groups": groups}
 
-    state = {key: {"step": group_steps[key], **entry} if entry and key in group_steps else entry
-             for key, entry in state_dict["state"].items()}
+    state = {
+        key: {"step": group_steps[key], **entry} if entry and key in group_steps else entry
+        for key, entry in state_dict["state"].items()
+    }
     groups = [{"amsgrad": False, **group} for group in state_dict["param_groups"]]
     return {**state_dict, "state": state, "param_groups": groups}, restore
 

@@ -35,8 +35,7 @@ class SchedulerMove:
     lr_factor: float
     counts_steps: bool = True
 
-    def moved(self, kind: SchedulerKind, state: SchedulerState,
-              position: int | None = None) -> tuple[dict[str, Any], list[str]]:
+    def moved(self, kind: SchedulerKind, state: SchedulerState, position: int | None = None) -> tuple[dict[str, Any], list[str]]:
         """What changes in the state of a known scheduler in order (``check_scheduler``), and what was rounded, in words.
 
         position: where it is to stand, if not at last_epoch / kappa.
@@ -44,8 +43,9 @@ class SchedulerMove:
         if "_schedulers" in kind.keys:
             return self._moved_sequence(state)
         roundings: list[str] = []
-        moved: dict[str, Any] = {name: _multiplied(state[name], self.lr_factor)
-                                 for name in ("base_lrs", *kind.rates) if name in state}
+        moved: dict[str, Any] = {
+            name: _multiplied(state[name], self.lr_factor) for name in ("base_lrs", *kind.rates) if name in state
+        }
         if not kind.counts_evaluations:
             moved |= self._moved_position(state, position, roundings)
         moved |= {name: self._steps_at_target(name, state[name], 1, roundings) for name in kind.lengths}
@@ -73,8 +73,9 @@ class SchedulerMove:
         new = self._steps_at_target("last_epoch", old, 0, roundings) if position is None else position
         return {"last_epoch": new} | ({"_step_count": state["_step_count"] + new - old} if "_step_count" in state else {})
 
-    def _moved_by_class(self, kind: SchedulerKind, state: SchedulerState, moved: Mapping[str, Any],
-                        roundings: list[str]) -> dict[str, Any]:
+    def _moved_by_class(
+        self, kind: SchedulerKind, state: SchedulerState, moved: Mapping[str, Any], roundings: list[str]
+    ) -> dict[str, Any]:
         """What only one class keeps, in a form of its own."""
         if kind.name == "MultiStepLR":
             milestones: Counter[int | float] = Counter()
@@ -84,8 +85,12 @@ class SchedulerMove:
         if kind.name == "OneCycleLR":  # a phase of n steps ends at step n - 1, the second of three another step earlier
             phases, ratio = state["_schedule_phases"], moved["total_steps"] / state["total_steps"]
             early = [2 if len(phases) == 3 and i == 1 else 1 for i in range(len(phases))]
-            return {"_schedule_phases": [{**phase, "end_step": (phase["end_step"] + steps) * ratio - steps}
-                                         for phase, steps in zip(phases, early, strict=True)]}
+            return {
+                "_schedule_phases": [
+                    {**phase, "end_step": (phase["end_step"] + steps) * ratio - steps}
+                    for phase, steps in zip(phases, early, strict=True)
+                ]
+            }
         if kind.name == "CosineAnnealingWarmRestarts":
             position, period = self._steps_at_target("T_cur", state["T_cur"], 0, roundings), moved["T_i"]
             return {"T_cur": position} if position < period else {"T_cur": position - period, "T_i": period * state["T_mult"]}
@@ -99,8 +104,10 @@ class SchedulerMove:
             return [_multiplied(rate, self.lr_factor) for rate in last]
         if not before:
             return [rate_like(value, rate) for value, rate in zip(last, after, strict=True)]
-        return [rate_like(value, float(value) * new_rate / old_rate if old_rate else new_rate)
-                for value, old_rate, new_rate in zip(last, before, after, strict=True)]
+        return [
+            rate_like(value, float(value) * new_rate / old_rate if old_rate else new_rate)
+            for value, old_rate, new_rate in zip(last, before, after, strict=True)
+        ]
 
     def _steps_at_target(self, name: str, steps: float, least: int, roundings: list[str]) -> int | float:
         """A count of steps at the target batch, at least ``least``; what was rounded is added to the list, in words."""

@@ -18,8 +18,22 @@ from .optimizer_state import as_number
 
 COMMON_KEYS = {"base_lrs", "last_epoch", "verbose", "_step_count", "_last_lr", "_get_lr_called_within_step", "_is_initial"}
 MOST_STEPS = 10**12
-NUMBER_KEYS = {"T_max", "eta_min", "T_0", "T_i", "T_mult", "T_cur", "start_factor", "end_factor", "total_iters", "factor",
-               "power", "step_size", "gamma", "total_steps"}
+NUMBER_KEYS = {
+    "T_max",
+    "eta_min",
+    "T_0",
+    "T_i",
+    "T_mult",
+    "T_cur",
+    "start_factor",
+    "end_factor",
+    "total_iters",
+    "factor",
+    "power",
+    "step_size",
+    "gamma",
+    "total_steps",
+}
 REMEDY = "give what scheduler.state_dict() returned"
 
 SchedulerState = Mapping[str, Any]
@@ -74,36 +88,79 @@ def _milestones_passed(state: SchedulerState) -> int:
 
 KINDS = (
     SchedulerKind("LambdaLR", {"lr_lambdas"}, advice="its function stands in your code: divide the lengths in it by {kappa}"),
-    SchedulerKind("CosineAnnealingLR", {"T_max", "eta_min"}, ("T_max",), ("eta_min",),
-                  rates_at=lambda s: _cosine(s, s["last_epoch"], s["T_max"])),
-    SchedulerKind("CosineAnnealingWarmRestarts", {"T_0", "T_i", "T_mult", "T_cur", "eta_min"}, ("T_0", "T_i"), ("eta_min",),
-                  rates_at=lambda s: _cosine(s, s["T_cur"], s["T_i"])),
+    SchedulerKind(
+        "CosineAnnealingLR",
+        {"T_max", "eta_min"},
+        ("T_max",),
+        ("eta_min",),
+        rates_at=lambda s: _cosine(s, s["last_epoch"], s["T_max"]),
+    ),
+    SchedulerKind(
+        "CosineAnnealingWarmRestarts",
+        {"T_0", "T_i", "T_mult", "T_cur", "eta_min"},
+        ("T_0", "T_i"),
+        ("eta_min",),
+        rates_at=lambda s: _cosine(s, s["T_cur"], s["T_i"]),
+    ),
     SchedulerKind("LinearLR", {"start_factor", "end_factor", "total_iters"}, ("total_iters",), rates_at=_linear),
-    SchedulerKind("ConstantLR", {"factor", "total_iters"}, ("total_iters",),
-                  rates_at=lambda s: _times_base(s, s["factor"] if s["last_epoch"] < s["total_iters"] else 1.0)),
+    SchedulerKind(
+        "ConstantLR",
+        {"factor", "total_iters"},
+        ("total_iters",),
+        rates_at=lambda s: _times_base(s, s["factor"] if s["last_epoch"] < s["total_iters"] else 1.0),
+    ),
     SchedulerKind("PolynomialLR", {"total_iters", "power"}, ("total_iters",), rates_at=_polynomial),
-    SchedulerKind("StepLR", {"step_size", "gamma"}, ("step_size",),
-                  rates_at=lambda s: _times_base(s, float(s["gamma"]) ** (s["last_epoch"] // s["step_size"]))),
-    SchedulerKind("MultiStepLR", {"milestones", "gamma"},
-                  rates_at=lambda s: _times_base(s, float(s["gamma"]) ** _milestones_passed(s))),
-    SchedulerKind("ExponentialLR", {"gamma"}, per_step=("gamma",),
-                  rates_at=lambda s: _times_base(s, float(s["gamma"]) ** s["last_epoch"])),
-    SchedulerKind("OneCycleLR", {"total_steps", "_schedule_phases", "_anneal_func_type", "cycle_momentum"}, ("total_steps",),
-                  advice="with cycle_momentum it writes beta1 (or momentum) anew in every step, between base_momentum and "
-                  "max_momentum of the parameter groups, which moved", optional={"use_beta1"}),
-    SchedulerKind("ReduceLROnPlateau",
-                  {"factor", "min_lrs", "patience", "cooldown", "eps", "best", "cooldown_counter", "num_bad_epochs",
-                   "mode_worse", "mode", "threshold", "threshold_mode"}, rates=("min_lrs", "default_min_lr"),
-                  advice="it counts evaluations: evaluate after as many samples as before", optional={"default_min_lr"},
-                  counts_evaluations=True),
+    SchedulerKind(
+        "StepLR",
+        {"step_size", "gamma"},
+        ("step_size",),
+        rates_at=lambda s: _times_base(s, float(s["gamma"]) ** (s["last_epoch"] // s["step_size"])),
+    ),
+    SchedulerKind(
+        "MultiStepLR", {"milestones", "gamma"}, rates_at=lambda s: _times_base(s, float(s["gamma"]) ** _milestones_passed(s))
+    ),
+    SchedulerKind(
+        "ExponentialLR", {"gamma"}, per_step=("gamma",), rates_at=lambda s: _times_base(s, float(s["gamma"]) ** s["last_epoch"])
+    ),
+    SchedulerKind(
+        "OneCycleLR",
+        {"total_steps", "_schedule_phases", "_anneal_func_type", "cycle_momentum"},
+        ("total_steps",),
+        advice="with cycle_momentum it writes beta1 (or momentum) anew in every step, between base_momentum and "
+        "max_momentum of the parameter groups, which moved",
+        optional={"use_beta1"},
+    ),
+    SchedulerKind(
+        "ReduceLROnPlateau",
+        {
+            "factor",
+            "min_lrs",
+            "patience",
+            "cooldown",
+            "eps",
+            "best",
+            "cooldown_counter",
+            "num_bad_epochs",
+            "mode_worse",
+            "mode",
+            "threshold",
+            "threshold_mode",
+        },
+        rates=("min_lrs", "default_min_lr"),
+        advice="it counts evaluations: evaluate after as many samples as before",
+        optional={"default_min_lr"},
+        counts_evaluations=True,
+    ),
     SchedulerKind("SequentialLR", {"_schedulers", "_milestones"}),
 )
 
 
 def is_scheduler_state(value: Any) -> bool:
     """Whether this is what a scheduler's ``state_dict()`` returns, known here or not."""
-    return isinstance(value, dict) and ("_schedulers" in value or (
-        "last_epoch" in value and not value.keys().isdisjoint({"_step_count", "_last_lr", "num_bad_epochs"})))
+    return isinstance(value, dict) and (
+        "_schedulers" in value
+        or ("last_epoch" in value and not value.keys().isdisjoint({"_step_count", "_last_lr", "num_bad_epochs"}))
+    )
 
 
 def kind_of(state: SchedulerState) -> SchedulerKind | None:
@@ -122,8 +179,11 @@ def kind_of(state: SchedulerState) -> SchedulerKind | None:
 def known_children(state: SchedulerState) -> list[tuple[SchedulerKind, SchedulerState]]:
     """The schedulers inside of a SequentialLR, in their order, each with its class: those that are known."""
     children = state.get("_schedulers")
-    return [(kind, child) for child in (children if isinstance(children, list) else ())
-            if is_scheduler_state(child) and "_schedulers" not in child and (kind := kind_of(child))]
+    return [
+        (kind, child)
+        for child in (children if isinstance(children, list) else ())
+        if is_scheduler_state(child) and "_schedulers" not in child and (kind := kind_of(child))
+    ]
 
 
 def check_scheduler(kind: SchedulerKind, state: SchedulerState) -> None:

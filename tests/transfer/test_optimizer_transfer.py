@@ -73,8 +73,15 @@ def test_state_moves_as_documented(case):
             torch.testing.assert_close(entry["momentum_buffer"], old["momentum_buffer"] / (4 if case == "sgd" else 2))
 
 
-NUMPY = {"exp_avg": "m", "exp_avg_sq": "v", "max_exp_avg_sq": "v_max", "square_avg": "v", "grad_avg": "a",
-         "momentum_buffer": "b", "mu_product": "mu_product"}
+NUMPY = {
+    "exp_avg": "m",
+    "exp_avg_sq": "v",
+    "max_exp_avg_sq": "v_max",
+    "square_avg": "v",
+    "grad_avg": "a",
+    "momentum_buffer": "b",
+    "mu_product": "mu_product",
+}
 STEP_OF = {"adam, decoupled": "adamw", "rmsprop, momentum": "rmsprop", "rmsprop, centered": "rmsprop_centered"}
 
 
@@ -253,8 +260,17 @@ def test_ema_decay_and_averaged_model():
     torch.testing.assert_close(averaged.module.weight - before, torch.full((1, 1), 1 - 0.9**4))
 
 
-@pytest.mark.parametrize("kappa, ratio", [(4, 4), (0.25, Fraction(1, 4)), (1 / 3, Fraction(1, 3)), (1e-6, Fraction(1, 10**6)),
-                                          (Fraction(7, 3), Fraction(7, 3)), (1000 / 768, Fraction(125, 96))])
+@pytest.mark.parametrize(
+    "kappa, ratio",
+    [
+        (4, 4),
+        (0.25, Fraction(1, 4)),
+        (1 / 3, Fraction(1, 3)),
+        (1e-6, Fraction(1, 10**6)),
+        (Fraction(7, 3), Fraction(7, 3)),
+        (1000 / 768, Fraction(125, 96)),
+    ],
+)
 def test_kappa_is_a_ratio_of_batches(kappa, ratio):
     assert batch_ratio(kappa) == ratio
 
@@ -269,28 +285,34 @@ class Mine(torch.optim.Adam):
     """Somebody's own Adam, of which nothing is known."""
 
 
-@pytest.mark.parametrize("made, message", [
-    (torch.optim.Adamax, r"optimizer = 'Adamax' has no derived rule \(its denominator is a maximum"),
-    (torch.optim.Adagrad, "optimizer = 'Adagrad' has no derived rule"),
-    (torch.optim.ASGD, "optimizer = 'ASGD' cannot be moved: only torch.optim's own Adam, AdamW, NAdam, RAdam, RMSprop, SGD"),
-    (Mine, "optimizer = 'Mine' cannot be moved"),
-    (list, "optimizer = 'list' is no torch.optim optimizer"),
-])
+@pytest.mark.parametrize(
+    "made, message",
+    [
+        (torch.optim.Adamax, r"optimizer = 'Adamax' has no derived rule \(its denominator is a maximum"),
+        (torch.optim.Adagrad, "optimizer = 'Adagrad' has no derived rule"),
+        (torch.optim.ASGD, "optimizer = 'ASGD' cannot be moved: only torch.optim's own Adam, AdamW, NAdam, RAdam, RMSprop, SGD"),
+        (Mine, "optimizer = 'Mine' cannot be moved"),
+        (list, "optimizer = 'list' is no torch.optim optimizer"),
+    ],
+)
 def test_other_optimizers_are_refused_with_what_is_known(made, message):
     with pytest.raises(FieldError, match=message):
         transfer_optimizer_(made([torch.nn.Parameter(torch.ones(1))]), 4)
 
 
-@pytest.mark.parametrize("spoil, options, message", [
-    (lambda o: o.param_groups[1].update(betas=(0.5, 0.999)), {}, "beta1 = 0.5 has no scaled value: 1 - kappa"),
-    (lambda o: o.param_groups[1].update(lr=math.nan), {}, "lr = nan is not allowed"),
-    (lambda o: o.state[o.param_groups[1]["params"][0]].update(exp_inf=1), {}, "exp_inf is unknown"),
-    (lambda o: o.state[o.param_groups[1]["params"][0]].pop("step"), {}, "it has no step"),
-    (lambda o: o.state[o.param_groups[1]["params"][0]].update(exp_avg_sq=None), {}, "exp_avg_sq holds no real numbers"),
-    (lambda o: None, {"decay_form": "cubic"}, "decay_form = 'cubic' is not known"),
-    (lambda o: None, {"momentum_form": "gone"}, "momentum_form = 'gone' is not known"),
-    (lambda o: None, {"signal": {1: 0.5}}, "signal = '1 keys' does not fit"),
-])
+@pytest.mark.parametrize(
+    "spoil, options, message",
+    [
+        (lambda o: o.param_groups[1].update(betas=(0.5, 0.999)), {}, "beta1 = 0.5 has no scaled value: 1 - kappa"),
+        (lambda o: o.param_groups[1].update(lr=math.nan), {}, "lr = nan is not allowed"),
+        (lambda o: o.state[o.param_groups[1]["params"][0]].update(exp_inf=1), {}, "exp_inf is unknown"),
+        (lambda o: o.state[o.param_groups[1]["params"][0]].pop("step"), {}, "it has no step"),
+        (lambda o: o.state[o.param_groups[1]["params"][0]].update(exp_avg_sq=None), {}, "exp_avg_sq holds no real numbers"),
+        (lambda o: None, {"decay_form": "cubic"}, "decay_form = 'cubic' is not known"),
+        (lambda o: None, {"momentum_form": "gone"}, "momentum_form = 'gone' is not known"),
+        (lambda o: None, {"signal": {1: 0.5}}, "signal = '1 keys' does not fit"),
+    ],
+)
 def test_nothing_changes_when_anything_is_refused(spoil, options, message):
     parameters = [torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.ones(3))]
     optimizer = torch.optim.AdamW([{"params": [p]} for p in parameters], lr=1e-3)
@@ -302,8 +324,9 @@ def test_nothing_changes_when_anything_is_refused(spoil, options, message):
     assert str(flat(optimizer)) == str(before)
 
 
-@pytest.mark.parametrize("case, signal", [("adam", -1.0), ("adam", torch.ones(5)), ("adam", math.inf), ("sgd", 0.1),
-                                          ("rmsprop, centered", 0.1)])
+@pytest.mark.parametrize(
+    "case, signal", [("adam", -1.0), ("adam", torch.ones(5)), ("adam", math.inf), ("sgd", 0.1), ("rmsprop, centered", 0.1)]
+)
 def test_a_signal_that_does_not_fit(case, signal):
     (weights, _), optimizer = trained(case)
     with pytest.raises(FieldError, match=r"signal = .*(does not fit|is not used here)"):

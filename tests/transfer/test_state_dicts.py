@@ -55,19 +55,25 @@ def test_old_files_of_adam_and_adamw_need_the_name_only_where_it_matters():
     assert transfer_state_dict(saved, 4)["param_groups"][0]["lr"] == 6e-4
 
 
-@pytest.mark.parametrize("change, optimizer, message", [
-    (lambda s: s, "lion", "optimizer = 'lion' has no derived rule"),
-    (lambda s: s, "keras_adam", "optimizer = 'keras_adam' cannot be moved"),
-    (lambda s: s, "sgd", "optimizer = 'sgd' does not fit: a parameter group has no momentum"),
-    (lambda s: s, "nadam", "optimizer = 'nadam' does not fit: a parameter group has no momentum_decay"),
-    (lambda s: {"state": {}, "groups": []}, None, "state_dict = 'dict' is no optimizer's"),
-    (lambda s: {"state": {}, "param_groups": []}, None, "param_groups = 'list' is no list of parameter groups"),
-    (lambda s: [1, 2], None, "state_dict = 'list' is no optimizer's"),
-    (lambda s: s | {"state": {0: {"exp_avg": torch.ones(1), "exp_avg_new": torch.ones(1)}}}, None, "is not told by the file"),
-    (lambda s: s | {"state": {0: {"exp_avg": torch.ones(1)}}}, "adamw", "is not torch.optim.AdamW's: it has no step"),
-    (lambda s: s | {"state": {0: {"step": 1, "exp_avg": torch.ones(1), "exp_avg_sq": torch.ones(2)}}}, "adamw",
-     r"its tensors differ in shape: exp_avg \(1,\), exp_avg_sq \(2,\)"),
-])
+@pytest.mark.parametrize(
+    "change, optimizer, message",
+    [
+        (lambda s: s, "lion", "optimizer = 'lion' has no derived rule"),
+        (lambda s: s, "keras_adam", "optimizer = 'keras_adam' cannot be moved"),
+        (lambda s: s, "sgd", "optimizer = 'sgd' does not fit: a parameter group has no momentum"),
+        (lambda s: s, "nadam", "optimizer = 'nadam' does not fit: a parameter group has no momentum_decay"),
+        (lambda s: {"state": {}, "groups": []}, None, "state_dict = 'dict' is no optimizer's"),
+        (lambda s: {"state": {}, "param_groups": []}, None, "param_groups = 'list' is no list of parameter groups"),
+        (lambda s: [1, 2], None, "state_dict = 'list' is no optimizer's"),
+        (lambda s: s | {"state": {0: {"exp_avg": torch.ones(1), "exp_avg_new": torch.ones(1)}}}, None, "is not told by the file"),
+        (lambda s: s | {"state": {0: {"exp_avg": torch.ones(1)}}}, "adamw", "is not torch.optim.AdamW's: it has no step"),
+        (
+            lambda s: s | {"state": {0: {"step": 1, "exp_avg": torch.ones(1), "exp_avg_sq": torch.ones(2)}}},
+            "adamw",
+            r"its tensors differ in shape: exp_avg \(1,\), exp_avg_sq \(2,\)",
+        ),
+    ],
+)
 def test_saved_states_that_are_refused(change, optimizer, message):
     with pytest.raises(FieldError, match=message):
         transfer_state_dict(change(trained("adamw")[1].state_dict()), 4, optimizer)

@@ -29,9 +29,12 @@ from .transfer_file import transfer_checkpoint
 
 def main() -> int:
     """Read or move one file; exit code 2 and one line (and the error as JSON) for a file that cannot be used, 1 for a disk."""
-    parser = argparse.ArgumentParser(prog="python -m sqrtscale.transfer.checkpoint", description="What the optimizers in a "
-                                     "checkpoint hold, or with --out a copy moved to another batch size; one JSON object. "
-                                     "Nothing in the file is run.")
+    parser = argparse.ArgumentParser(
+        prog="python -m sqrtscale.transfer.checkpoint",
+        description="What the optimizers in a "
+        "checkpoint hold, or with --out a copy moved to another batch size; one JSON object. "
+        "Nothing in the file is run.",
+    )
     parser.add_argument("file", help="a file that torch.save wrote")
     parser.add_argument("--out", help="a file that does not exist yet")
     parser.add_argument("--kappa", type=_kappa, help="new batch over old, a number or a fraction")
@@ -65,8 +68,9 @@ def _answer(options: argparse.Namespace) -> dict[str, Any]:
                 check_movable(path, contents)
             return {"optimizers": [asdict(optimizer) for optimizer in summarised(contents.optimizers)]}
         limit_resources(path, *neighbouring_files(path, "optim"), *neighbouring_files(path, "sched"))
-        return asdict(transfer_checkpoint(path, options.out, options.kappa, options.optimizer, options.decay_form,
-                                          options.momentum_form))
+        return asdict(
+            transfer_checkpoint(path, options.out, options.kappa, options.optimizer, options.decay_form, options.momentum_form)
+        )
     except (FieldError, OSError):
         raise
     except Exception as error:  # content of a form that nobody thought of

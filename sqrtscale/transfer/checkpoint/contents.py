@@ -68,8 +68,15 @@ def find_contents(content: Any) -> Contents:
                     averages.append((here, child))
                 if len(place) < SHALLOW and "sched" in key.lower() and _is_unknown_scheduler(child):
                     unknown_schedulers.append(place_text(here))
-    return Contents(tuple(optimizers), tuple(schedulers), tuple(unknown_state), tuple(counters), tuple(epochs),
-                    tuple(averages), tuple(unknown_schedulers))
+    return Contents(
+        tuple(optimizers),
+        tuple(schedulers),
+        tuple(unknown_state),
+        tuple(counters),
+        tuple(epochs),
+        tuple(averages),
+        tuple(unknown_schedulers),
+    )
 
 
 def check_movable(path: str | Path, contents: Contents) -> None:
@@ -78,14 +85,17 @@ def check_movable(path: str | Path, contents: Contents) -> None:
         place = contents.unknown_state[0]
         reason = "in a form that is not known: save what optimizer.state_dict() returns"
         if "base_optimizer_state" in place:
-            reason = ("DeepSpeed's elastic form without hyperparameters: save with \"elastic_checkpoint\": false in "
-                      "zero_optimization, and move the file of every rank")
+            reason = (
+                'DeepSpeed\'s elastic form without hyperparameters: save with "elastic_checkpoint": false in '
+                "zero_optimization, and move the file of every rank"
+            )
         elif "." in place[-1]:
             reason = "flattened: save it nested, without flatten_optimizer_state_dict"
         raise refusal(path, f"holds optimizer state at {place_text(place)[:120]}, {reason}")
     if not contents.optimizers:
-        raise refusal(path, "holds no optimizer state: give a file with what optimizer.state_dict() returned, by itself or under "
-                      "any name")
+        raise refusal(
+            path, "holds no optimizer state: give a file with what optimizer.state_dict() returned, by itself or under any name"
+        )
 
 
 def _is_unknown_scheduler(value: Any) -> bool:

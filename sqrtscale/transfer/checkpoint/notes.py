@@ -20,17 +20,29 @@ MOST_NAMED = 6
 MOST_NEIGHBOURS = 4
 
 
-def notes(source: Path, content: Any, contents: Contents, kappa: Fraction, before: Sequence[OptimizerSummary],
-          after: Sequence[OptimizerSummary], schedulers: Sequence[SchedulerChange]) -> tuple[str, ...]:
+def notes(
+    source: Path,
+    content: Any,
+    contents: Contents,
+    kappa: Fraction,
+    before: Sequence[OptimizerSummary],
+    after: Sequence[OptimizerSummary],
+    schedulers: Sequence[SchedulerChange],
+) -> tuple[str, ...]:
     """All notes on one file, most important first."""
     steps = max((summary.steps[1] for summary in before if summary.steps), default=None)
-    return tuple(filter(None, (
-        _schedule(source, contents, kappa, steps, schedulers),
-        _counters(source, content, contents, kappa, steps),
-        _averages(contents, kappa),
-        _rounded(before, after, kappa),
-        _ranks(contents),
-    )))
+    return tuple(
+        filter(
+            None,
+            (
+                _schedule(source, contents, kappa, steps, schedulers),
+                _counters(source, content, contents, kappa, steps),
+                _averages(contents, kappa),
+                _rounded(before, after, kappa),
+                _ranks(contents),
+            ),
+        )
+    )
 
 
 def neighbouring_files(source: Path, word: str) -> list[Path]:
@@ -42,11 +54,14 @@ def neighbouring_files(source: Path, word: str) -> list[Path]:
     return [path for path in neighbours if path.is_file() and path.name != source.name][:MOST_NEIGHBOURS]
 
 
-def _schedule(source: Path, contents: Contents, kappa: Fraction, steps: float | None,
-              schedulers: Sequence[SchedulerChange]) -> str:
+def _schedule(
+    source: Path, contents: Contents, kappa: Fraction, steps: float | None, schedulers: Sequence[SchedulerChange]
+) -> str:
     """What to do with a learning rate schedule that is not in the file, or in it in an unknown form."""
-    unknown = [f"{name} is no scheduler's state that is known here and stays as it is: {how_to_recreate(steps, kappa)}"
-               for name in contents.unknown_schedulers]
+    unknown = [
+        f"{name} is no scheduler's state that is known here and stays as it is: {how_to_recreate(steps, kappa)}"
+        for name in contents.unknown_schedulers
+    ]
     if schedulers or unknown:
         return "; ".join(unknown)
     neighbours = neighbouring_files(source, "sched")
@@ -69,10 +84,14 @@ def _neighbouring_scheduler(path: Path, steps: float | None, kappa: Fraction) ->
     if kind is None or type(position) is not int:
         return f"{path.name} beside it is no scheduler that is known here: {how_to_recreate(steps, kappa)}"
     if steps is not None and not counts_optimizer_steps(position, steps):
-        return (f"{path.name} beside it ({kind.name}) {what_else_it_counts(position, steps)}; its learning rates are those of "
-                f"the old batch: {same_command}")
-    return (f"{path.name} beside it ({kind.name}) stays at step {position} of the old batch: {same_command}, or "
-            f"{how_to_recreate(position, kappa)}")
+        return (
+            f"{path.name} beside it ({kind.name}) {what_else_it_counts(position, steps)}; its learning rates are those of "
+            f"the old batch: {same_command}"
+        )
+    return (
+        f"{path.name} beside it ({kind.name}) stays at step {position} of the old batch: {same_command}, or "
+        f"{how_to_recreate(position, kappa)}"
+    )
 
 
 def _counters(source: Path, content: Any, contents: Contents, kappa: Fraction, steps: float | None) -> str:
@@ -86,11 +105,15 @@ def _counters(source: Path, content: Any, contents: Contents, kappa: Fraction, s
         return ""
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     new_steps = f"{steps / float(kappa):.10g}"
-    text = (f"{', '.join(names[:MOST_NAMED])}{more}: {steps:.10g} steps of the old batch, which are {new_steps} of the new one; "
-            "set them where your program takes a learning rate, an end or a place in the data from them")
+    text = (
+        f"{', '.join(names[:MOST_NAMED])}{more}: {steps:.10g} steps of the old batch, which are {new_steps} of the new one; "
+        "set them where your program takes a learning rate, an end or a place in the data from them"
+    )
     if isinstance(content, dict) and "pytorch-lightning_version" in content:
-        text += (f"; Lightning compares max_steps with its own progress, which stays: give max_steps = {steps:.10g} + "
-                 f"(old max_steps - {steps:.10g}) / {float(kappa):.6g}")
+        text += (
+            f"; Lightning compares max_steps with its own progress, which stays: give max_steps = {steps:.10g} + "
+            f"(old max_steps - {steps:.10g}) / {float(kappa):.6g}"
+        )
     return text
 
 
@@ -98,13 +121,18 @@ def _averages(contents: Contents, kappa: Fraction) -> str:
     """Averages of weights: they stay, and their decay moves."""
     if not contents.averages:
         return ""
-    decays = [average["decay"] for _, average in contents.averages
-              if isinstance(average, dict) and isinstance(average.get("decay"), float)]
+    decays = [
+        average["decay"]
+        for _, average in contents.averages
+        if isinstance(average, dict) and isinstance(average.get("decay"), float)
+    ]
     rho = decays[0] if decays and 0 < decays[0] < 1 else 0.999
     names = list(dict.fromkeys(place_text(place) for place, _ in contents.averages))[:MOST_NAMED]
     by = f"{float(kappa):.6g}"
-    return (f"{', '.join(names)}: averaged weights stay as they are; the decay rho of the average becomes rho^{by}, "
-            f"{rho:.8g} for example {rho ** float(kappa):.8g}, and what counts its updates is divided by {by}")
+    return (
+        f"{', '.join(names)}: averaged weights stay as they are; the decay rho of the average becomes rho^{by}, "
+        f"{rho:.8g} for example {rho ** float(kappa):.8g}, and what counts its updates is divided by {by}"
+    )
 
 
 def _rounded(before: Sequence[OptimizerSummary], after: Sequence[OptimizerSummary], kappa: Fraction) -> str:

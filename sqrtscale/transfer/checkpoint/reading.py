@@ -54,8 +54,11 @@ def read(path: str | Path) -> Any:
         if is_out_of_memory(error):
             raise refusal(path, TOO_LARGE) from error
         needed = re.search(r"GLOBAL ([\w.]+)", str(error)) or re.search(r"``([\w.]+)`` must be imported", str(error))
-        reason = (f"needs {needed[1][:80]}, and loading it would run code from the file, which is never done: {REMEDY}" if needed
-                  else DAMAGED)
+        reason = (
+            f"needs {needed[1][:80]}, and loading it would run code from the file, which is never done: {REMEDY}"
+            if needed
+            else DAMAGED
+        )
         raise refusal(path, reason) from error
     return content
 

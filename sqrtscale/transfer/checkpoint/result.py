@@ -53,8 +53,13 @@ class Transferred:
     def from_dict(cls, values: Mapping[str, Any]) -> Transferred:
         """The inverse of ``dataclasses.asdict``, also after JSON."""
         before, after = (tuple(OptimizerSummary(**optimizer) for optimizer in values[name]) for name in ("before", "after"))
-        return cls(values["kappa"], before, after, tuple(SchedulerChange(**scheduler) for scheduler in values["schedulers"]),
-                   tuple(values["notes"]))
+        return cls(
+            values["kappa"],
+            before,
+            after,
+            tuple(SchedulerChange(**scheduler) for scheduler in values["schedulers"]),
+            tuple(values["notes"]),
+        )
 
 
 def partial_file(out: Path, pid: int) -> Path:

@@ -47,8 +47,11 @@ class MovedOptimizer:
         if not old["state"] and "dampening" not in old["param_groups"][0]:  # all but SGD keep something from the first step on
             steps = (0.0, 0.0)
         rates = [as_number("lr", group["lr"]) for group in old["param_groups"]]
-        factors = [factor for pair in zip(old["param_groups"], new["param_groups"], strict=True)
-                   if (factor := _lr_factor(*pair)) is not None]
+        factors = [
+            factor
+            for pair in zip(old["param_groups"], new["param_groups"], strict=True)
+            if (factor := _lr_factor(*pair)) is not None
+        ]
         agree = factors and all(math.isclose(factor, factors[0], rel_tol=1e-9) for factor in factors)
         return cls(new["param_groups"], rates, steps[1] if steps else None, factors[0] if agree else None)
 
@@ -86,8 +89,15 @@ def move_schedulers(contents: Contents, kappa: Fraction, optimizers: Sequence[Mo
         optimizer = _optimizer_of(state, optimizers, taken)
         if optimizer is None or optimizer.lr_factor is None:
             advice = how_to_recreate(_position(state), kappa)
-            changes.append(SchedulerChange(where, kind.name, {}, {}, "stays as it is, because no optimizer here, or not only "
-                                           f"one, fits its learning rates: {advice}"))
+            changes.append(
+                SchedulerChange(
+                    where,
+                    kind.name,
+                    {},
+                    {},
+                    f"stays as it is, because no optimizer here, or not only one, fits its learning rates: {advice}",
+                )
+            )
             continue
         taken.append(optimizer)
         counts_steps, remark = _counts_steps(state["last_epoch"], optimizer, contents)
@@ -142,16 +152,21 @@ def _position(state: SchedulerState) -> int | None:
     return position if type(position) is int and 0 <= position < MOST_STEPS else None
 
 
-def _optimizer_of(state: SchedulerState, optimizers: Sequence[MovedOptimizer],
-                  taken: Collection[MovedOptimizer]) -> MovedOptimizer | None:
+def _optimizer_of(
+    state: SchedulerState, optimizers: Sequence[MovedOptimizer], taken: Collection[MovedOptimizer]
+) -> MovedOptimizer | None:
     """The optimizer whose learning rates a scheduler set last, or one with as many groups; None where several differ.
 
     taken: those that have a scheduler already, which come last.
     """
     rates = _rates(state)
     fitting = [optimizer for optimizer in optimizers if optimizer.rates is None or len(optimizer.rates) == len(rates)]
-    set_last = [optimizer for optimizer in fitting if optimizer.rates is not None and all(
-        math.isclose(rate, group_rate, rel_tol=1e-6) for rate, group_rate in zip(rates, optimizer.rates, strict=True))]
+    set_last = [
+        optimizer
+        for optimizer in fitting
+        if optimizer.rates is not None
+        and all(math.isclose(rate, group_rate, rel_tol=1e-6) for rate, group_rate in zip(rates, optimizer.rates, strict=True))
+    ]
     candidates = set_last or fitting
     free = [optimizer for optimizer in candidates if optimizer not in taken] or candidates
     alike = len({(optimizer.steps, optimizer.lr_factor) for optimizer in candidates}) == 1
@@ -181,15 +196,23 @@ def _note(kind: SchedulerKind, state: SchedulerState, kappa: Fraction, counts_st
     if kind.counts_evaluations:
         return f"its learning rates moved; {kind.advice}"
     if not counts_steps:
-        return (f"{remark}: its learning rates moved, its position and lengths did not; where it counts steps, "
-                f"{how_to_recreate(_position(state), kappa)}")
+        return (
+            f"{remark}: its learning rates moved, its position and lengths did not; where it counts steps, "
+            f"{how_to_recreate(_position(state), kappa)}"
+        )
     kinds = [kind, *(child_kind for child_kind, _ in known_children(state))]
     advice = [kind.advice for kind in kinds if kind.advice]
-    lengths = [name[:LONGEST_NAME] for table in state.get("lr_lambdas", ()) if isinstance(table, dict) for name in table
-               if isinstance(name, str)]
+    lengths = [
+        name[:LONGEST_NAME]
+        for table in state.get("lr_lambdas", ())
+        if isinstance(table, dict)
+        for name in table
+        if isinstance(name, str)
+    ]
     if lengths:
-        advice.append(f"loading it sets {', '.join(lengths[:MOST_NAMES])} of that function to the old values: set the new ones "
-                      "after it")
+        advice.append(
+            f"loading it sets {', '.join(lengths[:MOST_NAMES])} of that function to the old values: set the new ones after it"
+        )
     position = round(state["last_epoch"] / kappa)
     start = f"goes on at step {position} of the new batch (made anew instead, it needs last_epoch = {position - 1})"
     return "; ".join(dict.fromkeys(filter(None, [start, remark, *advice]))).replace("{kappa}", f"{float(kappa):.6g}")

@@ -32,10 +32,20 @@ def summarised(optimizers: Sequence[tuple[Place, StateDict]]) -> tuple[Optimizer
 
 def _summary(where: str, state_dict: StateDict) -> OptimizerSummary:
     family = in_torch_form(state_dict).family
-    tensors = Counter(str(name)[:LONGEST_NAME] for entry in state_dict["state"].values() for name, value in entry.items()
-                      if isinstance(value, Tensor) and name != "step")
-    groups = tuple({str(name)[:LONGEST_NAME]: len(value) if name == "params" else _as_json(value)
-                    for name, value in group.items() if name != "param_names"} for group in state_dict["param_groups"])
+    tensors = Counter(
+        str(name)[:LONGEST_NAME]
+        for entry in state_dict["state"].values()
+        for name, value in entry.items()
+        if isinstance(value, Tensor) and name != "step"
+    )
+    groups = tuple(
+        {
+            str(name)[:LONGEST_NAME]: len(value) if name == "params" else _as_json(value)
+            for name, value in group.items()
+            if name != "param_names"
+        }
+        for group in state_dict["param_groups"]
+    )
     return OptimizerSummary(where, family, groups, step_counts(state_dict), dict(tensors))
 
 

@@ -25,8 +25,14 @@ from .schedulers import MovedOptimizer, move_schedulers
 from .summary import summarised
 
 
-def transfer_checkpoint(source: str | Path, out: str | Path, kappa: float | Fraction, optimizer: str | None = None,
-                        decay_form: DecayForm = "linear", momentum_form: MomentumForm = "kept") -> Transferred:
+def transfer_checkpoint(
+    source: str | Path,
+    out: str | Path,
+    kappa: float | Fraction,
+    optimizer: str | None = None,
+    decay_form: DecayForm = "linear",
+    momentum_form: MomentumForm = "kept",
+) -> Transferred:
     """Write ``source`` to the new file ``out`` with every optimizer and scheduler in it moved to a batch ``kappa`` times larger.
 
     The arguments are those of :func:`sqrtscale.transfer.optimizer.transfer_state_dict`. The file may also hold a scheduler
@@ -53,8 +59,9 @@ def transfer_checkpoint(source: str | Path, out: str | Path, kappa: float | Frac
         optimizers = _neighbouring_optimizers(source, move) or [MovedOptimizer.by_rule(family, ratio, momentum_form)]
     schedulers = move_schedulers(contents, ratio, optimizers)
     after = summarised(contents.optimizers)
-    result = Transferred(float(ratio), before, after, schedulers,
-                         notes(source, content, contents, ratio, before, after, schedulers))
+    result = Transferred(
+        float(ratio), before, after, schedulers, notes(source, content, contents, ratio, before, after, schedulers)
+    )
     _write(content, out)
     return result
 

@@ -98,14 +98,25 @@ def test_a_name_does_not_make_another_optimizer_of_it(form, tmp_path):
         transferred(getattr(shapes, form)(), tmp_path, optimizer="adamw")
 
 
-@pytest.mark.parametrize("state, group, name", [
-    ({"exp_inf": 1}, {}, "adamax"), ({"exp_avg_sq_row": 1, "exp_avg_sq_col": 1}, {}, "adafactor"), ({"sum": 1}, {}, "adagrad"),
-    ({"hessian": 1, "exp_avg": 1}, {}, "sophia"), ({}, {"d_coef": 1.0, "d0": 1e-6}, "prodigy"), ({"vmean": 1}, {}, "adammini"),
-    ({}, {"update_proj_gap": 200, "rank": 8}, "galore"), ({"exp_avg_var": 1}, {}, "adabelief"), ({"GG": 1}, {}, "soap"),
-    ({}, {"ns_steps": 5, "momentum": 0.95}, "muon"), ({"acc_delta": 1}, {}, "adadelta"), ({"exp_avg_diff": 1}, {}, "adan"),
-    ({"state1": 1, "state2": 1, "unorm_vec": 1}, {}, "lamb"),
-    ({"exp_avg": 1}, {"betas": (0.9, 0.99, 0.999), "alpha": 5.0}, "ademamix"),
-])
+@pytest.mark.parametrize(
+    "state, group, name",
+    [
+        ({"exp_inf": 1}, {}, "adamax"),
+        ({"exp_avg_sq_row": 1, "exp_avg_sq_col": 1}, {}, "adafactor"),
+        ({"sum": 1}, {}, "adagrad"),
+        ({"hessian": 1, "exp_avg": 1}, {}, "sophia"),
+        ({}, {"d_coef": 1.0, "d0": 1e-6}, "prodigy"),
+        ({"vmean": 1}, {}, "adammini"),
+        ({}, {"update_proj_gap": 200, "rank": 8}, "galore"),
+        ({"exp_avg_var": 1}, {}, "adabelief"),
+        ({"GG": 1}, {}, "soap"),
+        ({}, {"ns_steps": 5, "momentum": 0.95}, "muon"),
+        ({"acc_delta": 1}, {}, "adadelta"),
+        ({"exp_avg_diff": 1}, {}, "adan"),
+        ({"state1": 1, "state2": 1, "unorm_vec": 1}, {}, "lamb"),
+        ({"exp_avg": 1}, {"betas": (0.9, 0.99, 0.999), "alpha": 5.0}, "ademamix"),
+    ],
+)
 def test_optimizers_without_a_rule_are_known_by_what_only_they_keep(state, group, name, tmp_path):
     tensors = {key: torch.rand(4) for key in state}
     with pytest.raises(FieldError, match=f"optimizer = '{name}' (has no derived rule|cannot be moved)"):
@@ -180,8 +191,11 @@ def test_an_optimizer_that_a_file_names_twice_is_moved_once(tmp_path):
     state_dict = shapes.adamw()
     after, done = transferred({"optimizer": state_dict, "best": ("step", state_dict)}, tmp_path)
     assert len(done.after) == 1
-    assert after["optimizer"]["param_groups"][0]["lr"] == after["best"][1]["param_groups"][0]["lr"] == pytest.approx(
-        2 * state_dict["param_groups"][0]["lr"])
+    assert (
+        after["optimizer"]["param_groups"][0]["lr"]
+        == after["best"][1]["param_groups"][0]["lr"]
+        == pytest.approx(2 * state_dict["param_groups"][0]["lr"])
+    )
 
 
 def test_notes_on_averages_counters_and_ranks(tmp_path):

@@ -22,8 +22,10 @@ LAYOUTS = {  # name -> (how a state dict lies in a file, where that is)
     "by itself": (lambda s: s, ""),
     "optimizer": (lambda s: {"model": {"w": torch.ones(2)}, "optimizer": s, "epoch": 3}, "optimizer"),
     "optimizer_state_dict": (lambda s: {"model_state_dict": {}, "optimizer_state_dict": s}, "optimizer_state_dict"),
-    "Lightning": (lambda s: {"state_dict": {}, "optimizer_states": [s], "lr_schedulers": [{"base_lrs": [1]}]},
-                  "optimizer_states.0"),
+    "Lightning": (
+        lambda s: {"state_dict": {}, "optimizer_states": [s], "lr_schedulers": [{"base_lrs": [1]}]},
+        "optimizer_states.0",
+    ),
     "named": (lambda s: {"optimizers": {"generator": s}}, "optimizers.generator"),
 }
 
@@ -64,7 +66,9 @@ def test_several_optimizers_move_together(tmp_path):
     both = {"optimizers": [trained("adam")[1].state_dict(), trained("sgd")[1].state_dict()]}
     done = transfer_checkpoint(saved(tmp_path / "in.pt", both), tmp_path / "out.pt", 4)
     assert [(optimizer.where, optimizer.optimizer, optimizer.param_groups[0]["lr"]) for optimizer in done.after] == [
-        ("optimizers.0", "adam", 6e-4), ("optimizers.1", "sgd", 12e-4)]
+        ("optimizers.0", "adam", 6e-4),
+        ("optimizers.1", "sgd", 12e-4),
+    ]
 
 
 class Malicious:
@@ -94,15 +98,18 @@ def content(path, what):
     return path
 
 
-@pytest.mark.parametrize("what, message", [
-    (None, "cannot be read: No such file"),
-    (b"", "is no PyTorch checkpoint"),
-    (b"lr: 3e-4\n", "is no PyTorch checkpoint"),
-    (b"PK\x03\x04 and no more", "is no PyTorch checkpoint"),
-    ({"args": argparse.Namespace(lr=1)}, r"needs argparse\.Namespace, and loading it would run code"),
-    ({"model": {"w": torch.ones(2)}}, r"holds no optimizer state: give a file with what optimizer\.state_dict\(\) returned"),
-    (torch.ones(3), "holds no optimizer state"),
-])
+@pytest.mark.parametrize(
+    "what, message",
+    [
+        (None, "cannot be read: No such file"),
+        (b"", "is no PyTorch checkpoint"),
+        (b"lr: 3e-4\n", "is no PyTorch checkpoint"),
+        (b"PK\x03\x04 and no more", "is no PyTorch checkpoint"),
+        ({"args": argparse.Namespace(lr=1)}, r"needs argparse\.Namespace, and loading it would run code"),
+        ({"model": {"w": torch.ones(2)}}, r"holds no optimizer state: give a file with what optimizer\.state_dict\(\) returned"),
+        (torch.ones(3), "holds no optimizer state"),
+    ],
+)
 def test_files_that_cannot_be_used(what, message, tmp_path):
     source = content(tmp_path / "in.pt", what)
     with pytest.raises(FieldError, match=message):
@@ -110,10 +117,15 @@ def test_files_that_cannot_be_used(what, message, tmp_path):
     assert not (tmp_path / "out.pt").exists()
 
 
-@pytest.mark.parametrize("kappa, options, message", [
-    (0, {}, "kappa = 0 is not allowed"), (64, {}, "beta1 = .* has no scaled value"),
-    (4, {"optimizer": "lion"}, "has no derived rule"), (4, {"decay_form": "cubic"}, "decay_form = 'cubic' is not known"),
-])
+@pytest.mark.parametrize(
+    "kappa, options, message",
+    [
+        (0, {}, "kappa = 0 is not allowed"),
+        (64, {}, "beta1 = .* has no scaled value"),
+        (4, {"optimizer": "lion"}, "has no derived rule"),
+        (4, {"decay_form": "cubic"}, "decay_form = 'cubic' is not known"),
+    ],
+)
 def test_what_the_transfer_refuses_leaves_no_file(kappa, options, message, tmp_path):
     source = saved(tmp_path / "in.pt", {"optimizer": trained("adamw")[1].state_dict()})
     with pytest.raises(FieldError, match=message):
