@@ -3,15 +3,10 @@
 import math
 
 import torch
+from torch_optim import torch_optimizer
 
 from sqrtscale.tasks import Batch
 from sqrtscale.training.chance import Chance
-
-OPTIMIZERS = {
-    "adam": lambda p, c: torch.optim.Adam(p, c["lr"], (c["beta1"], c["beta2"]), c["eps"], c["weight_decay"]),
-    "adamw": lambda p, c: torch.optim.AdamW(p, c["lr"], (c["beta1"], c["beta2"]), c["eps"], c["weight_decay"]),
-    "rmsprop": lambda p, c: torch.optim.RMSprop(p, c["lr"], c["alpha"], c["eps"], c["weight_decay"], c["momentum"]),
-}
 
 
 def stacked(*batches):
@@ -36,7 +31,7 @@ class PlainLoop:
         self.parameters = {name: piece.clone().view(shape).requires_grad_()
                            for (name, shape), piece in zip(shapes.items(), pieces, strict=True)}
         self.buffers = {name: buffer.clone() for name, buffer in self.network.buffers(seed).items()}
-        self.optimizer = OPTIMIZERS[config.optimizer](list(self.parameters.values()), config)
+        self.optimizer = torch_optimizer(config, list(self.parameters.values()))
         warmup = config.warmup_steps or 1
         self.warm_up = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda k: min(1, (k + 1) / warmup))
 

@@ -3,13 +3,14 @@
 import pytest
 import torch
 from own_tasks import EVERY, ways
-from plain import OPTIMIZERS, PlainLoop, stacked
+from plain import PlainLoop, stacked
 
 from sqrtscale.arms import offered
 from sqrtscale.plan import make_plan
-from sqrtscale.rules import TrainingConfig, scale
+from sqrtscale.rules import FAMILIES, TrainingConfig, scale
 from sqrtscale.tasks import TASKS
 from sqrtscale.training import executors
+from sqrtscale.training.optimizers import TRAINED
 from sqrtscale.training.population import Population
 from sqrtscale.training.streams import Stream
 
@@ -27,17 +28,18 @@ def data(about):
     return about.data(CPU)
 
 
-@pytest.mark.parametrize("name, executor", ways())
-@pytest.mark.parametrize("family", sorted(OPTIMIZERS))
-def test_a_stack_trains_each_arm_as_a_plain_torch_loop_trains_it_alone(name, family, executor, monkeypatch):
+@pytest.mark.parametrize("family, name, executor", [
+    pytest.param(family, *way.values, id=f"{family}-{way.id}") for family in TRAINED for way in ways(family)])
+def test_a_stack_trains_each_arm_as_a_plain_torch_loop_trains_it_alone(family, name, executor, monkeypatch):
     """Every kind of arm at the target batch, with weight decay, clipping and warm-up."""
     about = EVERY[name]
     monkeypatch.setitem(TASKS, name, about)
     monkeypatch.setattr(executors, "TABLE", (executor,))
-    decays = {"alpha": 0.9, "momentum": 0.5} if family == "rmsprop" else {"beta1": 0.9, "beta2": 0.95}
+    values = {"weight_decay": 0.1, "eps": 1e-4, "alpha": 0.9, "momentum": 0.5, "beta1": 0.9, "beta2": 0.95}
     batch = 2 * (about.micro or 1)
-    base = TrainingConfig(family, batch, {"lr": 1e-3, "weight_decay": 0.1, "eps": 1e-4, **decays}, warmup_steps=8,
-                          total_steps=100, run={"clip_norm": 0.5})
+    own = {name: value for name, value in values.items() if name in FAMILIES[family].fields}
+    base = TrainingConfig(family, batch, {"lr": 1e-3} | own,
+                          warmup_steps=8, total_steps=100, run={"clip_norm": 0.5})
     kinds = [kind.name for kind in offered(scale(base, 2 * batch)) if kind.group != "svag"]
     configs = [arm.config for arm in make_plan(name, base, 2 * batch, arms=kinds).arms if arm.config.batch_size == 2 * batch]
     data, seeds = about.data(CPU), range(len(configs))

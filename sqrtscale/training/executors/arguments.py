@@ -52,7 +52,7 @@ class Shape(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """Hyperparameters of one model. beta1 is RMSprop's momentum, beta2 its alpha; clip_norm may be infinite."""
+    """Hyperparameters of one model, those that an optimizer's ``Kernel`` names. clip_norm may be infinite."""
 
     family: int
     lr: float

@@ -16,6 +16,7 @@ from torch import Tensor
 from ...tasks import Batch, Network
 from ...tasks.transformer import Transformer
 from ..chance import Chance
+from ..optimizers import optimizer_class
 from ..threads import ALL_THREADS, use_threads
 from ._executor import Executor
 from .arguments import Desk, Model, Pace, Places, Rule, Samples, Shape, make_space
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from ..population import Population
 
 Result = TypeVar("Result")
-OPTIMIZERS = ("adam", "adamw", "rmsprop")  # that have a kernel
 ROWS = 512  # tokens whose activations are held at once: they stay in the cache, and a large batch takes no more memory
 ONE_STEP = np.ones(1)  # factor of a learning rate that nothing multiplies
 NO_TOKENS, NO_PATCHES = np.zeros(0, np.int64), np.zeros((0, 0), np.float32)
@@ -74,7 +74,8 @@ class Compiled(Executor):
 
     @classmethod
     def suits(cls, network: Network, optimizer: str, device: torch.device) -> bool:
-        return device.type == "cpu" and isinstance(network, Transformer) and optimizer in OPTIMIZERS and available()
+        return (device.type == "cpu" and isinstance(network, Transformer) and optimizer_class(optimizer).kernel is not None
+                and available())
 
     @classmethod
     def starts_at_once(cls) -> bool:
@@ -113,8 +114,8 @@ class Compiled(Executor):
 
     def advance(self, population: Population, samples: Batch, reads: Tensor, lr_factors: np.ndarray, watch: bool) -> Tensor:
         optimizer, parameters, streams = population.optimizer, population.flat.detach().numpy(), reads.tolist()
-        (name,) = set(optimizer.state) - {optimizer.second_moment}
-        first, second = optimizer.state[name].numpy(), optimizer.state[optimizer.second_moment].numpy()
+        assert optimizer.kernel is not None  # what suits
+        first, second = (optimizer.state[name].numpy() for name in optimizer.kernel.state)
         made, rules, count = optimizer.steps.flatten().tolist(), self._rules(population), len(lr_factors)
 
         def work(i: int) -> tuple[float, int, float]:
@@ -136,9 +137,9 @@ class Compiled(Executor):
     def _rules(self, population: Population) -> list[Rule]:
         """The hyperparameters of every model as the kernels take them."""
         optimizer, models = population.optimizer, len(population)
-        family = getattr(self.kernels, type(optimizer).__name__.upper())
-        names = ("lr", "momentum", "alpha") if "alpha" in optimizer.exact else ("lr", "beta1", "beta2")
-        hyper = [optimizer.exact[name].flatten().tolist() for name in (*names, "eps", "weight_decay")]
+        assert optimizer.kernel is not None
+        family = getattr(self.kernels, optimizer.kernel.family)
+        hyper = [optimizer.exact[name].flatten().tolist() for name in optimizer.kernel.hyperparameters]
         clip_norm = [math.inf] * models if population.clip_norm is None else population.clip_norm.flatten().tolist()
         return [Rule(family, *values) for values in zip(*hyper, clip_norm, strict=True)]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -19,13 +20,25 @@ from ._piece import Piece
 TINY = 1e-30  # stands for a decay of 0 where its logarithm is taken
 
 
+@dataclass(frozen=True)
+class Kernel:
+    """A compiled step. family: its constant in ``executors/kernels/steps.py``; the rest names what that step reads, in its order:
+
+    two pieces of the state, and lr, two decays, epsilon and weight decay.
+    """
+
+    family: str
+    state: tuple[str, str]
+    hyperparameters: tuple[str, str, str, str, str]
+
+
 class StackedOptimizer(ABC):
     """One optimizer for M models.
 
     pieces: what the state is called, in torch.optim's words, and how each piece moves to another batch; second_moment: the
     piece that a gradient is divided by the root of, if any; second_decay: the hyperparameter that forgets it, by which steps
-    are counted over another decay; kernel: the constant of ``executors/kernels/steps.py`` that makes this step, if any. It is
-    not inherited: another step needs another kernel.
+    are counted over another decay; kernel: the compiled form of this step, if any. It is not inherited: another step needs
+    another kernel.
 
     state: name -> tensor; steps [M, 1] in double precision; hyper: name -> [M, 1] as the parameters are kept; exact: the same
     in double precision, for the handful of numbers a step (learning rates, bias corrections, warm-up); complement: 1 - beta of
@@ -35,7 +48,7 @@ class StackedOptimizer(ABC):
     pieces: ClassVar[tuple[Piece, ...]]
     second_moment: ClassVar[str | None] = None
     second_decay: ClassVar[str | None] = None
-    kernel: ClassVar[str | None] = None
+    kernel: ClassVar[Kernel | None] = None
 
     def __init_subclass__(cls) -> None:
         cls.kernel = cls.__dict__.get("kernel")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from torch import Tensor
 
 from ._moments import Moments
+from ._optimizer import Kernel
 
 
 class Adam(Moments):
     """theta -= lr m_hat / (sqrt(v_hat) + eps) [Kingma & Ba 2015, Algorithm 1], with weight decay as L2 in the gradient."""
 
-    kernel = "ADAM"
+    kernel = Kernel("ADAM", ("exp_avg", "exp_avg_sq"), ("lr", "beta1", "beta2", "eps", "weight_decay"))
 
     def step(self, parameters: Tensor, gradients: Tensor, lr_factor: Tensor | float = 1.0) -> None:
         lr = self.counted(lr_factor)

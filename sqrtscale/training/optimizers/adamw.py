@@ -5,12 +5,13 @@ from __future__ import annotations
 from torch import Tensor
 
 from ._moments import Moments
+from ._optimizer import Kernel
 
 
 class AdamW(Moments):
     """Adam with decoupled decay, theta *= 1 - lr weight_decay before the step [Loshchilov & Hutter 2019, Algorithm 2]."""
 
-    kernel = "ADAMW"
+    kernel = Kernel("ADAMW", ("exp_avg", "exp_avg_sq"), ("lr", "beta1", "beta2", "eps", "weight_decay"))
 
     def step(self, parameters: Tensor, gradients: Tensor, lr_factor: Tensor | float = 1.0) -> None:
         lr = self.counted(lr_factor)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ._optimizer import StackedOptimizer
+from ._optimizer import Kernel, StackedOptimizer
 from ._piece import Piece, noise_variance, sum_of_divided_gradients
 
 
@@ -16,7 +16,7 @@ class RMSprop(StackedOptimizer):
     pieces: ClassVar[tuple[Piece, ...]] = (noise_variance("square_avg"), sum_of_divided_gradients("momentum_buffer"))
     second_moment = "square_avg"
     second_decay = "alpha"
-    kernel = "RMSPROP"
+    kernel = Kernel("RMSPROP", ("momentum_buffer", "square_avg"), ("lr", "momentum", "alpha", "eps", "weight_decay"))
 
     def step(self, parameters: Tensor, gradients: Tensor, lr_factor: Tensor | float = 1.0) -> None:
         lr = self.counted(lr_factor)
