@@ -143,7 +143,7 @@ class CalibrationPlan:
     @property
     def frontier(self) -> tuple[tuple[float, str], ...]:
         """(kappa, arm) of the full rule at each target batch, smallest kappa first; one entry where there is one target."""
-        names = [one.name for one in self.arms if one.name == "scaled" or _is_frontier(one.name)]
+        names = [arm.name for arm in self.arms if arm.group == "rule"]
         return tuple(sorted((self.arm_kappa(name), name) for name in names))
 
     @property
@@ -170,7 +170,7 @@ class CalibrationPlan:
 
     def arm(self, name: str) -> Arm:
         """The arm of that name; the warm start counts as one with the base configuration."""
-        return Arm(name, self.base) if name == WARM_START else next(one for one in self.arms if one.name == name)
+        return Arm(name, self.base, group="base") if name == WARM_START else next(one for one in self.arms if one.name == name)
 
     def config_of(self, arm: str) -> TrainingConfig:
         """The configuration that a run of that arm trains."""
@@ -200,8 +200,7 @@ class CalibrationPlan:
             "evaluations", "device", "momentum_form", "correct_lr", "reuse", "stop_early", "size")}
         return plain | {
             "base": self.base.as_dict(),
-            "arms": [{"name": arm.name, "config": arm.config.as_dict()} | ({"svag": arm.svag} if arm.svag else {})
-                     for arm in self.arms],
+            "arms": [arm.as_dict() for arm in self.arms],
             "seeds": list(self.seeds),
         }
 
@@ -210,8 +209,7 @@ class CalibrationPlan:
         """The inverse of :meth:`as_dict`; raises FieldError for what is no plan, or one of a version that knows more."""
         try:
             return cls(**{**data, "base": TrainingConfig.from_dict(data["base"]), "seeds": tuple(_listed("seeds", data["seeds"])),
-                          "arms": tuple(Arm(arm["name"], TrainingConfig.from_dict(arm["config"]), arm.get("svag", 0))
-                                       for arm in _listed("arms", data["arms"]))})
+                          "arms": tuple(Arm.from_dict(arm) for arm in _listed("arms", data["arms"]))})
         except FieldError:
             raise
         except (AttributeError, LookupError, TypeError, ValueError) as error:

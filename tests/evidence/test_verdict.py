@@ -1,6 +1,7 @@
 """What is said of arms whose truth is known, and in which words."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,14 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from sqrtscale.evidence.gaps import NAMES
-from sqrtscale.evidence.noise import Regime
-from sqrtscale.evidence.sequential import Looks
-from sqrtscale.evidence.verdict import headline, judge
+from sqrtscale import evidence
+from sqrtscale.evidence import Comparison, Looks, Regime, headline
 from sqrtscale.rules import FieldError
 
 POINTS = 25
 SAMPLES = np.arange(POINTS) * 1000
+USUAL = Comparison("val_loss", "nats", practical=0.01, controls=frozenset({"unscaled", "linear lr"}))
+
+
+def judge(curves, margin=None, alpha=0.05, regime=None, level=None, **changed):
+    """``evidence.judge`` with a usual comparison, or one changed in some fields."""
+    return evidence.judge(curves, replace(USUAL, **changed), margin=margin, alpha=alpha, regime=regime, level=level)
 
 
 def measured(low, high, base=8, target=64, ratio=None):
@@ -53,9 +58,10 @@ def verdict(distance, arms=None, **options):
     return judge(curves(arms, **settings), **options)["scaled"]
 
 
-def test_arms_are_judged_in_the_order_of_the_plan_without_base_and_warm_start():
-    found = judge(curves({"warm start": 1, "base": 0, "scaled": 0, "unscaled": -0.05, "own": 0.1}))
+def test_arms_are_judged_in_the_order_of_the_curves_without_base():
+    found = judge(curves({"base": 0, "scaled": 0, "unscaled": -0.05, "own": 0.1}))
     assert list(found) == ["scaled", "unscaled", "own"]
+    assert [one.control for one in found.values()] == [False, True, False]
     assert [one.outcome for one in found.values()] == ["matches", "differs", "differs"]
 
 
@@ -65,7 +71,7 @@ def test_functionals_are_paired_means_over_the_first_quarter_the_whole_curve_and
     wide = table.pivot(index=["arm", "seed"], columns="samples", values="value")
     gap = (wide.loc["scaled"] - wide.loc["base"])[SAMPLES[1:]]  # nothing has happened at 0 samples
     parts = {"first quarter": gap.loc[:, :6000], "whole curve": gap, "end": gap.loc[:, 21_600:]}
-    assert tuple(one.name for one in found.functionals) == NAMES == tuple(parts)
+    assert [one.name for one in found.functionals] == list(parts) and found.end.name == "end"
     for one in found.functionals:
         x = parts[one.name].mean(axis=1)
         interval = stats.ttest_1samp(x, 0).confidence_interval(0.9)
@@ -79,11 +85,12 @@ def test_margin_is_practical_size_and_spread_of_base_and_says_so():
     spread = table[(table["arm"] == "base") & (table["samples"] >= 21_600)].groupby("seed")["value"].mean().std()
     assert margin.value == pytest.approx(0.01 + spread) and margin.practical == 0.01
     assert margin.spread == pytest.approx(spread)
-    assert "0.01 nats per byte" in margin.origin and "5 seeds" in margin.origin and f"{spread:.3g}" in margin.origin
+    assert margin.origin == (
+        f"a practical size of 0.01 nats per byte, plus the standard deviation {spread:.3g} of base between its 5 seeds")
     assert judge(table, margin=0.3)["scaled"].margin.value == 0.3
     one = judge(table[table["seed"] == 0])["scaled"].margin
     assert one.value == 0.01 and "not known" in one.origin
-    other = judge(table, unit="points")["scaled"].margin
+    other = judge(table, unit="points", practical=None)["scaled"].margin
     assert other.practical == pytest.approx(0.017, rel=0.01) and "1 %" in other.origin
 
 
@@ -289,8 +296,8 @@ def test_a_look_has_its_own_level():
     table = curves({"base": 0, "scaled": 0.002, "unscaled": -0.05}, seeds=3)
     assert judge(table)["scaled"].outcome == "matches"
     assert judge(table, level=first)["scaled"].outcome == "cannot tell"
-    strict, plain = judge(table, level=last)["scaled"].functionals[-1], judge(table)["scaled"].functionals[-1]
-    assert strict.level == last and strict.high - strict.low > plain.high - plain.low
+    strict, usual = judge(table, level=last)["scaled"].end, judge(table)["scaled"].end
+    assert strict.level == last and strict.high - strict.low > usual.high - usual.low
 
 
 @pytest.mark.parametrize("options, field", [
@@ -334,6 +341,33 @@ def test_the_names_and_the_order_of_seeds_and_rows_do_not_matter(seed, order):
     shuffled = pd.concat([part.sample(frac=1, random_state=seed) for _, part in renamed.groupby("arm", sort=False)])
     one, other = judge(table)["scaled"], judge(shuffled)["scaled"]
     assert [f.p_within for f in one.functionals] == pytest.approx([f.p_within for f in other.functionals])
+
+
+ARMS = ("base", "scaled", "own: lr=1e-3", "unscaled", "linear lr 2x")
+names = st.lists(st.text(max_size=12) | st.sampled_from(ARMS), min_size=len(ARMS), max_size=len(ARMS), unique=True)
+
+
+@FEW
+@given(names, distances, st.sets(st.sampled_from(ARMS[1:])), st.booleans(), st.integers(0, 99))
+def test_judging_is_the_same_whatever_the_arms_are_called(names, distance, controls, signal_dominates, seed):
+    table = curves(dict(zip(ARMS, (0, distance, 0.001, -0.01, 0.012), strict=True)), seeds=3, seed=seed)
+    called = dict(zip(ARMS, names, strict=True))
+    by_arm = {"scaled": measured(10, 40)} if signal_dominates else {}
+    before = judge(table, controls=frozenset(controls), regime=by_arm)
+    after = judge(table.assign(arm=table["arm"].map(called)), base=called["base"], regime={
+        called[arm]: regime for arm, regime in by_arm.items()}, controls=frozenset(called[arm] for arm in controls))
+    assert list(after) == [called[arm] for arm in before]
+    for arm, verdict in before.items():
+        assert replace(after[called[arm]], arm="", sentence="") == replace(verdict, arm="", sentence="")
+
+
+def test_only_arms_that_are_given_as_controls_show_power():
+    table = curves({"base": 0, "scaled": 0, "unscaled": 0, "linear lr": 0.06})
+    assert judge(table, controls=frozenset())["scaled"].outcome == "matches"
+    assert judge(table, controls=frozenset({"unscaled"}))["scaled"].outcome == "not a test"
+    assert judge(table, controls=frozenset({"linear lr"}))["scaled"].outcome == "matches"
+    renamed = table.assign(arm=table["arm"].replace({"unscaled": "as it was"}))
+    assert judge(renamed, controls=frozenset({"as it was"}))["scaled"].outcome == "not a test"
 
 
 @FEW
