@@ -102,6 +102,9 @@ class CalibrationPlan:
         for arm in self.arms:
             if not 0 <= arm.svag <= MOST_SVAG or (arm.svag and arm.config.batch_size != self.base.batch_size):
                 raise FieldError("arms", arm.name, f"is no SVAG: give l from 1 to {MOST_SVAG} at the base batch size")
+            if about.micro and arm.config.batch_size % about.micro:
+                raise FieldError("arms", arm.name, f"has batch {arm.config.batch_size}, which is not made of whole micro-batches "
+                                                   f"of {about.micro}: give a kappa at which it is")
         whole("samples", self.samples, self.unit, self.unit * 100)
         if self.samples % self.unit:
             raise FieldError("samples", self.samples, f"is not a multiple of every batch size: give a multiple of {self.unit}")
@@ -284,12 +287,15 @@ def _is_frontier(name: str) -> bool:
 
 
 def _check_fits(task_name: str, base_batch: int, target_batch: int, *targets: int) -> None:
-    """Raise FieldError for a batch larger than the task's training data."""
-    most = task(task_name).train_size
+    """Raise FieldError for a batch larger than the task's training data, or not made of its whole micro-batches."""
+    most, micro = task(task_name).train_size, task(task_name).micro or 1
     for name, value in (("batch_size", base_batch), ("target_batch", target_batch), *(("targets", target) for target in targets)):
         if value > most:
             raise FieldError(name, value, f"is more than the {most} training samples of task {task_name}: "
                                           f"give at most {most}")
+        if value % micro:
+            raise FieldError(name, value, f"is not made of whole micro-batches of {micro}, over which task {task_name} takes its "
+                                          f"statistics: give a multiple of {micro}")
 
 
 def _round_up(value: int, unit: int) -> int:

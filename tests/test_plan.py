@@ -6,11 +6,13 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from own_tasks import EVERY
 
 from sqrtscale.arms import DEFAULT_ARMS as ARMS
 from sqrtscale.plan import CalibrationPlan, make_plan
 from sqrtscale.rules import FieldError, TrainingConfig
 from sqrtscale.schedules import CONSTANT, schedule
+from sqrtscale.tasks import TASKS
 
 BASE = TrainingConfig("adam", 8, {"lr": 1e-3})
 
@@ -82,3 +84,17 @@ def test_what_cannot_be_run_is_refused_by_name(change, message):
     with pytest.raises(FieldError) as error:
         make_plan(**{**dict(task_name="digits", base=BASE, target_batch=64), **change})
     assert str(error.value).startswith(message)
+
+
+def test_where_statistics_are_taken_over_micro_batches_every_batch_is_made_of_whole_ones(monkeypatch):
+    about = next(about for about in EVERY.values() if about.micro and about.micro > 2)
+    monkeypatch.setitem(TASKS, about.name, about)
+    micro = about.micro
+    base = TrainingConfig("adam", 2 * micro, {"lr": 1e-3})
+    assert make_plan(about.name, base, 4 * micro).target_batch == 4 * micro
+    odd = TrainingConfig("adam", micro + 1)
+    for field, config, target, arms in (("target_batch", base, 4 * micro + 1, ()), ("batch_size", odd, 2 * micro, ()),
+                                        ("arms", base, 4 * micro, [f"unscaled {micro + 1}/{2 * micro}x"])):
+        with pytest.raises(FieldError, match=f"whole micro-batches of {micro}.*: give ") as refused:
+            make_plan(about.name, config, target, arms=arms)
+        assert refused.value.field == field

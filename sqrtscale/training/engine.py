@@ -103,6 +103,7 @@ def _branched(about: Task, data: Data, runs: Sequence[Run], plan: CalibrationPla
     # A stream of its own: SVAG draws more samples for the same time, so it cannot be paired with base.
     stream = f"l={ell} of svag" if ell else "branch"
     group = Group(about, data, runs, plan, stream, plan.evaluation_points)
+    group.population.follow(plan.schedule, float(group.step_covers / plan.samples))
     if parent is not None:
         # l times the noise is the noise of an l^2 times smaller batch, also for what the optimizer holds.
         group.population.branch_from(parent, size / plan.base.batch_size / (ell**2 or 1))

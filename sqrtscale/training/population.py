@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,13 +11,11 @@ from torch import Tensor
 
 from ..arms import svag_weights
 from ..rules import TrainingConfig
+from ..schedules import CONSTANT, Schedule
 from ..tasks import SMALLEST, Batch, Task
 from .chance import Chance
 from .executors import choose
 from .optimizers import make_optimizer
-
-if TYPE_CHECKING:
-    from ..schedules import Schedule
 
 
 class Population:
@@ -43,7 +40,7 @@ class Population:
         self.weights = svag_weights(svag)
         self.drawn = self.batch_size * len(self.weights)
         self.warmup_steps = np.array([float(config.warmup_steps or 0) for config in configs])
-        self.schedule: Schedule | None = None
+        self.schedule = CONSTANT
         self.share_of_a_step = 0.0
         self.taken = 0  # steps of this stream
         self.lr_factor = torch.ones(len(configs), 1, dtype=torch.float64, device=device)  # of the step that is being made
@@ -81,7 +78,7 @@ class Population:
         return [self.flat, *self.buffers.values(), *self.optimizer.state.values(), self.optimizer.steps, self.clipped]
 
     def follow(self, schedule: Schedule, share_of_a_step: float) -> None:
-        """Let the learning rate of every model follow a schedule from its next step on; of the run, each step is that share."""
+        """Let the learning rate of every model follow a schedule; each step is that share of the run."""
         self.schedule, self.share_of_a_step = schedule, share_of_a_step
 
     def lr_factors(self, count: int) -> np.ndarray:
@@ -91,7 +88,7 @@ class Population:
         """
         steps = self.taken + np.arange(1.0, count + 1)
         factors: np.ndarray = np.minimum(1.0, steps[:, None] / np.maximum(self.warmup_steps, 1.0))
-        if self.schedule is not None:
+        if self.schedule != CONSTANT:
             factors *= [[self.schedule.factor(min(1.0, (step - 0.5) * self.share_of_a_step))] for step in steps.tolist()]
         return factors
 
