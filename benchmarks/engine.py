@@ -12,8 +12,8 @@ import datetime
 import statistics
 import time
 
-from sqrtscale.evidence import describe, summarise
-from sqrtscale.plan import make_plan
+from sqrtscale.evidence import Comparison, judge, summarise
+from sqrtscale.plan import WARM_START, CalibrationPlan, make_plan
 from sqrtscale.tasks import TASKS, task
 from sqrtscale.training import Measured, calibrate, environment
 from sqrtscale.training.estimate import estimate
@@ -38,7 +38,7 @@ def main() -> None:
         print("| arm | batch | samples per second (all seeds, evaluations included) |\n|---|---|---|")
         for arm in timings[0]["arms"]:
             seconds = statistics.median(timing["arms"][arm] for timing in timings)
-            samples = plan.warm_samples if arm == "warm start" else plan.samples * len(plan.seeds)
+            samples = plan.warm_samples if arm == WARM_START else plan.samples * len(plan.seeds)
             print(f"| {arm} | {plan.config_of(arm).batch_size} | {samples / seconds:,.0f} |")
         predicted = statistics.median(timing["seconds"] for timing in timings)
         print(f"\npredicted time of the whole: {predicted:.0f} s")
@@ -46,22 +46,26 @@ def main() -> None:
             whole(plan)
 
 
-def whole(plan) -> None:
+def whole(plan: CalibrationPlan) -> None:
     """Train the plan, print its time and its outcome."""
     import pandas as pd
 
     began, rows = time.perf_counter(), []
     for event in calibrate(plan):
-        if isinstance(event, Measured):
+        if isinstance(event, Measured) and event.arm != WARM_START:
             rows += [(event.arm, event.seed, metric, event.samples, value) for metric, value in event.values.items()]
     seconds = time.perf_counter() - began
     curves = pd.DataFrame(rows, columns=["arm", "seed", "metric", "samples", "value"])
-    found = summarise(curves)
-    print(f"measured time of the whole: {seconds:.0f} s\n\n| arm | end validation loss | difference to base |\n|---|---|---|")
-    for arm, line in found.items():
-        difference = "" if line.pairs == 0 else f"{line.difference:+.4f} +- {line.half_width:.4f}"
-        print(f"| {arm} | {line.mean:.4f} +- {line.std:.4f} | {difference} |")
-    print(f"\n{chr(10).join(describe(found, task(plan.task).metrics['val_loss']))}\n")
+    about = task(plan.task)
+    metric = about.metrics[about.judged]
+    print(f"measured time of the whole: {seconds:.0f} s\n\n| arm | end {metric.label.lower()} | difference to base |")
+    print("|---|---|---|")
+    for arm, summary in summarise(curves, about.judged).items():
+        difference = "" if summary.pairs == 0 else f"{summary.difference:+.4f} +- {summary.half_width:.4f}"
+        print(f"| {arm} | {summary.mean:.4f} +- {summary.std:.4f} | {difference} |")
+    controls = frozenset(arm.name for arm in plan.arms if arm.group == "control")
+    verdicts = judge(curves, Comparison(about.judged, metric.unit, metric.margin, controls=controls))
+    print("\n" + "\n".join(verdict.sentence for verdict in verdicts.values()) + "\n")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import datetime
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import combinations
 from pathlib import Path
 
@@ -25,16 +25,17 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from sqrtscale.evidence import Looks, Regime, judge, regime
+from sqrtscale.evidence import OUTCOMES, Comparison, Looks, Regime, Verdict, judge, regime
 from sqrtscale.plan import make_plan
 from sqrtscale.tasks import task
 from sqrtscale.training import Measured, calibrate
 
 DATA = Path(__file__).parent / "data"
 TRAINED = {("pydoc", "warm"): 16, ("digits", "warm"): 20, ("pydoc", "scratch"): 6, ("digits", "scratch"): 6}  # seeds
-KEPT = {"val_loss", "signal", "noise", "second_moment"}
-OUTCOMES = ("matches", "differs", "cannot tell", "not a test")
 ARMS = ("base", "scaled", "unscaled", "linear lr")
+JUDGED = "val_loss"  # of both tasks, in nats (per byte, or per image)
+COMPARISON = Comparison(JUDGED, "nats", practical=0.01, controls=frozenset({"unscaled", "linear lr"}))
+KEPT = {JUDGED, "signal", "noise", "second_moment"}
 COLUMNS = ["arm", "seed", "metric", "samples", "value"]
 
 
@@ -52,9 +53,9 @@ def main() -> None:
         curves = load(name, "warm")
         print(f"## {name}, warm start, {curves['seed'].nunique()} seeds\n")
         print_measured(curves)
-        found = measured_regime(name, curves)
-        print(f"\n{found.sentence}\n")
-        print_table(curves, found, chosen.draws)
+        measured = measured_regime(name, curves)
+        print(f"\n{measured.sentence}\n")
+        print_table(curves, measured, chosen.draws)
         print_looks(curves, chosen.draws)
         print_margins(curves, chosen.draws)
     for name in ("pydoc", "digits"):
@@ -83,7 +84,7 @@ class Runs:
     """Loss curves of a calibration as one array [seeds, arms, points], to draw new calibrations from."""
 
     def __init__(self, curves: pd.DataFrame):
-        chosen = curves[curves["metric"] == "val_loss"]
+        chosen = curves[curves["metric"] == JUDGED]
         wide = chosen.pivot(index=["seed", "arm"], columns="samples", values="value")
         self.samples = wide.columns.to_numpy()
         self.values = np.stack([wide.xs(arm, level="arm").to_numpy() for arm in ARMS], 1)
@@ -93,7 +94,7 @@ class Runs:
         seeds, count, points = values.shape
         return pd.DataFrame({
             "arm": np.tile(np.repeat(np.array(arms, object), points), seeds), "seed": np.repeat(np.arange(seeds), count * points),
-            "metric": "val_loss", "samples": np.tile(self.samples, seeds * count), "value": values.ravel()})
+            "metric": JUDGED, "samples": np.tile(self.samples, seeds * count), "value": values.ravel()})
 
     def simulated(self, g: np.random.Generator, n: int) -> np.ndarray:
         """n new seeds, normal with the measured mean and covariance over arms and points."""
@@ -119,7 +120,7 @@ class Runs:
     def margin(self) -> float:
         """The default margin that all trained seeds give."""
         late = self.samples >= 0.9 * self.samples[-1]
-        return 0.01 + self.values[:, 0][:, late].mean(1).std(ddof=1)
+        return COMPARISON.practical + self.values[:, 0][:, late].mean(1).std(ddof=1)
 
     def at_the_margin(self, g: np.random.Generator, n: int, draws: int, end_alone: bool) -> Iterator[pd.DataFrame]:
         """Base and scaled moved apart by exactly that margin, at the end alone or at every point."""
@@ -131,13 +132,13 @@ class Runs:
             yield self.frame(values, ("base", "scaled"))
 
 
-def rates(frames: Iterator[pd.DataFrame], **options) -> dict[str, Counter]:
+def rates(frames: Iterator[pd.DataFrame], margin: float | None = None, regime: Regime | None = None) -> dict[str, Counter]:
     """Outcomes by arm."""
-    found = defaultdict(Counter)
+    outcomes = defaultdict(Counter)
     for frame in frames:
-        for arm, verdict in judge(frame, **options).items():
-            found[arm][verdict.outcome] += 1
-    return found
+        for arm, verdict in judge(frame, COMPARISON, margin=margin, regime=regime).items():
+            outcomes[arm][verdict.outcome] += 1
+    return outcomes
 
 
 def row(title: str, counts: Counter, independent: bool) -> None:
@@ -146,8 +147,8 @@ def row(title: str, counts: Counter, independent: bool) -> None:
     for outcome in OUTCOMES:
         cell = f"{counts[outcome] / n:.1%}"
         if independent and outcome in ("matches", "differs"):
-            found = stats.binomtest(counts[outcome], n).proportion_ci(0.95)
-            cell += f" ({found.low:.1%} to {found.high:.1%})"
+            interval = stats.binomtest(counts[outcome], n).proportion_ci(0.95)
+            cell += f" ({interval.low:.1%} to {interval.high:.1%})"
         cells.append(cell)
     print(f"| {title} | {n} | {' | '.join(cells)} |")
 
@@ -158,14 +159,15 @@ HEAD = f"| comparison | draws | {' | '.join(OUTCOMES)} |\n|---|---|---|---|---|-
 def print_measured(curves: pd.DataFrame) -> None:
     """What all seeds together say, each functional of each arm."""
     print("| arm | first quarter | whole curve | end | verdict of all seeds |\n|---|---|---|---|---|")
-    ends = judge(curves)
-    for arm, one in ends.items():
-        print(f"| {arm} | {' | '.join(f'{f.difference:+.4f} +- {f.sd:.4f}' for f in one.functionals)} | {one.outcome} |")
-    margin = next(iter(ends.values())).margin
+    verdicts = judge(curves, COMPARISON)
+    for arm, verdict in verdicts.items():
+        cells = " | ".join(f"{functional.difference:+.4f} +- {functional.sd:.4f}" for functional in verdict.functionals)
+        print(f"| {arm} | {cells} | {verdict.outcome} |")
+    margin = next(iter(verdicts.values())).margin
     print(f"\nDefault margin with all seeds: {margin.value:.4f} ({margin.origin}).")
 
 
-def print_table(curves: pd.DataFrame, found: Regime, draws: int) -> None:
+def print_table(curves: pd.DataFrame, measured: Regime, draws: int) -> None:
     runs = Runs(curves)
     print(HEAD)
     for n in (3, 5):
@@ -173,7 +175,7 @@ def print_table(curves: pd.DataFrame, found: Regime, draws: int) -> None:
             g = np.random.default_rng(n)
             row(f"A/A, {n} + {n} {title} base runs", rates(runs.against_itself(g, n, draws, simulate))["scaled"], simulate)
             frames = runs.simulations(g, n, draws) if simulate else runs.subsets(g, n, draws)
-            for arm, counts in rates(frames, regime=found).items():
+            for arm, counts in rates(frames, regime=measured).items():
                 row(f"{arm}, {n} {title} seeds", counts, simulate)
     print_border(runs, draws)
     print()
@@ -191,7 +193,7 @@ def print_looks(curves: pd.DataFrame, draws: int) -> None:
     """Verdicts after 3, 5 and 8 seeds, each at its own level; the first that decides ends it."""
     runs, looks = Runs(curves), Looks((3, 5, 8))
     print(f"Looks after {', '.join(map(str, looks.seeds))} seeds, levels "
-          f"{', '.join(f'{one:.4f}' for one in looks.levels())}; simulated seeds.\n")
+          f"{', '.join(f'{level:.4f}' for level in looks.levels())}; simulated seeds.\n")
     print("| comparison | matches | differs | not a test | undecided after 8 | mean seeds |\n|---|---|---|---|---|---|")
     g = np.random.default_rng(8)
     for arm in ("A/A", *ARMS[1:]):
@@ -201,12 +203,12 @@ def print_looks(curves: pd.DataFrame, draws: int) -> None:
             whole = runs.frame(np.stack([values[:8, 0], values[8:, 0]], 1), ("base", "scaled")) if arm == "A/A" else \
                 runs.frame(values[:8])
             for n, level in zip(looks.seeds, looks.levels(), strict=True):
-                outcome = judge(whole[whole["seed"] < n], level=level)["scaled" if arm == "A/A" else arm].outcome
+                outcome = judge(whole[whole["seed"] < n], COMPARISON, level=level)["scaled" if arm == "A/A" else arm].outcome
                 if outcome != "cannot tell":
                     break
             ended[outcome] += 1
             seeds.append(n)
-        shares = (f"{ended[one] / draws:.1%}" for one in ("matches", "differs", "not a test", "cannot tell"))
+        shares = (f"{ended[outcome] / draws:.1%}" for outcome in ("matches", "differs", "not a test", "cannot tell"))
         print(f"| {arm} | {' | '.join(shares)} | {np.mean(seeds):.1f} |")
     print()
 
@@ -219,14 +221,18 @@ def print_margins(curves: pd.DataFrame, draws: int) -> None:
                         ("root of summed squares", lambda s: np.hypot(0.01, s)), ("sum (the default)", lambda s: 0.01 + s)):
         g, counts = np.random.default_rng(1), Counter()
         for whole, same in zip(runs.simulations(g, 5, draws), runs.against_itself(g, 5, draws, True), strict=True):
-            found = {name: judge(frame, margin=form(judge(frame)["scaled"].margin.spread))
-                     for name, frame in (("own", whole), ("same", same))}
-            counts["same"] += found["same"]["scaled"].outcome == "differs"
-            counts["scaled"] += found["own"]["scaled"].outcome == "matches"
+            own, against_itself = (judge_by_spread(frame, form) for frame in (whole, same))
+            counts["same"] += against_itself["scaled"].outcome == "differs"
+            counts["scaled"] += own["scaled"].outcome == "matches"
             for outcome in ("differs", "matches"):
-                counts[outcome] += found["own"]["linear lr"].outcome == outcome
-        print(f"| {title} | {' | '.join(f'{counts[one] / draws:.1%}' for one in ('same', 'scaled', 'differs', 'matches'))} |")
+                counts[outcome] += own["linear lr"].outcome == outcome
+        print(f"| {title} | {' | '.join(f'{counts[key] / draws:.1%}' for key in ('same', 'scaled', 'differs', 'matches'))} |")
     print()
+
+
+def judge_by_spread(frame: pd.DataFrame, form: Callable[[float], float]) -> dict[str, Verdict]:
+    """The verdicts by a margin that is ``form`` of the standard deviation of base between its seeds."""
+    return judge(frame, COMPARISON, margin=form(judge(frame, COMPARISON)["scaled"].margin.spread))
 
 
 def print_scratch(name: str, curves: pd.DataFrame) -> None:
@@ -238,8 +244,8 @@ def print_scratch(name: str, curves: pd.DataFrame) -> None:
         counts, blind = Counter(), Counter()
         for subset in combinations(sorted(set(curves["seed"])), n):
             chosen = curves[curves["seed"].isin(subset)]
-            counts[judge(chosen, regime=measured_regime(name, chosen))["scaled"].outcome] += 1
-            blind[judge(chosen)["scaled"].outcome] += 1
+            counts[judge(chosen, COMPARISON, regime=measured_regime(name, chosen))["scaled"].outcome] += 1
+            blind[judge(chosen, COMPARISON)["scaled"].outcome] += 1
         row(f"scaled, every {n} of the seeds", counts, False)
         row(f"scaled, every {n} of the seeds, regime not measured", blind, False)
     print()

@@ -25,7 +25,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
-from sqrtscale.evidence import judge
+from sqrtscale.evidence import Comparison, judge
 from sqrtscale.plan import WARM_START, CalibrationPlan, make_plan
 from sqrtscale.tasks import TASKS, task
 from sqrtscale.training import Measured, RunEnded, calibrate, environment, executors
@@ -90,21 +90,21 @@ def compare(plan: CalibrationPlan, chosen: Sequence[str]) -> None:
         curves[way] = train(plan, way == "float32, other order", rounding)
         said = f", {rounding.count:,} products rounded" if rounding else ""
         print(f"({way}: {time.perf_counter() - began:.0f} s{said})", flush=True)
+    about = task(plan.task)
+    comparison = Comparison(about.judged, about.metrics[about.judged].unit, about.metrics[about.judged].margin, base=REFERENCE)
     print("\n| arm | precision | end, mean of seeds | minus float32 | margin | judged as an arm |\n|---|---|---|---|---|---|")
     for arm in ("base", "scaled"):
-        table = pd.concat([frame[frame["arm"] == arm].assign(arm="base" if way == REFERENCE else way)
-                           for way, frame in curves.items()])
-        verdicts = judge(table, unit=task(plan.task).metrics["val_loss"])
+        table = pd.concat([frame[frame["arm"] == arm].assign(arm=way) for way, frame in curves.items()])
         ends = table[table["samples"] == plan.samples].groupby("arm")["value"].mean()
-        print(f"| {arm} | {REFERENCE} | {ends['base']:.4f} | | | |")
-        for way, found in verdicts.items():
-            print(f"| {arm} | {way} | {ends[way]:.4f} | {ends[way] - ends['base']:+.4f} | {found.margin.value:.4f} "
-                  f"| {found.outcome} |", flush=True)
+        print(f"| {arm} | {REFERENCE} | {ends[REFERENCE]:.4f} | | | |")
+        for way, verdict in judge(table, comparison).items():
+            print(f"| {arm} | {way} | {ends[way]:.4f} | {ends[way] - ends[REFERENCE]:+.4f} | {verdict.margin.value:.4f} "
+                  f"| {verdict.outcome} |", flush=True)
 
 
 def train(plan: CalibrationPlan, compiled: bool, rounding: Rounded | None) -> pd.DataFrame:
     """The losses of every arm's runs: columns arm, seed, metric, samples, value. What is special begins behind the warm start."""
-    usual, rows = executors.TABLE, []
+    usual, rows, metric = executors.TABLE, [], task(plan.task).judged
     executors.TABLE = (executors.Eager,)
     try:
         with rounding or nullcontext(), sdpa_kernel(SDPBackend.MATH):  # attention as matrix products that can be seen
@@ -114,7 +114,7 @@ def train(plan: CalibrationPlan, compiled: bool, rounding: Rounded | None) -> pd
                     if rounding:
                         rounding.on = True
                 if isinstance(event, Measured) and event.arm != WARM_START:
-                    rows.append((event.arm, event.seed, "val_loss", event.samples, event.values["val_loss"]))
+                    rows.append((event.arm, event.seed, metric, event.samples, event.values[metric]))
     finally:
         executors.TABLE = usual
     return pd.DataFrame(rows, columns=["arm", "seed", "metric", "samples", "value"])

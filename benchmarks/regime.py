@@ -15,7 +15,7 @@ import time
 
 import pandas as pd
 
-from sqrtscale.evidence import describe_tails, noise_scale, regime, second_moment_ratio, tails
+from sqrtscale.evidence import describe_tails, layer_tails, noise_scale, regime, second_moment_ratio
 from sqrtscale.plan import CalibrationPlan, make_plan
 from sqrtscale.tasks import TASKS, task
 from sqrtscale.training import Measured, calibrate, environment
@@ -97,13 +97,13 @@ def print_moments(curves: pd.DataFrame, plan: CalibrationPlan) -> None:
 
 def print_tails(curves: pd.DataFrame, where: str) -> None:
     """Tail indices of the base arm's and the scaled arm's layers."""
-    found = tails(curves)
-    print(f"\nTails {where}. {describe_tails(found)}\n\n| arm | samples | layer | stable index | Hill | not normal |\n"
+    measured = layer_tails(curves)
+    print(f"\nTails {where}. {describe_tails(measured)}\n\n| arm | samples | layer | stable index | Hill | not normal |\n"
           "|---|---|---|---|---|---|")
-    for one in found:
+    for tails in measured:
         indices = [f"{index.alpha:.2f} ({index.low:.2f} to {index.high:.2f})" if index else "-"
-                   for index in (one.stable, one.hill)]
-        print(f"| {one.arm} | {one.samples} | {one.layer} | {' | '.join(indices)} | {one.not_normal:.0%} |")
+                   for index in (tails.stable, tails.hill)]
+        print(f"| {tails.arm} | {tails.samples} | {tails.layer} | {' | '.join(indices)} | {tails.not_normal:.0%} |")
 
 
 if __name__ == "__main__":

@@ -16,15 +16,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from sqrtscale.evidence import Regime, Verdict, judge, regime
-from sqrtscale.plan import CalibrationPlan, make_plan
+from sqrtscale.evidence import Comparison, Regime, Verdict, judge, regime
+from sqrtscale.plan import WARM_START, CalibrationPlan, make_plan
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.tasks import TASKS, task
 from sqrtscale.training import Measured, calibrate
 
 DATA = Path(__file__).parent / "data"
 KAPPAS = (2, 4, 8, 16)
-KEPT = {"val_loss", "signal", "noise", "second_moment"}
+KEPT = {"signal", "noise", "second_moment"}  # of base and the rule, beside the judged metric of every arm
 # beta1 and beta2 such that 1 - kappa (1 - beta) stays positive up to kappa = 16; learning rates near the tasks' own.
 BASES = {
     ("digits", "adam"): TrainingConfig("adam", 8, {"lr": 2e-3, "beta1": 0.95, "beta2": 0.99}),
@@ -70,43 +70,46 @@ def train(plan: CalibrationPlan) -> pd.DataFrame:
     """The curves of the calibration, warm start left out, without what the tables do not need."""
     began = time.monotonic()
     rows = [(event.arm, event.seed, metric, event.samples, value) for event in calibrate(plan)
-            if isinstance(event, Measured) and event.arm != "warm start" for metric, value in event.values.items()
-            if metric == "val_loss" or (metric in KEPT and event.arm.startswith(("base", "scaled")))]
+            if isinstance(event, Measured) and event.arm != WARM_START for metric, value in event.values.items()
+            if metric == task(plan.task).judged or (metric in KEPT and plan.arm(event.arm).group in ("base", "rule"))]
     print(f"({plan.task}, {plan.base.optimizer}: {len(plan.runs)} runs in {time.monotonic() - began:.0f} s)\n")
     return pd.DataFrame(rows, columns=["arm", "seed", "metric", "samples", "value"])
 
 
 def print_tables(plan: CalibrationPlan, curves: pd.DataFrame) -> None:
     """One table of end differences and verdicts, then the sentences of the full rule."""
-    unit, base = task(plan.task).metrics["val_loss"], plan.base
-    found: dict[str, Verdict] = {}
+    about, base = task(plan.task), plan.base
+    metric = about.metrics[about.judged]
+    controls = frozenset(arm.name for arm in plan.arms if arm.group == "control")
+    comparison = Comparison(about.judged, metric.unit, metric.margin, controls=controls)
+    verdicts: dict[str, Verdict] = {}
     regimes: dict[int, Regime] = {}
     for kappa in KAPPAS:
         names = [arm_name(kind, kappa) for kind in KINDS[base.optimizer]]
-        mine = curves[curves["arm"].isin(["base", *names])]
-        regimes[kappa] = regime(mine, base.batch_size, base.batch_size * kappa, arm=arm_name("scaled", kappa))
-        found |= judge(mine, unit=unit, regime=regimes[kappa])
-    margin = next(iter(found.values())).margin
+        chosen = curves[curves["arm"].isin(["base", *names])]
+        regimes[kappa] = regime(chosen, base.batch_size, base.batch_size * kappa, arm=arm_name("scaled", kappa))
+        verdicts |= judge(chosen, comparison, regime=regimes[kappa])
+    margin = next(iter(verdicts.values())).margin
     values = ", ".join(f"{name} {value:g}" for name, value in base.hyperparameters.items())
     print(f"## {plan.task}, {base.optimizer}: batch {base.batch_size}, {values}; {len(plan.seeds)} seeds, {plan.samples:,} "
-          f"samples after a warm start of {plan.warm_samples:,}\n\nMargin {margin.value:.3g} {unit} ({margin.origin}).\n")
+          f"samples after a warm start of {plan.warm_samples:,}\n\nMargin {margin.value:.3g} {margin.unit} ({margin.origin}).\n")
     print(f"| arm | {' | '.join(f'kappa {kappa}' for kappa in KAPPAS)} |\n|---|{'---|' * len(KAPPAS)}")
     for kind in KINDS[base.optimizer]:
-        print(f"| {kind} | {' | '.join(cell(found.get(arm_name(kind, kappa))) for kappa in KAPPAS)} |")
+        print(f"| {kind} | {' | '.join(cell(verdicts.get(arm_name(kind, kappa))) for kappa in KAPPAS)} |")
     print("\nNoise scale, and kappa at which a target batch reaches it:")
     for kappa in KAPPAS:
-        print(f"- kappa {kappa}: {regimes[kappa].sentence} {found[arm_name('scaled', kappa)].sentence}")
+        print(f"- kappa {kappa}: {regimes[kappa].sentence} {verdicts[arm_name('scaled', kappa)].sentence}")
     print()
 
 
-def cell(one: Verdict | None) -> str:
+def cell(verdict: Verdict | None) -> str:
     """The worst of the three comparisons with its interval, and the verdict."""
-    if one is None:
+    if verdict is None:
         return ""
-    if not one.functionals:
-        return f"{one.outcome} ({one.reason})"
-    worst = max(one.functionals, key=lambda test: abs(test.difference))
-    return f"**{one.outcome}**: {worst.difference:+.4f} ({worst.low:+.4f} to {worst.high:+.4f}), {worst.name}"
+    if not verdict.functionals:
+        return f"{verdict.outcome} ({verdict.reason})"
+    worst = max(verdict.functionals, key=lambda test: abs(test.difference))
+    return f"**{verdict.outcome}**: {worst.difference:+.4f} ({worst.low:+.4f} to {worst.high:+.4f}), {worst.name}"
 
 
 if __name__ == "__main__":

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
+from typing import Any, Literal, get_args
 
-from .rules import DECAY_FORMS, FAMILIES, FieldError, ScaledConfig, TrainingConfig, family, scale
+from .rules import DECAY_FORMS, FAMILIES, DecayForm, FieldError, MomentumForm, ScaledConfig, TrainingConfig, family, scale
 from .rules.alternatives import RULES, alternatives
-from .rules.errors import whole
+from .rules.errors import choice, whole
 from .rules.kinds import PAPER, SAME
 from .training.optimizers import TRAINED
 
@@ -27,17 +28,25 @@ SVAG = re.compile(r"svag ([1-9]\d*)")
 AT = re.compile(r"(?P<name>.+) (?P<kappa>[1-9]\d*(/[1-9]\d*)?)x")
 OWN = re.compile(r"(?P<name>[^:]+): *(?P<values>.+)")
 
+# What an arm is for. base; rule: the full rule under test, at whatever batch; form: the full rule in the other decay form;
+# control: should differ from base, so it shows whether a calibration can tell arms apart; rival: another published rule, which
+# may well agree with base; ablation: the full rule without one of its parts; svag; own: values typed in.
+Group = Literal["base", "rule", "form", "control", "rival", "ablation", "svag", "own"]
+GROUPS: tuple[Group, ...] = get_args(Group)
+
 
 @dataclass(frozen=True)
 class Arm:
     """One configuration under comparison, by name.
 
-    svag: 0 for ordinary steps; l for the steps of SVAG at noise scale l, whose gradient is r1 g1 + r2 g2 of two batches.
+    svag: 0 for ordinary steps; l for the steps of SVAG at noise scale l, whose gradient is r1 g1 + r2 g2 of two batches;
+    group: what the arm is for, the same at every batch.
     """
 
     name: str
     config: TrainingConfig
     svag: int = 0
+    group: Group = "own"
 
     @property
     def samples_per_step(self) -> Fraction:
@@ -49,17 +58,29 @@ class Arm:
         """Samples that are drawn for each sample of time: 1, and 2 l^2 with SVAG."""
         return 2 * self.svag**2 or 1
 
+    def as_dict(self) -> dict[str, Any]:
+        """JSON types; :meth:`from_dict` reads them back."""
+        svag = {"svag": self.svag} if self.svag else {}
+        return {"name": self.name, "config": self.config.as_dict(), "group": self.group, **svag}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Arm:
+        """The inverse of :meth:`as_dict`, also of an arm that was stored before arms knew their group; raises FieldError."""
+        name = values["name"]
+        group = choice("group", values["group"], GROUPS) if "group" in values else group_of(name)
+        return cls(name, TrainingConfig.from_dict(values["config"]), values.get("svag", 0), group)
+
 
 @dataclass(frozen=True)
 class ArmKind:
-    """name: what users type; description: what they read, in a sentence; group: ``rule``, ``control``, ``ablation`` or ``svag``;
+    """name: what users type; description: what they read, in a sentence; group: of its arms;
 
-    make: the arm for a transfer; raises FieldError where that transfer has none.
+    make: the arm for a transfer, whose group ``make_arm`` fills in; raises FieldError where that transfer has none.
     """
 
     name: str
     description: str
-    group: str
+    group: Group
     make: Callable[[ScaledConfig], Arm]
 
 
@@ -67,15 +88,29 @@ def make_arm(name: str, scaled: ScaledConfig) -> Arm:
     """The arm of that name for a transfer; raises FieldError for an unknown name, or where the transfer has no such arm."""
     name = spaced(name)
     if name in KINDS:
-        return KINDS[name].make(scaled)
-    if found := SVAG.fullmatch(name):
-        return _svag(name, whole("arms", int(found[1]), 1, 2, MOST_SVAG), scaled)
+        return replace(KINDS[name].make(scaled), group=_group(KINDS[name], scaled))
+    if svag := SVAG.fullmatch(name):
+        return replace(_svag(name, whole("arms", int(svag[1]), 1, 2, MOST_SVAG), scaled), group="svag")
     if at := AT.fullmatch(name):
         return _at_another_batch(at["name"], Fraction(at["kappa"]), scaled)
     if own := OWN.fullmatch(name):
-        return Arm(name, _own(own["values"], scaled))
+        return Arm(name, _own(own["values"], scaled), group="own")
     raise FieldError("arms", name, f"is not an arm: give any of {', '.join(KINDS)}, own values (own: lr=1e-3 beta2=0.99), "
                                    "or one of them at another kappa (scaled 2x)")
+
+
+def _group(kind: ArmKind, scaled: ScaledConfig) -> Group:
+    """The kind's, but of a rival that stands in for a control: sqrt lr where the rule under test is the linear one."""
+    return "control" if kind.group == "rival" and kind.name in default_arms(scaled) else kind.group
+
+
+def group_of(name: str) -> Group:
+    """The group of the arm that ``make_arm`` makes of that name: for arms that were stored without it."""
+    if SVAG.fullmatch(name):
+        return "svag"
+    at = AT.fullmatch(name)
+    kind = KINDS.get(at["name"] if at else name)
+    return kind.group if kind else "own"
 
 
 def spaced(name: str) -> str:
@@ -90,14 +125,14 @@ def spaced(name: str) -> str:
 
 def offered(scaled: ScaledConfig) -> tuple[ArmKind, ...]:
     """The kinds of ``KINDS`` that this transfer has, in order: not, for example, the ablation of a field that is 0."""
-    found = []
+    kinds = []
     for kind in KINDS.values():
         try:
             kind.make(scaled)
         except FieldError:
             continue
-        found.append(kind)
-    return tuple(found)
+        kinds.append(kind)
+    return tuple(kinds)
 
 
 def default_arms(scaled: ScaledConfig) -> tuple[str, ...]:
@@ -123,7 +158,7 @@ def svag_weights(ell: int) -> tuple[float, ...]:
     return ((1 + root) / 2, (1 - root) / 2) if ell else (1.0,)
 
 
-def svag_config(base: TrainingConfig, ell: int, momentum_form: str = "kept") -> TrainingConfig:
+def svag_config(base: TrainingConfig, ell: int, momentum_form: MomentumForm = "kept") -> TrainingConfig:
     """The hyperparameters of SVAG at noise scale l [Malladi et al. 2022, SVAG for RMSprop and Adam; Li, Malladi, Arora 2021].
 
     lr / l, beta -> 1 - (1 - beta) / l^2, eps l, l^2 as many steps: the square-root rule at kappa = 1 / l^2, because a gradient
@@ -143,15 +178,15 @@ def _rule(scaled: ScaledConfig) -> Arm:
     return Arm("scaled", scaled.config)
 
 
-def _other_form(name: str, form: str, scaled: ScaledConfig) -> Arm:
+def _other_form(name: str, form: DecayForm, scaled: ScaledConfig) -> Arm:
     if scaled.decay_form == form:
         raise FieldError("arms", name, f"is what the scaled arm is already: give {FORMS[_other(form)]}")
     return _unlike_scaled(name, scale(scaled.base, scaled.target_batch, form, scaled.momentum_form, scaled.lr_corrected).config,
                           scaled)
 
 
-def _other(form: str) -> str:
-    return next(one for one in DECAY_FORMS if one != form)
+def _other(form: DecayForm) -> DecayForm:
+    return next(other for other in DECAY_FORMS if other != form)
 
 
 def _rival(name: str, rule: str, scaled: ScaledConfig) -> Arm:
@@ -173,7 +208,7 @@ def _unlike_scaled(name: str, config: TrainingConfig, scaled: ScaledConfig) -> A
 
 def _without(name: str, field: str, scaled: ScaledConfig) -> Arm:
     """The full rule with one hyperparameter as it was."""
-    value, moved = (one.hyperparameters.get(field, one.run.get(field)) for one in (scaled.base, scaled.config))
+    value, moved = (config.hyperparameters.get(field, config.run.get(field)) for config in (scaled.base, scaled.config))
     if not value or value == moved:
         raise FieldError("arms", name, f"is no ablation here: {field} is 0, or the rule does not move it; leave it out")
     return Arm(name, _with(scaled.config, {field: value}))
@@ -189,7 +224,7 @@ def _at_another_batch(kind: str, kappa: Fraction, scaled: ScaledConfig) -> Arm:
     if batch.denominator != 1:
         raise FieldError("arms", name, f"has no whole batch: {kappa} times {scaled.base.batch_size} is {float(batch):g}; "
                          "give another number")
-    if kind == "base" or kind.startswith("svag") or AT.fullmatch(kind):
+    if group_of(kind) in ("base", "svag") or AT.fullmatch(kind):
         raise FieldError("arms", name, "has one batch only: give an arm at the target batch before the number, as in scaled 2x")
     there = scale(scaled.base, int(batch), scaled.decay_form, scaled.momentum_form, scaled.lr_corrected)
     return replace(make_arm(kind, there), name=name)
@@ -198,13 +233,13 @@ def _at_another_batch(kind: str, kappa: Fraction, scaled: ScaledConfig) -> Arm:
 def _own(text: str, scaled: ScaledConfig) -> TrainingConfig:
     """Values typed in at the target batch; what is not among them is as in the scaled arm."""
     values = {}
-    for one in text.replace(",", " ").split():
-        field, _, value = one.partition("=")
+    for assignment in text.replace(",", " ").split():
+        field, _, value = assignment.partition("=")
         try:
             values[field] = float(value)
         except ValueError:
-            why = f"holds {one!r}, which sets nothing: give FIELD=NUMBER, for example lr=1e-3"
-            raise FieldError("arms", text, why) from None
+            allowed = f"holds {assignment!r}, which sets nothing: give FIELD=NUMBER, for example lr=1e-3"
+            raise FieldError("arms", text, allowed) from None
     return _with(scaled.config, values)
 
 
@@ -221,17 +256,17 @@ def _catalogue() -> dict[str, ArmKind]:
     # In the order of the families' own tables: lr, beta1, beta2, alpha ...
     fields = dict.fromkeys((*(field for name in TRAINED for field in FAMILIES[name].fields), "clip_norm"))
     kinds = [
-        ArmKind("base", "The base configuration at the base batch size.", "rule", _base),
+        ArmKind("base", "The base configuration at the base batch size.", "base", _base),
         ArmKind("scaled", "The full rule at the target batch size: the square-root rule, or SGD's linear one.", "rule", _rule),
         ArmKind("unscaled", "Control: the base hyperparameters at the target batch size.", "control",
                 partial(_rival, "unscaled", "unscaled")),
         ArmKind("linear lr", "Control: kappa times the learning rate, everything else as in the base.", "control",
                 partial(_rival, "linear lr", "linear lr")),
-        ArmKind("half-life", "The full rule with decays by beta^kappa, which keeps half-lives in samples exactly.", "rule",
+        ArmKind("half-life", "The full rule with decays by beta^kappa, which keeps half-lives in samples exactly.", "form",
                 partial(_other_form, "half-life", "half-life")),
-        ArmKind("linear form", "The full rule with decays by 1 - kappa (1 - beta), the paper's own form.", "rule",
+        ArmKind("linear form", "The full rule with decays by 1 - kappa (1 - beta), the paper's own form.", "form",
                 partial(_other_form, "linear form", "linear")),
-        *(ArmKind(name, f"Another rule: {ideas[rule]}.", "control", partial(_rival, name, rule))
+        *(ArmKind(name, f"Another rule: {ideas[rule]}.", "rival", partial(_rival, name, rule))
           for name, rule in rivals.items()),
         *(ArmKind(f"without {field}", f"The full rule, but {field} as in the base [the ablation of {PAPER}].", "ablation",
                   partial(_without, f"without {field}", field)) for field in fields),
@@ -243,5 +278,5 @@ def _catalogue() -> dict[str, ArmKind]:
     return {kind.name: kind for kind in kinds}
 
 
-FORMS = {"half-life": "half-life", "linear": "linear form"}  # decay form -> the arm with it
+FORMS: dict[DecayForm, str] = {"half-life": "half-life", "linear": "linear form"}  # decay form -> the arm with it
 KINDS: dict[str, ArmKind] = _catalogue()

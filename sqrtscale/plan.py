@@ -153,7 +153,7 @@ class CalibrationPlan:
     @property
     def frontier(self) -> tuple[tuple[float, str], ...]:
         """(kappa, arm) of the full rule at each target batch, smallest kappa first; one entry where there is one target."""
-        names = [one.name for one in self.arms if one.name == "scaled" or _is_frontier(one.name)]
+        names = [arm.name for arm in self.arms if arm.group == "rule"]
         return tuple(sorted((self.arm_kappa(name), name) for name in names))
 
     @property
@@ -180,7 +180,9 @@ class CalibrationPlan:
 
     def arm(self, name: str) -> Arm:
         """The arm of that name; the warm start counts as one with the base configuration."""
-        return Arm(name, self.base) if name == WARM_START else next(arm for arm in self.arms if arm.name == name)
+        if name == WARM_START:
+            return Arm(name, self.base, group="base")
+        return next(arm for arm in self.arms if arm.name == name)
 
     def config_of(self, arm: str) -> TrainingConfig:
         """The configuration that a run of that arm trains."""
@@ -210,8 +212,7 @@ class CalibrationPlan:
             "evaluations", "device", "momentum_form", "correct_lr", "reuse", "stop_early", "size")}
         return as_they_are | {
             "base": self.base.as_dict(),
-            "arms": [{"name": arm.name, "config": arm.config.as_dict()} | ({"svag": arm.svag} if arm.svag else {})
-                     for arm in self.arms],
+            "arms": [arm.as_dict() for arm in self.arms],
             "seeds": list(self.seeds),
         } | ({} if self.schedule == CONSTANT else {"schedule": str(self.schedule)})
 
@@ -221,8 +222,7 @@ class CalibrationPlan:
         try:
             return cls(**{**data, "base": TrainingConfig.from_dict(data["base"]), "seeds": tuple(_listed("seeds", data["seeds"])),
                           "schedule": schedule(data.get("schedule", str(CONSTANT))),
-                          "arms": tuple(Arm(arm["name"], TrainingConfig.from_dict(arm["config"]), arm.get("svag", 0))
-                                       for arm in _listed("arms", data["arms"]))})
+                          "arms": tuple(Arm.from_dict(arm) for arm in _listed("arms", data["arms"]))})
         except FieldError:
             raise
         except (AttributeError, LookupError, TypeError, ValueError) as error:

@@ -151,6 +151,8 @@ def test_a_plan_with_every_sort_of_arm_survives_json_and_keeps_an_order():
     assert [arm.name for arm in plan.arms] == ["base", "scaled", "scaled 1/2x", "scaled 2x", "linear lr", "half-life",
                                                "without eps", "svag 1", "svag 4", "own: lr=1e-3", "unscaled 2x"]
     assert plan.arm("svag 4").svag == 4
+    assert [arm.group for arm in plan.arms] == ["base", "rule", "rule", "rule", "control", "form", "ablation", "svag", "svag",
+                                                "own", "control"]
     again = CalibrationPlan.from_dict(json.loads(json.dumps(plan.as_dict())))
     assert again == plan and not again.reuse
     # Names are all that is needed to make the same plan again.
@@ -162,7 +164,36 @@ def test_a_plan_that_was_stored_before_there_was_svag_is_read():
     del plan["reuse"]
     found = CalibrationPlan.from_dict(plan)
     assert [arm.name for arm in found.arms] == list(DEFAULT_ARMS) and found.reuse
-    assert all(set(arm) == {"name", "config"} for arm in plan["arms"])
+    assert all(set(arm) == {"name", "config", "group"} for arm in plan["arms"])
+
+
+def test_a_plan_that_was_stored_before_arms_had_groups_is_the_same_plan_with_the_same_runs():
+    kinds = [kind.name for kind in offered(scale(ADAMW, 32))]
+    plan = make_plan("digits", ADAMW, 32, targets=[16, 4], arms=[
+        *kinds, "svag 3", *(f"{name} 2x" for name in kinds if not name.startswith(("base", "svag"))), "own: lr=1e-3",
+        "unscaled: lr=1e-3", "control: lr=2e-3 2x"])
+    old = json.loads(json.dumps(plan.as_dict()))
+    for arm in old["arms"]:
+        del arm["group"]
+    again = CalibrationPlan.from_dict(old)
+    assert again == plan
+    assert [again.identity(*run) for run in again.runs] == [plan.identity(*run) for run in plan.runs]
+    assert '"group"' not in plan.identity("scaled", 0)
+
+
+def test_groups_say_what_each_arm_is_for():
+    groups = {kind.name: make_arm(kind.name, scale(ADAMW, 32)).group for kind in offered(scale(ADAMW, 32))}
+    assert {name for name, group in groups.items() if group == "control"} == {"unscaled", "linear lr"}
+    assert {name for name, group in groups.items() if group == "rival"} == {"sqrt lr", "lr constant + beta2 half-life"}
+    assert groups == {kind.name: kind.group for kind in offered(scale(ADAMW, 32))}
+    assert to_32("linear lr 3/2x").group == "control" and to_32("unscaled: lr=1e-3").group == "own"
+
+
+def test_a_group_that_is_none_is_refused():
+    plan = make_plan("digits", ADAMW, 32).as_dict()
+    plan["arms"][1]["group"] = "magic"
+    with pytest.raises(FieldError, match="group = 'magic' is not known: give one of base, rule, form, control"):
+        CalibrationPlan.from_dict(plan)
 
 
 def test_the_frontier_is_the_rule_at_every_target():

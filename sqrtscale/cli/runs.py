@@ -88,8 +88,8 @@ def record_text(store: Store, record: CalibrationRecord) -> str:
 
 def _ends(store: Store, record: CalibrationRecord) -> list[str]:
     """Where every arm ended, and the verdicts; nothing before there are points. Raises DamagedChunk."""
-    from ..evidence import headline, summarise
-    from ..report import frontier, reasons, regimes, stopped_early, verdicts
+    from ..evidence import summarise
+    from ..report import frontier, headline, reasons, regimes, stopped_early, verdicts
 
     curves = store.curves(record.id)
     metric = task(record.plan.task).judged
@@ -103,7 +103,7 @@ def _ends(store: Store, record: CalibrationRecord) -> list[str]:
         difference = f"{one.difference:+.5f} +- {one.half_width:.5f}" if one.pairs else ""
         outcome = judged[arm].outcome if arm in judged else ""
         rows.append((arm, f"{one.mean:.6g}", f"{one.std:.3g}", str(one.n), outcome, difference))
-    sentences = [headline(judged), *filter(None, [frontier(record, judged)]), *(one.sentence for one in judged.values()),
+    sentences = [headline(record, judged), *filter(None, [frontier(record, judged)]), *(one.sentence for one in judged.values()),
                  *reasons(record, judged, measured), *filter(None, [stopped_early(record)])]
     return ["", *table(rows), "", *(sentence.replace("**", "") for sentence in sentences)]
 

@@ -41,7 +41,7 @@ def stable_index(samples: np.ndarray) -> Index:
     A sum of K stable numbers is K^(1/alpha) times one of them, so 1/alpha = (E log|sum of K| - E log|one|) / log K. Sums run
     over draws, never over coordinates. 2 is Gaussian; laws with a finite variance but heavy tails give a little less than 2.
     """
-    samples = _two(samples)
+    samples = _columns(samples)
     size = max(2, math.isqrt(len(samples)) // 2)  # longer sums are fewer: about the same error, less well known
     groups = len(samples) // size
     if groups < 2:
@@ -60,14 +60,14 @@ def hill(samples: np.ndarray, share: float = TAIL_SHARE) -> Index:
     (Student's t with 4 degrees of freedom: 3.5), for the largest 2 % are not yet far out. Where ten draws hold all the large
     values the interval held the truth in 79 % of simulations, where fifty hold them in 92 %.
     """
-    size = np.abs(_two(samples))
+    size = np.abs(_columns(samples))
     count = max(2, round(share * size.size))
     threshold = np.partition(size.ravel(), -count - 1)[-count - 1]
     excess = np.where(size > threshold, np.log(np.maximum(size, threshold) / threshold), 0.0).sum(1)
-    many = (size > threshold).sum(1)
-    inverse = excess.sum() / many.sum()
+    counts = (size > threshold).sum(1)
+    inverse = excess.sum() / counts.sum()
     # A ratio of sums over draws: the variance of its residuals, as for any ratio estimator.
-    error = math.sqrt(((excess - inverse * many) ** 2).sum() * len(size) / max(1, len(size) - 1)) / many.sum()
+    error = math.sqrt(((excess - inverse * counts) ** 2).sum() * len(size) / max(1, len(size) - 1)) / counts.sum()
     return _inverted(inverse, error)
 
 
@@ -87,7 +87,7 @@ def not_normal(projections: np.ndarray) -> float:
 
     NaN where the columns do not vary, so that there is nothing to test.
     """
-    columns = _two(projections)
+    columns = _columns(projections)
     if not columns.std(0).all():
         return math.nan
     return float(np.mean([anderson_darling(column) > CRITICAL for column in columns.T]))
@@ -100,10 +100,12 @@ def on_one_scale(samples: np.ndarray) -> np.ndarray:
     largest of n values is at most sqrt(n) of their own deviations.
     """
     kept = samples[:, (samples != 0).all(0)]
-    return kept / np.median(np.abs(kept), 0)
+    scaled: np.ndarray = kept / np.median(np.abs(kept), 0)
+    return scaled
 
 
-def _two(samples: np.ndarray) -> np.ndarray:
+def _columns(samples: np.ndarray) -> np.ndarray:
+    """[n] as [n, 1]; more dimensions than two as one."""
     return samples.reshape(len(samples), -1)
 
 

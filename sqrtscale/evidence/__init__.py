@@ -1,14 +1,16 @@
 """What the curves of a calibration mean. No torch here: it runs wherever the pages run."""
 
 from .equivalence import Functional
+from .judging import Comparison, judge
 from .noise import Ratio, Regime, noise_scale, regime, regimes, second_moment_ratio
 from .sequential import Looks
 from .summary import ArmSummary, end_values, summarise
-from .tails import Index, Tail, describe_tails, tails
-from .verdict import OUTCOMES, Margin, Verdict, headline, judge
+from .tails import Index, LayerTails, describe_tails, layer_tails
+from .verdict import OUTCOMES, Margin, Outcome, Verdict
+from .wording import headline
 
 __all__ = [
-    "OUTCOMES", "ArmSummary", "Functional", "Index", "Looks", "Margin", "Ratio", "Regime", "Tail", "Verdict",
-    "describe_tails", "end_values", "headline", "judge", "noise_scale", "regime", "regimes", "second_moment_ratio", "summarise",
-    "tails",
+    "OUTCOMES", "ArmSummary", "Comparison", "Functional", "Index", "LayerTails", "Looks", "Margin", "Outcome", "Ratio", "Regime",
+    "Verdict", "describe_tails", "end_values", "headline", "judge", "layer_tails", "noise_scale", "regime", "regimes",
+    "second_moment_ratio", "summarise",
 ]

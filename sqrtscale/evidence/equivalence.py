@@ -14,15 +14,16 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from scipy import stats
 
 from ..rules import FieldError
 from ..rules.errors import real
+from .pairing import FunctionalName
 
 POWER = 0.8
 MOST_PAIRS = 1000  # no plan for more seeds than this is worth a number
@@ -38,7 +39,7 @@ class Functional:
     corrected for the family of functionals; level: what they are held against.
     """
 
-    name: str
+    name: FunctionalName
     difference: float
     low: float
     high: float
@@ -62,12 +63,13 @@ class Functional:
 def rate(field: str, value: object) -> float:
     """``value`` as an error rate; raises FieldError."""
     allowed = "is not an error rate: give a number between 0 and 0.5, for example 0.05"
-    if not 0 < real(field, value, allowed) < 0.5:
+    share = real(field, value, allowed)
+    if not 0 < share < 0.5:
         raise FieldError(field, value, allowed)
-    return float(value)
+    return share
 
 
-def compare(name: str, differences: np.ndarray, margin: float, level: float) -> Functional:
+def compare(name: FunctionalName, differences: np.ndarray, margin: float, level: float) -> Functional:
     """The tests of one functional: differences [pairs], all finite; p_beyond is not yet corrected."""
     n = len(differences)
     d = float(np.mean(differences)) if n else math.nan
@@ -76,25 +78,26 @@ def compare(name: str, differences: np.ndarray, margin: float, level: float) -> 
     s = float(np.std(differences, ddof=1))
     e = s / math.sqrt(n)
     half = float(stats.t.isf(level, n - 1)) * e
-    return Functional(name, d, d - half, d + half, level, s, n,
-                      p_within=_tail(margin - abs(d), e, n), p_beyond=min(1.0, 2 * _tail(abs(d) - margin, e, n)))
+    return Functional(name, d, d - half, d + half, level, s, n, p_within=_p_greater(margin - abs(d), e, n),
+                      p_beyond=min(1.0, 2 * _p_greater(abs(d) - margin, e, n)))
 
 
-def _tail(distance: float, error: float, n: int) -> float:
+def _p_greater(distance: float, error: float, n: int) -> float:
     """P(T > distance / error); differences that are all equal leave no doubt on which side they are."""
     if error == 0:
         return 0.0 if distance > 0 else 1.0
     return float(stats.t.sf(distance / error, n - 1))
 
 
-def holm(found: Sequence[Functional]) -> tuple[Functional, ...]:
+def holm(functionals: Sequence[Functional]) -> tuple[Functional, ...]:
     """The family with p_beyond corrected by Holm (1979): any below a level is wrong with at most that probability."""
-    order = sorted(range(len(found)), key=lambda i: found[i].p_beyond)
-    corrected, largest = [0.0] * len(found), 0.0
+    count = len(functionals)
+    order = sorted(range(count), key=lambda i: functionals[i].p_beyond)
+    corrected, largest = [0.0] * count, 0.0
     for rank, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(found) - rank) * found[i].p_beyond))
+        largest = max(largest, min(1.0, (count - rank) * functionals[i].p_beyond))
         corrected[i] = largest
-    return tuple(replace(one, p_beyond=p) for one, p in zip(found, corrected, strict=True))
+    return tuple(replace(functional, p_beyond=p) for functional, p in zip(functionals, corrected, strict=True))
 
 
 def power_within(n: int, delta: float, sd: float, margin: float, level: float) -> float:
@@ -102,16 +105,16 @@ def power_within(n: int, delta: float, sd: float, margin: float, level: float) -
 
     Exact for normal differences, by averaging over the distribution of their sample standard deviation.
     """
-    room = np.maximum(margin - stats.t.isf(level, n - 1) * _errors(n, sd), 0)
+    largest = np.maximum(margin - stats.t.isf(level, n - 1) * _errors(n, sd), 0)  # mean that is still shown within
     e = sd / math.sqrt(n)
-    return float(np.mean(stats.norm.cdf((room - delta) / e) - stats.norm.cdf((-room - delta) / e)))
+    return float(np.mean(stats.norm.cdf((largest - delta) / e) - stats.norm.cdf((-largest - delta) / e)))
 
 
 def power_beyond(n: int, delta: float, sd: float, margin: float, level: float) -> float:
     """P(n pairs show a difference beyond the margin), two-sided at ``level``."""
-    bar = margin + stats.t.isf(level / 2, n - 1) * _errors(n, sd)
+    smallest = margin + stats.t.isf(level / 2, n - 1) * _errors(n, sd)  # mean that is shown beyond
     e = sd / math.sqrt(n)
-    return float(np.mean(stats.norm.sf((bar - delta) / e) + stats.norm.cdf((-bar - delta) / e)))
+    return float(np.mean(stats.norm.sf((smallest - delta) / e) + stats.norm.cdf((-smallest - delta) / e)))
 
 
 def _errors(n: int, sd: float) -> np.ndarray:
@@ -124,24 +127,23 @@ def _unit_errors(n: int) -> np.ndarray:
     return np.sqrt(stats.chi2.ppf(GRID, n - 1) / ((n - 1) * n))
 
 
-def pairs_needed(found: Sequence[Functional], margin: float, alpha: float) -> int | None:
+def pairs_needed(functionals: Sequence[Functional], margin: float, alpha: float) -> int | None:
     """Fewest pairs that decide with power 0.8, taking the measured means and spreads as true; None beyond MOST_PAIRS.
 
     Where every mean lies within the margin, enough to show each within it; else enough to show one beyond it.
     """
-    if all(abs(one.difference) < margin for one in found):
-        return _most(_fewest(lambda n, one=one: power_within(n, one.difference, one.sd, margin, alpha)) for one in found)
-    counts = [_fewest(lambda n, one=one: power_beyond(n, one.difference, one.sd, margin, alpha / len(found)))
-              for one in found if abs(one.difference) > margin]
+    if all(abs(functional.difference) < margin for functional in functionals):
+        counts = [_fewest(partial(power_within, delta=functional.difference, sd=functional.sd, margin=margin, level=alpha))
+                  for functional in functionals]
+        known = [count for count in counts if count is not None]
+        return max(known) if len(known) == len(counts) else None
+    level = alpha / len(functionals)
+    counts = [_fewest(partial(power_beyond, delta=functional.difference, sd=functional.sd, margin=margin, level=level))
+              for functional in functionals if abs(functional.difference) > margin]
     return min((count for count in counts if count is not None), default=None)
 
 
-def _most(counts) -> int | None:
-    counts = list(counts)
-    return None if None in counts else max(counts)
-
-
-def _fewest(power) -> int | None:
+def _fewest(power: Callable[[int], float]) -> int | None:
     """Smallest n >= 2 with ``power(n)`` of at least POWER; power grows with n."""
     n = 2 + bisect_left(range(2, MOST_PAIRS + 1), POWER, key=power)
     return n if n <= MOST_PAIRS else None

@@ -17,6 +17,8 @@ import pandas as pd
 from scipy import stats
 
 CONFIDENCE = 0.95
+Values = Sequence[float] | np.ndarray
+Dominated = Literal["noise", "signal", "unclear"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Regime:
     base_batch: int
     target_batch: int
     kappa: float
-    dominated: Literal["noise", "signal", "unclear"]
+    dominated: Dominated
     sentence: str
     ratio_low: float | None = None
     ratio_high: float | None = None
@@ -73,7 +75,7 @@ class Regime:
         largest = max(self.base_batch, self.target_batch)
         if self.dominated == "signal":
             return f"the noise scale is {_samples(self.noise_scale)} (at most {self.high:.3g}), below the batch of {largest}"
-        if self.second_moment_ratio is None or self.kappa == 1:
+        if self.second_moment_ratio is None or self.ratio_low is None or self.ratio_high is None or self.kappa == 1:
             return ""
         nearest_to_noise = self.ratio_high if self.kappa > 1 else 1 / self.ratio_low if self.ratio_low else math.inf
         if nearest_to_noise < (1 + max(self.kappa, 1 / self.kappa)) / 2:
@@ -91,7 +93,7 @@ class Regime:
         return math.sqrt(self.expected_ratio / self.kappa)
 
 
-def ratio_of_means(over: Sequence[float], under: Sequence[float], points: Sequence[float] | None = None) -> Ratio:
+def ratio_of_means(over: Values, under: Values, points: Values | None = None) -> Ratio:
     """mean(over) / mean(under) of pairs, for quantities that are not negative, with Fieller's 95 % interval (1954).
 
     points: where in the run each pair was measured. The spread between seeds at one point then makes the interval, and the
@@ -110,8 +112,8 @@ def ratio_of_means(over: Sequence[float], under: Sequence[float], points: Sequen
     if n == 1:
         return Ratio(value, 0.0, math.inf, 1)
     where = np.zeros(n) if points is None else np.asarray(points)[finite]
-    strata = [pairs[:, finite][:, where == one] for one in np.unique(where)]
-    if min(one.shape[1] for one in strata) < 2:
+    strata = [pairs[:, finite][:, where == point] for point in np.unique(where)]
+    if min(stratum.shape[1] for stratum in strata) < 2:
         strata = [np.array([x, y])]
     (xx, xy), (_, yy) = _covariance_of_means(strata, n, value)
     # Ratios r with (x - r y)^2 <= t^2 var(x - r y): a r^2 - 2 b r + c <= 0.
@@ -128,13 +130,14 @@ def ratio_of_means(over: Sequence[float], under: Sequence[float], points: Sequen
 
 def _covariance_of_means(strata: Sequence[np.ndarray], n: int, ratio: float) -> np.ndarray:
     """Covariance [2, 2] of the means over all n pairs, times t^2, from strata [2, pairs] of at least two pairs each."""
-    parts = [one.shape[1] * np.cov(one) / n**2 for one in strata]
+    parts = np.stack([stratum.shape[1] * np.cov(stratum) / n**2 for stratum in strata])
     # Degrees of freedom of what the interval is about, the mean of x - r y: strata differ in their spread.
     direction = np.array([1.0, -ratio]) if math.isfinite(ratio) else np.array([0.0, 1.0])
     spread = np.array([direction @ part @ direction for part in parts])
-    free = np.array([one.shape[1] - 1 for one in strata])
+    free = np.array([stratum.shape[1] - 1 for stratum in strata])
     dof = spread.sum() ** 2 / (spread**2 / free).sum() if spread.any() else free.sum()
-    return stats.t.ppf((1 + CONFIDENCE) / 2, dof) ** 2 * sum(parts)
+    covariance: np.ndarray = stats.t.ppf((1 + CONFIDENCE) / 2, dof) ** 2 * parts.sum(0)
+    return covariance
 
 
 def noise_scale(curves: pd.DataFrame, arm: str = "base", preconditioned: bool = False) -> Ratio | None:
@@ -142,79 +145,78 @@ def noise_scale(curves: pd.DataFrame, arm: str = "base", preconditioned: bool = 
 
     curves: columns arm, seed, metric, samples, value. A ratio of averages, never an average of ratios.
     """
-    kind = "_pre" if preconditioned else ""
-    found = _table(curves[curves["arm"] == arm], [f"noise{kind}", f"signal{kind}"])
-    return ratio_of_means(*found.T.to_numpy(), found.index.get_level_values("samples")) if len(found) else None
+    suffix = "_pre" if preconditioned else ""
+    noise, signal = f"noise{suffix}", f"signal{suffix}"
+    chosen = curves[(curves["arm"] == arm) & curves["metric"].isin([noise, signal])]
+    return _ratio_of_columns(chosen.pivot_table(index=["seed", "samples"], columns="metric", values="value"), noise, signal)
 
 
-def second_moment_ratio(curves: pd.DataFrame, arm: str = "scaled", settled: int = 0) -> Ratio | None:
+def second_moment_ratio(curves: pd.DataFrame, arm: str = "scaled", settled: int = 0, base: str = "base") -> Ratio | None:
     """mean(v_base) / mean(v_arm) on the same seeds and points; None where it was not measured.
 
     settled: samples after the branch point that v needs to forget what it was handed (v' = v / kappa, the prediction itself);
     only later points count, and never the branch point.
     """
-    chosen = curves[(curves["metric"] == "second_moment") & (curves["samples"] > settled) & curves["arm"].isin(["base", arm])]
-    table = chosen.pivot_table(index=["seed", "samples"], columns="arm", values="value")
-    if not {"base", arm} <= set(table):
+    chosen = curves[(curves["metric"] == "second_moment") & (curves["samples"] > settled) & curves["arm"].isin([base, arm])]
+    return _ratio_of_columns(chosen.pivot_table(index=["seed", "samples"], columns="arm", values="value"), base, arm)
+
+
+def _ratio_of_columns(table: pd.DataFrame, over: str, under: str) -> Ratio | None:
+    """:func:`ratio_of_means` of two columns, rows being points (seed, samples); None where no row has both."""
+    if not {over, under} <= set(table):
         return None
-    table = table[["base", arm]][np.isfinite(table[["base", arm]]).all(axis=1)]
-    return ratio_of_means(table["base"], table[arm], table.index.get_level_values("samples")) if len(table) else None
+    x, y, points = table[over].to_numpy(), table[under].to_numpy(), table.index.get_level_values("samples").to_numpy()
+    return ratio_of_means(x, y, points) if (np.isfinite(x) & np.isfinite(y)).any() else None
 
 
-def _table(curves: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
-    """Rows are points of runs, columns the metrics; finite rows only."""
-    chosen = curves[curves["metric"].isin(metrics)]
-    if set(chosen["metric"]) != set(metrics):
-        return pd.DataFrame(columns=metrics)
-    table = chosen.pivot_table(index=["arm", "seed", "samples"], columns="metric", values="value")[metrics]
-    return table[np.isfinite(table).all(axis=1)]
-
-
-def regime(curves: pd.DataFrame, base_batch: int, target_batch: int, *, arm: str = "scaled", settled: int = 0) -> Regime | None:
+def regime(curves: pd.DataFrame, base_batch: int, target_batch: int, *, arm: str = "scaled", settled: int = 0,
+           base: str = "base") -> Regime | None:
     """What dominates the gradient in a calibration between those batches; None where it was not measured.
 
     The noise scale is the base arm's; arm, settled: of the second moments, as in :func:`second_moment_ratio`.
     """
-    return regimes(curves, base_batch, {arm: target_batch}, settled=settled).get(arm)
+    return regimes(curves, base_batch, {arm: target_batch}, settled=settled, base=base).get(arm)
 
 
-def regimes(curves: pd.DataFrame, base_batch: int, batches: Mapping[str, int], *, settled: int = 0) -> dict[str, Regime]:
+def regimes(curves: pd.DataFrame, base_batch: int, batches: Mapping[str, int], *, settled: int = 0, base: str = "base"
+            ) -> dict[str, Regime]:
     """:func:`regime` of several arms, each at its own batch; the noise scale, base's for all of them, is computed once."""
-    scale = noise_scale(curves)
+    scale = noise_scale(curves, base)
     if scale is None:
         return {}
-    preconditioned = noise_scale(curves, preconditioned=True)
-    return {arm: _regime(scale, preconditioned, second_moment_ratio(curves, arm, settled), base_batch, batch)
+    preconditioned = noise_scale(curves, base, preconditioned=True)
+    return {arm: _regime(scale, preconditioned, second_moment_ratio(curves, arm, settled, base), base_batch, batch)
             for arm, batch in batches.items()}
 
 
 def _regime(scale: Ratio, preconditioned: Ratio | None, moments: Ratio | None, base_batch: int, target_batch: int) -> Regime:
     largest = max(base_batch, target_batch)
-    dominated = "noise" if scale.low > largest else "signal" if scale.high < largest else "unclear"
+    dominated: Dominated = "noise" if scale.low > largest else "signal" if scale.high < largest else "unclear"
     kappa = target_batch / base_batch
-    return Regime(scale.value, scale.low, scale.high, moments and moments.value, base_batch, target_batch, kappa, dominated,
-                  _sentence(scale, moments, largest, base_batch, kappa, dominated), moments and moments.low,
-                  moments and moments.high, preconditioned)
+    value, low, high = (moments.value, moments.low, moments.high) if moments else (None, None, None)
+    return Regime(scale.value, scale.low, scale.high, value, base_batch, target_batch, kappa, dominated,
+                  _sentence(scale, moments, base_batch, target_batch, dominated), low, high, preconditioned)
 
 
-def _sentence(scale: Ratio, moments: Ratio | None, largest: int, base_batch: int, kappa: float, dominated: str) -> str:
-    size = f"the noise scale is {_samples(scale.value)} (95% interval {scale.low:.3g} to {_number(scale.high)})"
-    said = {
+def _sentence(scale: Ratio, moments: Ratio | None, base_batch: int, target_batch: int, dominated: Dominated) -> str:
+    size = f"the noise scale is {_samples(scale.value)} (95% interval {scale.low:.3g} to {_bound(scale.high)})"
+    largest = max(base_batch, target_batch)
+    text = {
         "noise": f"Noise dominates: {size}, above the batch of {largest}.",
         "signal": f"The signal dominates: {size}, below the batch of {largest}; the rule is not derived for this.",
         "unclear": f"What dominates is not clear: {size}, and the batch of {largest} lies within.",
     }[dominated]
     if math.isfinite(scale.value):
-        said += f" A target batch reaches it at kappa = {scale.value / base_batch:.3g}."
+        text += f" A target batch reaches it at kappa = {scale.value / base_batch:.3g}."
     if moments is not None:
-        said += (f" Second moments differ by {moments.value:.3g} ({moments.low:.3g} to {_number(moments.high)}), "
-                 f"where noise alone gives {kappa:.3g} and signal alone 1.")
-    return said
+        text += (f" Second moments differ by {moments.value:.3g} ({moments.low:.3g} to {_bound(moments.high)}), "
+                 f"where noise alone gives {target_batch / base_batch:.3g} and signal alone 1.")
+    return text
 
 
 def _samples(value: float) -> str:
     return f"{value:.3g} samples" if math.isfinite(value) else "beyond what was measured"
 
 
-def _number(value: float) -> str:
+def _bound(value: float) -> str:
     return f"{value:.3g}" if math.isfinite(value) else "infinity"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pandas as pd
 from scipy import stats
 
-TAIL = 0.1  # the end value of a run is its mean over the last tenth of the samples
+END_SHARE = 0.1  # the end value of a run is its mean over the last tenth of the samples
 CONFIDENCE = 0.95
 
 
@@ -49,31 +49,34 @@ def end_values(curves: pd.DataFrame, metric: str) -> pd.DataFrame:
     if chosen.empty:
         return pd.DataFrame()
     last = chosen.groupby("arm")["samples"].transform("max")
-    tail = chosen[chosen["samples"] >= (1 - TAIL) * last]
-    # A NaN in the tail is a run that diverged: it has no end value.
-    return tail.pivot_table(index="seed", columns="arm", values="value", aggfunc=_mean_with_nan, dropna=False)
+    ends = chosen[chosen["samples"] >= (1 - END_SHARE) * last]
+    # A NaN there is a run that diverged: it has no end value.
+    return ends.pivot_table(index="seed", columns="arm", values="value", aggfunc=_mean_with_nan, dropna=False)
 
 
 def _mean_with_nan(values: pd.Series) -> float:
     return float(values.mean(skipna=False))
 
 
-def summarise(curves: pd.DataFrame, metric: str) -> dict[str, ArmSummary]:
-    """ArmSummary by arm, from the curves of a calibration (columns arm, seed, metric, samples, value)."""
+def summarise(curves: pd.DataFrame, metric: str, base: str = "base") -> dict[str, ArmSummary]:
+    """ArmSummary by arm, from the curves of a calibration (columns arm, seed, metric, samples, value).
+
+    base: the arm that every other one is held against.
+    """
     ends = end_values(curves, metric)
-    found = {}
+    summaries = {}
     for arm in dict.fromkeys(curves["arm"]):  # in the order of the plan
         if arm not in ends:
             continue
         values = _finite(ends[arm])
-        paired = _finite(ends[arm] - ends["base"]) if arm != "base" and "base" in ends else pd.Series(dtype=float)
+        paired = _finite(ends[arm] - ends[base]) if arm != base and base in ends else pd.Series(dtype=float)
         half_width = math.inf
         if len(paired) > 1:
             half_width = stats.t.ppf((1 + CONFIDENCE) / 2, len(paired) - 1) * paired.std() / math.sqrt(len(paired))
-        found[arm] = ArmSummary(
+        summaries[arm] = ArmSummary(
             arm=arm, metric=metric, mean=values.mean(), std=values.std(), n=len(values),
             difference=paired.mean() if len(paired) else math.nan, half_width=float(half_width), pairs=len(paired))
-    return found
+    return summaries
 
 
 def _finite(values: pd.Series) -> pd.Series:

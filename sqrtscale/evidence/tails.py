@@ -24,7 +24,7 @@ EVERYWHERE = 0.5  # share above which the whole layer's noise is not normal
 
 
 @dataclass(frozen=True)
-class Tail:
+class LayerTails:
     """Tails of one layer's gradient noise at one point of a run.
 
     stable: index of a stable law (2 is Gaussian), hill: Hill's (above 2 the variance is finite), None where too few coordinates
@@ -55,43 +55,47 @@ class Tail:
     @property
     def bursts(self) -> bool:
         """Whether single coordinates jump as those of a law of infinite variance do."""
-        return bool(self.hill and self.stable) and max(self.hill.high, self.stable.high) < FINITE_VARIANCE
+        return self.hill is not None and self.stable is not None and max(self.hill.high, self.stable.high) < FINITE_VARIANCE
 
 
-def tails(curves: pd.DataFrame) -> tuple[Tail, ...]:
+def layer_tails(curves: pd.DataFrame) -> tuple[LayerTails, ...]:
     """Every layer's tails at every point where they were measured; curves: columns arm, seed, metric, samples, value."""
     parts = curves["metric"].str.partition("/")
     chosen = curves.assign(name=parts[0], layer=parts[2])[parts[0].isin(list(TAILS)) & (parts[1] == "/")]
-    found = []
-    for (arm, samples, layer), rows in chosen.groupby(["arm", "samples", "layer"], sort=False):
-        value = rows.groupby("name")["value"].mean()
+    measured = []
+    for _, rows in chosen.groupby(["arm", "samples", "layer"], sort=False):
+        point, value = rows.iloc[0], rows.groupby("name")["value"].mean()
         stable, hills = (Index(value[name], value[f"{name}_error"]) if name in value else None for name in ("tail", "hill"))
-        found.append(Tail(arm, layer, int(samples), stable, hills, float(value.get("normality", np.nan))))
-    return tuple(found)
+        measured.append(LayerTails(str(point["arm"]), str(point["layer"]), int(point["samples"]), stable, hills,
+                                   float(value.get("normality", np.nan))))
+    return tuple(measured)
 
 
-def describe_tails(found: Sequence[Tail]) -> str:
+def describe_tails(measured: Sequence[LayerTails]) -> str:
     """One honest sentence over all layers and points, and what it means for the rule; "" where nothing was measured."""
-    known = [one for one in found if one.variance != "unclear"]  # what is unclear is not averaged in
+    known = [tails for tails in measured if tails.variance != "unclear"]  # what is unclear is not averaged in
     if not known:
         return ""
-    heavy = sorted({one.layer for one in known if one.variance == "infinite"})
-    rejected = float(np.nanmean([one.not_normal for one in known]))
+    heavy = sorted({tails.layer for tails in known if tails.variance == "infinite"})
+    rejected = float(np.nanmean([tails.not_normal for tails in known]))
     normal = f"{rejected:.0%} of random projections were rejected as normal, where {NORMAL:.0%} would be chance"
     if heavy:
         return (f"The gradient noise of {', '.join(heavy)} looks as if its variance were infinite ({normal}): no SDE driven by "
                 "Brownian motion describes it, the rule is not derived for it, and what the curves say is experience alone.")
-    lowest = min(known, key=lambda one: one.hill.alpha)
-    said = (f"The gradient noise has a finite variance in every layer that could be judged, as an Ito SDE needs (tail index "
-            f"{lowest.hill.alpha:.2g}, {lowest.hill.low:.2g} to {lowest.hill.high:.2g}, in {lowest.layer}, the lowest). ")
-    if rare := sorted({one.layer for one in found if one.bursts}):
-        said += (f"Single weights of {', '.join(rare)} jump, but projections of it are near normal: rare inputs or outputs, "
+    lowest, layer = min(((tails.hill, tails.layer) for tails in known if tails.hill), key=lambda index: index[0].alpha)
+    text = (f"The gradient noise has a finite variance in every layer that could be judged, as an Ito SDE needs (tail index "
+            f"{lowest.alpha:.2g}, {lowest.low:.2g} to {lowest.high:.2g}, in {layer}, the lowest). ")
+    if rare := sorted({tails.layer for tails in measured if tails.bursts}):
+        text += (f"Single weights of {', '.join(rare)} jump, but projections of it are near normal: rare inputs or outputs, "
                  "rather than an infinite variance. ")
     if rejected <= 2 * NORMAL:
-        return f"{said}It passes for normal: {normal}."
-    stable = min(one.stable.alpha for one in known)
-    return (f"{said}It is not normal: {normal}, and the stable index goes down to {stable:.2g}. Single batches are burstier than "
+        return f"{text}It passes for normal: {normal}."
+    stable = min(tails.stable.alpha for tails in known if tails.stable)
+    return (f"{text}It is not normal: {normal}, and the stable index goes down to {stable:.2g}. Single batches are burstier than "
             "the paper assumes, whose noise has bounded higher moments; over many steps they add up to normal noise.")
 
 
-__all__ = ["Index", "Tail", "anderson_darling", "describe_tails", "hill", "not_normal", "on_one_scale", "stable_index", "tails"]
+__all__ = [
+    "Index", "LayerTails", "anderson_darling", "describe_tails", "hill", "layer_tails", "not_normal", "on_one_scale",
+    "stable_index",
+]

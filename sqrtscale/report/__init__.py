@@ -8,8 +8,8 @@ from html import escape
 from ..store import CalibrationRecord, Store
 from .command import command
 from .content import Report, Section, Table, report
-from .judging import decided, frontier, judged, keep, regimes, stopped_early, verdicts
-from .why import reasons
+from .explanation import reasons
+from .judging import decided, frontier, headline, judged, keep, regimes, stopped_early, verdicts
 
 STYLE = """
 :root { color-scheme: light; }
@@ -27,16 +27,16 @@ def reported(store: Store, record: CalibrationRecord) -> Report:
     """The report of a stored calibration; raises DamagedChunk where its curves cannot be read."""
     curves = store.curves(record.id)
     measured = regimes(record, curves)
-    found = verdicts(record, curves, measured=measured)
-    return report(record, curves, found, measured, frontier(record, found))
+    judgement = verdicts(record, curves, measured=measured)
+    return report(record, curves, judgement, measured, frontier(record, judgement))
 
 
-def html(found: Report) -> str:
+def html(page: Report) -> str:
     """One file without script, font or request."""
-    body = "".join(_section_html(section) for section in found.sections)
+    body = "".join(_section_html(section) for section in page.sections)
     return ('<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-            f"<title>{escape(found.title)}</title><style>{STYLE}</style></head><body><h1>{escape(found.title)}</h1>"
-            f'<p class="answer">{_words(found.answer)}</p>{body}</body></html>\n')
+            f"<title>{escape(page.title)}</title><style>{STYLE}</style></head><body><h1>{escape(page.title)}</h1>"
+            f'<p class="answer">{_words(page.answer)}</p>{body}</body></html>\n')
 
 
 def _section_html(section: Section) -> str:
@@ -56,10 +56,10 @@ def _words(text: str) -> str:
     return "".join(f"<strong>{piece}</strong>" if i % 2 else piece for i, piece in enumerate(pieces))
 
 
-def markdown(found: Report) -> str:
+def markdown(page: Report) -> str:
     """The same as Markdown, the pictures inside as SVG."""
-    parts = [f"# {found.title}", f"> {found.answer}"]
-    for section in found.sections:
+    parts = [f"# {page.title}", f"> {page.answer}"]
+    for section in page.sections:
         parts += [f"## {section.title}", *section.paragraphs, *map(_picture, section.pictures), *map(_table, section.tables)]
         if section.code:
             parts.append(f"```bash\n{section.code}\n```")
@@ -78,6 +78,6 @@ def _table(table: Table) -> str:
 REPORTS = {"html": html, "md": markdown}
 
 __all__ = [
-    "REPORTS", "Report", "command", "decided", "frontier", "html", "judged", "keep", "markdown", "reasons", "regimes", "report",
-    "reported", "stopped_early", "verdicts",
+    "REPORTS", "Report", "command", "decided", "frontier", "headline", "html", "judged", "keep", "markdown", "reasons", "regimes",
+    "report", "reported", "stopped_early", "verdicts",
 ]

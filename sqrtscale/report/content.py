@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from ..evidence import Regime, Verdict, headline
-from ..plan import WARM_START
+from ..evidence import Regime, Verdict
+from ..plan import WARM_START, CalibrationPlan
 from ..rules import family
 from ..schedules import CONSTANT
 from ..store import CalibrationRecord
 from ..tasks import Metric, task
 from .command import command
-from .judging import stopped_early
+from .explanation import reasons
+from .judging import headline, stopped_early
 from .svg import Line, chart
-from .why import reasons
 
 # As in the app: blue is base, orange the rule, greys the controls.
 COLOURS = {"base": "#2563EB", "scaled": "#EA580C"}
@@ -67,15 +67,16 @@ def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[st
                 f"{plan.samples:,} samples with {plan.seeds_in_words} {start}; arms share their samples seed by seed."
                 + (f" From there on the learning rate of every arm {plan.schedule.words} (schedule {plan.schedule})."
                    if plan.schedule != CONSTANT else ""))
-    pictures = tuple(_picture(curves, metric, [arm.name for arm in plan.arms]) for name, metric in about.metrics.items()
+    pictures = tuple(_picture(curves, metric, plan) for name, metric in about.metrics.items()
                      if len(curves := arms[arms["metric"] == name]))
-    told = (frontier, *(one.sentence for one in verdicts.values()), *reasons(record, verdicts, measured), stopped_early(record))
+    sentences = (frontier, *(verdict.sentence for verdict in verdicts.values()), *reasons(record, verdicts, measured),
+                 stopped_early(record))
     return Report(
         title=record.name or f"{about.title}: batch {plan.base.batch_size} → {plan.target_batch}",
-        answer=headline(verdicts),
+        answer=headline(record, verdicts),
         sections=(
             Section("The question", (question,)),
-            Section("What came out", tuple(filter(None, told)), tables=(_verdicts(verdicts),)),
+            Section("What came out", tuple(filter(None, sentences)), tables=(_verdicts(verdicts),)),
             *([Section("Was it a test of the rule?", (measured["scaled"].sentence,))] if "scaled" in measured else []),
             Section("The curves", ("Mean over seeds with the band from the smallest to the largest.",), pictures),
             Section("The arms", (), tables=(_arms(record),)),
@@ -83,28 +84,29 @@ def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[st
         ))
 
 
-def _picture(curves: pd.DataFrame, metric: Metric, arms: Sequence[str]) -> str:
+def _picture(curves: pd.DataFrame, metric: Metric, plan: CalibrationPlan) -> str:
     """The chart of a metric; curves: of that metric alone."""
     lines, others = [], 0
-    for arm in arms:
-        mine = curves[curves["arm"] == arm]
-        if mine.empty:
+    for arm in plan.arms:
+        points = curves[curves["arm"] == arm.name]
+        if points.empty:
             continue
-        points = mine.assign(value=mine["value"].where(np.isfinite(mine["value"]))).groupby("samples")["value"]
-        table = points.agg(["mean", "min", "max"])
-        colour, dash = COLOURS.get(arm), ""
+        finite = points.assign(value=points["value"].where(np.isfinite(points["value"])))
+        table = finite.groupby("samples")["value"].agg(["mean", "min", "max"])
+        colour, dash = COLOURS.get(arm.name), ""
         if colour is None:  # orange for the rule at other batches, grey for all else
-            greys = (COLOURS["scaled"],) if arm.startswith("scaled ") else GREYS
-            colour, dash = greys[others % len(greys)], DASHES[others % len(DASHES)]
+            colours = (COLOURS["scaled"],) if arm.group == "rule" else GREYS
+            colour, dash = colours[others % len(colours)], DASHES[others % len(DASHES)]
             others += 1
-        lines.append(Line(arm, table.index.tolist(), table["mean"].tolist(), colour, dash, table["min"].tolist(),
+        lines.append(Line(arm.name, table.index.tolist(), table["mean"].tolist(), colour, dash, table["min"].tolist(),
                           table["max"].tolist()))
     return chart(lines, "samples seen", metric.title)
 
 
 def _verdicts(verdicts: Mapping[str, Verdict]) -> Table:
-    rows = [(arm, one.outcome, test.name, f"{test.difference:+.4g}", f"{test.low:+.4g} to {test.high:+.4g}",
-             f"{one.margin.value:.4g}", str(one.pairs)) for arm, one in verdicts.items() for test in one.functionals]
+    rows = [(arm, verdict.outcome, test.name, f"{test.difference:+.4g}", f"{test.low:+.4g} to {test.high:+.4g}",
+             f"{verdict.margin.value:.4g}", str(verdict.pairs))
+            for arm, verdict in verdicts.items() for test in verdict.functionals]
     return Table(("Arm", "Verdict", "Measured as", "Difference to base", "Interval", "Margin", "Seeds"), tuple(rows))
 
 

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import takewhile
+from typing import NamedTuple
 
 import pandas as pd
 from sqlalchemy.exc import SQLAlchemyError
 
 from .. import evidence
-from ..evidence import Looks, Regime, Verdict, headline, judge
+from ..evidence import Comparison, Looks, Outcome, Regime, Verdict, judge
 from ..plan import WARM_START
 from ..store import CalibrationRecord, Store
 from ..tasks import task
@@ -30,7 +31,8 @@ def verdicts(record: CalibrationRecord, curves: pd.DataFrame, margin: float | No
     metric = about.metrics[about.judged]
     if not (arms["metric"] == about.judged).any():
         return {}
-    return judge(arms, metric=about.judged, unit=metric.unit, practical=metric.margin, margin=margin,
+    controls = frozenset(arm.name for arm in record.plan.arms if arm.group == "control")
+    return judge(arms, Comparison(about.judged, metric.unit, metric.margin, controls=controls), margin=margin,
                  regime=regimes(record, curves) if measured is None else measured, level=level(record))
 
 
@@ -54,10 +56,10 @@ def stopped_early(record: CalibrationRecord) -> str:
             "trained. The looks share the error rate.")
 
 
-def decided(found: Mapping[str, Verdict]) -> bool:
+def decided(verdicts: Mapping[str, Verdict]) -> bool:
     """True where more seeds are not needed: every arm is told, or the signal dominates, which seeds do not change."""
-    return bool(found) and all(one.outcome in ("matches", "differs") or one.reason == "signal dominates"
-                               for one in found.values())
+    return bool(verdicts) and all(verdict.outcome in ("matches", "differs") or verdict.reason == "signal dominates"
+                                  for verdict in verdicts.values())
 
 
 def judged(store: Store, record: CalibrationRecord) -> CalibrationRecord:
@@ -65,44 +67,63 @@ def judged(store: Store, record: CalibrationRecord) -> CalibrationRecord:
     return keep(store, record, verdicts(record, store.curves(record.id)))
 
 
-def keep(store: Store, record: CalibrationRecord, found: Mapping[str, Verdict]) -> CalibrationRecord:
+def headline(record: CalibrationRecord, verdicts: Mapping[str, Verdict]) -> str:
+    """The first line of the result, about the target batch: arms at other batches have their own sentences."""
+    plan = record.plan
+    return evidence.headline({arm: verdict for arm, verdict in verdicts.items()
+                              if plan.config_of(arm).batch_size == plan.target_batch})
+
+
+def keep(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict]) -> CalibrationRecord:
     """Store what lists show of the verdicts, where that is not what they show already; returns the record with it.
 
     The outcome is that of the full rule at the target batch, "" where there is nothing to compare; the answer has the frontier.
     """
-    scaled = found.get("scaled")
-    compared = scaled is not None and (scaled.pairs or scaled.reason == "diverged")
-    outcome = scaled.outcome if compared else ""
-    answer = " ".join(filter(None, [headline(found), frontier(record, found)]))
+    scaled = verdicts.get("scaled")
+    outcome = scaled.outcome if scaled and (scaled.pairs or scaled.reason == "diverged") else ""
+    answer = " ".join(filter(None, [headline(record, verdicts), frontier(record, verdicts)]))
     if (outcome, answer) != (record.outcome, record.answer):
         with suppress(SQLAlchemyError):  # read-only, locked or full: it is shown all the same, and stored another time
             store.set_verdict(record.id, outcome, answer)
     return replace(record, outcome=outcome, answer=answer)
 
 
-def frontier(record: CalibrationRecord, found: Mapping[str, Verdict]) -> str:
+class Tried(NamedTuple):
+    """A target batch at which the full rule was compared with base, and what came out."""
+
+    kappa: float
+    batch: int
+    outcome: Outcome
+
+
+def frontier(record: CalibrationRecord, verdicts: Mapping[str, Verdict]) -> str:
     """How far one can go, in a sentence: the last batch, up and down, to which every batch tried on the way matches.
 
     "" where only one target was tried.
     """
     plan = record.plan
-    tried = [(kappa, plan.arm(name).config.batch_size, found[name].outcome) for kappa, name in plan.frontier if name in found]
+    tried = [Tried(kappa, plan.config_of(name).batch_size, verdicts[name].outcome) for kappa, name in plan.frontier
+             if name in verdicts]
     if len(tried) < 2:
         return ""
-    parts = [_reach(side, way) for side, way in (([one for one in tried if one[0] > 1], "up"),
-                                                 ([one for one in reversed(tried) if one[0] < 1], "down")) if side]
+    up = [target for target in tried if target.kappa > 1]
+    down = [target for target in reversed(tried) if target.kappa < 1]
+    parts = [_reach(targets, direction) for targets, direction in ((up, "up"), (down, "down")) if targets]
     return f"How far the rule goes here: {'; '.join(parts)}."
 
 
-def _reach(side: list[tuple[float, int, str]], way: str) -> str:
-    """side: (kappa, batch, outcome), nearest to the base first."""
-    good = list(takewhile(lambda one: one[2] == "matches", side))
-    rest = side[len(good):]
-    said = f"{way} to kappa = {good[-1][0]:g} (batch {good[-1][1]})" if good else f"{way}wards no batch that was tried matches"
-    return said + (f", while batch {rest[0][1]} comes out as “{rest[0][2]}”" if rest else ", the furthest that was tried")
+def _reach(targets: list[Tried], direction: str) -> str:
+    """How far the rule goes in one direction; targets: nearest to the base first."""
+    matching = list(takewhile(lambda target: target.outcome == "matches", targets))
+    text = f"{direction} to kappa = {matching[-1].kappa:g} (batch {matching[-1].batch})" if matching else \
+        f"{direction}wards no batch that was tried matches"
+    if len(matching) == len(targets):
+        return f"{text}, the furthest that was tried"
+    failing = targets[len(matching)]
+    return f"{text}, while batch {failing.batch} comes out as “{failing.outcome}”"
 
 
 def regimes(record: CalibrationRecord, curves: pd.DataFrame) -> dict[str, Regime]:
     """Arm -> what dominates the gradient between the base batch and that arm's; without those that were not measured."""
-    batches = {arm.name: arm.config.batch_size for arm in record.plan.arms if arm.name != "base" and not arm.svag}
+    batches = {arm.name: arm.config.batch_size for arm in record.plan.arms if arm.group not in ("base", "svag")}
     return evidence.regimes(curves[curves["arm"] != WARM_START], record.plan.base.batch_size, batches)

@@ -76,21 +76,21 @@ def _legend(lines: Sequence[Line]) -> list[str]:
 
 def _pieces(x: Sequence[float], y: Sequence[float]) -> list[list[tuple[float, float]]]:
     """The runs of finite points."""
-    found: list[list[tuple[float, float]]] = [[]]
-    for one in zip(x, y, strict=True):
-        if math.isfinite(one[1]):
-            found[-1].append(one)
-        elif found[-1]:
-            found.append([])
-    return [piece for piece in found if piece]
+    pieces: list[list[tuple[float, float]]] = [[]]
+    for at_x, at_y in zip(x, y, strict=True):
+        if math.isfinite(at_y):
+            pieces[-1].append((at_x, at_y))
+        elif pieces[-1]:
+            pieces.append([])
+    return [piece for piece in pieces if piece]
 
 
-def _ends(values: Sequence[float], room: float) -> tuple[float, float]:
+def _ends(values: Sequence[float], padding: float) -> tuple[float, float]:
     finite = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
     low, high = min(finite), max(finite)
     if low == high:
         low, high = low - 0.5, high + 0.5
-    return low - room * (high - low), high + room * (high - low)
+    return low - padding * (high - low), high + padding * (high - low)
 
 
 def _ticks(low: float, high: float) -> list[float]:

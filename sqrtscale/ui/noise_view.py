@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from ..diagnostics import REGIME
-from ..evidence import Index, Regime, describe_tails, tails
+from ..evidence import Index, Regime, describe_tails, layer_tails
 from ..plan import WARM_START
 from ..store import CalibrationRecord
 from . import charts, live_plot
@@ -72,7 +72,7 @@ def _ratio(arms: pd.DataFrame) -> pd.DataFrame:
 
 
 def _tails(arms: pd.DataFrame) -> None:
-    found = tails(arms)
+    found = layer_tails(arms)
     if not found:
         return
     st.markdown(f"**Tails.** {plain(describe_tails(found))}")

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from ..evidence import ArmSummary, Regime, Verdict, headline, summarise
+from ..evidence import ArmSummary, Regime, Verdict, summarise
 from ..plan import WARM_START
-from ..report import frontier, keep, reasons, regimes, stopped_early, verdicts
+from ..report import frontier, headline, keep, reasons, regimes, stopped_early, verdicts
 from ..rules import FieldError
 from ..store import CalibrationRecord, Store
 from ..tasks import task
@@ -46,7 +46,7 @@ def show(store: Store, record: CalibrationRecord, points: pd.DataFrame, version:
     if margin is None:
         keep(store, record, found)
     answered = "scaled" in found and found["scaled"].reason != "no pairs"
-    BOXES[found["scaled"].outcome if answered else "not a test"](headline(found))
+    BOXES[found["scaled"].outcome if answered else "not a test"](headline(record, found))
     if further := frontier(record, found):
         st.markdown(f"**{plain(further)}**".replace("kappa", "κ"))
     if said := stopped_early(record):
@@ -89,7 +89,7 @@ def _arms(record: CalibrationRecord, found: Mapping[str, Verdict], ends: Mapping
 
 
 def _against_base(one: Verdict, record: CalibrationRecord, decimals: int) -> tuple[str, str, str, str]:
-    end = one.functionals[-1] if one.functionals else None
+    end = one.end
     difference = runs.fixed(end.difference, decimals, "+") if end else ""
     if end and one.pairs > 1:
         difference += f" ({runs.fixed(end.low, decimals, '+')} to {runs.fixed(end.high, decimals, '+')})"

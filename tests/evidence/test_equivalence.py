@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -23,10 +23,12 @@ def tost(x, margin):
                stats.ttest_1samp(x, margin, alternative="less").pvalue)
 
 
+UNTIMED = settings(deadline=None)
 samples = st.integers(0, 10_000).map(lambda seed: np.random.default_rng(seed)).map(
     lambda g: g.normal(g.normal(0, 1), 1, g.integers(2, 12)))
 
 
+@UNTIMED
 @given(samples, st.floats(0.01, 3))
 def test_within_is_scipys_two_one_sided_tests_and_the_interval_inside_the_margin(x, margin):
     found = compare("end", x, margin, 0.05)
@@ -36,11 +38,13 @@ def test_within_is_scipys_two_one_sided_tests_and_the_interval_inside_the_margin
     assert found.within == (-margin < interval.low and interval.high < margin)
 
 
+@UNTIMED
 @given(samples)
 def test_beyond_a_margin_of_nothing_is_the_common_t_test(x):
     assert compare("end", x, 0, 0.05).p_beyond == pytest.approx(stats.ttest_1samp(x, 0).pvalue, rel=1e-9)
 
 
+@UNTIMED
 @given(samples, st.floats(0.01, 3))
 def test_beyond_doubles_the_one_sided_test_on_the_side_of_the_mean(x, margin):
     x = x if x.mean() > 0 else -x
@@ -48,6 +52,7 @@ def test_beyond_doubles_the_one_sided_test_on_the_side_of_the_mean(x, margin):
     assert compare("end", x, margin, 0.05).p_beyond == pytest.approx(min(1, 2 * one_sided), rel=1e-9)
 
 
+@UNTIMED
 @given(samples, st.floats(0.01, 3), st.floats(0.001, 0.2))
 def test_nothing_is_both_within_and_beyond_and_a_sign_mirrors(x, margin, level):
     found, mirrored = compare("end", x, margin, level), compare("end", -x, margin, level)

@@ -24,7 +24,7 @@ def curves(ends, points=20, metric="val_loss"):
 def test_paired_difference_and_interval_are_those_of_scipy():
     generator = np.random.default_rng(0)
     base, scaled = generator.normal(1, 0.1, 6), generator.normal(1.2, 0.1, 6)
-    found = summarise(curves({"base": base, "scaled": scaled}))["scaled"]
+    found = summarise(curves({"base": base, "scaled": scaled}), "val_loss")["scaled"]
     reference = stats.ttest_rel(scaled, base).confidence_interval(0.95)
     assert found.difference == pytest.approx(np.mean(scaled - base))
     assert found.difference - found.half_width == pytest.approx(reference.low)
@@ -40,15 +40,15 @@ def test_end_value_is_the_mean_of_the_last_tenth():
 
 def test_a_diverged_seed_is_left_out_of_its_arm_and_of_its_pair():
     table = curves({"base": [1.0, 1.1, 1.2], "linear lr": [2.0, math.nan, 2.2]})
-    found = summarise(table)["linear lr"]
+    found = summarise(table, "val_loss")["linear lr"]
     assert (found.n, found.pairs) == (2, 2)
     assert found.mean == pytest.approx(2.1) and found.difference == pytest.approx(1.0)
 
 
 def test_no_points_have_no_summary():
-    assert summarise(pd.DataFrame(columns=["arm", "seed", "metric", "samples", "value"])) == {}
+    assert summarise(pd.DataFrame(columns=["arm", "seed", "metric", "samples", "value"]), "val_loss") == {}
 
 
 def test_all_nan_does_not_break():
-    found = summarise(curves({"base": [math.nan, math.nan], "scaled": [math.nan, 1.0]}))
+    found = summarise(curves({"base": [math.nan, math.nan], "scaled": [math.nan, 1.0]}), "val_loss")
     assert found["base"].n == 0 and found["scaled"].pairs == 0

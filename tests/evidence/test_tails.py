@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from sqrtscale.evidence.tails import anderson_darling, describe_tails, hill, not_normal, on_one_scale, stable_index, tails
+from sqrtscale.evidence.tails import anderson_darling, describe_tails, hill, layer_tails, not_normal, on_one_scale, stable_index
 
 
 def share_held(estimate, draw, truth, times=100):
@@ -88,25 +88,25 @@ def points(arm="base", samples=0, normality=0.3, **layers):
 def test_variance_is_finite_infinite_or_unclear():
     table = pd.concat([points(light=(1.9, 4), between=(1.7, 1.95), bursts=(1.6, 3), sparse=(1.5, 1.4)),
                        points(normality=0.9, heavy=(1.5, 1.4))])
-    found = {one.layer: one for one in tails(table)}
+    found = {one.layer: one for one in layer_tails(table)}
     assert {layer: one.variance for layer, one in found.items()} == {
         "light": "finite", "heavy": "infinite", "between": "unclear", "bursts": "finite", "sparse": "unclear"}
     assert {layer for layer, one in found.items() if one.bursts} == {"heavy", "sparse"}
     assert found["heavy"].hill.high == pytest.approx(1.4 + 0.196) and found["light"].not_normal == 0.3
-    assert "of sparse jump, but projections" in describe_tails(tails(table[~table["metric"].str.endswith("heavy")]))
+    assert "of sparse jump, but projections" in describe_tails(layer_tails(table[~table["metric"].str.endswith("heavy")]))
 
 
 def test_the_sentence_names_the_heavy_layers_or_the_lowest_light_one():
     assert "of heavy looks as if its variance were infinite" in describe_tails(
-        tails(points(normality=0.8, light=(1.9, 4), heavy=(1.5, 1.4))))
-    said = describe_tails(tails(points(light=(1.9, 4), lower=(1.8, 3))))
+        layer_tails(points(normality=0.8, light=(1.9, 4), heavy=(1.5, 1.4))))
+    said = describe_tails(layer_tails(points(light=(1.9, 4), lower=(1.8, 3))))
     assert "finite variance" in said and "in lower" in said and "30%" in said and "down to 1.8" in said
-    assert "passes for normal" in describe_tails(tails(points(normality=0.06, light=(1.9, 4)))) and "not normal" in said
-    assert describe_tails(()) == "" and describe_tails(tails(points())) == ""
+    assert "passes for normal" in describe_tails(layer_tails(points(normality=0.06, light=(1.9, 4)))) and "not normal" in said
+    assert describe_tails(()) == "" and describe_tails(layer_tails(points())) == ""
 
 
 def test_a_layer_without_noise_in_its_coordinates_is_unclear():
     table = points(entry=(2, 4))
-    found = tails(table[table["metric"].isin(["normality/entry", "val_loss"])])
+    found = layer_tails(table[table["metric"].isin(["normality/entry", "val_loss"])])
     assert len(found) == 1 and found[0].variance == "unclear" and found[0].hill is None
-    assert math.isnan(tails(table[~table["metric"].str.startswith("normality")])[0].not_normal)
+    assert math.isnan(layer_tails(table[~table["metric"].str.startswith("normality")])[0].not_normal)

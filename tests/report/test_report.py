@@ -11,8 +11,8 @@ import stored
 from scipy.stats import norm
 from sqlalchemy import event
 
-from sqrtscale.evidence import Regime, headline
-from sqrtscale.report import frontier, html, judged, markdown, reasons, report, reported, verdicts
+from sqrtscale.evidence import Regime
+from sqrtscale.report import frontier, headline, html, judged, markdown, reasons, report, reported, verdicts
 from sqrtscale.report.svg import Line, chart
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.schedules import schedule
@@ -55,7 +55,7 @@ def test_the_page_is_whole_by_itself_and_says_what_the_verdict_says(store, recor
     text = " ".join(page.words)
     assert not {"script", "link", "img", "iframe", "b"} & set(page.tags) and page.addresses == []
     found = verdicts(record, store.curves(record.id))
-    assert headline(found) in text and "A <b>bold</b> name | with marks" in text
+    assert headline(record, found) in text and "A <b>bold</b> name | with marks" in text
     assert page.tags.count("svg") == 3 and "sqrtscale calibrate --task digits" in text and record.id in text
     for arm in ("base", "scaled", "unscaled", "linear lr"):
         assert arm in text
@@ -125,7 +125,19 @@ def test_how_far_one_can_go(store):
     assert said in html(report(record, store.curves(record.id), found, {}, said))
     alone = store.get(stored.calibration(store))
     assert frontier(alone, verdicts(alone, store.curves(alone.id))) == ""
-    assert judged(store, record).answer == f"{headline(found)} {said}" and store.get(record.id).outcome == "matches"
+    assert judged(store, record).answer == f"{headline(record, found)} {said}" and store.get(record.id).outcome == "matches"
+
+
+def test_the_plan_says_which_arms_are_controls_and_the_headline_names_those_at_the_target_batch(store):
+    chosen = stored.plan(targets=(16,), arms=["unscaled", "linear lr", "unscaled 2x", "sqrt lr"])
+    moved = [Measured(one.arm, one.seed, one.samples, {name: value + (one.arm == "unscaled 2x")
+                                                       for name, value in one.values.items()}) for one in stored.points(chosen)]
+    record = store.get(stored.calibration(store, chosen=chosen, measured=moved))
+    found = verdicts(record, store.curves(record.id))
+    assert list(found) == ["scaled", "scaled 2x", "unscaled", "linear lr", "sqrt lr", "unscaled 2x"]  # not the warm start
+    assert [arm for arm, one in found.items() if one.control] == ["unscaled", "linear lr", "unscaled 2x"]
+    assert found["unscaled 2x"].outcome == "differs"
+    assert headline(record, found).endswith("The same test does tell unscaled and linear lr from the base run.")
 
 
 @pytest.mark.parametrize(("measured", "outcome", "answer"), [

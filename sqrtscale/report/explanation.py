@@ -12,29 +12,29 @@ from ..store import CalibrationRecord
 EXPLAINS = 0.03  # of the speed per sample; less than that moves no curve visibly
 
 
-def reasons(record: CalibrationRecord, found: Mapping[str, Verdict], measured: Mapping[str, Regime]) -> tuple[str, ...]:
+def reasons(record: CalibrationRecord, verdicts: Mapping[str, Verdict], measured: Mapping[str, Regime]) -> tuple[str, ...]:
     """A sentence for each batch at which the full rule differs from base, in Markdown; none where it nowhere does.
 
-    found: as ``verdicts`` gave them; measured: as ``regimes`` did.
+    verdicts: as the function of that name gave them; measured: as ``regimes`` did.
     """
     return tuple(_reason(record, name, measured.get(name)) for _, name in record.plan.frontier
-                 if name in found and found[name].outcome == "differs" and found[name].reason != "diverged")
+                 if name in verdicts and verdicts[name].outcome == "differs" and verdicts[name].reason != "diverged")
 
 
 def _reason(record: CalibrationRecord, name: str, regime: Regime | None) -> str:
     plan, batch, kappa = record.plan, record.plan.config_of(name).batch_size, record.plan.arm_kappa(name)
     moved = scale(plan.base, batch, plan.decay_form, plan.momentum_form, plan.correct_lr)
-    own = moved.forecast.drift if moved.forecast and not moved.lr_corrected else 1.0
-    parts, together = [f"at kappa = {kappa:g} the rule itself moves {_change(own)} per sample"], own
+    of_the_rule = moved.forecast.drift if moved.forecast and not moved.lr_corrected else 1.0
+    parts, speed = [f"at kappa = {kappa:g} the rule itself moves {_change(of_the_rule)} per sample"], of_the_rule
     if regime is not None:
         parts.insert(0, f"batch {batch} is {batch / regime.noise_scale:.0%} of the noise scale, so that signal counts as well "
                         f"and the rule moves {_change(regime.speed)} per sample")
-        together *= regime.speed
-    said = f"Why **{name}** may differ: {'; '.join(parts)}."
-    expected = f"Expected together: {_change(together)} per sample than the base run." if abs(together - 1) >= EXPLAINS \
+        speed *= regime.speed
+    known = f"Why **{name}** may differ: {'; '.join(parts)}."
+    expected = f"Expected together: {_change(speed)} per sample than the base run." if abs(speed - 1) >= EXPLAINS \
         else "That does not explain it."
     steps = max(math.sqrt(kappa), 1 / math.sqrt(kappa))
-    return (f"{said} {expected} Not in these numbers: steps {steps:.2g} times as {'large' if kappa > 1 else 'small'} meet the "
+    return (f"{known} {expected} Not in these numbers: steps {steps:.2g} times as {'large' if kappa > 1 else 'small'} meet the "
             "curvature of the loss otherwise, which the rule leaves out (a loss that rises right after the branch point speaks "
             "for it), and gradient noise that is far from Gaussian (see its tails).")
 
