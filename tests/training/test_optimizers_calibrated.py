@@ -42,5 +42,6 @@ def test_an_optimizer_that_divides_by_nothing_is_calibrated_judged_and_shown():
     arms = {arm["name"]: arm["config"] for arm in found["plan"]["arms"]}
     assert {name: arms[name]["lr"] for name in arms} == pytest.approx(
         {"base": 0.05, "scaled": 0.1, "unscaled": 0.05, "sqrt lr": 0.05 * 2**0.5})
+    assert {arm["name"] for arm in found["plan"]["arms"] if arm["group"] == "control"} == {"unscaled", "sqrt lr"}
     shown = subprocess.run([sys.executable, "-m", "sqrtscale", "runs", "show", found["id"]], text=True, capture_output=True)
     assert shown.returncode == 0 and "sgd" in shown.stdout
