@@ -17,7 +17,7 @@ from functools import partial
 from .rules import DECAY_FORMS, FAMILIES, FieldError, ScaledConfig, TrainingConfig, scale
 from .rules.alternatives import RULES, alternatives
 from .rules.errors import whole
-from .rules.kinds import PAPER
+from .rules.kind import PAPER
 
 LONGEST_NAME = 80  # characters; what the store keeps
 MOST_SVAG = 16  # l^2 as many steps: 256 times those of the base

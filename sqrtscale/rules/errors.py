@@ -6,8 +6,10 @@ import math
 import numbers
 from collections.abc import Collection
 from decimal import Decimal
+from typing import TypeVar
 
 LONGEST_SHOWN = 80  # characters of a value in a message
+Name = TypeVar("Name", bound=str)
 
 
 class FieldError(ValueError):
@@ -36,9 +38,8 @@ def shown(value: object) -> str:
 
 def real(field: str, value: object, allowed: str) -> float:
     """``value`` as a finite float; raises FieldError for text, booleans, NaN and infinity."""
-    is_number = isinstance(value, (numbers.Real, Decimal)) and not isinstance(value, bool)
     try:
-        number = float(value) if is_number else math.nan
+        number = float(value) if isinstance(value, (numbers.Real, Decimal)) and not isinstance(value, bool) else math.nan
     except (OverflowError, ValueError):  # an integer beyond floating point, a signalling NaN
         number = math.inf
     if not math.isfinite(number):
@@ -56,8 +57,9 @@ def whole(field: str, value: object, least: int, example: int, most: int = 10**1
     return int(number)
 
 
-def choice(field: str, value: object, names: Collection[str]) -> str:
-    """``value``, one of ``names``; raises FieldError for anything else, of whatever type."""
-    if not isinstance(value, str) or value not in names:
-        raise FieldError(field, value, f"is not known: give one of {', '.join(names)}")
-    return value
+def choice(field: str, value: object, names: Collection[Name]) -> Name:
+    """The one of ``names`` that ``value`` is; raises FieldError for anything else, of whatever type."""
+    for name in names:
+        if isinstance(value, str) and name == value:
+            return name
+    raise FieldError(field, value, f"is not known: give one of {', '.join(names)}")

@@ -14,8 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..rules import TrainingConfig, scale
-from ..rules.transfer import MomentumForm
+from ..rules import MomentumForm, TrainingConfig, scale
 from .checkpoint_contents import Contents
 from .checkpoint_reading import Place, place_text
 from .checkpoint_summary import SchedulerChange
