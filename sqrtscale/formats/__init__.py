@@ -13,12 +13,15 @@ from typing import Any
 
 from ..rules import FieldError, ScaledConfig
 from ..rules.batch import Batch
-from ._document import Document, WhichFunction, as_text, parse, refuse, syntax_of
+from ._document import Document, WhichFunction, refuse
 from ._doubles import double_scaling, double_scaling_in_text
 from ._format import Format, Signature, path_of
 from ._imported import BatchedRate, Imported, Patched, Question
+from ._importing import as_imported
+from ._parsing import as_text, parse
 from ._patch import patched
 from ._reading import Reading
+from ._syntax import syntax_of
 from ._wandb import unwrapped
 
 NAMES = tuple(  # the key of a format is the name of its file
@@ -51,13 +54,13 @@ def read(text: str | bytes, filename: str = "", format: str | None = None, funct
     content = as_text(text)
     document = _opened(content, syntax_of(content, filename), function)
     try:
-        kind = _recognised(document, format)
-        return kind.read(document).imported(kind, function)
+        recognised = _recognised(document, format)
+        return as_imported(recognised.read(document), recognised, function)
     except FieldError as error:
-        again = dict.fromkeys((*double_scaling(document.data), *double_scaling_in_text(content)))
-        if not again:
+        warnings = dict.fromkeys((*double_scaling(document.data), *double_scaling_in_text(content)))
+        if not warnings:
             raise
-        raise FieldError(error.field, error.value, f"{error.allowed}. Beware: {' '.join(again)}") from error
+        raise FieldError(error.field, error.value, f"{error.allowed}. Beware: {' '.join(warnings)}") from error
 
 
 def patch(text: str | bytes, imported: Imported, scaled: ScaledConfig, batch: Batch | None = None) -> Patched:
@@ -95,8 +98,8 @@ def _recognised(document: Document, wanted: str | None) -> Format:
     general = {key for special in fitting for key in _catalogue()[special].over}
     kinds = [_catalogue()[key] for key in fitting if key not in general]
     if len(kinds) > 1:
-        found = "; ".join(f"{kind.label} (--format {kind.key}) by {', '.join(fitting[kind.key][:4])}" for kind in kinds)
-        raise refuse(document.text, f"fits {len(kinds)} formats, so say which it is: {found}")
+        choices = "; ".join(f"{kind.label} (--format {kind.key}) by {', '.join(fitting[kind.key][:4])}" for kind in kinds)
+        raise refuse(document.text, f"fits {len(kinds)} formats, so say which it is: {choices}")
     if not kinds:
         near = "; ".join(_nearest(document))
         raise refuse(
@@ -110,13 +113,13 @@ def _recognised(document: Document, wanted: str | None) -> Format:
 
 def _nearest(document: Document) -> list[str]:
     """Up to three formats of which the document has some keys, but too few, or keys of others beside them."""
-    found = []
+    nearest = []
     for kind in _catalogue().values():
         own = (*kind.fits.needs, *kind.fits.own) if isinstance(kind.fits, Signature) and document.syntax in kind.syntaxes else ()
         seen = [key for key in own if document.has(path_of(key))]
         if len(seen) > 1:
-            found.append((len(seen), f"{kind.label}: {', '.join(seen[:3])}"))
-    return [text for _, text in sorted(found, reverse=True)[:3]]
+            nearest.append((len(seen), f"{kind.label}: {', '.join(seen[:3])}"))
+    return [text for _, text in sorted(nearest, reverse=True)[:3]]
 
 
 def _known(key: str) -> Format:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..rules import FieldError
 from ._document import Document, Path, refuse
-from ._yaml import number
+from ._yaml import parse_number
 
 KEYS = ("learning_rate", "train_batch_size", "gradient_accumulation_steps", "num_devices", "total_train_batch_size", "optimizer",
         "lr_scheduler_type", "lr_scheduler_warmup_ratio", "lr_scheduler_warmup_steps", "training_steps", "num_epochs",
@@ -28,7 +28,7 @@ def parse(text: str) -> Document:
             continue
         if key in data:
             raise FieldError(key, line[2], "stands twice on the card: give the list of one training run")
-        found = number(line[2])
+        found = parse_number(line[2])
         data[key] = line[2] if found is None else found
         spans[(key,)] = line.span(2)
         keys[(key,)] = line.start() + line[0].index(line[0].strip()[0])
@@ -46,7 +46,7 @@ def _optimizer(text: str, start: int, spans: dict[Path, tuple[int, int]]) -> dic
     for names, pattern in ((("beta1", "beta2"), _PAIR), (("eps",), _EPSILON)):
         match = pattern.search(text)
         for i, name in enumerate(names if match else (), 1):
-            value = number(match[i])
+            value = parse_number(match[i])
             found[name] = match[i] if value is None else value
             spans[("optimizer", name)] = (start + match.start(i), start + match.end(i))
     return found

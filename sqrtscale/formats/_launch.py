@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ._document import Path
 from ._expansion import Word
-from ._yaml import number
+from ._yaml import parse_number
 
 LAUNCHERS = {"torchrun": "torchrun", "deepspeed": "deepspeed", "mpirun": "mpirun", "mpiexec": "mpirun", "srun": "srun",
              "composer": "composer", "horovodrun": "horovodrun"}
@@ -62,7 +62,7 @@ def option(word: Word) -> re.Match | None:
     """The match of an option: its dashes, its name, "=" where its value is part of the word. A negative number is none."""
     text = word.beginning
     match = _OPTION.match(text)
-    if not match or number(text) is not None or (word.text is None and not match[3]):
+    if not match or parse_number(text) is not None or (word.text is None and not match[3]):
         return None
     return match
 

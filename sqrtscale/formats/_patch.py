@@ -16,9 +16,9 @@ from ..rules.run_fields import Interval
 from ._batches import BatchParts
 from ._document import Document, Path, shown
 from ._doubles import double_scaling
-from ._edit import edited, has_room
+from ._edit import edited, has_place
 from ._imported import Imported, Patched
-from ._numbers import plain, written
+from ._numbers import as_list, written
 from ._reading import PASSES, STEPS, Reading, as_number
 
 ACCUMULATING = {"accumulation", "process_batch", "global_batch", "passes"}
@@ -46,10 +46,10 @@ def patched(document: Document, reading: Reading, imported: Imported, scaled: Sc
     changes |= reading.settings
     for path in list(changes):
         if path in document.shared:
-            value = written(plain(changes.pop(path)))
+            value = written(as_list(changes.pop(path)))
             notes.append(f"{shown(path)} = {value} is a YAML alias of a shared value: write it by hand.")
-        elif not has_room(document, path):
-            value = written(plain(changes.pop(path)))
+        elif not has_place(document, path):
+            value = written(as_list(changes.pop(path)))
             notes.append(f"{shown(path)} = {value} has no place in the text: add it, or its default stays.")
     after = edited(document, changes) if changes else document.text
     again = [said for said in double_scaling(document.data) if said in imported.double_scaling]
@@ -126,7 +126,7 @@ def _unchanged(row: ScaledField, now: Any) -> bool:
 
 
 def _place(row: ScaledField, reading: Reading, changes: dict[Path, Any], notes: list[str]) -> None:
-    place, value = reading.places.get(row.name), written(plain(row.scaled))
+    place, value = reading.places.get(row.name), written(as_list(row.scaled))
     if row.name in reading.autos:
         notes.append(f'{shown(place)} stays "auto": give {row.name} = {value} to the program that fills it in.')
     elif place is None:

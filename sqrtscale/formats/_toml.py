@@ -136,7 +136,7 @@ class _Places:
         return at + 1
 
 
-def has_room(document: Document, holder: Path) -> bool:
+def has_place(document: Document, holder: Path) -> bool:
     """True where a new entry of that table has a place: in brackets, beside a sibling, under a header, or under a new one."""
     if isinstance(document.get(holder), list):
         return holder in document.flow
@@ -150,7 +150,8 @@ def _may_have_header(document: Document, table: Path) -> bool:
     return named and not any(isinstance(key, int) for key in table)
 
 
-def insertions(document: Document, holder: Path, entries: Mapping[str, Any], beside: Path | None) -> list[tuple[int, int, str]]:
+def insertions(document: Document, holder: Path, entries: Mapping[str, Any],
+               neighbour: Path | None) -> list[tuple[int, int, str]]:
     """New entries of a table that is no inline one: beside a sibling, under its header, or under a new one at the end."""
     text = document.text
     newline = "\r\n" if "\r\n" in text else "\n"
@@ -158,8 +159,8 @@ def insertions(document: Document, holder: Path, entries: Mapping[str, Any], bes
     tables = {(*holder, key): table for key, table in entries.items() if isinstance(table, dict) and headers}
     lines = [f"{name(key)} = {written_value(value)}" for key, value in entries.items() if (*holder, key) not in tables]
     edits = []
-    if lines and beside is not None:
-        at, key = _line_end(text, document.spans[beside][1]), document.keys[beside]
+    if lines and neighbour is not None:
+        at, key = _line_end(text, document.spans[neighbour][1]), document.keys[neighbour]
         before = text[text.rfind("\n", 0, key) + 1:key]
         edits.append((at, at, "".join(f"{newline}{before}{line}" for line in lines)))
     elif lines and holder in document.ends:

@@ -23,7 +23,7 @@ _NULL = {"", "~", "null"}
 _TRUE, _FALSE = {"true", "yes", "on"}, {"false", "no", "off"}
 
 
-def number(text: str) -> int | float | None:
+def parse_number(text: str) -> int | float | None:
     """The number that a text writes, or None."""
     if _INT.fullmatch(text):
         return int(text.replace("_", ""))
@@ -39,7 +39,7 @@ def scalar(text: str, path: Path) -> Any:
         return word in _TRUE
     if _NOT_FINITE.fullmatch(text):
         finite(path, float(text.replace(".", "")))
-    value = number(text)
+    value = parse_number(text)
     return text if value is None else finite(path, value)
 
 

@@ -11,7 +11,7 @@ from ._document import Document
 from ._format import Signature
 from ._reading import Reading, as_number
 from ._table import Note, Optimizer, Row, Table
-from ._view import in_one, with_arguments, with_numbers
+from ._view import with_arguments, with_numbers, with_sections_joined
 
 NAMES = {
     **dict.fromkeys(("adamw", "adamw8bit", "pagedadamw", "pagedadamw8bit", "pagedadamw32bit"), "adamw"),
@@ -32,7 +32,7 @@ SIGNATURE = Signature(
 
 
 def _sections(document: Document) -> Document:
-    return document if document.syntax == "command" else in_one(document, "learning_rate")
+    return document if document.syntax == "command" else with_sections_joined(document, "learning_rate")
 
 
 def _view(document: Document) -> Document:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..rules import FieldError
+from ._batch_reading import DEVICES
 from ._classes import read_class
 from ._document import Document, Path, shown
 from ._format import Format, Signature
-from ._reading import DEVICES, PASSES, Reading, as_number
+from ._reading import PASSES, Reading, as_number
 
 WHOLE = "give the whole configuration, which mmengine writes into work_dirs at the start of a run"
 fits = Signature(
