@@ -39,7 +39,8 @@ def page() -> str:
     """The whole page."""
     examples = _examples()
     rows = [f"| [{kind.label}](#{_anchor(kind.label)}) | `{key}` | "
-            f"{', '.join(SYNTAXES[syntax].label for syntax in kind.syntaxes)} | {'yes' if kind.patchable else 'no: exported as code'} |\n" for key, kind in FORMATS.items()]
+            f"{', '.join(SYNTAXES[syntax].label for syntax in kind.syntaxes)} | "
+            f"{'yes' if kind.patchable else 'no: exported as code'} |\n" for key, kind in FORMATS.items()]
     return HEAD + "".join(rows) + "".join(_section(key, examples[key]) for key in FORMATS)
 
 

@@ -28,8 +28,8 @@ def parse(text: str) -> Document:
             continue
         if key in data:
             raise FieldError(key, line[2], "stands twice on the card: give the list of one training run")
-        found = parse_number(line[2])
-        data[key] = line[2] if found is None else found
+        value = parse_number(line[2])
+        data[key] = line[2] if value is None else value
         spans[(key,)] = line.span(2)
         keys[(key,)] = line.start() + line[0].index(line[0].strip()[0])
         if key == "optimizer":
@@ -42,11 +42,13 @@ def parse(text: str) -> Document:
 def _optimizer(text: str, start: int, spans: dict[Path, tuple[int, int]]) -> dict[str, Any]:
     """The parts of "Use adamw_torch with betas=(0.9,0.999) and epsilon=1e-08 and optimizer_args=..."."""
     words = text.removeprefix("Use ").split()
-    found: dict[str, Any] = {"name": words[0] if words else "", "text": text}
+    parts: dict[str, Any] = {"name": words[0] if words else "", "text": text}
     for names, pattern in ((("beta1", "beta2"), _PAIR), (("eps",), _EPSILON)):
         match = pattern.search(text)
-        for i, name in enumerate(names if match else (), 1):
+        if match is None:
+            continue
+        for i, name in enumerate(names, 1):
             value = parse_number(match[i])
-            found[name] = match[i] if value is None else value
+            parts[name] = match[i] if value is None else value
             spans[("optimizer", name)] = (start + match.start(i), start + match.end(i))
-    return found
+    return parts

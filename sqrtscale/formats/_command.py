@@ -106,10 +106,10 @@ class _Command:
                 values, table = self._values(_path(match[2]), words, at)
                 end = (values or words[at:])[-1 if values else 0].end
                 if table:
-                    for value in values:
-                        key = KEY.match(value.beginning)
-                        path = (*_path(match[2]), *key[2].split("."))
-                        yield Setting(path, (value.after(key.end()),), value.start, value.end)
+                    for value, entry in ((value, KEY.match(value.beginning)) for value in values):
+                        if entry:
+                            path = (*_path(match[2]), *entry[2].split("."))
+                            yield Setting(path, (value.after(entry.end()),), value.start, value.end)
                 else:
                     yield Setting(_path(match[2]), values, word.start, end)
                 at += len(values)
@@ -124,7 +124,7 @@ class _Command:
     def _may_be_options(self, word: Word) -> bool:
         return word.text is None and bool(_PERHAPS_OPTIONS.search(self.text, word.start, word.end))
 
-    def _values(self, path: Path, words: list[Word], at: int) -> tuple[tuple[Word, ...], bool]:
+    def _values(self, path: tuple[str, ...], words: list[Word], at: int) -> tuple[tuple[Word, ...], bool]:
         """The words that belong to an option, up to the next one or to Hydra's words; True where they are key=value."""
         values: list[Word] = []
         table = False
@@ -139,7 +139,7 @@ class _Command:
         return tuple(values), table
 
 
-def _path(name: str) -> Path:
+def _path(name: str) -> tuple[str, ...]:
     return tuple(name.replace("-", "_").split("."))
 
 
@@ -180,10 +180,10 @@ class _Builder:
         return Document(self.text, "command", data, self.spans, self.keys, frozenset(self.flow), shared=frozenset(self.shared),
                         notes=(*notes, *again.notes()), ends=self.ends)
 
-    def data(self, settings: Mapping[Path, Setting]) -> dict[str, Any]:
+    def data(self, settings: Mapping[Path, Setting]) -> dict[str | int, Any]:
         """The settings as tables in tables."""
         tables = {path[:depth] for path in settings for depth in range(1, min(len(path), DEEPEST + 1))}
-        data: dict[str, Any] = {}
+        data: dict[str | int, Any] = {}
         for path, setting in settings.items():
             if len(path) > DEEPEST:
                 raise too_deep(self.text)

@@ -7,6 +7,7 @@ values that change are replaced, so comments, order and layout stay as they are.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -171,6 +172,12 @@ def refuse(text: str, allowed: str) -> FieldError:
     """The error for a text as a whole; shows how it begins."""
     start = text[:40].strip()
     return FieldError("text", f"{start} ..." if len(text) > 40 else start, allowed)
+
+
+def end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
+    """Where what the pattern matches from there on ends; there itself where it matches nothing."""
+    match = pattern.match(text, at)
+    return match.end() if match else at
 
 
 def at_line(text: str, offset: int) -> str:

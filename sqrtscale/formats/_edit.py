@@ -67,8 +67,8 @@ def edited(document: Document, changes: Mapping[Path, Any]) -> str:
         if entries:
             edits += _insertions(document, holder, {key: _lists(value) for key, value in entries.items()}, changes)
     text = document.text
-    for start, end, new in reversed(sorted(edits, key=lambda edit: edit[:2])):
-        text = text[:start] + new + text[end:]
+    for start, end, replacement in reversed(sorted(edits, key=lambda edit: edit[:2])):
+        text = text[:start] + replacement + text[end:]
     return text
 
 
@@ -138,7 +138,7 @@ def _insertions(document: Document, holder: Path, entries: Mapping[str | int, An
     siblings = [path for path in document.keys if path[:-1] == holder and path in document.spans]
     if document.syntax == "toml" and holder not in document.flow:
         neighbour = next((path for path in changes if path in siblings), siblings[-1] if siblings else None)
-        return _toml.insertions(document, holder, entries, neighbour)
+        return _toml.insertions(document, holder, {str(key): value for key, value in entries.items()}, neighbour)
     lines = [_entry(document, holder, key, value) for key, value in entries.items()]
     if holder in document.flow:
         return [_between_commas(document, holder, lines, siblings, changes)]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, overload
 
-from ..rules import FAMILIES, RUN_FIELDS, FieldError, ParameterGroup, family
+from ..rules import FAMILIES, RUN_FIELDS, Field, FieldError, ParameterGroup, family
 from ..rules.errors import real, whole
 from ._document import Document, Path, Unread, shown
 from ._imported import BatchedRate, Question
@@ -95,6 +95,17 @@ class Reading:
         else:
             self.places["optimizer"] = path
 
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """The hyperparameters of the optimizer; none while that is not settled."""
+        return FAMILIES[self.optimizer].fields if self.optimizer else {}
+
+    @overload
+    def text(self, *path: str | int, default: str) -> str: ...
+
+    @overload
+    def text(self, *path: str | int, default: None = None) -> str | None: ...
+
     def text(self, *path: str | int, default: str | None = None) -> str | None:
         """A text; raises FieldError for anything else."""
         value = self.get(*path)
@@ -102,7 +113,7 @@ class Reading:
             raise FieldError(shown(path), value, "is not a text: correct the file")
         return default if value is None else value
 
-    def table(self, *path: str | int) -> Mapping[str, Any]:
+    def table(self, *path: str | int) -> Mapping[str | int, Any]:
         """A mapping, empty where there is none; raises FieldError for anything else."""
         value = self.get(*path)
         if value is not None and not isinstance(value, dict):
@@ -168,14 +179,13 @@ class Reading:
         self._keep(name, name, value)
 
     def _keep(self, name: str, label: str, value: Any) -> None:
-        known = RUN_FIELDS if name in RUN_FIELDS else FAMILIES[self.optimizer].fields if self.optimizer else {}
+        known = RUN_FIELDS if name in RUN_FIELDS else self.fields
         kind = known[name].kind if name in known else None
         checked = kind.check(label, value) if kind else real(label, value, "is not a number: correct the file")
         (self.run if name in RUN_FIELDS else self.values)[name] = checked
 
     def _family_default(self, name: str) -> Any:
-        fields = FAMILIES[self.optimizer].fields if self.optimizer else {}
-        return fields[name].default if name in fields and name != "lr" else None
+        return self.fields[name].default if name in self.fields and name != "lr" else None
 
     def _pair(self, *path: str | int) -> None:
         value = self.get(*path)
@@ -219,11 +229,13 @@ class Reading:
     def choice(self, name: str, *path: str | int, names: Mapping[str, str]) -> None:
         """A field of the run that is one of several names; one that we have no word for becomes a note."""
         value = self.get(*path)
-        word = str(value).lower() if value is not None else None
+        if value is None:
+            return
+        word = str(value).lower()
         if word in names:
             self.run[name] = names[word]
             self.places[name] = path
-        elif word is not None:
+        else:
             self.notes.append(
                 f"{shown(path)} = {word!r:.60} has no name here: make it a function of samples seen, as every schedule must be."
             )

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from ._document import DEEPEST, Document, Path, finite, refuse, too_deep
+from ._document import DEEPEST, Document, Path, end_of, finite, refuse, too_deep
 from ._numbers import written
 
 _LONG_KEY = re.compile(  # tomllib is slow on keys with many dots
@@ -68,7 +68,7 @@ class _Places:
             at = self.skip(at)
 
     def skip(self, at: int) -> int:
-        return _BLANK.match(self.text, at).end()
+        return end_of(_BLANK, self.text, at)
 
     def header(self, at: int) -> tuple[Path, int]:
         """The table that a header opens, and where the header ends."""
@@ -92,7 +92,7 @@ class _Places:
         while True:
             start = self.skip(at)
             string = _STRING.match(self.text, start)
-            end = string.end() if string else _BARE.match(self.text, start).end()
+            end = string.end() if string else end_of(_BARE, self.text, start)
             name = self.text[start:end]
             names.append(next(iter(tomllib.loads(f"{name} = 0"))) if string else name)
             at = self.skip(end)
@@ -115,7 +115,7 @@ class _Places:
         elif self.text[at] in "[{":
             end = self.items(at, path)
         else:
-            end = _SCALAR.match(self.text, at).end()
+            end = end_of(_SCALAR, self.text, at)
         self.spans[path] = (at, end)
         return end
 
@@ -171,7 +171,8 @@ def insertions(document: Document, holder: Path, entries: Mapping[str, Any],
     elif lines:
         tables = {holder: {key: value for key, value in entries.items() if (*holder, key) not in tables}} | tables
     for path, table in tables.items():
-        block = [f"[{'.'.join(map(name, path))}]", *(f"{name(key)} = {written_value(value)}" for key, value in table.items())]
+        header = ".".join(name(str(key)) for key in path)
+        block = [f"[{header}]", *(f"{name(key)} = {written_value(value)}" for key, value in table.items())]
         ended = text.endswith("\n")
         edits.append((len(text), len(text), newline * (1 if ended else 2) + newline.join(block) + newline * ended))
     return edits
