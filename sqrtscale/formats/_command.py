@@ -15,8 +15,9 @@ from itertools import pairwise
 from typing import Any
 
 from ._document import DEEPEST, MOST_NOTES, Document, Path, Twice, Unread, at_line, refuse, too_deep
-from ._expansion import Piece, Script, Word, expanded
+from ._expansion import Script, expanded
 from ._launch import Launch, Setting, launch_of, option
+from ._words import Piece, Word
 from ._yaml import scalar
 
 GROUP = "_group_"

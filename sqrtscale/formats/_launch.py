@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ._document import Path
-from ._expansion import Word
+from ._words import Word
 from ._yaml import parse_number
 
 LAUNCHERS = {"torchrun": "torchrun", "deepspeed": "deepspeed", "mpirun": "mpirun", "mpiexec": "mpirun", "srun": "srun",
