@@ -259,7 +259,7 @@ def nodes_for_types(path: Path) -> tuple[list[ast.AST], list[ast.AST]]:
 
 
 def circles(graph: dict[str, set[str]]) -> list[list[str]]:
-    """The groups of modules that all lead to each other: what is left when no module without open imports remains."""
+    """The groups of modules that all lead to each other."""
     def reachable(start: str) -> set[str]:
         seen: set[str] = set()
         waiting = [start]
@@ -286,6 +286,7 @@ def import_graph(with_types: bool = False) -> dict[str, set[str]]:
 
 KNOW_EACH_OTHER = {  # for type checkers alone: importer -> what knows the importer as well
     "sqrtscale.training.executors": "sqrtscale.training.population",  # an executor works on the population that holds it
+    "sqrtscale.evidence.wording": "sqrtscale.evidence.verdict",
 }
 
 

@@ -147,7 +147,7 @@ def test_no_pattern_takes_long_at_the_limit_of_its_syntax(size):
 
 def test_patterns_are_tried_as_the_package_uses_them():
     tried = {name for name, *_ in patterns()}
-    assert {"_document._CONTROL.search", "_source._TOKEN.finditer", "_card._LINE.finditer", "_card._PAIR.search"} <= tried
+    assert {"_parsing._CONTROL.search", "_source._TOKEN.finditer", "_card._LINE.finditer", "_card._PAIR.search"} <= tried
     assert len(tried) > 50
 
 
