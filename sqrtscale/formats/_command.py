@@ -163,11 +163,11 @@ class _Builder:
         self.shared: set[Path] = set()
 
     def document(self, notes: list[str]) -> Document:
-        launch, again = self.command.launch, Twice(self.text)
+        launch, repeated = self.command.launch, Twice(self.text)
         settings: dict[Path, Setting] = {}
         for setting in (*launch.facts, *(setting for setting in self.command.settings if setting.path[0] != "launcher")):
             if settings.pop(setting.path, None):
-                again.add(setting.path, setting.at)
+                repeated.add(setting.path, setting.at)
             settings[setting.path] = setting
         data = self.data(settings)
         about = data.setdefault("launcher", {})
@@ -179,7 +179,7 @@ class _Builder:
         notes += [f"{text} is only known when the command runs: options in it are not read." for text in
                   dict.fromkeys(self.command.unknown)][:MOST_NOTES]
         return Document(self.text, "command", data, self.spans, self.keys, frozenset(self.flow), shared=frozenset(self.shared),
-                        notes=(*notes, *again.notes()), ends=self.ends)
+                        notes=(*notes, *repeated.notes()), ends=self.ends)
 
     def data(self, settings: Mapping[Path, Setting]) -> dict[str | int, Any]:
         """The settings as tables in tables."""

@@ -242,7 +242,7 @@ class Twice:
 
     def notes(self) -> tuple[str, ...]:
         """One sentence for each of the first few keys."""
-        said = [f"{shown(path)} stands twice (again at {at_line(self.text, offset)}): the last one counts."
+        sentences = [f"{shown(path)} stands twice (again at {at_line(self.text, offset)}): the last one counts."
                 for path, offset in list(self.places.items())[:MOST_NOTES]]
-        rest = len(self.places) - len(said)
-        return (*said, f"{rest} more keys stand twice: the last one counts.") if rest else tuple(said)
+        rest = len(self.places) - len(sentences)
+        return (*sentences, f"{rest} more keys stand twice: the last one counts.") if rest else tuple(sentences)

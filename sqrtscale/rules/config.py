@@ -129,8 +129,8 @@ def _checked(values: Mapping[str, Any], fields: Mapping[str, Field], owner: str,
     """The values as their kinds hold them, in the order of the fields; raises FieldError, with ``prefix`` before the name."""
     for name, value in values.items():
         if name not in fields:
-            said = name if isinstance(name, str) else shown(name)
-            raise FieldError(prefix + said, value, f"is not a field of {owner}: it has {', '.join(fields)}")
+            label = name if isinstance(name, str) else shown(name)
+            raise FieldError(prefix + label, value, f"is not a field of {owner}: it has {', '.join(fields)}")
     return {name: about.kind.check(prefix + name, values[name]) for name, about in fields.items() if name in values}
 
 

@@ -213,11 +213,11 @@ def test_an_alias_in_yaml_is_left_to_the_user():
 
 
 def test_two_names_of_one_value_in_python_are_left_to_the_user():
-    text = "import time\nbatch_size = 12\nblock_size = 1024\ngradient_accumulation_steps = 40\nlearning_rate = 6e-4\nn_layer = 12\n" \
-        "max_iters = lr_decay_iters = 1000\n"
+    text = "import time\nbatch_size = 12\nblock_size = 1024\ngradient_accumulation_steps = 40\nlearning_rate = 6e-4\n" \
+        "n_layer = 12\nmax_iters = lr_decay_iters = 8000\n"
     out = exported(text, Batch(12, 10, 8))
-    assert "max_iters = lr_decay_iters = 1000" in out.text
-    assert any(note.startswith("max_iters = 500 belongs to several names") for note in out.notes)
+    assert "max_iters = lr_decay_iters = 8000" in out.text
+    assert any(note.startswith("max_iters = 4000 belongs to several names") for note in out.notes)
     assert not any("YAML" in note for note in out.notes)
 
 
