@@ -36,33 +36,27 @@ def as_imported(reading: Reading, format: Format, function: str | None = None) -
     batch = read_batch(reading)
     unread = _unread(reading, format)
     return Imported(
-        format.key,
-        f"{format.label}, in wandb's config.yaml" if reading.document.fixed else format.label,
-        reading.document.syntax,
-        reading.optimizer,
-        reading.values,
-        batch,
-        reading.run,
-        tuple(reading.groups),
-        {name: shown(path) for name, path in reading.places.items() if reading.has(*path)},
-        tuple(reading.questions),
-        (
-            *reading.assumed.values(),
-            *(
-                f"{question.field} = {question.default} ({question.text})"
-                for question in reading.questions
-                if not question.required
-            ),
-        ),
-        tuple(unread),
-        (*reading.document.notes, *reading.notes, *hazards(reading.document.data)),
-        tuple(dict.fromkeys((*reading.doubles, *double_scaling(reading.document.data, format.irrelevant)))),
-        (*reading.uncovered, *not_covered(reading.document.data)),
-        reading.batched_rate,
-        function,
-        frozenset(reading.assumed),
-        reading.bf16_state or bf16_state(reading.document.data),
-        tuple(_following(reading)),
+        format=format.key,
+        label=f"{format.label}, in wandb's config.yaml" if reading.document.fixed else format.label,
+        syntax=reading.document.syntax,
+        optimizer=reading.optimizer,
+        hyperparameters=reading.values,
+        batch=batch,
+        run=reading.run,
+        groups=tuple(reading.groups),
+        places={name: shown(path) for name, path in reading.places.items() if reading.has(*path)},
+        questions=tuple(reading.questions),
+        assumed=(*reading.assumed.values(), *(f"{question.field} = {question.default} ({question.text})"
+                                              for question in reading.questions if not question.required)),
+        unread=tuple(unread),
+        notes=(*reading.document.notes, *reading.notes, *hazards(reading.document.data)),
+        double_scaling=tuple(dict.fromkeys((*reading.doubles, *double_scaling(reading.document.data, format.irrelevant)))),
+        uncovered=(*reading.uncovered, *not_covered(reading.document.data)),
+        batched_rate=reading.batched_rate,
+        function=function,
+        assumed_fields=frozenset(reading.assumed),
+        bf16_state=reading.bf16_state or bf16_state(reading.document.data),
+        following=tuple(_following(reading)),
     )
 
 
