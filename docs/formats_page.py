@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 from sqrtscale.formats import FORMATS, Imported, patch, read, reading_of
-from sqrtscale.formats._document import SYNTAXES, shown
+from sqrtscale.formats._document import shown
 from sqrtscale.formats._format import Signature
+from sqrtscale.formats._parsing import SYNTAXES
 from sqrtscale.rules import FieldError, scale
 from sqrtscale.rules.batch import ways_to
 
@@ -37,7 +38,8 @@ PyTorch checkpoints (`.pt`, `.pth`, `.ckpt`, `.bin`) are read as their parameter
 def page() -> str:
     """The whole page."""
     examples = _examples()
-    rows = [f"| [{kind.label}](#{_anchor(kind.label)}) | `{key}` | {', '.join(SYNTAXES[syntax] for syntax in kind.syntaxes)} | "
+    rows = [f"| [{kind.label}](#{_anchor(kind.label)}) | `{key}` | "
+            f"{', '.join(SYNTAXES[syntax].label for syntax in kind.syntaxes)} | "
             f"{'yes' if kind.patchable else 'no: exported as code'} |\n" for key, kind in FORMATS.items()]
     return HEAD + "".join(rows) + "".join(_section(key, examples[key]) for key in FORMATS)
 

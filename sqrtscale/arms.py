@@ -18,7 +18,8 @@ from typing import Any, Literal, get_args
 from .rules import DECAY_FORMS, FAMILIES, DecayForm, FieldError, MomentumForm, ScaledConfig, TrainingConfig, family, scale
 from .rules.alternatives import RULES, alternatives
 from .rules.errors import choice, whole
-from .rules.kinds import PAPER, SAME
+from .rules.exact import SAME
+from .rules.kind import PAPER
 from .training.optimizers import TRAINED
 
 LONGEST_NAME = 80  # characters; what the store keeps

@@ -212,3 +212,120 @@ def test_a_transfer_needs_only_torch():
         + without(*BARE, "scipy", "sklearn") + "import sqrtscale, sqrtscale.transfer.checkpoint.transfer_file\n"
         "sqrtscale.transfer_optimizer_(optimizer, 4)\n"
         "assert optimizer.param_groups[0]['lr'] == 2e-3")
+
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def named_at_run_time(path: Path, call: ast.Call, modules: set[str]) -> set[str]:
+    """Modules of ours that ``importlib.import_module`` or ``__import__`` may load by that call.
+
+    ``f"{__name__}.{name}"`` may be any module below; a name that is made up elsewhere would hide what is imported.
+    """
+    package = module_name(path) if path.stem == "__init__" else module_name(path).rpartition(".")[0]
+    first = call.args[0] if call.args else call.keywords[0].value
+    parts = first.values if isinstance(first, ast.JoinedStr) else [first]
+    start = getattr(parts[0], "value", None)
+    if isinstance(start, ast.Name) and start.id in ("__name__", "__package__"):
+        root = module_name(path) if start.id == "__name__" else package
+        return {name for name in modules if name.startswith(f"{root}.")}
+    assert isinstance(start, str), f"{path.relative_to(ROOT)} imports a name that it makes up at line {call.lineno}"
+    name = f"{package}{start}" if start.startswith(".") else start
+    if len(parts) > 1:
+        return {module for module in modules if module.startswith(name)}
+    return {name} & modules
+
+
+def edges(path: Path, modules: set[str], nodes) -> set[str]:
+    """Modules of ours that those nodes of a file import: by statements and by name."""
+    reached = set()
+    parts = module_name(path).split(".")
+    package = parts if path.stem == "__init__" else parts[:-1]
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            reached |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*start, *filter(None, [node.module])])
+            reached |= {name if (name := f"{module}.{alias.name}") in modules else module for alias in node.names}
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("import_module", "__import__"):
+            reached |= named_at_run_time(path, node, modules)
+    return reached & modules - {module_name(path)}
+
+
+def nodes_for_types(path: Path) -> tuple[list[ast.AST], list[ast.AST]]:
+    """The nodes of a file, in functions too: those that run, and those that are for type checkers alone."""
+    run, typed = [], []
+    waiting: list[ast.AST] = [ast.parse(path.read_text())]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            typed += [inner for statement in node.body for inner in ast.walk(statement)]
+            waiting += node.orelse
+            continue
+        run.append(node)
+        waiting += ast.iter_child_nodes(node)
+    return run, typed
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """The groups of modules that all lead to each other."""
+    def reachable(start: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = [start]
+        while waiting:
+            new = graph[waiting.pop()] - seen
+            seen |= new
+            waiting += new
+        return seen
+
+    reached = {name: reachable(name) for name in graph}
+    groups = {frozenset(other for other in reached[name] if name in reached[other]) for name in graph if name in reached[name]}
+    return sorted(map(sorted, groups))
+
+
+def import_graph(with_types: bool = False) -> dict[str, set[str]]:
+    """Module -> modules of ours that it imports itself; the packages around a module are not counted, whose files come first."""
+    paths = {module_name(path): path for path in PACKAGE.rglob("*.py")}
+    graph = {}
+    for name, path in paths.items():
+        run, typed = nodes_for_types(path)
+        graph[name] = edges(path, set(paths), [*run, *typed] if with_types else run)
+    return graph
+
+
+KNOW_EACH_OTHER = {  # for type checkers alone: importer -> what knows the importer as well
+    "sqrtscale.training.executors": "sqrtscale.training.population",  # an executor works on the population that holds it
+}
+
+
+def test_there_is_no_circle_of_imports_at_import_in_functions_or_by_name():
+    assert not circles(import_graph())
+
+
+def test_types_close_no_circle_but_where_two_things_know_each_other():
+    graph = import_graph(with_types=True)
+    for name, reached in graph.items():
+        for importer, other in KNOW_EACH_OTHER.items():
+            if f"{name}.".startswith(f"{importer}."):
+                reached.discard(other)
+    assert not circles(graph)
+
+
+@pytest.mark.parametrize("other", [
+    "from . import a", "from .a import x", "from sqrtscale.evidence import a", "import sqrtscale.evidence.a",
+    "def f():\n    from .a import x", "import importlib\nimportlib.import_module('sqrtscale.evidence.a')",
+    "from importlib import import_module\nimport_module('.a', __package__)", "__import__(f'{__package__}.{x}')",
+    "import importlib\nimportlib.import_module(f'{__package__}.{x}')"])
+def test_a_circle_would_be_seen(tmp_path, monkeypatch, other):
+    folder = tmp_path / "sqrtscale" / "evidence"
+    folder.mkdir(parents=True)
+    (folder / "a.py").write_text("from . import b")
+    (folder / "b.py").write_text(other)
+    (folder / "c.py").write_text("from . import a")
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path / "sqrtscale")
+    assert ["sqrtscale.evidence.a", "sqrtscale.evidence.b"] in [[name for name in circle if name[-1] in "ab"]
+                                                                for circle in circles(import_graph())]

@@ -70,10 +70,8 @@ def run_scale(options: argparse.Namespace) -> int:
 def run_check(options: argparse.Namespace) -> int:
     """``sqrtscale check``: exit code 1 when the rule is out of its range there."""
     base = configuration.base(options)
-    forms = configuration.forms(options)
-    problems = [*check(base.config, _size(options), *forms)]
-    if base.imported is not None:
-        problems += base.imported.problems(scale(base.config, _size(options), *forms))
+    scaled = scale(base.config, _size(options), *configuration.forms(options))
+    problems = [*check(scaled), *(base.imported.problems(scaled) if base.imported else ())]
     _say_what_was_read(base)
     said = "out of range" if problems else "the rule is in its range"
     print(f"kappa = {_size(options) / base.config.batch_size:.8g}: {said}")

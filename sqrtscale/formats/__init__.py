@@ -13,12 +13,15 @@ from typing import Any
 
 from ..rules import FieldError, ScaledConfig
 from ..rules.batch import Batch
-from ._document import Document, WhichFunction, as_text, parse, refuse, syntax_of
+from ._document import Document, WhichFunction, refuse
 from ._doubles import double_scaling, double_scaling_in_text
 from ._format import Format, Signature, path_of
 from ._imported import BatchedRate, Imported, Patched, Question
+from ._importing import as_imported
+from ._parsing import as_text, parse
 from ._patch import patched
 from ._reading import Reading
+from ._syntax import syntax_of
 from ._wandb import unwrapped
 
 NAMES = tuple(  # the key of a format is the name of its file
@@ -51,13 +54,13 @@ def read(text: str | bytes, filename: str = "", format: str | None = None, funct
     content = as_text(text)
     document = _opened(content, syntax_of(content, filename), function)
     try:
-        kind = _recognised(document, format)
-        return kind.read(document).imported(kind, function)
+        recognised = _recognised(document, format)
+        return as_imported(recognised.read(document), recognised, function)
     except FieldError as error:
-        again = dict.fromkeys((*double_scaling(document.data), *double_scaling_in_text(content)))
-        if not again:
+        warnings = dict.fromkeys((*double_scaling(document.data), *double_scaling_in_text(content)))
+        if not warnings:
             raise
-        raise FieldError(error.field, error.value, f"{error.allowed}. Beware: {' '.join(again)}") from error
+        raise FieldError(error.field, error.value, f"{error.allowed}. Beware: {' '.join(warnings)}") from error
 
 
 def patch(text: str | bytes, imported: Imported, scaled: ScaledConfig, batch: Batch | None = None) -> Patched:
@@ -67,11 +70,10 @@ def patch(text: str | bytes, imported: Imported, scaled: ScaledConfig, batch: Ba
     Raises FieldError where the text is not the one that was imported, where the batch is not the target, where a
     hyperparameter has no scaled value, and for a record that no program reads back.
     """
-    kind = _known(imported.format)
-    if not kind.patchable:
-        raise FieldError(
-            "export", "file", f"is not to be had for {kind.label}, which no program reads back: export code for a library instead"
-        )
+    format = _known(imported.format)
+    if not format.patchable:
+        raise FieldError("export", "file", f"is not to be had for {format.label}, which no program reads back: export code for a "
+                         "library instead")
     reading = reading_of(text, imported)
     return patched(reading.document, reading, imported, scaled, batch)
 
@@ -90,14 +92,14 @@ def _recognised(document: Document, wanted: str | None) -> Format:
     """The one format that the document fits; raises FieldError for none and for several."""
     if wanted is not None:
         return _known(wanted)
-    kinds = [kind for kind in _catalogue().values() if document.syntax in kind.syntaxes]
-    fitting = {kind.key: seen for kind in kinds if (seen := kind.fits(document))}
-    general = {key for special in fitting for key in _catalogue()[special].over}
-    kinds = [_catalogue()[key] for key in fitting if key not in general]
-    if len(kinds) > 1:
-        found = "; ".join(f"{kind.label} (--format {kind.key}) by {', '.join(fitting[kind.key][:4])}" for kind in kinds)
-        raise refuse(document.text, f"fits {len(kinds)} formats, so say which it is: {found}")
-    if not kinds:
+    seen = {key: format.fits(document) for key, format in _catalogue().items() if document.syntax in format.syntaxes}
+    general = {key for special, keys in seen.items() if keys for key in _catalogue()[special].over}
+    candidates = [_catalogue()[key] for key, keys in seen.items() if keys and key not in general]
+    if len(candidates) > 1:
+        choices = "; ".join(f"{format.label} (--format {format.key}) by {', '.join(seen[format.key][:4])}"
+                            for format in candidates)
+        raise refuse(document.text, f"fits {len(candidates)} formats, so say which it is: {choices}")
+    if not candidates:
         near = "; ".join(_nearest(document))
         raise refuse(
             document.text,
@@ -105,18 +107,19 @@ def _recognised(document: Document, wanted: str | None) -> Format:
             f"{f' (it has too little of {near})' if near else ''}: give the whole training configuration, say its --format, or "
             "fill in the form",
         )
-    return kinds[0]
+    return candidates[0]
 
 
 def _nearest(document: Document) -> list[str]:
     """Up to three formats of which the document has some keys, but too few, or keys of others beside them."""
-    found = []
-    for kind in _catalogue().values():
-        own = (*kind.fits.needs, *kind.fits.own) if isinstance(kind.fits, Signature) and document.syntax in kind.syntaxes else ()
-        seen = [key for key in own if document.has(path_of(key))]
+    nearest = []
+    for format in _catalogue().values():
+        if document.syntax not in format.syntaxes or not isinstance(format.fits, Signature):
+            continue
+        seen = [key for key in (*format.fits.needs, *format.fits.own) if document.has(path_of(key))]
         if len(seen) > 1:
-            found.append((len(seen), f"{kind.label}: {', '.join(seen[:3])}"))
-    return [text for _, text in sorted(found, reverse=True)[:3]]
+            nearest.append((len(seen), f"{format.label}: {', '.join(seen[:3])}"))
+    return [text for _, text in sorted(nearest, reverse=True)[:3]]
 
 
 def _known(key: str) -> Format:

@@ -12,180 +12,22 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ._document import Document, Path, Unread, dotted, shown
-from ._yaml import number
+from ._vocabulary import (
+    BATCH_WORDS,
+    NO_BATCH,
+    NO_RATE,
+    NO_STEPS,
+    NO_TYPE,
+    NORM_WORDS,
+    OPTIMIZER_WORDS,
+    RATE_WORDS,
+    STEP_WORDS,
+    TYPE_KEYS,
+)
+from ._yaml import parse_number
 
 LONGEST_KEY = 100
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-
-OPTIMIZER_WORDS = {"optimizer", "optimizers", "optimiser", "optim", "opt"}
-TYPE_KEYS = {"type", "name", "_target_", "class_path", "class_name", "cls", "class", "target", "id"}
-_NO_TYPE = {
-    "offload",
-    "state",
-    "device",
-    "dtype",
-    "precision",
-    "path",
-    "dir",
-    "file",
-    "checkpoint",
-    "resume",
-    "save",
-    "load",
-    "sharding",
-    "args",
-    "kwargs",
-    "params",
-    "config",
-    "scheduler",
-    "schedule",
-    "hook",
-    "hooks",
-    "wrapper",
-    "strategy",
-    "modules",
-    "target_modules",
-    "level",
-    "api",
-    "backend",
-    "impl",
-    "implementation",
-    "callback",
-    "in",
-    "backward",
-    "constructor",
-}
-_RATE_MAIN = {
-    "lr",
-    "learning",
-    "rate",
-    "learningrate",
-    "base",
-    "max",
-    "peak",
-    "init",
-    "initial",
-    "start",
-    "train",
-    "training",
-    "adam",
-    "adamw",
-    "value",
-    "0",
-    "1",
-    "f",
-} | OPTIMIZER_WORDS
-_NOT_A_RATE = {
-    "ratio",
-    "fraction",
-    "mult",
-    "multiplier",
-    "multipliers",
-    "scale",
-    "factor",
-    "gamma",
-    "power",
-    "cycles",
-    "cycle",
-    "patience",
-    "period",
-    "decay",
-    "epochs",
-    "epoch",
-    "samples",
-    "tokens",
-    "num",
-    "size",
-    "threshold",
-    "cooldown",
-    "frac",
-}
-_BATCH_MAIN = {
-    "batch",
-    "bs",
-    "batchsize",
-    "minibatch",
-    "microbatch",
-    "size",
-    "micro",
-    "mini",
-    "global",
-    "total",
-    "train",
-    "training",
-    "per",
-    "device",
-    "gpu",
-    "rank",
-    "local",
-    "effective",
-    "update",
-    "step",
-    "b",
-    "node",
-    "core",
-    "tokens",
-    "in",
-}
-_NO_BATCH = {
-    "norm",
-    "eval",
-    "evaluation",
-    "val",
-    "valid",
-    "validation",
-    "test",
-    "testing",
-    "infer",
-    "inference",
-    "predict",
-    "prediction",
-    "generate",
-    "generation",
-    "limit",
-    "log",
-    "logging",
-    "worker",
-    "workers",
-    "prefetch",
-    "cache",
-    "caching",
-    "encode",
-    "encoder",
-    "decode",
-    "vae",
-    "beam",
-    "search",
-    "ref",
-    "logprob",
-    "log_prob",
-    "sampler",
-    "num",
-    "number",
-    "every",
-    "prof",
-}
-_NORMS = {"norm", "layernorm", "rmsnorm", "batchnorm", "groupnorm", "ln", "bn", "rms", "layer", "label", "qk", "attn"}
-_STEP_WORDS = {"steps", "iters", "iterations", "iter", "iteration", "step"}
-_NO_STEPS = {
-    "inference",
-    "diffusion",
-    "timesteps",
-    "time",
-    "denoising",
-    "ode",
-    "sde",
-    "rollout",
-    "seed",
-    "eval",
-    "gradient",
-    "accumulation",
-    "size",
-    "step_size",
-    "sanity",
-    "local",
-    "sync",
-}
 
 
 @dataclass(frozen=True)
@@ -197,7 +39,7 @@ class Leftover:
     kind: str
     decides: bool
 
-    def __str__(self):
+    def __str__(self) -> str:
         text = " ".join(str(self.value).split())
         tail = ": it counts steps, so divide it by kappa" if self.kind == "number of steps" else ""
         return f"{shown(self.path)} = {text[:40]} (looks like {self.looks}){tail}"
@@ -214,48 +56,48 @@ def leftovers(document: Document, accounted: Iterable[Path], irrelevant: Iterabl
     accounted: paths that were read; irrelevant: dotted names, with ``*`` for anything, known to leave the transfer alone.
     """
     read, patterns = set(accounted), tuple(irrelevant)
-    found = []
+    unread = []
     for path, value in _leaves(document.data, ()):
         if path in read or (isinstance(value, list) and any((*path, i) in read for i in range(len(value)))):
             continue
         kind, decides = judged(path, value)
         if kind and not any(fnmatchcase(dotted(path), pattern) for pattern in patterns):
-            found.append(Leftover(path, value, kind, decides))
-    return found
+            unread.append(Leftover(path, value, kind, decides))
+    return unread
 
 
 def judged(path: Path, value: Any) -> tuple[str, bool]:
     """What a value looks like by the words of its key, and whether the answer could depend on it; ("", False) for nothing."""
     key, around = _key_and_words_around(path)
     own = words(key)
-    if isinstance(value, str) and number(value.strip()) is None:
+    if isinstance(value, str) and parse_number(value.strip()) is None:
         return ("optimizer", True) if value.strip() and _names_an_optimizer(path, own) else ("", False)
     expression = isinstance(value, Unread)
     if expression and _names_an_optimizer(path, own):
         return "optimizer", True
     if not expression and not _is_number(value):
         return "", False
-    amount = value if expression or isinstance(value, list) else number(value.strip()) if isinstance(value, str) else value
+    amount = value if expression or isinstance(value, list) else parse_number(value.strip()) if isinstance(value, str) else value
     if _accumulates(own):
         return ("gradient accumulation", amount != 1) if amount else ("", False)
     if own == {"b"} and len(path) == 1:  # train.py -b 256
         return "batch size", True
-    if own & {"batch", "bs", "batchsize", "minibatch", "microbatch", "batches"} and not own & _NO_BATCH:
-        size = own <= _BATCH_MAIN and not around & _NO_BATCH
+    if own & {"batch", "bs", "batchsize", "minibatch", "microbatch", "batches"} and not own & NO_BATCH:
+        size = own <= BATCH_WORDS and not around & NO_BATCH
         return ("batch size", size) if amount else ("", False)
-    if own & _STEP_WORDS and not own & _NO_STEPS:
+    if own & STEP_WORDS and not own & NO_STEPS:
         counts = isinstance(amount, int) and amount > 1
         return ("number of steps", False) if counts else ("", False)
     if "warmup" in own or {"warm", "up"} <= own:
         return ("warm-up", False) if amount else ("", False)
     rate = bool(own & {"lr", "blr", "learningrate", "lrate"}) or {"learning", "rate"} <= own
-    if rate and not own & _NOT_A_RATE:
-        return ("learning rate", own <= _RATE_MAIN) if amount else ("", False)
+    if rate and not own & NO_RATE:
+        return ("learning rate", own <= RATE_WORDS) if amount else ("", False)
     if own & {"beta", "betas", "rho"} or ("b" in own and own & {"1", "2"} and len(own) <= 3):
         return "beta", False
-    if own & {"eps", "epsilon"} and not own & _NORMS:
+    if own & {"eps", "epsilon"} and not own & NORM_WORDS:
         return "epsilon", False
-    if own & {"momentum", "mom"} and not own & _NORMS:
+    if own & {"momentum", "mom"} and not own & NORM_WORDS:
         return "momentum", False
     if own & {"decay", "wd"}:
         return ("decay", False) if amount else ("", False)
@@ -283,7 +125,7 @@ def _is_number(value: Any) -> bool:
     if isinstance(value, list):
         return bool(value) and all(_is_number(item) for item in value)
     if isinstance(value, str):
-        return len(value) < LONGEST_KEY and number(value.strip()) is not None
+        return len(value) < LONGEST_KEY and parse_number(value.strip()) is not None
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
@@ -295,12 +137,12 @@ def _key_and_words_around(path: Path) -> tuple[str, set[str]]:
 def _names_an_optimizer(path: Path, own: set[str]) -> bool:
     """True for a key that says which optimizer it is: optim, opt_type, optimizer.name, optimizer._target_."""
     names = [key for key in path if isinstance(key, str)]
-    if own & OPTIMIZER_WORDS and not own & _NO_TYPE:
+    if own & OPTIMIZER_WORDS and not own & NO_TYPE:
         return True
     outer = [name for name in names[:-1] if name not in ("init_args", "params", "config", "kwargs", "value")]
     above = words(outer[-1]) if outer else set()
     return (
-        bool(names) and names[-1] in TYPE_KEYS and bool(above & OPTIMIZER_WORDS) and not above & (_NO_TYPE - {"config", "args"})
+        bool(names) and names[-1] in TYPE_KEYS and bool(above & OPTIMIZER_WORDS) and not above & (NO_TYPE - {"config", "args"})
     )
 
 

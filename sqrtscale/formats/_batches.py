@@ -48,15 +48,15 @@ class BatchParts:
     @property
     def products(self) -> dict[str, int]:
         """The total without one part, by the names that files have for such a rest."""
-        known = {name: getattr(self, factor) for name, factor in PRODUCTS.items()}
-        return {name: self.total // part for name, part in known.items() if self.total and part and not self.total % part}
+        thirds = {name: getattr(self, part) for name, part in PRODUCTS.items()}
+        return {name: self.total // part for name, part in thirds.items() if self.total and part and not self.total % part}
 
     @property
     def batch(self) -> Batch | None:
         """The parts together, where all are known and make up the total."""
-        return (
-            Batch(self.per_device, self.accumulation, self.devices) if not self.unknown and self.product == self.total else None
-        )
+        if self.per_device is None or self.accumulation is None or self.devices is None or self.product != self.total:
+            return None
+        return Batch(self.per_device, self.accumulation, self.devices)
 
     def solved(self, label: str = "global batch") -> BatchParts:
         """The same with the one unknown part, or the total, worked out.
@@ -81,7 +81,9 @@ class BatchParts:
 
         Raises FieldError for an answer that is no count, and where the answers contradict the file's total.
         """
-        given = {name: whole(name, answers[name], 1, *LIMITS[name]) for name in BATCH_PARTS if answers.get(name) is not None}
+        given: dict[str, Any] = {
+            name: whole(name, answers[name], 1, *LIMITS[name]) for name in BATCH_PARTS if answers.get(name) is not None
+        }
         read = replace(self, **{self.derived: None}, derived="") if self.derived else self
         if answers.get("batch_size") is None:
             return replace(read, **given).solved()

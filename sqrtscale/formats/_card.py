@@ -7,7 +7,7 @@ from typing import Any
 
 from ..rules import FieldError
 from ._document import Document, Path, refuse
-from ._yaml import number
+from ._yaml import parse_number
 
 KEYS = ("learning_rate", "train_batch_size", "gradient_accumulation_steps", "num_devices", "total_train_batch_size", "optimizer",
         "lr_scheduler_type", "lr_scheduler_warmup_ratio", "lr_scheduler_warmup_steps", "training_steps", "num_epochs",
@@ -28,8 +28,8 @@ def parse(text: str) -> Document:
             continue
         if key in data:
             raise FieldError(key, line[2], "stands twice on the card: give the list of one training run")
-        found = number(line[2])
-        data[key] = line[2] if found is None else found
+        value = parse_number(line[2])
+        data[key] = line[2] if value is None else value
         spans[(key,)] = line.span(2)
         keys[(key,)] = line.start() + line[0].index(line[0].strip()[0])
         if key == "optimizer":
@@ -42,11 +42,13 @@ def parse(text: str) -> Document:
 def _optimizer(text: str, start: int, spans: dict[Path, tuple[int, int]]) -> dict[str, Any]:
     """The parts of "Use adamw_torch with betas=(0.9,0.999) and epsilon=1e-08 and optimizer_args=..."."""
     words = text.removeprefix("Use ").split()
-    found: dict[str, Any] = {"name": words[0] if words else "", "text": text}
+    parts: dict[str, Any] = {"name": words[0] if words else "", "text": text}
     for names, pattern in ((("beta1", "beta2"), _PAIR), (("eps",), _EPSILON)):
         match = pattern.search(text)
-        for i, name in enumerate(names if match else (), 1):
-            value = number(match[i])
-            found[name] = match[i] if value is None else value
+        if match is None:
+            continue
+        for i, name in enumerate(names, 1):
+            value = parse_number(match[i])
+            parts[name] = match[i] if value is None else value
             spans[("optimizer", name)] = (start + match.start(i), start + match.end(i))
-    return found
+    return parts

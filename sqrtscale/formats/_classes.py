@@ -61,7 +61,7 @@ def read_class(reading: Reading, named: Path, arguments: Path) -> None:
         place = (*arguments, *path)
         if name == "lr":
             reading.rate(*place)
-        elif name in FAMILIES[reading.optimizer].fields if reading.optimizer else path[0] in table:
+        elif name in reading.fields if reading.optimizer else path[0] in table:
             reading.take(name, *place, default=defaults.get(name))
 
 

@@ -8,26 +8,24 @@ a value and a table (``optimizer=adamw optimizer.lr=1``), the value is the table
 from __future__ import annotations
 
 import re
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from ._document import DEEPEST, MOST_NOTES, Document, Path, Twice, Unread, at_line, dotted, refuse, too_deep
-from ._expansion import Piece, Script, Word, expanded
+from ._document import DEEPEST, MOST_NOTES, Document, Path, Twice, Unread, at_line, refuse, too_deep
+from ._expansion import Script, expanded
 from ._launch import Launch, Setting, launch_of, option
-from ._numbers import written
+from ._words import Piece, Word
 from ._yaml import scalar
 
 GROUP = "_group_"
-_KEY = re.compile(r"(\+{0,2})([A-Za-z_][\w.@/-]*+)=")
+KEY = re.compile(r"(\+{0,2})([A-Za-z_][\w.@/-]*+)=")
 _MANY = re.compile(r"(?:.*_)?(?:kwargs|args|options|opts|overrides|params|set)")
 _SHORT = re.compile(r"-([A-Za-z])(?=[\d.])")
 _PERHAPS_OPTIONS = re.compile(r"\$[{]?\w*(?:args|opts|options|flags|params)|\$[@*]|\$\{\w++\[[@*]", re.IGNORECASE)
 _LIST = re.compile(r"\[[^\[\](){}]*+\]|\([^\[\](){}]*+\)")
-_NAME = re.compile(r"--?([A-Za-z][\w.-]*+)(=?)")
 
 
 def parse(text: str) -> Document:
@@ -99,7 +97,7 @@ class _Command:
         at = 0
         while at < len(words):
             word = words[at]
-            match, key = option(word), _KEY.match(word.beginning)
+            match, key = option(word), KEY.match(word.beginning)
             short = _SHORT.match(word.beginning) if match and match[1] == "-" and not match[3] else None
             if short:
                 yield Setting((short[1],), (word.after(2),), word.start, word.end)
@@ -109,10 +107,10 @@ class _Command:
                 values, table = self._values(_path(match[2]), words, at)
                 end = (values or words[at:])[-1 if values else 0].end
                 if table:
-                    for value in values:
-                        key = _KEY.match(value.beginning)
-                        path = (*_path(match[2]), *key[2].split("."))
-                        yield Setting(path, (value.after(key.end()),), value.start, value.end)
+                    for value, entry in ((value, KEY.match(value.beginning)) for value in values):
+                        if entry:
+                            path = (*_path(match[2]), *entry[2].split("."))
+                            yield Setting(path, (value.after(entry.end()),), value.start, value.end)
                 else:
                     yield Setting(_path(match[2]), values, word.start, end)
                 at += len(values)
@@ -127,12 +125,12 @@ class _Command:
     def _may_be_options(self, word: Word) -> bool:
         return word.text is None and bool(_PERHAPS_OPTIONS.search(self.text, word.start, word.end))
 
-    def _values(self, path: Path, words: list[Word], at: int) -> tuple[tuple[Word, ...], bool]:
+    def _values(self, path: tuple[str, ...], words: list[Word], at: int) -> tuple[tuple[Word, ...], bool]:
         """The words that belong to an option, up to the next one or to Hydra's words; True where they are key=value."""
         values: list[Word] = []
         table = False
         for word in (words[i] for i in range(at + 1, len(words))):
-            key = _KEY.match(word.beginning)
+            key = KEY.match(word.beginning)
             if option(word) or word.text == "--" or self._may_be_options(word) or (table and not key):
                 break
             if key and not table and (values or ("." in key[2] and not _MANY.fullmatch(path[-1]))):
@@ -142,7 +140,7 @@ class _Command:
         return tuple(values), table
 
 
-def _path(name: str) -> Path:
+def _path(name: str) -> tuple[str, ...]:
     return tuple(name.replace("-", "_").split("."))
 
 
@@ -165,11 +163,11 @@ class _Builder:
         self.shared: set[Path] = set()
 
     def document(self, notes: list[str]) -> Document:
-        launch, again = self.command.launch, Twice(self.text)
+        launch, repeated = self.command.launch, Twice(self.text)
         settings: dict[Path, Setting] = {}
         for setting in (*launch.facts, *(setting for setting in self.command.settings if setting.path[0] != "launcher")):
             if settings.pop(setting.path, None):
-                again.add(setting.path, setting.at)
+                repeated.add(setting.path, setting.at)
             settings[setting.path] = setting
         data = self.data(settings)
         about = data.setdefault("launcher", {})
@@ -181,12 +179,12 @@ class _Builder:
         notes += [f"{text} is only known when the command runs: options in it are not read." for text in
                   dict.fromkeys(self.command.unknown)][:MOST_NOTES]
         return Document(self.text, "command", data, self.spans, self.keys, frozenset(self.flow), shared=frozenset(self.shared),
-                        notes=(*notes, *again.notes()), ends=self.ends)
+                        notes=(*notes, *repeated.notes()), ends=self.ends)
 
-    def data(self, settings: Mapping[Path, Setting]) -> dict[str, Any]:
+    def data(self, settings: Mapping[Path, Setting]) -> dict[str | int, Any]:
         """The settings as tables in tables."""
         tables = {path[:depth] for path in settings for depth in range(1, min(len(path), DEEPEST + 1))}
-        data: dict[str, Any] = {}
+        data: dict[str | int, Any] = {}
         for path, setting in settings.items():
             if len(path) > DEEPEST:
                 raise too_deep(self.text)
@@ -242,62 +240,3 @@ class _Builder:
     def known(self, word: Word) -> str | Unread:
         """A word as text, or what only running gives."""
         return word.text if word.text is not None else Unread(self.text[word.start:word.end])
-
-
-def insertions(document: Document, entries: Mapping[Path, Any], changes: Mapping[Path, Any]) -> list[tuple[int, int, str]]:
-    """New options, and new arguments of an option that takes them as words (``--optimizer_args eps=1e-8``)."""
-    options, edits = dict(entries), []
-    for path, value in entries.items():
-        beside = [place for place in document.ends if len(path) > 1 and place[:-1] == path[:-1] and _is_argument(document, place)]
-        if beside:
-            at = document.ends[beside[-1]]
-            edits.append((at, at, f" {path[-1]}={written_word(value, ',')}"))
-            del options[path]
-    return [*edits, _new_options(document, options, changes)] if options else edits
-
-
-def _is_argument(document: Document, path: Path) -> bool:
-    return document.text[document.keys[path]:].lstrip("'\"").startswith(f"{path[-1]}=")
-
-
-def _new_options(document: Document, entries: Mapping[Path, Any], changes: Mapping[Path, Any]) -> tuple[int, int, str]:
-    """New options in the style of the command, after one that changes too, or else after the last."""
-    text, places = document.text, document.ends
-    beside = next((path for path in changes if path in places), None) or list(places)[-1]
-    if _KEY.match(text[document.keys[beside]:].lstrip("'\"")):
-        new = [f"{'.'.join(map(str, path))}={written_word(value, ',')}" for path, value in entries.items()]
-    else:
-        options = [match for path in places if (match := _NAME.match(text, document.keys[path]))]
-        hyphens = sum(match[1].count("-") for match in options) > sum(match[1].count("_") for match in options)
-        equals = 2 * sum(bool(match[2]) for match in options) > len(options)
-        names = [dotted(path).replace("_", "-" if hyphens else "_") for path in entries]
-        marks = ["=" if equals and not _are_words(value) else " " for value in entries.values()]
-        new = [f"--{name}{mark}{written_word(value, ',' if mark == '=' else ' ')}"
-               for name, mark, value in zip(names, marks, entries.values(), strict=True)]
-    return places[beside], places[beside], "".join(f" {option}" for option in new)
-
-
-def is_flag(document: Document, path: Path) -> bool:
-    """True for an option without a value, which is turned off by leaving it out."""
-    return document.syntax == "command" and path in document.ends and path not in document.spans and document.get(path) is True
-
-
-def removal(document: Document, path: Path) -> tuple[int, int, str]:
-    """The option taken out, with a blank before it."""
-    start = document.keys[path]
-    return start - (document.text[start - 1:start] in (" ", "\t")), document.ends[path], ""
-
-
-def _are_words(value: Any) -> bool:
-    """True for several words, which no program takes as one."""
-    return isinstance(value, list) and any(isinstance(item, str) for item in value)
-
-
-def written_word(value: Any, between: str, old: str = "") -> str:
-    """A value as a shell takes it."""
-    if isinstance(value, list):
-        items = between.join(written_word(item, between) for item in value)
-        return items if between == " " else f"'[{items}]'"
-    if value is None or isinstance(value, (bool, int, float)):
-        return written(value, old)
-    return shlex.quote(str(value))

@@ -1,4 +1,4 @@
-"""Text of a configuration -> plain data with the place of every value, within limits; and the text with some values replaced.
+"""A text of a configuration as plain data with the place of every value, as it is written or in another arrangement.
 
 Data are made of dict, list, str, int, float, bool and None. Whatever the syntax, only the characters of the
 values that change are replaced, so comments, order and layout stay as they are.
@@ -6,31 +6,22 @@ values that change are replaced, so comments, order and layout stay as they are.
 
 from __future__ import annotations
 
-import importlib
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..rules import FieldError
-from ._syntax import syntax_of as syntax_of
-
-if TYPE_CHECKING:
-    from ._view import View
+from ._numbers import as_list, written
 
 Path = tuple[str | int, ...]
 Span = tuple[int, int]
 
-SYNTAXES = {"json": "JSON", "yaml": "YAML", "toml": "TOML", "python": "Python", "card": "a model card",
-            "command": "a command line"}
-MOST_CHARACTERS = {"json": 1_000_000, "card": 1_000_000, "yaml": 150_000, "toml": 200_000, "python": 200_000,
-                   "command": 100_000}
 DEEPEST = 50
 LONGEST_SHOWN = 80  # characters of a path in a message
 MOST_NOTES = 10
 MOST_VALUES = 100_000  # after aliases are followed
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -39,10 +30,10 @@ class Document:
 
     data: the plain data; spans: path of a value -> its characters; keys: path of a value -> where its entry
     starts (its key, or itself in a list); flow: paths of containers whose entries are separated by commas;
-    calls: paths of containers that are calls with keyword arguments; shared: paths of values that stand
-    elsewhere (YAML aliases), and so cannot be changed alone; notes: what the reader must know of the text; fixed: true
-    where no entry can be added; ends: path of an entry -> where it ends, if not with its value; view: what the data are an
-    arrangement of, or None where they stand as they are written.
+    calls: paths of containers that are calls with keyword arguments; shared: paths of values that other
+    places use as well (YAML aliases, variables), and so cannot be changed alone; notes: what the reader must know of the text;
+    fixed: true where no entry can be added; ends: path of an entry -> where it ends, if not with its value; view: what the
+    data are an arrangement of, or None where they stand as they are written.
     """
 
     text: str
@@ -60,15 +51,15 @@ class Document:
 
     def get(self, path: Path) -> Any:
         """The value at a path, or None where there is none."""
-        found = self.data
+        value = self.data
         for key in path:
-            if isinstance(found, dict):
-                found = found.get(key)
-            elif isinstance(found, list) and isinstance(key, int) and key < len(found):
-                found = found[key]
+            if isinstance(value, dict):
+                value = value.get(key)
+            elif isinstance(value, list) and isinstance(key, int) and key < len(value):
+                value = value[key]
             else:
                 return None
-        return found
+        return value
 
     def has(self, path: Path) -> bool:
         """True where the text has an entry at that path, be it null."""
@@ -76,6 +67,69 @@ class Document:
         if isinstance(container, list):
             return isinstance(path[-1], int) and path[-1] < len(container)
         return isinstance(container, dict) and path[-1] in container
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value of a view stands: the path of a value, and which characters of it where that is a text (None: all of it)."""
+
+    path: Path
+    start: int = 0
+    end: int | None = None
+
+
+@dataclass(frozen=True)
+class View:
+    """What a document is an arrangement of.
+
+    outer: the document as it is written, or another view; origins: path here -> where it stands there, for what has moved;
+    home: where a new entry of the root belongs there; arguments: path of a table -> path of the list of texts
+    ("eps=1e-8") that it stands for.
+    """
+
+    outer: Document
+    origins: Mapping[Path, Origin] = field(default_factory=dict)
+    home: Path = ()
+    arguments: Mapping[Path, Path] = field(default_factory=dict)
+
+    def changes(self, changes: Mapping[Path, Any]) -> dict[Path, Any]:
+        """Changes here as changes there."""
+        there: dict[Path, Any] = {}
+        pieces: dict[Path, list[tuple[Origin, Any]]] = {}
+        new: dict[Path, dict[str, Any]] = {}
+        for path, value in changes.items():
+            origin = self.origins.get(path)
+            if origin and origin.end is not None:
+                pieces.setdefault(origin.path, []).append((origin, value))
+            elif holder := next((table for table in self.arguments if path[:len(table)] == table), None):
+                name, *inside = path[len(holder):]
+                entry = new.setdefault(holder, {}).setdefault(str(name), {})
+                entry[inside[0] if inside else 0] = value
+            else:
+                there[self.place(path)] = value
+        for path, edits in pieces.items():
+            there[path] = _spliced(str(self.outer.get(path)), edits)
+        for holder, entries in new.items():
+            there |= self._new_arguments(self.arguments[holder], entries)
+        return there
+
+    def place(self, path: Path) -> Path:
+        """A path here as the path there: by the longest part of it that has moved."""
+        for end in range(len(path), 0, -1):
+            if path[:end] in self.origins:
+                return (*self.origins[path[:end]].path, *path[end:])
+        return (*self.home, *path)
+
+    def _new_arguments(self, listed: Path, entries: Mapping[str, Mapping[int, Any]]) -> dict[Path, Any]:
+        texts = [f"{name}={','.join(written(as_list(values[i])) for i in sorted(values))}" for name, values in entries.items()]
+        old = self.outer.get(listed)
+        return {(*listed, len(old) + i): text for i, text in enumerate(texts)} if isinstance(old, list) else {listed: texts}
+
+
+def _spliced(text: str, edits: Iterable[tuple[Origin, Any]]) -> str:
+    for origin, value in sorted(edits, key=lambda edit: -edit[0].start):
+        text = text[:origin.start] + written(as_list(value), text[origin.start:origin.end]) + text[origin.end:]
+    return text
 
 
 def entries(data: Any) -> Iterator[tuple[Path, Any]]:
@@ -110,7 +164,7 @@ class Unread:
 
     text: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         return " ".join(self.text.split())
 
 
@@ -120,51 +174,16 @@ def refuse(text: str, allowed: str) -> FieldError:
     return FieldError("text", f"{start} ..." if len(text) > 40 else start, allowed)
 
 
+def end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
+    """Where what the pattern matches from there on ends; there itself where it matches nothing."""
+    match = pattern.match(text, at)
+    return match.end() if match else at
+
+
 def at_line(text: str, offset: int) -> str:
     """"line 3, column 5" for a position in a text."""
     before = text[:offset]
     return f"line {before.count(chr(10)) + 1}, column {offset - before.rfind(chr(10))}"
-
-
-def as_text(content: str | bytes) -> str:
-    """The content of a file as text; raises FieldError for binary files and for empty ones."""
-    if isinstance(content, (bytes, bytearray)):
-        try:
-            content = bytes(content).decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise FieldError("text", f"{len(content)} bytes", "are not UTF-8 text: give the configuration as JSON, YAML, TOML or "
-                             "text (for training_args.bin, give TrainingArguments.to_json_string())") from error
-    if not isinstance(content, str):
-        raise FieldError("text", content, "is not text: paste the configuration")
-    content = content.removeprefix("\ufeff")
-    if len(content) > max(MOST_CHARACTERS.values()):
-        raise refuse(content, f"has {len(content):,} characters: give the training configuration alone, at most "
-                     f"{max(MOST_CHARACTERS.values()):,}")
-    bad = _CONTROL.search(content)
-    if bad:
-        raise refuse(content[:bad.start()], f"has the control character {bad[0]!a} at {at_line(content, bad.start())}: give "
-                     "a text file, not a binary one")
-    if not content.strip():
-        raise FieldError("text", "", "is empty: paste a configuration")
-    return content
-
-
-def parse(text: str, syntax: str, function: str | None = None) -> Document:
-    """The document; raises FieldError for what is not that syntax, too large, nested too deep, or not finite.
-
-    function: which function of a Python text; raises WhichFunction where it has several configurations and none is named.
-    """
-    most = MOST_CHARACTERS[syntax]
-    if len(text) > most:
-        raise refuse(text, f"has {len(text):,} characters of {SYNTAXES[syntax]}: give the training configuration alone, at most "
-                     f"{most:,}")
-    parser = importlib.import_module(f"{__package__}._{syntax}")  # not above: each of them imports this module
-    if function is not None and syntax != "python":
-        raise FieldError("function", function, f"is for Python alone, and the text is {SYNTAXES[syntax]}: leave it out")
-    try:
-        return parser.parse(text, function) if syntax == "python" else parser.parse(text)
-    except RecursionError as error:
-        raise too_deep(text) from error
 
 
 def too_deep(text: str) -> FieldError:
@@ -223,7 +242,7 @@ class Twice:
 
     def notes(self) -> tuple[str, ...]:
         """One sentence for each of the first few keys."""
-        said = [f"{shown(path)} stands twice (again at {at_line(self.text, offset)}): the last one counts."
+        sentences = [f"{shown(path)} stands twice (again at {at_line(self.text, offset)}): the last one counts."
                 for path, offset in list(self.places.items())[:MOST_NOTES]]
-        rest = len(self.places) - len(said)
-        return (*said, f"{rest} more keys stand twice: the last one counts.") if rest else tuple(said)
+        rest = len(self.places) - len(sentences)
+        return (*sentences, f"{rest} more keys stand twice: the last one counts.") if rest else tuple(sentences)

@@ -15,25 +15,25 @@ from ._document import dotted, entries
 _OFF = (None, False, 0, "", "none", "null", "constant", "false", "off")
 
 
-def _on(value: Any) -> bool:
+def _is_on(value: Any) -> bool:
     return not isinstance(value, (dict, list)) and (value.lower() if isinstance(value, str) else value) not in _OFF
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float, str)) and _on(value)
+def _is_number_on(value: Any) -> bool:
+    return isinstance(value, (int, float, str)) and _is_on(value)
 
 
 def _enabled(*names: str, default: bool) -> Callable[[Any], bool]:
     def test(value: Any) -> bool:
         if isinstance(value, dict):
-            return _on(next((value[name] for name in names if name in value), default))
-        return _on(value)
+            return _is_on(next((value[name] for name in names if name in value), default))
+        return _is_on(value)
 
     return test
 
 
 def _dynamic_batching(value: Any) -> bool:
-    return isinstance(value, dict) and _on(value.get("enabled", False)) and _on(value.get("lr_scaling_method", "linear"))
+    return isinstance(value, dict) and _is_on(value.get("enabled", False)) and _is_on(value.get("lr_scaling_method", "linear"))
 
 
 KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -43,44 +43,44 @@ KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "every optimizer: set enable=False and give the scaled lr.",
     ),
     "blr": (
-        _number,
+        _is_number_on,
         "the program computes lr = blr x batch of one device x accumulation x devices / 256: set lr itself, and take blr out.",
     ),
     "base_lr": (
-        _number,
+        _is_number_on,
         "programs with a base_lr (DINOv2 and kin) mostly compute lr from it and the batch, base_lr x batch / 256 or "
         "by a root: look, and give the base_lr that yields the scaled lr, or lr itself.",
     ),
-    "lr_scale": (_on, "the program may multiply lr by it together with its batch: look, and turn it off."),
+    "lr_scale": (_is_on, "the program may multiply lr by it together with its batch: look, and turn it off."),
     "lr_scale_sqrt": (
-        _on,
+        _is_on,
         "the program multiplies lr by the root of its batch or devices: set it to false and give the scaled lr.",
     ),
     "parallel_scaling_policy": (
-        _on,
+        _is_on,
         "the program multiplies lr by the number of workers or its root (and beta1, beta2 and eps beside it "
         "are per worker): set it to none and give the scaled values.",
     ),
     "lr_scaling_policy": (
-        _on,
+        _is_on,
         "the program scales lr with its batch or devices by itself: set it to none and give the scaled lr.",
     ),
-    "scale_lr": (_on, "the script multiplies lr by accumulation x batch x devices: set it to false and give the scaled lr."),
-    "scaling_rule": (_on, "the program scales lr with its batch: turn it off, or give a base lr that yields the scaled one."),
+    "scale_lr": (_is_on, "the script multiplies lr by accumulation x batch x devices: set it to false and give the scaled lr."),
+    "scaling_rule": (_is_on, "the program scales lr with its batch: turn it off, or give a base lr that yields the scaled one."),
     "dynamic_batching": (
         _dynamic_batching,
         'DeepSpeed scales lr at every step by its batch (lr_scaling_method, or linearly): set lr_scaling_method to "none".',
     ),
-    "basic_lr_per_img": (_on, "YOLOX multiplies it by the batch: give scaled lr / target batch."),
+    "basic_lr_per_img": (_is_on, "YOLOX multiplies it by the batch: give scaled lr / target batch."),
     "nbs": (
-        _on,
+        _is_on,
         "ultralytics accumulates up to nbs samples and multiplies weight_decay by batch x accumulation / nbs: set nbs "
         "to the target batch.",
     ),
-    "learning_rate_scaling": (_on, 'Ludwig multiplies lr by the number of workers: set it to "constant".'),
-    "learning_rate_scaler": (_on, "OneTrainer multiplies lr by the root of the batch: set it to NONE."),
-    "REFERENCE_WORLD_SIZE": (_on, "detectron2 scales lr, batch and steps by devices / REFERENCE_WORLD_SIZE: set it to 0."),
-    "mini-batch-words-ref": (_on, "Marian multiplies lr and the averaging by words / reference: set it to 0."),
+    "learning_rate_scaling": (_is_on, 'Ludwig multiplies lr by the number of workers: set it to "constant".'),
+    "learning_rate_scaler": (_is_on, "OneTrainer multiplies lr by the root of the batch: set it to NONE."),
+    "REFERENCE_WORLD_SIZE": (_is_on, "detectron2 scales lr, batch and steps by devices / REFERENCE_WORLD_SIZE: set it to 0."),
+    "mini-batch-words-ref": (_is_on, "Marian multiplies lr and the averaging by words / reference: set it to 0."),
 }
 _WORKERS = "the program multiplies by the number of workers (a learning rate, mostly): take that out, and give the scaled lr."
 _IN_TEXT = {  # bounded on purpose: a text may hold any of these a thousand times
@@ -100,12 +100,12 @@ def double_scaling(data: Any, irrelevant: Iterable[str] = ()) -> tuple[str, ...]
 
     irrelevant: dotted names, with ``*`` for anything, by which that program does not.
     """
-    found: dict[str, str] = {}
+    warnings: dict[str, str] = {}
     for path, value in entries(data):
         key, name = path[-1], dotted(path)
         if key in KEYS and KEYS[key][0](value) and not any(fnmatchcase(name, pattern) for pattern in irrelevant):
-            found[name] = f"{name}: {KEYS[key][1]}"
-    return tuple(found[path] for path in sorted(found))
+            warnings[name] = f"{name}: {KEYS[key][1]}"
+    return tuple(warnings[path] for path in sorted(warnings))
 
 
 def double_scaling_in_text(text: str) -> tuple[str, ...]:

@@ -7,21 +7,21 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from . import _command, _toml
+from . import _command_edit, _toml
 from ._document import Document, Path
-from ._numbers import plain, written
+from ._numbers import as_list, written
 from ._yaml import scalar
 
 Edit = tuple[int, int, str]
 _NAME = re.compile(r"[A-Za-z_][\w./-]*+|[1-9][0-9]*+[a-z]{2,}")  # a text that needs no quotes in YAML
 
 
-def has_room(document: Document, path: Path) -> bool:
+def has_place(document: Document, path: Path) -> bool:
     """False where the text has no place for an entry: it would need a call that a Python text does not make, a line inside of
     a card's line, an entry of its own in what others share, or a table where something else stands."""
     if document.view:
-        return all(has_room(document.view.outer, place) for place in document.view.changes({path: 0}))
-    if path in document.spans or _command.is_flag(document, path):
+        return all(has_place(document.view.outer, place) for place in document.view.changes({path: 0}))
+    if path in document.spans or _command_edit.is_flag(document, path):
         return True
     holder = _holder(document, path)
     blocked = document.get((*holder, path[len(holder)])) is not None
@@ -30,14 +30,14 @@ def has_room(document: Document, path: Path) -> bool:
     if document.fixed or blocked or document.syntax == "card":
         return not (document.fixed or blocked) and len(path) == 1  # a card's line has parts of its own
     if document.syntax == "toml":
-        return _toml.has_room(document, holder)
+        return _toml.has_place(document, holder)
     if holder not in document.spans or holder in document.shared:
         return False
     if isinstance(document.get(holder), list) and holder not in document.flow:  # a list of lines in YAML
         last = (*holder, len(document.get(holder)) - 1)
         one_line = last in document.spans and "\n" not in document.text[slice(*document.spans[last])]
         return one_line and _before(document, last).strip() == "-"
-    return holder in document.flow or document.syntax != "python" or any(beside[:-1] == holder for beside in document.ends)
+    return holder in document.flow or document.syntax != "python" or any(path[:-1] == holder for path in document.ends)
 
 
 def edited(document: Document, changes: Mapping[Path, Any]) -> str:
@@ -47,19 +47,19 @@ def edited(document: Document, changes: Mapping[Path, Any]) -> str:
     edits: list[Edit] = []
     added: dict[Path, dict[str | int, Any]] = {}
     for path, value in changes.items():
-        if value is False and _command.is_flag(document, path):
-            edits.append(_command.removal(document, path))
+        if value is False and _command_edit.is_flag(document, path):
+            edits.append(_command_edit.removal(document, path))
             continue
         if path in document.spans:
-            edits.append(_replacement(document, path, plain(value)))
+            edits.append(_replacement(document, path, as_list(value)))
             continue
-        holder, nested = _holder(document, path), plain(value)
+        holder, nested = _holder(document, path), as_list(value)
         for key in reversed(path[len(holder) + 1:]):
             nested = {key: nested}
         _merge(added.setdefault(holder, {}), path[len(holder)], nested)
     if document.syntax == "command" and added:
         new = {path: value for holder, entries in added.items() for path, value in _leaves(holder, _lists(entries))}
-        edits += _command.insertions(document, new, changes)
+        edits += _command_edit.insertions(document, new, changes)
         added = {}
     for holder, entries in added.items():
         for key in [key for key in entries if (*holder, key) in document.spans]:  # null where a table belongs
@@ -67,8 +67,8 @@ def edited(document: Document, changes: Mapping[Path, Any]) -> str:
         if entries:
             edits += _insertions(document, holder, {key: _lists(value) for key, value in entries.items()}, changes)
     text = document.text
-    for start, end, new in reversed(sorted(edits, key=lambda edit: edit[:2])):
-        text = text[:start] + new + text[end:]
+    for start, end, replacement in reversed(sorted(edits, key=lambda edit: edit[:2])):
+        text = text[:start] + replacement + text[end:]
     return text
 
 
@@ -125,7 +125,7 @@ def _replacement(document: Document, path: Path, value: Any) -> Edit:
     start, end = document.spans[path]
     if document.syntax == "command":
         between = ", " if path in document.flow else " "
-        return start, end, _command.written_word(value, between, document.text[start:end])
+        return start, end, _command_edit.written_word(value, between, document.text[start:end])
     old = document.text[start:end]
     bare = (document.syntax == "yaml" and isinstance(value, str) and old == document.get(path) and _NAME.fullmatch(value)
             and scalar(value, path) == value)
@@ -137,8 +137,8 @@ def _insertions(document: Document, holder: Path, entries: Mapping[str | int, An
     """New entries of a container: beside an entry that changes too, or its last."""
     siblings = [path for path in document.keys if path[:-1] == holder and path in document.spans]
     if document.syntax == "toml" and holder not in document.flow:
-        beside = next((path for path in changes if path in siblings), siblings[-1] if siblings else None)
-        return _toml.insertions(document, holder, entries, beside)
+        neighbour = next((path for path in changes if path in siblings), siblings[-1] if siblings else None)
+        return _toml.insertions(document, holder, {str(key): value for key, value in entries.items()}, neighbour)
     lines = [_entry(document, holder, key, value) for key, value in entries.items()]
     if holder in document.flow:
         return [_between_commas(document, holder, lines, siblings, changes)]
@@ -190,14 +190,14 @@ def _on_lines(document: Document, holder: Path, lines: list[str], siblings: list
         at = min((document.keys[path] for path in siblings), default=len(text))
         indent = " " * (at - text.rfind("\n", 0, at) - 1)
         return at, at, "".join(f"{line}{newline}{indent}" for line in lines)
-    beside = ([path for path in changes if path in short and isinstance(path[-1], str)] or short[-1:])[0]
-    end = document.ends.get(beside, document.spans[beside][1])
+    neighbour = ([path for path in changes if path in short and isinstance(path[-1], str)] or short[-1:])[0]
+    end = document.ends.get(neighbour, document.spans[neighbour][1])
     at = text.find("\n", end)
     at = len(text) if at < 0 else at - (text[at - 1] == "\r")
-    before = _before(document, beside)
+    before = _before(document, neighbour)
     if document.syntax == "python":
         before = before[:len(before) - len(before.lstrip())]
-    indent = before if isinstance(beside[-1], int) else "".join(mark if mark.isspace() else " " for mark in before)
+    indent = before if isinstance(neighbour[-1], int) else "".join(mark if mark.isspace() else " " for mark in before)
     return at, at, "".join(f"{newline}{indent}{line}" for line in lines)
 
 

@@ -10,12 +10,14 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from ._document import refuse
+from ._document import end_of, refuse
 from ._shell import Part, RawWord, Statement, statements
 from ._source import calculated
+from ._words import Piece, Word
 
 MOST_COPIED = 500_000  # characters that variables put in, all together
 _BLANK = re.compile(r"\s")
+_NAME = re.compile(r"\w*")
 _SPLIT = re.compile(r"\S+")
 _ARITHMETIC = re.compile(r"[\w\s()+*/-]+")
 _WHOLE = re.compile(r"[0-9]{1,15}")
@@ -27,58 +29,7 @@ _DECLARING = {"export", "declare", "local", "readonly", "typeset"}
 _SETTING = {"read", "unset", "let", "mapfile", "readarray", "getopts"}
 
 
-@dataclass(frozen=True)
-class Piece:
-    """Characters of a word and where they stand; text is None where only running gives it; exact: they stand there as they
-    are; loose: from a variable without quotes, so that blanks separate words; use: where a variable that a variable holds
-    is written in it."""
-
-    text: str | None
-    start: int
-    end: int
-    exact: bool = True
-    loose: bool = False
-    use: tuple[int, int] | None = None
-
-    @property
-    def place(self) -> tuple[int, int]:
-        """Where the characters are written among their neighbours."""
-        return self.use or (self.start, self.end)
-
-
-@dataclass(frozen=True)
-class Word:
-    """A word of a command after expansion, and where it is written."""
-
-    pieces: tuple[Piece, ...]
-    start: int
-    end: int
-
-    @property
-    def text(self) -> str | None:
-        """The word, or None where only running gives it."""
-        return None if any(piece.text is None for piece in self.pieces) else "".join(piece.text for piece in self.pieces)
-
-    @property
-    def beginning(self) -> str:
-        """The word up to what is not known."""
-        known = []
-        for piece in self.pieces:
-            if piece.text is None:
-                break
-            known.append(piece.text)
-        return "".join(known)
-
-    def after(self, count: int) -> Word:
-        """The word without its first ``count`` characters, which are known."""
-        pieces = []
-        for piece in self.pieces:
-            size = 0 if piece.text is None else len(piece.text)
-            if piece.text is None or count < size:
-                start = piece.start + count * piece.exact
-                pieces.append(replace(piece, text=piece.text and piece.text[count:], start=start))
-            count = max(0, count - size)
-        return Word(tuple(pieces), pieces[0].start if pieces else self.end, self.end)
+Held = list[Piece] | list[Word]  # by a variable: characters, or the words of an array
 
 
 @dataclass
@@ -113,7 +64,7 @@ class _Evaluation:
     def __init__(self, text: str):
         self.text = text
         self.statements = statements(text)
-        self.variables: dict[str, list[Piece] | list[Word] | None] = {}
+        self.variables: dict[str, Held | None] = {}  # None where only running tells
         self.doubtful: set[str] = set()
         self.made_of: dict[int, set[int]] = {}
         self.notes: list[str] = []
@@ -132,7 +83,7 @@ class _Evaluation:
         if first in ("for", "select") and others:
             yield others[0]
         elif first in _SETTING:
-            yield from (re.match(r"\w*", other)[0] for other in others)
+            yield from (other[:end_of(_NAME, other, 0)] for other in others)
 
     def _body(self, statement: Statement) -> list[RawWord]:
         """The words of a statement without the shell's own before it; keeps count of open blocks."""
@@ -151,30 +102,32 @@ class _Evaluation:
         if words and _literal(words[0]) in _DECLARING and all(word.assigned() or _literal(word)[:1] in ("-", "") or
                                                                _literal(word).isidentifier() for word in words[1:]):
             words = [word for word in words[1:] if word.assigned()]
-        if words and all(word.assigned() for word in words):
-            for word in words:
-                self._assign(word, statement.array if word is words[-1] else None)
+        assignments = [(word, match) for word in words if (match := word.assigned())]
+        if words and len(assignments) == len(words):
+            for word, match in assignments:
+                self._assign(word, match, statement.array if word is words[-1] else None)
             return []
         return [new for word in words for new in self._words(word)]
 
-    def _assign(self, word: RawWord, array: list[RawWord] | None) -> None:
-        match = word.assigned()
+    def _assign(self, word: RawWord, match: re.Match[str], array: list[RawWord] | None) -> None:
         name, more = match[1], match[2]
         old = self.variables.get(name, []) if more else []
+        old_words = _words_in(old)
         if name in self.doubtful or old is None:
             self.variables[name] = None
         elif array is not None:
             items = [new for item in array for new in self._words(item)]
-            for new in old:
-                self._copy(new.pieces if isinstance(new, Word) else ())
-            self.variables[name] = [*(old if old and isinstance(old[0], Word) else []), *items]
-        elif old and isinstance(old[0], Word):
+            for old_word in old_words:
+                self._copy(old_word.pieces)
+            self.variables[name] = [*old_words, *items]
+        elif old_words:
             self.variables[name] = None
         else:
-            self._copy(old)
+            old_pieces = _pieces_in(old)
+            self._copy(old_pieces)
             first = word.parts[0]
             value = replace(first, text=first.text[match.end():], start=first.start + match.end())
-            self.variables[name] = [*old, *(piece for part in (value, *word.parts[1:]) for piece in self._held(part))]
+            self.variables[name] = [*old_pieces, *(piece for part in (value, *word.parts[1:]) for piece in self._held(part))]
 
     def _held(self, part: Part) -> list[Piece]:
         """What a part of an assignment adds to the variable."""
@@ -187,16 +140,18 @@ class _Evaluation:
         if part.kind == "text":
             return [Piece(part.text, part.start, part.end, self.text[part.start:part.end] == part.text)]
         if part.kind == "arithmetic":
-            value = self._calculated(part)
-            return [Piece(None if value is None else str(value), part.start, part.end, False)]
-        value = self.variables.get(part.text, ()) if part.kind == "variable" else None
-        if value == () and part.default is not None and part.text not in self.doubtful:
+            result = self._calculated(part)
+            return [Piece(None if result is None else str(result), part.start, part.end, False)]
+        held = self.variables.get(part.text) if part.kind == "variable" else None
+        unset = part.kind == "variable" and part.text not in self.variables
+        if unset and part.default is not None and part.text not in self.doubtful:
             self.notes.append(f"{part.text} = {part.default.text} unless it is set before the script starts.")
-            value = [Piece(part.default.text, part.default.start, part.default.end)]
-        if value is None or value == () or any(isinstance(piece, Word) for piece in value[:1]):
+            held = [Piece(part.default.text, part.default.start, part.default.end)]
+        if held is None or _words_in(held):
             return [Piece(None, part.start, part.end, False)]
-        self._copy(value)
-        return [replace(piece, loose=not part.quoted) for piece in value]
+        pieces = _pieces_in(held)
+        self._copy(pieces)
+        return [replace(piece, loose=not part.quoted) for piece in pieces]
 
     def _copy(self, pieces: Iterable[Piece]) -> None:
         self.copied += sum(1 + len(piece.text or "") for piece in pieces)
@@ -207,11 +162,11 @@ class _Evaluation:
         """What a word becomes: one word, none, or several where a variable holds several."""
         if len([part for part in word.parts if part.text or part.kind != "text"]) == 1:
             array = next((part for part in word.parts if part.kind == "array"), None)
-            value = self.variables.get(array.text) if array else None
-            if value and isinstance(value[0], Word):
-                for item in value:
-                    self._copy(item.pieces)
-                return list(value)
+            words = _words_in(self.variables.get(array.text)) if array else []
+            for held_word in words:
+                self._copy(held_word.pieces)
+            if words:
+                return words
         pieces = [piece for part in word.parts for piece in self._pieces(part)]
         if not pieces:  # a variable that holds nothing
             return []
@@ -239,21 +194,31 @@ class _Evaluation:
 
     def _calculated(self, part: Part) -> int | None:
         """The whole number that $((...)) is, where every name in it is known."""
-        plain = _IN_ARITHMETIC.sub(lambda match: match[1] or "//", part.text)
-        if not _ARITHMETIC.fullmatch(plain):
+        expression = _IN_ARITHMETIC.sub(lambda match: match[1] or "//", part.text)
+        if not _ARITHMETIC.fullmatch(expression):
             return None
         try:
-            tree = ast.parse(plain.strip(), mode="eval").body
+            tree = ast.parse(expression.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return None
         names = {}
-        for node in ast.walk(tree):
-            value = self.variables.get(node.id) if isinstance(node, ast.Name) else None
-            if value and len(value) == 1 and isinstance(value[0], Piece) and _WHOLE.fullmatch(value[0].text or ""):
-                names[node.id] = int(value[0].text)
-                self.made_of.setdefault(part.start, set()).add(value[0].start)
+        for name in (node.id for node in ast.walk(tree) if isinstance(node, ast.Name)):
+            pieces = _pieces_in(self.variables.get(name))
+            if len(pieces) == 1 and pieces[0].text and _WHOLE.fullmatch(pieces[0].text):
+                names[name] = int(pieces[0].text)
+                self.made_of.setdefault(part.start, set()).add(pieces[0].start)
         result = calculated(tree, names)
         return result if isinstance(result, int) and result >= 0 else None
+
+
+def _words_in(held: Held | None) -> list[Word]:
+    """The words of an array; none of anything else."""
+    return [item for item in held or () if isinstance(item, Word)]
+
+
+def _pieces_in(held: Held | None) -> list[Piece]:
+    """The characters of a variable that is no array."""
+    return [item for item in held or () if isinstance(item, Piece)]
 
 
 def _literal(word: RawWord) -> str:

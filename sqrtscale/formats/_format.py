@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ._document import Document, Path
-
-if TYPE_CHECKING:
-    from ._reading import Reading
+from ._reading import Reading
 
 CONFIGURATION = ("json", "yaml", "toml", "command")
 

@@ -68,22 +68,22 @@ def not_covered(data: Any) -> tuple[str, ...]:
 
 def hazards(data: Any) -> tuple[str, ...]:
     """Sentences on settings that act on the optimizer from elsewhere."""
-    said = []
+    sentences = []
     for path, value in entries(data):
         text = value.lower().replace("_", "") if isinstance(value, str) and len(value) < 200 else ""
         if "onecycle" in text:
-            said.append(
+            sentences.append(
                 f"{shown(path)} = {value}: OneCycle sets beta1 (or momentum) anew at every step, so the one of the optimizer is "
                 "not used: give its base and max momentum the scaled beta1, or set cycle_momentum to false."
             )
         if path[-1] == "max_momentum" and value:
-            said.append(
+            sentences.append(
                 f"{shown(path)} = {value}: OneCycle moves beta1 (or momentum) between base_momentum and max_momentum, so the "
                 "betas are where it stood: scale those two like beta1."
             )
         if "relora" in str(path[-1]) and isinstance(value, (int, float)) and not isinstance(value, bool) and value > 1:
-            said.append(f"{shown(path)} = {value} counts steps of ReLoRA: divide it by kappa.")
-    return tuple(dict.fromkeys(said))
+            sentences.append(f"{shown(path)} = {value} counts steps of ReLoRA: divide it by kappa.")
+    return tuple(dict.fromkeys(sentences))
 
 
 def bf16_state(data: Any) -> str:

@@ -40,7 +40,8 @@ class BatchedRate:
 
     def at(self, batch_size: int) -> float:
         """The learning rate at that global batch."""
-        return self.lr * (batch_size / self.size) ** self.power
+        factor: float = (batch_size / self.size) ** self.power
+        return self.lr * factor
 
 
 @dataclass(frozen=True)
@@ -99,20 +100,19 @@ class Imported:
             whole = question.field in BATCH_PARTS and answers.get("batch_size") is not None  # says what its parts would
             if question.required and answers.get(question.field) is None and not whole:
                 raise FieldError(question.field, None, f"is not in the file: {question.text}")
-        kin = family(answers.get("optimizer") or self.optimizer)
+        optimizer = family(answers.get("optimizer") or self.optimizer)
         for name, value in answers.items():
-            if name not in ("optimizer", "batch_size", *BATCH_PARTS, *kin.fields, *RUN_FIELDS):
-                raise FieldError(name, value, f"is not a field of {kin.label}: it has {', '.join(kin.fields)}")
+            if name not in ("optimizer", "batch_size", *BATCH_PARTS, *optimizer.fields, *RUN_FIELDS):
+                raise FieldError(name, value, f"is not a field of {optimizer.label}: it has {', '.join(optimizer.fields)}")
         given = {name: value for name, value in answers.items() if value is not None}
         batch_size = self._batch_size(given)
         rate = {"lr": self.batched_rate.at(batch_size)} if self.batched_rate and "lr" not in self.hyperparameters else {}
-        values = {
-            name: value for name, value in self.hyperparameters.items() if name in kin.fields or name not in self.assumed_fields
-        }
+        values = {name: value for name, value in self.hyperparameters.items()
+                  if name in optimizer.fields or name not in self.assumed_fields}
         return TrainingConfig(
-            kin.name,
+            optimizer.name,
             batch_size,
-            {**rate, **values, **{name: given[name] for name in kin.fields if name in given}},
+            {**rate, **values, **{name: given[name] for name in optimizer.fields if name in given}},
             run={**self.run, **{name: given[name] for name in RUN_FIELDS if name in given}},
             groups=self.groups,
         )

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import re
-from json.decoder import JSONDecodeError, scanstring
+from json.decoder import JSONDecodeError, scanstring  # type: ignore[attr-defined]  # which typeshed leaves out
 from typing import Any
 
 from ..rules import FieldError
-from ._document import DEEPEST, MOST_VALUES, Document, Path, Twice, at_line, finite, forget, refuse, shown, too_deep, too_many
+from ._document import (
+    DEEPEST,
+    MOST_VALUES,
+    Document,
+    Path,
+    Twice,
+    at_line,
+    end_of,
+    finite,
+    forget,
+    refuse,
+    shown,
+    too_deep,
+    too_many,
+)
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
@@ -36,11 +50,11 @@ class _Scanner:
         self.count = 0
 
     def skip(self, at: int) -> int:
-        return _SPACE.match(self.text, at).end()
+        return end_of(_SPACE, self.text, at)
 
     def wrong(self, at: int, expected: str) -> FieldError:
-        found = f"{self.text[at]!r} stands" if at < len(self.text) else "it ends"
-        return refuse(self.text, f"is not JSON: {found} at {at_line(self.text, at)} where {expected} is expected")
+        there = f"{self.text[at]!r} stands" if at < len(self.text) else "it ends"
+        return refuse(self.text, f"is not JSON: {there} at {at_line(self.text, at)} where {expected} is expected")
 
     def value(self, at: int, path: Path) -> tuple[Any, int]:
         """The value that starts there, and where it ends."""
@@ -50,22 +64,24 @@ class _Scanner:
         if self.count > MOST_VALUES:
             raise too_many(self.text)
         first = self.text[at:at + 1]
+        value: Any
         if first == "{":
-            found, end = self.entries(at, path)
+            value, end = self.entries(at, path)
         elif first == "[":
-            found, end = self.items(at, path)
+            value, end = self.items(at, path)
         elif first == '"':
-            found, end = self.string(at)
+            value, end = self.string(at)
         else:
-            found, end = self.scalar(at, path)
+            value, end = self.scalar(at, path)
         self.spans[path] = (at, end)
-        return found, end
+        return value, end
 
     def string(self, at: int) -> tuple[str, int]:
         try:
-            return scanstring(self.text, at + 1, True)
+            string: tuple[str, int] = scanstring(self.text, at + 1, True)
         except JSONDecodeError as error:
             raise self.wrong(min(error.pos, len(self.text)), "the rest of a string") from error
+        return string
 
     def scalar(self, at: int, path: Path) -> tuple[Any, int]:
         word = _WORD.match(self.text, at)
@@ -81,15 +97,14 @@ class _Scanner:
         if number.end() - at > LONGEST_NUMBER:
             raise FieldError(shown(path), number[0], "has too many digits: give a number of ordinary size")
         whole = number[1] is None and number[2] is None
-        found = int(number[0]) if whole else finite(path, float(number[0]))
-        return found, number.end()
+        return int(number[0]) if whole else finite(path, float(number[0])), number.end()
 
     def entries(self, at: int, path: Path) -> tuple[dict[str, Any], int]:
         self.flow.add(path)
-        found: dict[str, Any] = {}
+        entries: dict[str, Any] = {}
         at = self.skip(at + 1)
         if self.text[at:at + 1] == "}":
-            return found, at + 1
+            return entries, at + 1
         while True:
             if self.text[at:at + 1] != '"':
                 raise self.wrong(at, "a key in double quotes")
@@ -98,29 +113,29 @@ class _Scanner:
             at = self.skip(at)
             if self.text[at:at + 1] != ":":
                 raise self.wrong(at, "a colon")
-            if key in found:
+            if key in entries:
                 self.twice.add((*path, key), start)
-                forget((*path, key), found[key], (self.spans, self.keys), (self.flow,))
+                forget((*path, key), entries[key], (self.spans, self.keys), (self.flow,))
             self.keys[(*path, key)] = start
-            found[key], at = self.value(self.skip(at + 1), (*path, key))
+            entries[key], at = self.value(self.skip(at + 1), (*path, key))
             at, more = self.after(at, "}")
             if not more:
-                return found, at
+                return entries, at
 
     def items(self, at: int, path: Path) -> tuple[list[Any], int]:
         self.flow.add(path)
-        found: list[Any] = []
+        items: list[Any] = []
         at = self.skip(at + 1)
         if self.text[at:at + 1] == "]":
-            return found, at + 1
+            return items, at + 1
         while True:
-            here = (*path, len(found))
+            here = (*path, len(items))
             self.keys[here] = at
-            one, at = self.value(at, here)
-            found.append(one)
+            item, at = self.value(at, here)
+            items.append(item)
             at, more = self.after(at, "]")
             if not more:
-                return found, at
+                return items, at
 
     def after(self, at: int, end: str) -> tuple[int, bool]:
         """Past a comma (and more follows) or past the end of the container."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ._document import Path
-from ._expansion import Word
-from ._yaml import number
+from ._words import Word
+from ._yaml import parse_number
 
 LAUNCHERS = {"torchrun": "torchrun", "deepspeed": "deepspeed", "mpirun": "mpirun", "mpiexec": "mpirun", "srun": "srun",
              "composer": "composer", "horovodrun": "horovodrun"}
@@ -58,11 +58,11 @@ class Launch:
     rest: list[Word] = field(default_factory=list)
 
 
-def option(word: Word) -> re.Match | None:
+def option(word: Word) -> re.Match[str] | None:
     """The match of an option: its dashes, its name, "=" where its value is part of the word. A negative number is none."""
     text = word.beginning
     match = _OPTION.match(text)
-    if not match or number(text) is not None or (word.text is None and not match[3]):
+    if not match or parse_number(text) is not None or (word.text is None and not match[3]):
         return None
     return match
 
@@ -71,9 +71,9 @@ def launch_of(words: list[Word]) -> Launch | None:
     """How those words start a program, or None for a command of the shell's own or of another kind."""
     launch = Launch(words[0].start)
     at = 0
-    while at < len(words) and (name := _ENVIRONMENT.match(words[at].beginning)) and not option(words[at]):
-        value = words[at].after(name.end())
-        launch.facts.append(Setting(("launcher", "environment", name[1]), (value,), words[at].start, words[at].end))
+    while at < len(words) and (variable := _ENVIRONMENT.match(words[at].beginning)) and not option(words[at]):
+        value = words[at].after(variable.end())
+        launch.facts.append(Setting(("launcher", "environment", variable[1]), (value,), words[at].start, words[at].end))
         at += 1
     while at < len(words):
         name = _program(words[at])
@@ -118,7 +118,7 @@ def _is_program(word: Word) -> bool:
 def _interpreter(launch: Launch, words: list[Word], at: int) -> tuple[int, bool]:
     """Past python's own options: where the script's words start, and whether the script is known; -1 for ``python -c``."""
     while at < len(words) and (words[at].text or "").startswith("-"):
-        flag = words[at].text
+        flag = words[at].text or ""
         if flag == "-c":
             return -1, True
         if flag == "-m" and at + 1 < len(words):
@@ -140,7 +140,7 @@ def _facts(launch: Launch, words: list[Word], at: int) -> tuple[int, bool]:
     """The launcher's own options; afterwards as for an interpreter."""
     while at < len(words) and (match := option(words[at])):
         name = match[2].replace("-", "_")
-        name = SHORT.get((launch.program, name), name)
+        name = SHORT.get((launch.program or "", name), name)
         if name in ("m", "module") and not match[3]:
             launch.script = words[at + 1] if at + 1 < len(words) else None
             return at + 2, True

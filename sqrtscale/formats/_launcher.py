@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ._document import Document, Path
-from ._yaml import number
+from ._yaml import parse_number
 
 TOTALS = {"accelerate": "num_processes", "mpirun": "np", "horovodrun": "np", "srun": "ntasks"}
 ON_A_NODE = {"torchrun": ("nproc_per_node", "nnodes", 1), "deepspeed": ("num_gpus", "num_nodes", None),
@@ -62,5 +62,5 @@ def _counted(
 
 
 def _whole(value: Any) -> int | None:
-    amount = number(value) if isinstance(value, str) else value
+    amount = parse_number(value) if isinstance(value, str) else value
     return amount if isinstance(amount, int) and not isinstance(amount, bool) and amount > 0 else None

@@ -10,8 +10,8 @@ from typing import Any
 from ..rules.digits import fewest_digits
 
 
-def plain(value: Any) -> Any:
-    """Tuples as lists."""
+def as_list(value: Any) -> Any:
+    """A list for a tuple, anything else as it is."""
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -22,19 +22,19 @@ def written(value: Any, old: str = "", dotted: bool = False) -> str:
     """
     quote = old[0] if len(old) > 1 and old[0] in "'\"" and old[0] == old[-1] else ""
     if isinstance(value, float):
-        return quote + _float(value, old, dotted and not quote) + quote
+        return quote + _format_float(value, old, dotted and not quote) + quote
     if isinstance(value, list):
-        return "[" + ", ".join(written(one, dotted=dotted) for one in value) + "]"
+        return "[" + ", ".join(written(item, dotted=dotted) for item in value) + "]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)}: {written(one, dotted=dotted)}" for key, one in value.items()) + "}"
+        return "{" + ", ".join(f"{json.dumps(key)}: {written(entry, dotted=dotted)}" for key, entry in value.items()) + "}"
     return quote + str(value) + quote if isinstance(value, int) and not isinstance(value, bool) else json.dumps(value)
 
 
-def _float(value: float, old: str, dotted: bool) -> str:
+def _format_float(value: float, old: str, dotted: bool) -> str:
     value = fewest_digits(value)
     scientific = "e" in old.lower()
     sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
-    power = exponent + len(digits) - 1
+    power = int(exponent) + len(digits) - 1  # a letter for NaN and infinity, which no configuration has
     if value == 0 or power == 0 or ("e" not in repr(value) and not scientific):
         return repr(value)
     mantissa = "".join(map(str, digits))

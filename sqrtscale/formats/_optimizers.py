@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from ..rules import FAMILIES, UNDERIVED, FieldError
@@ -38,7 +39,7 @@ TRAINER = {name: "adamw" for name in ADAMW} | {
 }
 
 
-def covered(key: str, name: str, names: dict[str, str]) -> str:
+def covered(key: str, name: str, names: Mapping[str, str]) -> str:
     """Our name of the optimizer that a file names under ``key``.
 
     Raises FieldError for one that the rule does not cover, with what is known about it.

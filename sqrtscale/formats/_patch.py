@@ -6,7 +6,6 @@ import difflib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -16,13 +15,18 @@ from ..rules.run_fields import Interval
 from ._batches import BatchParts
 from ._document import Document, Path, shown
 from ._doubles import double_scaling
-from ._edit import edited, has_room
+from ._edit import edited, has_place
 from ._imported import Imported, Patched
-from ._numbers import plain, written
+from ._numbers import as_list, written
+from ._patch_batch import accumulated_as_the_program_can, change_the_batch
 from ._reading import PASSES, STEPS, Reading, as_number
 
-ACCUMULATING = {"accumulation", "process_batch", "global_batch", "passes"}
 WIDEST = 200  # a line longer than that hides in a diff what changed
+SHARED = {  # syntax -> what it means there that other places use a value as well
+    "yaml": "is a YAML alias of a shared value",
+    "python": "belongs to several names or is changed elsewhere in the text",
+    "command": "is used in more than one place of the script",
+}
 
 
 def patched(document: Document, reading: Reading, imported: Imported, scaled: ScaledConfig, batch: Batch | None) -> Patched:
@@ -38,22 +42,22 @@ def patched(document: Document, reading: Reading, imported: Imported, scaled: Sc
         raise FieldError("target", scaled.target_batch, f"is no multiple of {reading.multiple_of}, the samples of a pass, which "
                          f"{reading.library} does not divide: give a multiple, or change them first")
     notes: list[str] = []
-    if batch is not None and "per_device" in reading.places and not ACCUMULATING & set(reading.places):
-        batch = _without_accumulation(imported.batch.accumulation or 1, batch, notes)
+    if batch is not None:
+        batch = accumulated_as_the_program_can(reading, imported, batch, notes)
     changes = _changes(reading, scaled, notes)
     _change_steps(reading, scaled, _ratio_of_a_pass(imported.batch, scaled, batch), changes, notes)
-    _change_the_batch(reading, imported, scaled.target_batch, batch, changes, notes)
+    change_the_batch(reading, imported, scaled.target_batch, batch, changes, notes)
     changes |= reading.settings
     for path in list(changes):
         if path in document.shared:
-            value = written(plain(changes.pop(path)))
-            notes.append(f"{shown(path)} = {value} is a YAML alias of a shared value: write it by hand.")
-        elif not has_room(document, path):
-            value = written(plain(changes.pop(path)))
+            value = written(as_list(changes.pop(path)))
+            notes.append(f"{shown(path)} = {value} {SHARED[document.syntax]}: write it by hand.")
+        elif not has_place(document, path):
+            value = written(as_list(changes.pop(path)))
             notes.append(f"{shown(path)} = {value} has no place in the text: add it, or its default stays.")
     after = edited(document, changes) if changes else document.text
-    again = [said for said in double_scaling(document.data) if said in imported.double_scaling]
-    notes += [f"Still to be turned off by hand: {said}" for said in again]
+    notes += [f"Still to be turned off by hand: {warning}" for warning in double_scaling(document.data)
+              if warning in imported.double_scaling]
     return Patched(after, _difference(document.text, after, document.syntax), tuple(notes))
 
 
@@ -97,7 +101,9 @@ def _follow(path: Path, old: Any, row: ScaledField, changes: dict[Path, Any]) ->
 
 def _ratio_of_a_pass(read: BatchParts, scaled: ScaledConfig, batch: Batch | None) -> Fraction | None:
     """How many times more samples one pass of all devices takes, None where the target's parts are not known."""
-    return batch and Fraction(batch.per_device * batch.devices * (read.accumulation or 1), scaled.base.batch_size)
+    if batch is None:
+        return None
+    return Fraction(batch.per_device * batch.devices * (read.accumulation or 1), scaled.base.batch_size)
 
 
 def _change_steps(
@@ -122,15 +128,15 @@ def _unchanged(row: ScaledField, now: Any) -> bool:
         raise FieldError(row.name, row.base, f"has no scaled value: {row.warning}")
     if now is None:
         return row.name != "lr" and row.scaled == row.base
-    return as_number(now) == row.scaled
+    return bool(as_number(now) == row.scaled)
 
 
 def _place(row: ScaledField, reading: Reading, changes: dict[Path, Any], notes: list[str]) -> None:
-    place, value = reading.places.get(row.name), written(plain(row.scaled))
-    if row.name in reading.autos:
-        notes.append(f'{shown(place)} stays "auto": give {row.name} = {value} to the program that fills it in.')
-    elif place is None:
+    place, value = reading.places.get(row.name), written(as_list(row.scaled))
+    if place is None:
         notes.append(f"{row.name} = {value} has no field in this file: give it where the program sets it.")
+    elif row.name in reading.autos:
+        notes.append(f'{shown(place)} stays "auto": give {row.name} = {value} to the program that fills it in.')
     else:
         changes[place] = row.scaled
 
@@ -143,110 +149,3 @@ def _complete_pairs(
     for name, path in places.items():
         if path[:-1] in new and name in rows:
             changes.setdefault(path, rows[name].scaled)
-
-
-def _change_the_batch(
-    reading: Reading, imported: Imported, target: int, batch: Batch | None, changes: dict[Path, Any], notes: list[str]
-) -> None:
-    """The parts of the batch, where the file has them or its program needs them; never a key that it does not know."""
-    places, read = reading.places, imported.batch
-    wanted = _under_every_name(read, target, batch)
-
-    def has(part: str) -> bool:
-        return part in places and reading.has(*places[part])
-
-    needed = {
-        "per_device": "per_device" in places and not has("global_batch"),
-        "accumulation": batch is not None and batch.accumulation != (read.accumulation or 1),
-        "devices": batch is not None and read.devices != batch.devices,
-        "global_batch": "per_device" not in places
-        or (batch is not None and batch.accumulation > 1 and "accumulation" not in places),
-        "passes": True,
-    }
-    old = {
-        "per_device": read.per_device,
-        "accumulation": read.accumulation,
-        "devices": read.devices,
-        "global_batch": read.total,
-        "passes": reading.batch.get("passes"),
-    }
-    for part, value in wanted.items():
-        if part not in places:
-            continue
-        if part in reading.autos:
-            if part != "global_batch":
-                notes.append(f'{shown(places[part])} stays "auto": the program that fills it in needs {part} = {value}.')
-        elif has(part):
-            if as_number(reading.get(*places[part])) != value:
-                changes[places[part]] = value
-        elif needed.get(part) and old.get(part) != value:
-            changes[places[part]] = value
-    _notes_on_the_batch(reading, imported, target, batch, notes)
-
-
-def _under_every_name(read: BatchParts, target: int, batch: Batch | None) -> dict[str, int]:
-    """The target under each name that a file may have for it or for a part of it."""
-    if batch is not None:
-        return {
-            "per_device": batch.per_device,
-            "accumulation": batch.accumulation,
-            "devices": batch.devices,
-            "global_batch": target,
-            "process_batch": batch.per_device * batch.accumulation,
-            "forward_batch": batch.per_device * batch.devices,
-            "passes": batch.accumulation * batch.devices,
-        }
-    return {"global_batch": target, **replace(read, total=target).products}
-
-
-def _without_accumulation(base: int, batch: Batch, notes: list[str]) -> Batch:
-    """The target for a program that cannot accumulate: what the rule would add in passes goes into the batch of one device."""
-    if batch.accumulation == base or (batch.per_device * batch.accumulation) % base:
-        return batch
-    larger = Batch(batch.per_device * batch.accumulation // base, base, batch.devices)
-    notes.append(
-        f"This program has no key for gradient accumulation, so the batch of one device becomes {larger.per_device}: where "
-        "that does not fit the memory, take more devices."
-    )
-    return larger
-
-
-def _notes_on_the_batch(reading: Reading, imported: Imported, target: int, batch: Batch | None, notes: list[str]) -> None:
-    places, read = reading.places, imported.batch
-    if batch is None:
-        if not set(_under_every_name(read, target, None)) & (set(places) - set(reading.autos)):
-            notes.append(
-                f"Give the batch, {target} in all, where the program sets it: this file has no field for it, or not all of it."
-            )
-        elif "per_device" in places and "passes" not in places:
-            notes.append(
-                "The batch of one device stays: the program works out its gradient accumulation from the total and the devices."
-            )
-        return
-    before, after = _passes_of_the_base(read, batch), batch.accumulation
-    if "passes" in places:  # of all devices
-        before, after = read.products.get("passes", 1), batch.accumulation * batch.devices
-    if batch.per_device == read.per_device and before != after:
-        notes.append(
-            f"The batch of one device stays {batch.per_device}, as the memory's limit, and gradient accumulation goes from "
-            f"{before} to {after}. Where one device holds more, give the target in parts: per "
-            f"device x accumulation x devices, for example {_fewer_passes(batch)}."
-        )
-    if "per_device" in places and "devices" not in places and read.devices != batch.devices:
-        notes.append(f"Start it on {batch.devices} data-parallel device{'s' if batch.devices > 1 else ''}.")
-    if not ACCUMULATING & set(places) and batch.accumulation != (read.accumulation or 1):
-        notes.append(f"Accumulate {batch.accumulation} passes before each step: this file has no field for it.")
-    if not {"per_device", "global_batch", "forward_batch"} & set(places):
-        notes.append(f"Give the batch, {batch} = {batch.size}, where the data are loaded: this file has no field for it.")
-
-
-def _passes_of_the_base(read: BatchParts, batch: Batch) -> int:
-    """Gradient accumulation at the base: as read, or on the target's devices up to the total."""
-    quotient, rest = divmod(read.total or 0, batch.per_device * batch.devices)
-    return read.accumulation or (quotient if quotient and not rest else 1)
-
-
-def _fewer_passes(batch: Batch) -> str:
-    if batch.accumulation % 2:
-        return f"{batch.per_device * batch.accumulation}x1x{batch.devices}"
-    return f"{batch.per_device * 2}x{batch.accumulation // 2}x{batch.devices}"

@@ -109,7 +109,9 @@ def _sections(values: Values, unit: list[ast.AST], names: Mapping[str, Any]) -> 
     data: dict[str, Any] = {}
     for node in unit:
         name = _section(node)
-        if name is None or (groups and name == "OptimizersContainer.Config"):  # its parameter group stands inside
+        if name is None or not isinstance(node, ast.Call):
+            continue
+        if groups and name == "OptimizersContainer.Config":  # its parameter group stands inside
             continue
         section = SECTIONS[name]
         if section in data:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ._document import DEEPEST, MOST_VALUES, Document, Path, Twice, Unread, finite, forget, too_deep, too_many, twice
-from ._source import BOUND, MUTATED, Source, calculated, stored
+from ._source import BOUND, MUTATED, Placed, Source, calculated, stored
 
-Entry = tuple[str | int, ast.AST, ast.expr]  # key, where the entry starts, its value
+Entry = tuple[str | int, Placed, ast.expr]  # key, where the entry starts, its value
 _SEQUENCES = (ast.Tuple, ast.List)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -29,8 +29,8 @@ class Values:
         self.twice = Twice(source.text)
         self.count = 0
 
-    def document(self, data: dict[str | int, Any]) -> Document:
-        """The document whose root holds those data."""
+    def document(self, data: Any) -> Document:
+        """The document of those data."""
         return Document(self.source.text, "python", data, self.spans, self.keys, frozenset(self.flow), frozenset(self.calls),
                         frozenset(self.shared), notes=self.twice.notes(), ends=self.ends)
 
@@ -44,10 +44,12 @@ class Values:
         self.spans[path] = self.source.span(node)
         if isinstance(node, _SEQUENCES) and not any(isinstance(item, ast.Starred) for item in node.elts):
             return self._items(node.elts, path, names)
-        if isinstance(node, ast.Dict) and all(isinstance(key, ast.Constant) and isinstance(key.value, str) for key in node.keys):
-            self.flow.add(path)
-            entries = [(key.value, key, value) for key, value in zip(node.keys, node.values, strict=True)]
-            return self._entries(entries, path, names)
+        if isinstance(node, ast.Dict):
+            entries: list[Entry] = [(key.value, key, value) for key, value in zip(node.keys, node.values, strict=True)
+                                    if isinstance(key, ast.Constant) and isinstance(key.value, str)]
+            if len(entries) == len(node.keys):
+                self.flow.add(path)
+                return self._entries(entries, path, names)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args:
             return self.call(node, path, names)
         if isinstance(node, ast.Constant) and isinstance(node.value, (str, bool, int, float, type(None))):
@@ -63,15 +65,18 @@ class Values:
         """The arguments of a call, those without a name under 0, 1, ...; Unread where they come from elsewhere too."""
         if open_ended(node):
             return Unread(self.source.words(node))
+        arguments: list[Entry] = [(i, argument, argument) for i, argument in enumerate(node.args)]
         names_given: set[str] = set()
         for word in node.keywords:
+            if word.arg is None:  # ``**``, of which an open-ended call alone has one
+                continue
             if word.arg in names_given:  # Python refuses it too, but only after parsing
                 raise twice(word.arg, self.source.text, self.source.span(word)[0])
             names_given.add(word.arg)
+            arguments.append((word.arg, word, word.value))
         self.flow.add(path)
         self.calls.add(path)
-        arguments: list[Entry] = [(i, argument, argument) for i, argument in enumerate(node.args)]
-        return self._entries(arguments + [(word.arg, word, word.value) for word in node.keywords], path, names)
+        return self._entries(arguments, path, names)
 
     def _items(self, nodes: list[ast.expr], path: Path, names: Mapping[str, Any]) -> list[Any]:
         self.flow.add(path)
@@ -115,7 +120,7 @@ class Values:
         data: dict[str, Any] = {}
         names = ChainMap(data, dict(outer))
         for statement in body:
-            touched = stored(statement)
+            touched: Iterable[tuple[str, str]] = stored(statement)
             if isinstance(statement, (ast.Assign, ast.AnnAssign)):
                 touched = self._assign(statement, path, data, names)
             elif isinstance(statement, ast.ClassDef) and statement.body[0].lineno > statement.lineno:
@@ -156,7 +161,7 @@ class Values:
         others = [touch for target in targets for touch in stored(target) if touch[0] not in new]
         return iter([*others, *stored(value)])
 
-    def _unread(self, statement: ast.AST, touched: Iterator[tuple[str, str]], path: Path, data: dict[str, Any]) -> None:
+    def _unread(self, statement: ast.stmt, touched: Iterable[tuple[str, str]], path: Path, data: dict[str, Any]) -> None:
         """Names whose value is only known when the program runs."""
         for name, how in touched:
             known = name in data and (how != MUTATED or isinstance(data[name], (dict, list)))

@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, overload
 
-from ..rules import FAMILIES, RUN_FIELDS, FieldError, ParameterGroup, family
+from ..rules import FAMILIES, RUN_FIELDS, Field, FieldError, ParameterGroup, family
 from ..rules.errors import real, whole
-from ._accounting import Leftover, leftovers
-from ._batches import BATCH_PARTS, PRODUCTS, BatchParts
 from ._document import Document, Path, Unread, shown
-from ._doubles import double_scaling
-from ._format import Format
-from ._hazards import bf16_state, hazards, not_covered
-from ._imported import BatchedRate, Imported, Question
-from ._launcher import launched, named_file
-from ._optimizers import covered, refuse_replaced
+from ._imported import BatchedRate, Question
+from ._optimizers import covered
 from ._references import followed
-from ._yaml import number
+from ._yaml import parse_number
 
 AUTO = "auto"
-SETTLES = {
-    "learning rate": ("lr",),
-    "batch size": ("per_device", "batch_size"),
-    "optimizer": ("optimizer",),
-    "gradient accumulation": ("accumulation", "batch_size"),
-}  # the question that makes a key of that kind harmless
 STEPS = "steps"  # what ``follows`` says of a number of steps that no field of ours holds
 PASSES = "passes"  # the same of a number of passes of all devices, which accumulation leaves alone
-DEVICES = Question(
-    "devices",
-    "How many data-parallel devices does it run on? The global batch is per device x accumulation x "
-    "devices, and devices that share one copy of the model count as one.",
-)
 LOSS_REDUCTION = (
     "loss_reduction",
     "Mean or sum? Where the loss is summed over the batch, gradients grow with it: then eps, clipping and L2 move otherwise.",
     "mean",
 )
-PER_DEVICE = Question("per_device", "How many samples does one device take in one forward pass?")
-BATCH_SIZE = Question("batch_size", "How many samples does one optimizer step see, over all devices and accumulated passes?")
-ACCUMULATION = Question("accumulation", "How many passes are accumulated before an optimizer step?", 1)
 
 
 class Reading:
@@ -115,6 +95,17 @@ class Reading:
         else:
             self.places["optimizer"] = path
 
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """The hyperparameters of the optimizer; none while that is not settled."""
+        return FAMILIES[self.optimizer].fields if self.optimizer else {}
+
+    @overload
+    def text(self, *path: str | int, default: str) -> str: ...
+
+    @overload
+    def text(self, *path: str | int, default: None = None) -> str | None: ...
+
     def text(self, *path: str | int, default: str | None = None) -> str | None:
         """A text; raises FieldError for anything else."""
         value = self.get(*path)
@@ -122,7 +113,7 @@ class Reading:
             raise FieldError(shown(path), value, "is not a text: correct the file")
         return default if value is None else value
 
-    def table(self, *path: str | int) -> Mapping[str, Any]:
+    def table(self, *path: str | int) -> Mapping[str | int, Any]:
         """A mapping, empty where there is none; raises FieldError for anything else."""
         value = self.get(*path)
         if value is not None and not isinstance(value, dict):
@@ -188,14 +179,13 @@ class Reading:
         self._keep(name, name, value)
 
     def _keep(self, name: str, label: str, value: Any) -> None:
-        known = RUN_FIELDS if name in RUN_FIELDS else FAMILIES[self.optimizer].fields if self.optimizer else {}
+        known = RUN_FIELDS if name in RUN_FIELDS else self.fields
         kind = known[name].kind if name in known else None
         checked = kind.check(label, value) if kind else real(label, value, "is not a number: correct the file")
         (self.run if name in RUN_FIELDS else self.values)[name] = checked
 
     def _family_default(self, name: str) -> Any:
-        fields = FAMILIES[self.optimizer].fields if self.optimizer else {}
-        return fields[name].default if name in fields and name != "lr" else None
+        return self.fields[name].default if name in self.fields and name != "lr" else None
 
     def _pair(self, *path: str | int) -> None:
         value = self.get(*path)
@@ -239,152 +229,19 @@ class Reading:
     def choice(self, name: str, *path: str | int, names: Mapping[str, str]) -> None:
         """A field of the run that is one of several names; one that we have no word for becomes a note."""
         value = self.get(*path)
-        word = str(value).lower() if value is not None else None
+        if value is None:
+            return
+        word = str(value).lower()
         if word in names:
             self.run[name] = names[word]
             self.places[name] = path
-        elif word is not None:
+        else:
             self.notes.append(
                 f"{shown(path)} = {word!r:.60} has no name here: make it a function of samples seen, as every schedule must be."
             )
 
-    def imported(self, kind: Format, function: str | None = None) -> Imported:
-        """The result, with the questions about the batch that are left.
-
-        Raises FieldError where a key that decides the answer was not read.
-        """
-        refuse_replaced(self.document.data)
-        file = named_file(self.document)
-        if file:
-            self._leave_to(file)
-        batch = self._batch()
-        unread = self._unread(kind)
-        return Imported(
-            kind.key,
-            f"{kind.label}, in wandb's config.yaml" if self.document.fixed else kind.label,
-            self.document.syntax,
-            self.optimizer,
-            self.values,
-            batch,
-            self.run,
-            tuple(self.groups),
-            {name: shown(path) for name, path in self.places.items() if self.has(*path)},
-            tuple(self.questions),
-            (
-                *self.assumed.values(),
-                *(
-                    f"{question.field} = {question.default} ({question.text})"
-                    for question in self.questions
-                    if not question.required
-                ),
-            ),
-            tuple(unread),
-            (*self.document.notes, *self.notes, *hazards(self.document.data)),
-            tuple(dict.fromkeys((*self.doubles, *double_scaling(self.document.data, kind.irrelevant)))),
-            (*self.uncovered, *not_covered(self.document.data)),
-            self.batched_rate,
-            function,
-            frozenset(self.assumed),
-            self.bf16_state or bf16_state(self.document.data),
-            tuple(self._following()),
-        )
-
-    def _leave_to(self, file: str) -> None:
-        """What the program would take by default may stand in the file that a command names: then it is asked for."""
-        self.defaults.clear()
-        self.notes.append(f"{file} sets what the command does not, and is not read: give that file, with these options in it.")
-        for name in [name for name in self.assumed if name in self.places and name in (*self.values, *self.run)]:
-            del self.assumed[name]
-            if self.run.pop(name, None) is None:
-                self.ask(name, f"The command names {file}, which may say {name}: which one?", self.values.pop(name))
-        if "optimizer" in self.assumed and self.has_a_key:
-            del self.assumed["optimizer"]
-            self.ask("optimizer", f"The command names {file}, which may say the optimizer: which one?", self.optimizer)
-
-    def _following(self) -> Iterator[str]:
-        """What moves along with a field, a line each."""
-        for path, name in self.follows.items():
-            how = "steps, divided by kappa" if name in (STEPS, PASSES) else f"moves as {name} does"
-            yield f"{shown(path)} = {self.get(*path)} ({how})"
-
-    def _unread(self, kind: Format) -> list[str]:
-        """The keys that look like hyperparameters and were not read; raises FieldError for one that decides the answer."""
-        accounted = self.accounted | set(self.places.values()) | set(self.follows)
-        rest = leftovers(self.document, accounted, kind.irrelevant)
-        for leftover in rest:
-            if leftover.decides and self._open(leftover):
-                raise FieldError(
-                    shown(leftover.path),
-                    leftover.value,
-                    f"looks like {leftover.looks} and is not read here as "
-                    f"{kind.label}, so no number would be right: take it out, or fill in the form",
-                )
-        return [str(leftover) for leftover in rest]
-
-    def _open(self, leftover: Leftover) -> bool:
-        """True where neither what was read nor a question settles what that key would say."""
-        if {question.field for question in self.questions} & set(SETTLES.get(leftover.kind, ())):
-            return False
-        if leftover.kind == "learning rate":
-            return "lr" not in self.values and self.batched_rate is None
-        if leftover.kind in ("batch size", "gradient accumulation"):
-            return as_number(leftover.value) not in self.batch.values()
-        return True
-
-    def _batch(self) -> BatchParts:
-        """The batch solved as far as it goes; what is missing becomes questions."""
-        batch = self.batch
-        self._take_the_launcher()
-        if batch["global_batch"] is None:
-            self._fill_in_defaults()
-            for product, factor in PRODUCTS.items():
-                if batch.get(product) and batch[factor]:
-                    batch["global_batch"] = batch[product] * batch[factor]
-        if batch["global_batch"] is None:
-            self._ask_for_the_batch()
-        return BatchParts(*(batch[name] for name in BATCH_PARTS), batch["global_batch"]).solved(
-            shown(self.places["global_batch"]) if "global_batch" in self.places else "global batch"
-        )
-
-    def _take_the_launcher(self) -> None:
-        """The devices that a command is started on, where nothing else says them; those that share a model count as one."""
-        start = launched(self.document)
-        of_one_device = {"per_device", *PRODUCTS} & {*self.places, *(question.field for question in self.questions)}
-        if start is None or self.batch["devices"] is not None or not of_one_device:
-            return
-        devices, rest = divmod(start[0], self.sharing)
-        if rest or not devices or (self.batch["global_batch"] or 0) % ((self.batch["per_device"] or 1) * devices):
-            return
-        self.batch["devices"] = devices
-        if start[1] and self.sharing == 1:
-            self.places["devices"] = start[1]
-        else:
-            self.notes.append(f"The command starts {start[0]} processes, each on a device of its own: {devices} data-parallel.")
-
-    def _fill_in_defaults(self) -> None:
-        for part, default in self.defaults.items():
-            solved_later = part == "accumulation" and "passes" in self.places
-            if self.batch.get(part) is None and part not in self.autos and not solved_later:
-                self.batch[part] = default
-                if part in self.places:
-                    self.assumed[part] = (
-                        f"{part} = {default} ({shown(self.places[part])}: the default of {self.library})"
-                    )
-
-    def _ask_for_the_batch(self) -> None:
-        batch = self.batch
-        asked = any(question.field == "per_device" for question in self.questions)
-        nowhere = "per_device" not in self.places and not asked
-        if batch["per_device"] is None and (nowhere or batch["accumulation"] is None):
-            self.ask(BATCH_SIZE.field, BATCH_SIZE.text)
-            return
-        wanted = {"per_device": PER_DEVICE, "accumulation": ACCUMULATION, "devices": DEVICES}
-        for part, question in wanted.items():
-            if batch[part] is None:
-                self.ask(part, question.text, question.default)
-
 
 def as_number(value: Any) -> Any:
     """A number that stands as text ("2e-4") as the number; anything else as it is."""
-    parsed = number(value.strip()) if isinstance(value, str) else None
+    parsed = parse_number(value.strip()) if isinstance(value, str) else None
     return value if parsed is None else parsed

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from ._document import at_line, refuse
+from ._document import at_line, end_of, refuse
 
 LONGEST_ARITHMETIC = 500
-_PLAIN = re.compile(r"[^\s'\"\\$`;&|()<>]+")
+_LITERAL = re.compile(r"[^\s'\"\\$`;&|()<>]+")
 _BLANKS = re.compile(r"[ \t\r]+")
 _COMMENT = re.compile(r"[^\n]*")
 _CONTINUED = re.compile(r"\\[ \t]*+\r?\n")  # blanks after the backslash are a slip of whoever pasted it
@@ -44,7 +44,7 @@ class RawWord:
     end: int
     parts: list[Part] = field(default_factory=list)
 
-    def assigned(self) -> re.Match | None:
+    def assigned(self) -> re.Match[str] | None:
         """NAME= or NAME+= at the start of the word, or None."""
         first = self.parts[0] if self.parts else None
         return ASSIGNMENT.match(first.text) if first and first.kind == "text" and first.start == self.start else None
@@ -104,14 +104,14 @@ class _Lexer:
     def step(self) -> None:
         text, at = self.text, self.at
         mark = text[at]
-        plain = _PLAIN.match(text, at)
-        if plain and not (mark == "#" and self.word is None):
-            self.add("text", plain[0], at, plain.end())
+        literal = _LITERAL.match(text, at)
+        if literal and not (mark == "#" and self.word is None):
+            self.add("text", literal[0], at, literal.end())
         elif mark in " \t\r":
             self.end_word()
-            self.at = _BLANKS.match(text, at).end()
+            self.at = end_of(_BLANKS, text, at)
         elif mark == "#":
-            self.at = _COMMENT.match(text, at).end()
+            self.at = end_of(_COMMENT, text, at)
         elif mark == "\\":
             continued = _CONTINUED.match(text, at)
             if continued:
@@ -143,7 +143,7 @@ class _Lexer:
                 self.word = RawWord(at, at)
                 self.unknown(at, self.closing(self.at + 1, "(", ")"))
             return
-        operator = _OPERATOR.match(text, at)[0]
+        operator = text[at:end_of(_OPERATOR, text, at)]
         if operator == "(" and self.word and self.array is None and (name := self.word.assigned()) and \
                 name.end() == sum(len(part.text) for part in self.word.parts):
             self.end_word()
@@ -158,16 +158,16 @@ class _Lexer:
         self.redirected = ""
         self.statements.append(Statement(depends=operator in ("&&", "||")))
         if operator == "\n":
-            for name in self.documents:
-                self.skip_document(name)
+            for mark in self.documents:
+                self.skip_document(mark)
             self.documents = []
 
-    def skip_document(self, name: str) -> None:
+    def skip_document(self, mark: str) -> None:
         """Past the lines of a here-document."""
         while self.at < len(self.text):
-            line = _COMMENT.match(self.text, self.at)
-            self.at = min(line.end() + 1, len(self.text))
-            if line[0].strip() == name:
+            start, end = self.at, end_of(_COMMENT, self.text, self.at)
+            self.at = min(end + 1, len(self.text))
+            if self.text[start:end].strip() == mark:
                 return
 
     def single_quotes(self, at: int, start: int) -> None:
@@ -184,9 +184,9 @@ class _Lexer:
         self.at = at + 1
         while self.text[self.at:self.at + 1] != '"':
             here = self.at
-            plain = _IN_QUOTES.match(self.text, here)
-            if plain:
-                self.add("text", plain[0], here, plain.end(), quoted=True)
+            literal = _IN_QUOTES.match(self.text, here)
+            if literal:
+                self.add("text", literal[0], here, literal.end(), quoted=True)
             elif here >= len(self.text):
                 raise self.unclosed('"', at)
             elif self.text[here] == "$":

@@ -23,6 +23,7 @@ _WORD_OPERATORS = frozenset({"not", "lambda", "await", "if", "else", "and", "or"
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
               ast.FloorDiv: operator.floordiv}
+Placed = ast.stmt | ast.expr | ast.keyword  # nodes that say where they stand
 LARGEST = 1e100
 BOUND, REBOUND, MUTATED = "bound", "rebound", "mutated"  # by an assignment; by a definition or import; by an item or method
 
@@ -43,7 +44,8 @@ class Source:
 
     def _parse(self) -> None:
         """A module, an indented block, or the inside of a call: the first that the text can be."""
-        wrong, found = None, None
+        wrong: SyntaxError | None = None
+        module_shift: int | None = None  # where the text is a module or a block, though maybe meant as arguments
         for before, after in (("", ""), ("if 1:\n", ""), ("_(\n", "\n)")):
             try:
                 body = self._parsed(before, after)
@@ -56,12 +58,14 @@ class Source:
                 if isinstance(call, ast.Call):
                     self.body, self.arguments = [], call
                     return
-            elif not before or (len(body) == 1 and isinstance(body[0], ast.If) and not body[0].orelse):
-                self.body, found = body[0].body if before else body, self._shift
+                continue
+            block = body[0] if before and len(body) == 1 else None
+            if not before or (isinstance(block, ast.If) and not block.orelse):
+                self.body, module_shift = block.body if isinstance(block, ast.If) else body, self._shift
                 if not self._is_list_of_arguments():
                     return
-        if found is not None:
-            self._shift = found
+        if module_shift is not None:
+            self._shift = module_shift
             return
         where = f" at line {wrong.lineno}, column {max(1, wrong.offset or 1)}" if wrong and wrong.lineno else ""
         raise refuse(self.text, f"is not Python: {wrong.msg if wrong else 'it cannot be read'}{where}") from wrong
@@ -78,29 +82,32 @@ class Source:
 
     def _is_list_of_arguments(self) -> bool:
         """True for "lr=1e-3," line after line: a module of tuples, but meant as the arguments of a call."""
-        if not all(isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name) for statement in self.body):
+        assignments = [statement for statement in self.body if isinstance(statement, ast.Assign)]
+        if len(assignments) < len(self.body) or not all(isinstance(statement.targets[0], ast.Name) for statement in assignments):
             return False
-        tuples = [statement.value for statement in self.body if isinstance(statement.value, ast.Tuple)]
+        tuples = [statement.value for statement in assignments if isinstance(statement.value, ast.Tuple)]
         return any(len(value.elts) == 1 and self.text[self.span(value)[0]] != "(" for value in tuples)
 
-    def span(self, node: ast.AST) -> tuple[int, int]:
+    def span(self, node: Placed) -> tuple[int, int]:
         """Where a node starts and ends, as characters of the text."""
-        return self._offset(node.lineno, node.col_offset), self._offset(node.end_lineno, node.end_col_offset)
+        end_line = node.lineno if node.end_lineno is None else node.end_lineno
+        end_column = node.col_offset if node.end_col_offset is None else node.end_col_offset
+        return self._offset(node.lineno, node.col_offset), self._offset(end_line, end_column)
 
-    def words(self, node: ast.AST) -> str:
+    def words(self, node: Placed) -> str:
         """The text of a node."""
         return self.text[slice(*self.span(node))]
 
     def _offset(self, line: int, column: int) -> int:
         """The character of a line and a column, which ast counts in bytes of UTF-8."""
-        number = line - 1 - self._shift
-        start = self.lines[number]
-        if number not in self._columns:
-            end = self.lines[number + 1] if number + 1 < len(self.lines) else len(self.text)
+        index = line - 1 - self._shift
+        start = self.lines[index]
+        if index not in self._columns:
+            end = self.lines[index + 1] if index + 1 < len(self.lines) else len(self.text)
             characters = self.text[start:end]
-            self._columns[number] = None if characters.isascii() else [
+            self._columns[index] = None if characters.isascii() else [
                 i for i, character in enumerate(characters) for _ in character.encode()] + [len(characters)]
-        columns = self._columns[number]
+        columns = self._columns[index]
         return start + (column if columns is None else columns[column])
 
 
@@ -169,11 +176,9 @@ def _root(node: ast.AST) -> str:
 
 def calculated(node: ast.AST, names: Mapping[str, Any]) -> int | float | None:
     """The number that arithmetic on numbers and known names gives, or None."""
-    if isinstance(node, ast.Constant):
-        return node.value if type(node.value) in (int, float) else None
-    if isinstance(node, ast.Name):
-        value = names.get(node.id)
-        return value if type(value) in (int, float) else None
+    if isinstance(node, (ast.Constant, ast.Name)):
+        constant = node.value if isinstance(node, ast.Constant) else names.get(node.id)
+        return constant if isinstance(constant, (int, float)) and not isinstance(constant, bool) else None
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
         value = calculated(node.operand, names)
         return value if value is None or isinstance(node.op, ast.UAdd) else -value

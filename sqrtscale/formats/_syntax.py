@@ -34,22 +34,22 @@ def syntax_of(text: str, filename: str = "") -> str:
     if start.startswith("$ ") or _SHELL.match(start[:200]):
         return "command"
     lines = list(islice((line.strip() for line in start.splitlines() if line.strip()), MOST_LINES))
-    said = [line for line in lines if not line.startswith("#")]
-    first = said[0] if said else ""
-    if any(_CARD.match(line) for line in said):
+    statements = [line for line in lines if not line.startswith("#")]
+    first = statements[0] if statements else ""
+    if any(_CARD.match(line) for line in statements):
         return "card"
     if first[:1] == "{" or (first[:1] == "[" and not _TABLE.match(first)):
-        return "python" if first[:1] == "[" and any(map(_SECTION.search, said)) else "json"
+        return "python" if first[:1] == "[" and any(map(_SECTION.search, statements)) else "json"
     if first.startswith(("---", "%YAML")) or (_KEY.match(first) and " = " not in first):
         return "yaml"
-    if any(_STATEMENT.match(line) or _SECTION.search(line) or _is_class(line) for line in said):
+    if any(_STATEMENT.match(line) or _SECTION.search(line) or _is_class(line) for line in statements):
         return "python"
-    if _START.match(first) or any(map(_has_option, said)):
+    if _START.match(first) or any(map(_has_option, statements)):
         return "command"
     if _TABLE.match(first):
         return "toml"
     if _ASSIGNMENT.match(first):
-        return "python" if any(map(_only_python, said)) else "toml"
+        return "python" if any(map(_only_python, statements)) else "toml"
     return "yaml"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..rules import FAMILIES, RUN_FIELDS
+from ..rules import RUN_FIELDS
 from ._document import Document, dotted
 from ._format import Format, path_of
 from ._optimizers import covered
@@ -121,16 +121,16 @@ def _read_optimizer(reading: Reading, about: Optimizer) -> None:
     place = reading.first(*map(path_of, about.paths)) if about.paths else ()
     name = reading.text(*place) if place else None
     reading.has_a_key = bool(place)
-    if name is None and about.default is None:
-        reading.ask("optimizer", "Which optimizer does the run use? The file does not say.", "adamw")
-        return
     if name is None:
-        reading.chosen(about.names[about.default])
-        reading.assumed["optimizer"] = f"optimizer = {reading.optimizer} ({reading.library}'s default)"
+        if about.default is None:
+            reading.ask("optimizer", "Which optimizer does the run use? The file does not say.", "adamw")
+        else:
+            reading.chosen(about.names[about.default])
+            reading.assumed["optimizer"] = f"optimizer = {reading.optimizer} ({reading.library}'s default)"
         return
     reading.places["optimizer"] = place
     wanted = name.rpartition(".")[2] if about.last else name
-    reading.chosen(covered(dotted(place), wanted, dict(about.names)))
+    reading.chosen(covered(dotted(place), wanted, about.names))
 
 
 def _read_row(reading: Reading, row: Row) -> None:
@@ -147,7 +147,7 @@ def _read_row(reading: Reading, row: Row) -> None:
         reading.rate(*reading.first(*paths))
     elif row.name in (*RUN_FIELDS, "warmup") and paths:
         _read_of_the_run(reading, row)
-    elif reading.optimizer and row.name not in (*FAMILIES[reading.optimizer].fields, *RUN_FIELDS):
+    elif reading.optimizer and row.name not in (*reading.fields, *RUN_FIELDS):
         return  # another optimizer's
     elif not paths:
         reading.fix(row.name, row.default)

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from ._document import DEEPEST, Document, Path, finite, refuse, too_deep
+from ._document import DEEPEST, Document, Path, end_of, finite, refuse, too_deep
 from ._numbers import written
 
 _LONG_KEY = re.compile(  # tomllib is slow on keys with many dots
@@ -68,7 +68,7 @@ class _Places:
             at = self.skip(at)
 
     def skip(self, at: int) -> int:
-        return _BLANK.match(self.text, at).end()
+        return end_of(_BLANK, self.text, at)
 
     def header(self, at: int) -> tuple[Path, int]:
         """The table that a header opens, and where the header ends."""
@@ -92,7 +92,7 @@ class _Places:
         while True:
             start = self.skip(at)
             string = _STRING.match(self.text, start)
-            end = string.end() if string else _BARE.match(self.text, start).end()
+            end = string.end() if string else end_of(_BARE, self.text, start)
             name = self.text[start:end]
             names.append(next(iter(tomllib.loads(f"{name} = 0"))) if string else name)
             at = self.skip(end)
@@ -115,7 +115,7 @@ class _Places:
         elif self.text[at] in "[{":
             end = self.items(at, path)
         else:
-            end = _SCALAR.match(self.text, at).end()
+            end = end_of(_SCALAR, self.text, at)
         self.spans[path] = (at, end)
         return end
 
@@ -136,7 +136,7 @@ class _Places:
         return at + 1
 
 
-def has_room(document: Document, holder: Path) -> bool:
+def has_place(document: Document, holder: Path) -> bool:
     """True where a new entry of that table has a place: in brackets, beside a sibling, under a header, or under a new one."""
     if isinstance(document.get(holder), list):
         return holder in document.flow
@@ -150,7 +150,8 @@ def _may_have_header(document: Document, table: Path) -> bool:
     return named and not any(isinstance(key, int) for key in table)
 
 
-def insertions(document: Document, holder: Path, entries: Mapping[str, Any], beside: Path | None) -> list[tuple[int, int, str]]:
+def insertions(document: Document, holder: Path, entries: Mapping[str, Any],
+               neighbour: Path | None) -> list[tuple[int, int, str]]:
     """New entries of a table that is no inline one: beside a sibling, under its header, or under a new one at the end."""
     text = document.text
     newline = "\r\n" if "\r\n" in text else "\n"
@@ -158,8 +159,8 @@ def insertions(document: Document, holder: Path, entries: Mapping[str, Any], bes
     tables = {(*holder, key): table for key, table in entries.items() if isinstance(table, dict) and headers}
     lines = [f"{name(key)} = {written_value(value)}" for key, value in entries.items() if (*holder, key) not in tables]
     edits = []
-    if lines and beside is not None:
-        at, key = _line_end(text, document.spans[beside][1]), document.keys[beside]
+    if lines and neighbour is not None:
+        at, key = _line_end(text, document.spans[neighbour][1]), document.keys[neighbour]
         before = text[text.rfind("\n", 0, key) + 1:key]
         edits.append((at, at, "".join(f"{newline}{before}{line}" for line in lines)))
     elif lines and holder in document.ends:
@@ -170,7 +171,8 @@ def insertions(document: Document, holder: Path, entries: Mapping[str, Any], bes
     elif lines:
         tables = {holder: {key: value for key, value in entries.items() if (*holder, key) not in tables}} | tables
     for path, table in tables.items():
-        block = [f"[{'.'.join(map(name, path))}]", *(f"{name(key)} = {written_value(value)}" for key, value in table.items())]
+        header = ".".join(name(str(key)) for key in path)
+        block = [f"[{header}]", *(f"{name(key)} = {written_value(value)}" for key, value in table.items())]
         ended = text.endswith("\n")
         edits.append((len(text), len(text), newline * (1 if ended else 2) + newline.join(block) + newline * ended))
     return edits

@@ -23,7 +23,7 @@ _NULL = {"", "~", "null"}
 _TRUE, _FALSE = {"true", "yes", "on"}, {"false", "no", "off"}
 
 
-def number(text: str) -> int | float | None:
+def parse_number(text: str) -> int | float | None:
     """The number that a text writes, or None."""
     if _INT.fullmatch(text):
         return int(text.replace("_", ""))
@@ -39,7 +39,7 @@ def scalar(text: str, path: Path) -> Any:
         return word in _TRUE
     if _NOT_FINITE.fullmatch(text):
         finite(path, float(text.replace(".", "")))
-    value = number(text)
+    value = parse_number(text)
     return text if value is None else finite(path, value)
 
 
@@ -89,7 +89,7 @@ class _Walk:
         self.keys: dict[Path, int] = {}
         self.flow: set[Path] = set()
         self.shared: set[Path] = set()
-        self.met: set[int] = set()
+        self.visited: set[int] = set()
         self.values = 0
         self.twice = Twice(text)
 
@@ -105,8 +105,8 @@ class _Walk:
             raise too_deep(self.text)
         if node is None:
             return None
-        borrowed = borrowed or id(node) in self.met
-        self.met.add(id(node))
+        borrowed = borrowed or id(node) in self.visited
+        self.visited.add(id(node))
         if borrowed:
             self.shared.add(path)
         else:
@@ -116,11 +116,11 @@ class _Walk:
         if node.id == "sequence":
             if node.flow_style:
                 self.flow.add(path)
-            found = []
+            items = []
             for i, item in enumerate(node.value):
                 self.keys[(*path, i)] = item.start_mark.index
-                found.append(self.value(item, (*path, i), borrowed))
-            return found
+                items.append(self.value(item, (*path, i), borrowed))
+            return items
         return self.scalar(node, path)
 
     def mapping(self, node: Any, path: Path, borrowed: bool) -> dict[str, Any]:

@@ -5,7 +5,6 @@ train_batch_size = train_micro_batch_size_per_gpu x gradient_accumulation_steps 
 
 from __future__ import annotations
 
-from ..rules import FAMILIES
 from ._document import Document
 from ._format import Format, Signature
 from ._optimizers import covered
@@ -54,7 +53,7 @@ def read(document: Document) -> Reading:
     _scheduler(reading)
     if reading.get("gradient_clipping") not in (None, 0, 0.0):
         reading.take("clip_norm", "gradient_clipping")
-    if (reading.get("steps_per_print") or 0) not in (0, AUTO) and reading.number("steps_per_print") < 10**9:
+    if (reading.get("steps_per_print") or 0) not in (0, AUTO) and (reading.number("steps_per_print") or 0) < 10**9:
         reading.take("log_interval", "steps_per_print")
     for key in ("tensor_parallel", "sequence_parallel_size", "pipeline"):
         if reading.get(key) not in (None, 1, False):
@@ -69,13 +68,13 @@ def read(document: Document) -> Reading:
 
 def _optimizer(reading: Reading) -> None:
     reading.places["optimizer"] = ("optimizer", "type")
-    name = reading.text("optimizer", "type").strip().lower().removeprefix("deepspeedcpu").removeprefix("fused")
+    name = reading.text("optimizer", "type", default="").strip().lower().removeprefix("deepspeedcpu").removeprefix("fused")
     decoupled = reading.get(*PARAMS, "adam_w_mode") is not False
     if name == "adam" and decoupled:
         reading.notes.append("DeepSpeed's Adam is AdamW unless adam_w_mode is false.")
     reading.chosen(covered("optimizer.type", name, NAMES | {"adam": "adamw" if decoupled else "adam"}))
     for field, path in PLACES.items():
-        if field not in FAMILIES[reading.optimizer].fields or field == "lr":
+        if field not in reading.fields or field == "lr":
             continue
         if path[0] == "betas" and reading.get(*PARAMS, "betas") == AUTO:
             path = ("betas",)

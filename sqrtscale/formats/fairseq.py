@@ -51,9 +51,9 @@ def read_batch(reading: Reading, dataset: Path, optimization: Path) -> None:
             reading.notes.append("The batch is counted in tokens, or in samples of sound, as max_tokens is: give the target so "
                                  "too.")
     else:
-        said = " and ".join(f"{place[-1]} = {reading.get(*place)}" for place in limits)
+        listed = " and ".join(f"{place[-1]} = {reading.get(*place)}" for place in limits)
         reading.ask("per_device", "How many tokens, or examples, does one device take in one pass? "
-                    + (f"The file has {said}, whichever is met first." if limits else "The file does not say max_tokens."))
+                    + (f"The file has {listed}, whichever is met first." if limits else "The file does not say max_tokens."))
     passes = reading.get(*optimization, "update_freq")
     if isinstance(passes, list) and len(passes) > 1:
         raise FieldError("update_freq", passes, "changes the batch from epoch to epoch, and lr belongs to one of them: give one "

@@ -34,11 +34,11 @@ SWITCHES = {
     ("adam", "decoupled_weight_decay"): "adamw",
     ("rmsprop", "centered"): "rmsprop_centered",
 }
-BESIDE = (
+OTHER_KEYS = (
     "batch_size", "global_batch_size", "epochs", "num_epochs", "seed", "name", "model", "dataset", "device", "loss_reduction",
     "fused", "foreach", "capturable", "differentiable", "nesterov", *(key for _, key in SWITCHES),
 )
-KNOWN = {str(path_of(path)[0]) for row in (*HYPERPARAMETERS, *OF_THE_RUN) for path in row.paths} | {*OPTIMIZER, *BESIDE}
+KNOWN = {str(path_of(path)[0]) for row in (*HYPERPARAMETERS, *OF_THE_RUN) for path in row.paths} | {*OPTIMIZER, *OTHER_KEYS}
 OWN = ("betas", "beta1", "beta2", "eps", "weight_decay", "alpha")
 NAMES = {**TORCH, **{name: name for name in FAMILIES}}
 
@@ -65,9 +65,10 @@ def _more(reading: Reading) -> None:
         reading.take("loss_reduction", "loss_reduction")
     for key in dict.fromkeys(key for _, key in SWITCHES):
         if reading.switch(key):
-            if (reading.optimizer, key) not in SWITCHES:
+            switched = SWITCHES.get((reading.optimizer or "", key))
+            if switched is None:
                 raise FieldError(key, True, f"is not covered for {reading.optimizer or 'an unnamed optimizer'}: fill in the form")
-            reading.chosen(SWITCHES[reading.optimizer, key])
+            reading.chosen(switched)
     if reading.optimizer == "adam" and reading.values.get("weight_decay"):
         reading.notes.append("Adam's weight decay is taken as PyTorch has it, as L2 in the gradient: where your program "
                              "decouples it, say AdamW.")

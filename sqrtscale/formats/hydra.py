@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..rules import FieldError
-from ._accounting import OPTIMIZER_WORDS, words
+from ._accounting import words
 from ._classes import is_optimizer, read_class
 from ._document import Document, Path, dotted, shown
 from ._format import Format
 from ._reading import Reading, as_number
 from ._trainer import names_on, read_devices, read_schedules, read_trainer, tables
+from ._vocabulary import OPTIMIZER_WORDS
 
 BATCHES = ("batch_size", "train_batch_size", "batch_size_per_device", "per_device_batch_size", "batch_size_per_gpu",
            "local_batch_size", "micro_batch_size")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from ..rules import FAMILIES, FieldError
+from ..rules import FieldError
 from ._document import Document, Path
 from ._format import Format
 from ._optimizers import covered
@@ -72,7 +72,7 @@ def read(document: Document) -> Reading:
     if outside:
         reading.chosen("rmsprop_centered" if centered else "rmsprop")
     _rate(reading, reading.first(*((*where, rate) for rate in RATES)))
-    for field in FAMILIES[reading.optimizer].fields:
+    for field in reading.fields:
         if field != "lr":
             reading.take(field, *where, ARGUMENTS.get(field, field), default=OLD_RMSPROP.get(field) if outside else None)
     _run(reading, where)

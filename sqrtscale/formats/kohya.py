@@ -11,7 +11,7 @@ from ._document import Document
 from ._format import Signature
 from ._reading import Reading, as_number
 from ._table import Note, Optimizer, Row, Table
-from ._view import in_one, with_arguments, with_numbers
+from ._view import with_arguments, with_numbers, with_sections_joined
 
 NAMES = {
     **dict.fromkeys(("adamw", "adamw8bit", "pagedadamw", "pagedadamw8bit", "pagedadamw32bit"), "adamw"),
@@ -32,7 +32,7 @@ SIGNATURE = Signature(
 
 
 def _sections(document: Document) -> Document:
-    return document if document.syntax == "command" else in_one(document, "learning_rate")
+    return document if document.syntax == "command" else with_sections_joined(document, "learning_rate")
 
 
 def _view(document: Document) -> Document:
@@ -45,9 +45,9 @@ def _more(reading: Reading) -> None:
     if not reading.number("max_train_epochs"):
         reading.take("total_steps", "max_train_steps", default=1600)
     if reading.has("dataset_config"):
-        said = reading.document.get(("train_batch_size",))
+        size = reading.document.get(("train_batch_size",))
         reading.ask("per_device", "How many samples does one device take in one forward pass? batch_size in the file of "
-                    f"dataset_config says it{'' if said is None else f', and not train_batch_size = {said} here'}.")
+                    f"dataset_config says it{'' if size is None else f', and not train_batch_size = {size} here'}.")
     else:
         reading.count("per_device", "train_batch_size", default=1)
     if str(reading.get("optimizer_type")).lower().startswith("sgdnesterov"):

@@ -6,7 +6,7 @@ Fields: Lightning, docs/source-pytorch/cli and src/lightning/pytorch/trainer/tra
 from __future__ import annotations
 
 from ._classes import read_class
-from ._document import Document, Path
+from ._document import Document, Path, dotted
 from ._format import Format, Signature
 from ._reading import Reading
 from ._trainer import read_devices, read_schedules, read_trainer
@@ -102,7 +102,7 @@ def _from_the_model(reading: Reading) -> None:
                 if table.get(path[0]) is not None and name not in ("momentum", "alpha", "momentum_decay"):
                     reading.take(name, *model, *path)
             reading.notes.append(
-                f"{'.'.join((*model, rate))} is an argument of your model: that it is the learning rate is a guess by its name."
+                f"{dotted((*model, rate))} is an argument of your model: that it is the learning rate is a guess by its name."
             )
             return
     reading.ask("lr", "Which learning rate does your model give its optimizer? The file does not say.")

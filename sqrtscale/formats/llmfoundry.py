@@ -67,7 +67,7 @@ def _more(reading: Reading) -> None:
 
 def _times(reading: Reading) -> None:
     """The fields of the run that are counted in batches, and every other number of batches."""
-    batches = reading.document.view.origins
+    batches = reading.document.view.origins if reading.document.view else {}
     for name, path in COUNTED.items():
         place = followed(reading.document, path_of(path))
         if place in batches and reading.number(*place):

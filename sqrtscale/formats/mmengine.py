@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..rules import FieldError
+from ._batch_reading import DEVICES
 from ._classes import read_class
 from ._document import Document, Path, shown
 from ._format import Format, Signature
-from ._reading import DEVICES, PASSES, Reading, as_number
+from ._reading import PASSES, Reading, as_number
 
 WHOLE = "give the whole configuration, which mmengine writes into work_dirs at the start of a run"
 fits = Signature(
@@ -32,7 +33,7 @@ def read(document: Document) -> Reading:
         reading.count("per_device", "data", "samples_per_gpu")
         reading.count("accumulation", "optimizer_config", "cumulative_iters", default=1)
         _clip(reading, ("optimizer_config", "grad_clip"))
-        schedules = [("lr_config",)]
+        schedules: list[Path] = [("lr_config",)]
     else:
         reading.count("per_device", "train_dataloader", "batch_size")
         reading.count("accumulation", "optim_wrapper", "accumulative_counts", default=1)
@@ -56,8 +57,8 @@ def _optimizer(reading: Reading, wrapper: Path) -> None:
     document, place = reading.document, (*wrapper, "optimizer")
     several = [key for key, entry in reading.table(*wrapper).items() if isinstance(entry, dict) and "optimizer" in entry]
     if several:
-        raise FieldError(shown(wrapper), ", ".join(several)[:100], "are several optimizers, each with values of its own: scale "
-                         "them one at a time, each from a file that has no other")
+        raise FieldError(shown(wrapper), ", ".join(map(str, several))[:100], "are several optimizers, each with values of its "
+                         "own: scale them one at a time, each from a file that has no other")
     based = document.has(("_base_",)) and not document.get((*wrapper, "_delete_")) and not document.get((*place, "_delete_"))
     if document.get((*place, "type")) is None:
         raise FieldError(shown((*place, "type")), None, f"is not in the file: {WHOLE}")
@@ -87,7 +88,7 @@ def _schedule(reading: Reading, place: Path) -> list[Path]:
     by_epoch = table.get("by_epoch", True) is not False
     if "Momentum" in str(table.get("type")):
         raise FieldError(shown((*place, "type")), table["type"], "sets beta1 anew during the run: take it out, or scale by hand")
-    keys = ("warmup_iters",) if by_epoch else _COUNTS
+    keys: tuple[str, ...] = ("warmup_iters",) if by_epoch else _COUNTS
     if by_epoch and table.get("warmup_by_epoch"):
         keys = ()
     counted: list[Path] = [(*place, key) for key in keys if _is_count(table.get(key))]

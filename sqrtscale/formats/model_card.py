@@ -72,14 +72,17 @@ def _batch(reading: Reading) -> None:
     ):
         reading.count(part, key)
     batch = reading.batch
-    batch["accumulation"] = batch["accumulation"] or 1
-    total, share = batch["global_batch"], (batch["per_device"] or 1) * batch["accumulation"]
-    if batch["devices"] is None and batch["per_device"]:
-        batch["devices"] = total // share if total and total % share == 0 else 1
-    if total is not None and batch["per_device"] and total != share * batch["devices"]:
+    batch["accumulation"] = accumulation = batch["accumulation"] or 1
+    per_device, total = batch["per_device"], batch["global_batch"]
+    if not per_device:
+        return
+    share = per_device * accumulation
+    devices = batch["devices"] or (total // share if total and total % share == 0 else 1)
+    batch["devices"] = devices
+    if total is not None and total != share * devices:
         reading.notes.append(
             f"total_train_batch_size = {total} is not train_batch_size x accumulation x devices = "
-            f"{share * batch['devices']}: the total is taken."
+            f"{share * devices}: the total is taken."
         )
         reading.batch |= {"per_device": None, "accumulation": None, "devices": None}
 

@@ -14,15 +14,16 @@ from ._launcher import named_file
 from ._reading import STEPS, Reading
 from ._table import Optimizer, Row, Table
 
+SIGNATURE = Signature(
+    ("gradient_accumulation_steps", "block_size", "max_iters", "lr_decay_iters", "warmup_iters", "eval_iters", "n_layer",
+     "n_head", "n_embd", "decay_lr", "grad_clip", "wandb_log", "always_save_checkpoint", "init_from", "out_dir"),
+    least=4, never=("micro_batch_size", "global_batch_size", "per_device_train_batch_size", "gradient_accumulation_iters",
+                    "optimizer", "optim"))
 TABLE = Table(
     key="nanogpt",
     label="nanoGPT",
     syntaxes=("python", "command", "yaml", "json"),
-    signature=Signature(
-        ("gradient_accumulation_steps", "block_size", "max_iters", "lr_decay_iters", "warmup_iters", "eval_iters", "n_layer",
-         "n_head", "n_embd", "decay_lr", "grad_clip", "wandb_log", "always_save_checkpoint", "init_from", "out_dir"),
-        least=4, never=("micro_batch_size", "global_batch_size", "per_device_train_batch_size", "gradient_accumulation_iters",
-                        "optimizer", "optim")),
+    signature=SIGNATURE,
     optimizer=Optimizer((), {"adamw": "adamw"}, default="adamw"),
     rows=(
         Row("lr", ("learning_rate",)),
@@ -45,8 +46,8 @@ TABLE = Table(
 
 def fits(document: Document) -> tuple[str, ...]:
     """Its own keys; of a command that names a file of config/ a few of them will do."""
-    few = replace(TABLE.signature, least=2)(document) if named_file(document).endswith(".py") else ()
-    return TABLE.signature(document) or few
+    few = replace(SIGNATURE, least=2)(document) if named_file(document).endswith(".py") else ()
+    return SIGNATURE(document) or few
 
 
 def _schedule(reading: Reading) -> None:

@@ -45,12 +45,12 @@ def read(document: Document) -> Reading:
         reading.notes.append("The file names no optimizer: optax.adamw has these arguments.")
     else:
         reading.places["optimizer"] = (key,)
-        reading.chosen(covered(key, reading.text(key).lower().removeprefix("optax."), NAMES))
+        reading.chosen(covered(key, reading.text(key, default="").lower().removeprefix("optax."), NAMES))
     if reading.switch(*where, "centered"):
         raise FieldError("centered", True, "is not covered for optax.rmsprop: set it to false, or use PyTorch's centered RMSprop")
-    kin = FAMILIES[reading.optimizer or "optax_adam"]
+    optimizer = FAMILIES[reading.optimizer or "optax_adam"]
     _rate(reading, (*where, "learning_rate"))
-    for field, argument in kin.argument_names.items():
+    for field, argument in optimizer.argument_names.items():
         if field != "lr":
             reading.take(field, *where, argument)
     if reading.get("batch_size") is not None:
@@ -60,9 +60,9 @@ def read(document: Document) -> Reading:
             reading.take("clip_norm", clip)
             break
     for field, names in (("total_steps", ("total_steps", "num_steps", "num_train_steps")), ("warmup_steps", ("warmup_steps",))):
-        for one in names:
-            if reading.get(one) is not None and field not in reading.run:
-                reading.take(field, one)
+        for name in names:
+            if reading.get(name) is not None and field not in reading.run:
+                reading.take(field, name)
     if reading.number("ema_decay"):
         reading.take("ema_decay", "ema_decay")
     reading.ask(*LOSS_REDUCTION, required=False)
@@ -76,7 +76,8 @@ def _rate(reading: Reading, path: Path) -> None:
     table = reading.table(*path)
     key = next((key for key in RATES if table.get(key) is not None), None)
     if key is None:
-        raise FieldError("learning_rate", ", ".join(table), "is a schedule without peak_value or init_value: give the peak rate")
+        raise FieldError("learning_rate", ", ".join(map(str, table)), "is a schedule without peak_value or init_value: give the "
+                         "peak rate")
     reading.take("lr", *path, key)
     for other in {"init_value", "end_value"} - {key}:
         reading.along("lr", *path, other)

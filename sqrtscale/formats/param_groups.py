@@ -104,7 +104,7 @@ def _optimizer(reading: Reading, where: Path, group: dict[str, Any]) -> None:
     name = reading.document.get(("optimizer",)) if isinstance(reading.document.data, dict) else None
     foreign = sorted(set(group) - TORCH_KEYS)
     if isinstance(name, str):
-        reading.chosen(covered("optimizer", reading.text("optimizer"), CLASSES))
+        reading.chosen(covered("optimizer", reading.text("optimizer", default=""), CLASSES))
         return
     if foreign:
         reading.ask("optimizer", f"Which optimizer wrote these groups? {', '.join(foreign)[:80]} are no keys of torch's own.")
@@ -151,8 +151,8 @@ def _groups(reading: Reading, groups: list[dict[str, Any]], places: list[dict[st
             else:
                 own[name] = value
         if own:
-            kinds = FAMILIES[reading.optimizer].fields if reading.optimizer else {}
-            checked = {name: kinds[name].kind.check(name, value) if kinds else value for name, value in own.items()}
+            fields = reading.fields
+            checked = {name: fields[name].kind.check(name, value) if fields else value for name, value in own.items()}
             reading.groups.append(ParameterGroup(str(group.get("name", f"group {i}")), checked))
             reading.group_places.append(places[i])
 

@@ -5,7 +5,6 @@ null is the library's default. RMSprop gets momentum = 0.9 from train.py and alp
 
 from __future__ import annotations
 
-from ..rules import FAMILIES
 from ._document import Document
 from ._format import CONFIGURATION, Format, Signature
 from ._imported import BatchedRate
@@ -66,7 +65,7 @@ def read(document: Document) -> Reading:
     written = str(reading.text("opt", default="")).lower()
     names = NAMES | ({written: NAMES[written.replace("_", "")]} if written.replace("_", "") in NAMES else {})
     reading.named(names, "opt", default="sgd")
-    rmsprop = "alpha" in FAMILIES[reading.optimizer].fields
+    rmsprop = "alpha" in reading.fields
     _rate(reading)
     kwargs = ("opt_kwargs",) if reading.table("opt_kwargs") else ()
     for name, path, default in (
@@ -78,7 +77,7 @@ def read(document: Document) -> Reading:
         ("weight_decay", ("weight_decay",), 2e-5),
         ("momentum_decay", ("opt_kwargs", "momentum_decay"), None),
     ):
-        if name in FAMILIES[reading.optimizer].fields:
+        if name in reading.fields:
             over = path[0].removeprefix("opt_")
             inner = (*kwargs, over, *path[1:])
             path = inner if kwargs and path[0] != "opt_kwargs" and reading.get(*inner) is not None else path
@@ -103,7 +102,7 @@ def _rate(reading: Reading) -> None:
     rule = reading.text("lr_base_scale", default="")
     name = reading.text("opt", default="sgd").lower()
     root = rule == "sqrt" or (not rule and ("ada" in name or "lamb" in name))
-    lr = FAMILIES[reading.optimizer].fields["lr"].kind.check("lr_base", base)
+    lr = reading.fields["lr"].kind.check("lr_base", base)
     reading.batched_rate = BatchedRate(lr, max(1, int(size or 256)), 0.5 if root else 1.0)
     reading.doubles.append(
         f"lr is null, so train.py computes it from lr_base = {lr:g} x {'sqrt' if root else ''}(batch / "

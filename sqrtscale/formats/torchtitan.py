@@ -117,7 +117,7 @@ def _batch(reading: Reading) -> None:
     )
     if (reading.number("parallelism", "data_parallel_shard_degree") or -1) > 0:
         reading.count("devices", "parallelism", "data_parallel_shard_degree")
-        reading.batch["devices"] *= replicas
+        reading.batch["devices"] = (reading.batch["devices"] or 1) * replicas
         if replicas > 1:  # two degrees make up the devices: left to the user
             del reading.places["devices"]
     reading.share_a_model(MODEL_PARALLEL, "parallelism")

@@ -27,9 +27,9 @@ def _optimizer(reading: Reading) -> None:
         momentum = "beta1" if reading.optimizer in ("adam", "adamw", "nadam", "radam") else "momentum"
         reading.take(momentum, "momentum", default=0.937)
         return
-    said = "With optimizer = auto the program chooses by itself, and says it as the training starts (optimizer: AdamW(lr=...))."
-    reading.ask("optimizer", f"Which optimizer does the run use? {said}", "adamw")
-    reading.ask("lr", f"Which learning rate does the run start from? {said}")
+    where = "With optimizer = auto the program chooses by itself, and says it as the training starts (optimizer: AdamW(lr=...))."
+    reading.ask("optimizer", f"Which optimizer does the run use? {where}", "adamw")
+    reading.ask("lr", f"Which learning rate does the run start from? {where}")
     reading.accounted |= {("lr0",), ("momentum",)}
     for field in ("beta1", "momentum"):
         reading.fix(field, 0.9)

@@ -3,9 +3,10 @@
 from .config import ParameterGroup, TrainingConfig
 from .errors import FieldError
 from .families import FAMILIES, LIBRARIES, UNDERIVED, Family, Field, family
-from .kinds import DECAY_FORMS, DecayForm
+from .kind import DECAY_FORMS, DecayForm
 from .run_fields import RUN_FIELDS
-from .transfer import MOMENTUM_FORMS, MomentumForm, ScaledConfig, ScaledField, ScaledGroup, scale
+from .scaled import MOMENTUM_FORMS, MomentumForm, ScaledConfig, ScaledField, ScaledGroup
+from .transfer import scale
 
 __all__ = [
     "DECAY_FORMS",

@@ -16,10 +16,11 @@ from typing import Any
 
 from .config import ParameterGroup, TrainingConfig
 from .errors import FieldError, real
-from .kinds import as_float
+from .exact import as_float
 from .reduction import is_summed, with_gradient
-from .run_fields import RUN_FIELDS, Steps
-from .transfer import ScaledField, scale
+from .run_fields import RUN_FIELDS, CountedInSteps
+from .scaled import ScaledField
+from .transfer import scale
 
 Factor = Callable[[float, float, float], float]  # of base batch, target batch, noise scale (nan where none is given)
 
@@ -88,13 +89,13 @@ def alternatives(config: TrainingConfig, target: int, noise_scale: float | None 
         if real("noise_scale", noise_scale, allowed) <= 0:
             raise FieldError("noise_scale", noise_scale, allowed)
     equal_samples = _at_equal_samples(config, target)
-    found = []
+    moved_by_rules = []
     for rule in RULES:
         impossible = (rule.of_noise and noise_scale is None) or (rule.half_life and not _second_moment(config.hyperparameters))
         moved = None if impossible else _moved(config, equal_samples, rule, noise_scale or math.nan)
         if moved is not None:
-            found.append(Alternative(rule.name, rule.label, rule.idea, rule.source, moved))
-    return tuple(found)
+            moved_by_rules.append(Alternative(rule.name, rule.label, rule.idea, rule.source, moved))
+    return tuple(moved_by_rules)
 
 
 def _at_equal_samples(config: TrainingConfig, target: int) -> TrainingConfig:
@@ -125,8 +126,8 @@ def _moved(config: TrainingConfig, equal_samples: TrainingConfig, rule: Rule, no
             run["warmup_fraction"] *= kappa
         if run.get("warmup_fraction", 0) > 1 or run.get("warmup_steps", 0) > run.get("total_steps", math.inf):
             return None
-    groups = tuple(ParameterGroup(one.name, values(one.values, scaled.values))
-                   for one, scaled in zip(config.groups, equal_samples.groups, strict=True))
+    groups = tuple(ParameterGroup(group.name, values(group.values, scaled.values))
+                   for group, scaled in zip(config.groups, equal_samples.groups, strict=True))
     moved = replace(equal_samples, hyperparameters=values(config.hyperparameters, equal_samples.hyperparameters),
                     total_steps=run.pop("total_steps", None), warmup_steps=run.pop("warmup_steps", None), run=run, groups=groups)
     if rule.untouched or not is_summed(config):
@@ -145,7 +146,7 @@ def _times(name: str, value: float, factor: float) -> float:
 def _on_the_same_samples(config: TrainingConfig, scaled: TrainingConfig) -> dict[str, Any]:
     """The fields of the run with what counts steps taken from ``scaled``, and the others kept."""
     moved = scaled.of_the_run()
-    return {name: moved[name] if isinstance(RUN_FIELDS[name].kind, Steps) or name == "gamma_per_step" else value
+    return {name: moved[name] if isinstance(RUN_FIELDS[name].kind, CountedInSteps) or name == "gamma_per_step" else value
             for name, value in config.of_the_run().items()}
 
 

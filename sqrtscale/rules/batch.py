@@ -22,7 +22,7 @@ class Batch:
     accumulation: int = 1
     devices: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, example, most in (("per_device", 32, 10**12), ("accumulation", 4, 10**6), ("devices", 8, MOST_DEVICES)):
             object.__setattr__(self, name, whole(name, getattr(self, name), 1, example, most))
 
@@ -31,7 +31,7 @@ class Batch:
         """The global batch size."""
         return self.per_device * self.accumulation * self.devices
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.per_device} × {self.accumulation} × {self.devices}"
 
 
@@ -43,7 +43,7 @@ def ways_to(target: int, per_device: int, devices: int) -> tuple[Batch, ...]:
     """
     target = whole("target_batch", target, 1, 1024, LARGEST_BATCH)
     largest = Batch(per_device, 1, devices)  # checks both numbers
-    found = []
+    ways = []
     counts = sorted({2**i for i in range(largest.devices.bit_length())} | {largest.devices})
     for count in counts:
         if target % count:
@@ -51,8 +51,8 @@ def ways_to(target: int, per_device: int, devices: int) -> tuple[Batch, ...]:
         share = target // count
         passes = next((n for n in range(-(-share // largest.per_device), min(share, 100_000) + 1) if share % n == 0), None)
         if passes is not None:
-            found.append(Batch(share // passes, passes, count))
-    return tuple(found)
+            ways.append(Batch(share // passes, passes, count))
+    return tuple(ways)
 
 
 def nearest(target: int, per_device: int, devices: int) -> Batch:

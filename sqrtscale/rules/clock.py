@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from typing import Any
 
 from .config import TrainingConfig
 from .errors import FieldError, real, whole
@@ -30,7 +31,8 @@ def lr_factor(config: TrainingConfig, step: float) -> float:
     if now < 0:
         raise FieldError("step", step, allowed)
     shape = config.run.get("schedule", "constant")
-    warmup, lowest = warmup_length(config), config.run.get("min_lr", 0.0) / config["lr"]
+    warmup = warmup_length(config)
+    lowest: float = config.run.get("min_lr", 0.0) / config["lr"]
     if math.isinf(lowest):
         raise FieldError("min_lr", config.run["min_lr"], f"is too far from lr = {config['lr']:g}: give a smaller one")
     if now < warmup:
@@ -55,7 +57,7 @@ def curve(config: TrainingConfig, points: int = 200) -> list[tuple[float, float]
     return [(step * config.batch_size, config["lr"] * lr_factor(config, step)) for step in steps]
 
 
-def needed(config: TrainingConfig, name: str, reason: str):
+def needed(config: TrainingConfig, name: str, reason: str) -> Any:
     """A field of the run without which the schedule has no shape, or FieldError."""
     value = config.of_the_run().get(name)
     if value is None:
@@ -80,8 +82,10 @@ def _endless(shape: str, config: TrainingConfig, step: float, warmup: float) -> 
             raise FieldError("warmup_steps", config.warmup_steps, "is not enough: inverse-sqrt starts from the end of a warm-up")
         return math.sqrt(warmup / step)
     if shape == "exponential":
-        return needed(config, "gamma_per_step", shape) ** (step - warmup)
+        gamma: float = needed(config, "gamma_per_step", shape)
+        return float(gamma ** (step - warmup))
     if shape == "milestones":
-        reached = bisect_right(needed(config, "milestones", shape), step)
-        return needed(config, "milestone_factor", shape) ** reached
+        milestones: tuple[int, ...] = needed(config, "milestones", shape)
+        factor: float = needed(config, "milestone_factor", shape)
+        return float(factor ** bisect_right(milestones, step))
     return 1.0

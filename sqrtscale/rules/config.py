@@ -22,10 +22,10 @@ class ParameterGroup:
     name: str
     values: Mapping[str, float]
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash((self.name, tuple(self.values.items())))
 
-    def __reduce__(self):  # a mapping proxy does not pickle
+    def __reduce__(self) -> tuple[type[ParameterGroup], tuple[Any, ...]]:  # a mapping proxy does not pickle
         return ParameterGroup, (self.name, dict(self.values))
 
 
@@ -51,22 +51,22 @@ class TrainingConfig:
     run: Mapping[str, Any] = field(default_factory=dict)
     groups: tuple[ParameterGroup, ...] = ()
 
-    def __post_init__(self):
-        kin = family(self.optimizer)
+    def __post_init__(self) -> None:
+        optimizer = family(self.optimizer)
         lengths = {"total_steps": self.total_steps, "warmup_steps": self.warmup_steps}
         given = lengths | _table("run", self.run, "a schedule, clip_norm and so on, by name")
         run = _checked({name: value for name, value in given.items() if value is not None}, RUN_FIELDS, "a run")
-        first = {name: about.default for name, about in kin.fields.items()}
+        first = {name: about.default for name, about in optimizer.fields.items()}
         own = _table("hyperparameters", self.hyperparameters, OF_NUMBERS)
         checked = {
-            "optimizer": kin.name,
+            "optimizer": optimizer.name,
             "batch_size": whole("batch_size", self.batch_size, 1, 256, LARGEST_BATCH),
-            "hyperparameters": MappingProxyType(_checked(first | own, kin.fields, kin.label)),
+            "hyperparameters": MappingProxyType(_checked(first | own, optimizer.fields, optimizer.label)),
             "total_steps": run.pop("total_steps", None),
             "warmup_steps": run.pop("warmup_steps", None),
             "run": MappingProxyType(run),
             "groups": tuple(ParameterGroup(group.name, MappingProxyType(_checked(
-                group.values, kin.fields, kin.label, prefix=f"{group.name}."))) for group in _groups(self.groups)),
+                group.values, optimizer.fields, optimizer.label, prefix=f"{group.name}."))) for group in _groups(self.groups)),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -85,15 +85,15 @@ class TrainingConfig:
         lengths = {"total_steps": self.total_steps, "warmup_steps": self.warmup_steps}
         return {name: value for name, value in lengths.items() if value is not None} | dict(self.run)
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash((self.optimizer, self.batch_size, tuple(self.hyperparameters.items()), tuple(self.of_the_run().items()),
                      self.groups))
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, TrainingConfig) and self.as_dict() == other.as_dict()
 
-    def __reduce__(self):  # a mapping proxy does not pickle, and pages cache by configuration
-        return (
+    def __reduce__(self) -> tuple[type[TrainingConfig], tuple[Any, ...]]:
+        return (  # a mapping proxy does not pickle, and pages cache by configuration
             TrainingConfig,
             (self.optimizer, self.batch_size, dict(self.hyperparameters), self.total_steps, self.warmup_steps,
              dict(self.run), self.groups),
@@ -102,12 +102,12 @@ class TrainingConfig:
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types under PyTorch's argument names (beta1 and beta2 as one ``betas`` list)."""
         run = {name: list(value) if isinstance(value, tuple) else value for name, value in self.run.items()}
-        found = named_as_pytorch({"optimizer": self.optimizer, **self.hyperparameters,
-                                  "batch_size": self.batch_size, "total_steps": self.total_steps,
-                                  "warmup_steps": self.warmup_steps, **run})
+        values = named_as_pytorch({"optimizer": self.optimizer, **self.hyperparameters,
+                                   "batch_size": self.batch_size, "total_steps": self.total_steps,
+                                   "warmup_steps": self.warmup_steps, **run})
         if self.groups:
-            found["groups"] = [{"name": group.name, **named_as_pytorch(group.values)} for group in self.groups]
-        return found
+            values["groups"] = [{"name": group.name, **named_as_pytorch(group.values)} for group in self.groups]
+        return values
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainingConfig:
@@ -118,9 +118,9 @@ class TrainingConfig:
         for i, group in enumerate(() if listed is None else _listed(listed)):
             if not isinstance(group, Mapping):
                 raise FieldError("groups", group, "is not a parameter group: give a table of hyperparameters for each")
-            plain = _own_names(group)
-            groups.append(ParameterGroup(plain.pop("name", f"group {i}"), plain))
-        common = {key: values.pop(key, None) for key in ("optimizer", "batch_size")}
+            own = _own_names(group)
+            groups.append(ParameterGroup(own.pop("name", f"group {i}"), own))
+        common: dict[str, Any] = {key: values.pop(key, None) for key in ("optimizer", "batch_size")}
         run = {name: values.pop(name) for name in RUN_FIELDS if name in values}
         return cls(hyperparameters=values, run=run, groups=tuple(groups), **common)
 
@@ -129,8 +129,8 @@ def _checked(values: Mapping[str, Any], fields: Mapping[str, Field], owner: str,
     """The values as their kinds hold them, in the order of the fields; raises FieldError, with ``prefix`` before the name."""
     for name, value in values.items():
         if name not in fields:
-            said = name if isinstance(name, str) else shown(name)
-            raise FieldError(prefix + said, value, f"is not a field of {owner}: it has {', '.join(fields)}")
+            label = name if isinstance(name, str) else shown(name)
+            raise FieldError(prefix + label, value, f"is not a field of {owner}: it has {', '.join(fields)}")
     return {name: about.kind.check(prefix + name, values[name]) for name, about in fields.items() if name in values}
 
 

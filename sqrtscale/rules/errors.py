@@ -38,9 +38,8 @@ def shown(value: object) -> str:
 
 def real(field: str, value: object, allowed: str) -> float:
     """``value`` as a finite float; raises FieldError for text, booleans, NaN and infinity."""
-    is_number = isinstance(value, (numbers.Real, Decimal)) and not isinstance(value, bool)
     try:
-        number = float(value) if is_number else math.nan
+        number = float(value) if isinstance(value, (numbers.Real, Decimal)) and not isinstance(value, bool) else math.nan
     except (OverflowError, ValueError):  # an integer beyond floating point, a signalling NaN
         number = math.inf
     if not math.isfinite(number):

@@ -74,14 +74,14 @@ def diffusion(beta1: float, beta2: float) -> float:
     return _drift_and_diffusion(beta1, beta2)[1]
 
 
-def sentence(kappa: float, found: Forecast) -> str:
+def sentence(kappa: float, expected: Forecast) -> str:
     """The forecast for a user, with the remedy where the difference is worth one."""
-    change = found.drift - 1
+    change = expected.drift - 1
     if abs(change) < WORTH_SAYING:
         return f"At kappa = {kappa:g} the scaled run moves as far per sample as the base, to within {WORTH_SAYING:.1%}."
     digits = 0 if abs(change) >= 0.1 else 1
     return (f"At kappa = {kappa:g} the scaled run moves {abs(change):.{digits}%} {'less' if change < 0 else 'more'} per sample "
-            f"than the base; multiply lr by {found.lr_correction:.{digits + 2}f} to make up for it.")
+            f"than the base; multiply lr by {expected.lr_correction:.{digits + 2}f} to make up for it.")
 
 
 def _drift_and_diffusion(beta1: float, beta2: float) -> tuple[float, float]:
@@ -99,11 +99,11 @@ def _drift_and_diffusion(beta1: float, beta2: float) -> tuple[float, float]:
 
 
 @cache
-def _table() -> tuple[list, list, list, list]:
+def _table() -> tuple[list[float], list[float], list[list[float]], list[list[float]]]:
     """Coordinates of the rows and columns, then D and S in rows."""
-    found = json.loads(TABLE.read_text())
-    columns = [math.log1p(-beta1) for beta1 in found["beta1"]]
-    return [_logit(beta2) for beta2 in found["beta2"]], columns, found["drift"], found["diffusion"]
+    table = json.loads(TABLE.read_text())
+    columns = [math.log1p(-beta1) for beta1 in table["beta1"]]
+    return [_logit(beta2) for beta2 in table["beta2"]], columns, table["drift"], table["diffusion"]
 
 
 def _logit(beta: float) -> float:

@@ -13,8 +13,8 @@ from typing import Any
 
 from .config import ParameterGroup, TrainingConfig
 from .errors import FieldError
+from .exact import as_float
 from .families import Field, family
-from .kinds import as_float
 from .run_fields import RUN_FIELDS
 
 
@@ -27,8 +27,8 @@ def averaged(config: TrainingConfig) -> TrainingConfig:
     """The same run with the mean of the losses; a configuration that has it already comes back. Raises FieldError."""
     if not is_summed(config):
         return config
-    found = with_gradient(config, Fraction(1, config.batch_size))
-    return replace(found, run={**found.run, "loss_reduction": "mean"})
+    mean = with_gradient(config, Fraction(1, config.batch_size))
+    return replace(mean, run={**mean.run, "loss_reduction": "mean"})
 
 
 def with_gradient(config: TrainingConfig, factor: Fraction) -> TrainingConfig:
@@ -46,8 +46,8 @@ def with_gradient(config: TrainingConfig, factor: Fraction) -> TrainingConfig:
 def _moved(name: str, value: Any, power: int, factor: Fraction) -> Any:
     if not power:
         return value
-    found = as_float(Fraction(repr(value)) * factor**power)
-    if found is None:
+    moved = as_float(Fraction(repr(value)) * factor**power)
+    if moved is None:
         raise FieldError(name, value, f"leaves the range of floating-point numbers for a gradient {float(factor):g} times as "
                                       "large: give a value of ordinary size")
-    return found
+    return moved

@@ -10,10 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 from .errors import FieldError, choice, real, whole
+from .exact import Unrepresentable
 from .families._family import Field
-from .kinds import CONVENTION, FOLLOWS, OURS, PAPER, PUBLISHED, RATE, Kind, PerStepFactor, Power, Unrepresentable
+from .kind import CONVENTION, FOLLOWS, OURS, PAPER, PUBLISHED, Kind, PerStepFactor, Power
+from .kinds import RATE
 
 CLOCK = f"{PAPER}, equal samples seen"
 ROUNDING_WORTH_SAYING = 0.01
@@ -38,28 +41,31 @@ def _steps(value: int, kappa: Fraction) -> int:
 
 
 @dataclass(frozen=True)
-class Steps(Kind):
-    """A number of steps, k' = k / kappa, rounded; None where not one step is left of at least ``least``."""
+class CountedInSteps(Kind):
+    """What is counted in steps: kept at equal samples seen."""
 
     status: str = CONVENTION
     source: str = CLOCK
+    reason: str = "Both runs see the same number of samples, and a step covers kappa times as many."
     least: int = 1
     example: int = 1000
 
-    def check(self, name, value):
+    def formula(self, name: str) -> str:
+        return f"{name}' = {name} / kappa, rounded"
+
+
+@dataclass(frozen=True)
+class Steps(CountedInSteps):
+    """A number of steps, k' = k / kappa, rounded; None where not one step is left of at least ``least``."""
+
+    def check(self, name: str, value: object) -> int:
         return whole(name, value, self.least, self.example, MOST_STEPS)
 
-    def scale(self, value, kappa):
+    def scale(self, value: int, kappa: Fraction) -> int | None:
         steps = _steps(value, kappa)
         return steps if steps >= self.least else None
 
-    def formula(self, name):
-        return f"{name}' = {name} / kappa, rounded"
-
-    def reason(self, name):
-        return "Both runs see the same number of samples, and a step covers kappa times as many."
-
-    def warning(self, name, value, scaled, kappa):
+    def warning(self, name: str, value: int, scaled: int | None, kappa: Fraction) -> str:
         exact = f"{value} / kappa = {float(value / kappa):.6g}"
         if scaled is None:
             return f"{exact} is less than one step of the target batch: give more steps or a smaller target."
@@ -71,13 +77,13 @@ class Steps(Kind):
 class Interval(Steps):
     """Steps between two events that leave the training as it is, so every step is the least and never out of range."""
 
-    def scale(self, value, kappa):
+    def scale(self, value: int, kappa: Fraction) -> int:
         return max(1, _steps(value, kappa))
 
-    def formula(self, name):
+    def formula(self, name: str) -> str:
         return f"{name}' = {name} / kappa, rounded, at least 1"
 
-    def warning(self, name, value, scaled, kappa):
+    def warning(self, name: str, value: int, scaled: int | None, kappa: Fraction) -> str:
         if value >= kappa:
             return super().warning(name, value, scaled, kappa)
         exact = float(value / kappa)
@@ -85,56 +91,57 @@ class Interval(Steps):
 
 
 @dataclass(frozen=True)
-class StepList(Steps):
+class StepList(CountedInSteps):
     """Several numbers of steps in rising order, for example the milestones of a schedule."""
 
-    def check(self, name, value):
+    def check(self, name: str, value: object) -> tuple[int, ...]:
         allowed = "is not a list of steps: give whole numbers in rising order, for example 1000 2000"
         if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
             raise FieldError(name, value, allowed)
-        steps = tuple(whole(name, one, self.least, self.example, MOST_STEPS) for one in value)
+        steps = tuple(whole(name, milestone, self.least, self.example, MOST_STEPS) for milestone in value)
         if not steps or any(later <= earlier for earlier, later in pairwise(steps)):
             raise FieldError(name, list(steps), allowed)
         return steps
 
-    def scale(self, value, kappa):
-        steps = tuple(_steps(one, kappa) for one in value)
+    def scale(self, value: tuple[int, ...], kappa: Fraction) -> tuple[int, ...] | None:
+        steps = tuple(_steps(milestone, kappa) for milestone in value)
         apart = all(later > earlier for earlier, later in pairwise((self.least - 1, *steps)))
         return steps if apart else None
 
-    def warning(self, name, value, scaled, kappa):
+    def warning(self, name: str, value: tuple[int, ...], scaled: tuple[int, ...] | None, kappa: Fraction) -> str:
         if scaled is None:
             return "Milestones fall together or before the first step of the target batch: give a smaller target."
-        off = [(one, new, rounded(one, kappa)[1]) for one, new in zip(value, scaled, strict=True)]
-        one, new, worst = max(off, key=lambda row: row[2])
+        off = [(base, new, rounded(base, kappa)[1]) for base, new in zip(value, scaled, strict=True)]
+        base, new, worst = max(off, key=lambda row: row[2])
         if worst <= ROUNDING_WORTH_SAYING:
             return ""
-        return f"{one} / kappa = {float(one / kappa):.6g} was rounded to {new}, {worst:.0%} off."
+        return f"{base} / kappa = {float(base / kappa):.6g} was rounded to {new}, {worst:.0%} off."
 
 
 @dataclass(frozen=True)
 class Unchanged(Kind):
-    """A share between 0 and 1 that no step counts and no gradient is compared with."""
+    """What no step counts and no gradient is compared with."""
 
     status: str = CONVENTION
     source: str = "not a rate per step"
-    why: str = ""
 
-    def check(self, name, value):
+    def scale(self, value: Any, kappa: Fraction) -> Any:
+        return value
+
+    def formula(self, name: str) -> str:
+        return f"{name}' = {name}"
+
+
+@dataclass(frozen=True)
+class Share(Unchanged):
+    """A share between 0 and 1."""
+
+    def check(self, name: str, value: object) -> float:
         allowed = "is not a share: give a number from 0 to 1, for example 0.1"
         number = real(name, value, allowed)
         if not 0 <= number <= 1:
             raise FieldError(name, value, allowed)
         return number
-
-    def scale(self, value, kappa):
-        return value
-
-    def formula(self, name):
-        return f"{name}' = {name}"
-
-    def reason(self, name):
-        return self.why
 
 
 @dataclass(frozen=True)
@@ -143,7 +150,7 @@ class Named(Unchanged):
 
     names: tuple[str, ...] = ()
 
-    def check(self, name, value):
+    def check(self, name: str, value: object) -> str:
         return choice(name, value, self.names)
 
 
@@ -153,15 +160,15 @@ _NOISE = "It acts on every sample by itself, whatever the batch."
 RUN_FIELDS: dict[str, Field] = {
     "total_steps": Field(Steps(example=100_000), None, "Total steps"),
     "warmup_steps": Field(Steps(least=0, example=2_000), None, "Warm-up steps"),
-    "schedule": Field(Named(names=SCHEDULES, source=CLOCK, why="A schedule is a function of samples seen."), None, "Schedule"),
-    "warmup_fraction": Field(Unchanged(why=_SHAPE), None, "Warm-up fraction"),
+    "schedule": Field(Named(names=SCHEDULES, source=CLOCK, reason="A schedule is a function of samples seen."), None, "Schedule"),
+    "warmup_fraction": Field(Share(reason=_SHAPE), None, "Warm-up fraction"),
     "decay_steps": Field(Steps(least=0, example=10_000), None, "Decay steps"),
     "milestones": Field(StepList(), None, "Milestones"),
-    "milestone_factor": Field(Unchanged(why=_SHAPE), None, "Factor at milestones"),
+    "milestone_factor": Field(Share(reason=_SHAPE), None, "Factor at milestones"),
     "gamma_per_step": Field(PerStepFactor(CONVENTION, CLOCK, "The same decay of lr over equal samples."), None,
                             "Gamma per step"),
     "min_lr": Field(Power(status=FOLLOWS, source=PAPER, exponent=RATE.exponent, example="1e-5",
-                          why="It is a learning rate, and moves as lr does."), None, "Minimum lr"),
+                          reason="It is a learning rate, and moves as lr does."), None, "Minimum lr"),
     "eval_interval": Field(Interval(), None, "Evaluation interval"),
     "log_interval": Field(Interval(), None, "Logging interval"),
     "checkpoint_interval": Field(Interval(), None, "Checkpoint interval"),
@@ -169,11 +176,12 @@ RUN_FIELDS: dict[str, Field] = {
                                      "The average of the weights keeps its half-life in samples."), None, "EMA decay"),
     "clip_norm": Field(Power(status=OURS, source="norm of the gradient in the paper's regime", exponent=Fraction(-1, 2),
                              gradient_power=1, positive=True, example="1.0",
-                             why="Where noise dominates, the gradient's norm is the noise's, and that falls by sqrt(kappa); "
+                             reason="Where noise dominates, the gradient's norm is the noise's, and that falls by sqrt(kappa); "
                              "where the signal dominates, keep the threshold."), None, "Gradient clip norm"),
     "loss_reduction": Field(Named(names=REDUCTIONS, source="how the training code adds up the losses of a global batch",
-                                  why="It says what the gradient is of: their mean, or their sum, which grows with the batch."),
+                                  reason="It says what the gradient is of: their mean, or their sum, which grows with the "
+                                  "batch."),
                             None, "Loss reduction"),
-    "dropout": Field(Unchanged(why=_NOISE), None, "Dropout"),
-    "label_smoothing": Field(Unchanged(why=_NOISE), None, "Label smoothing"),
+    "dropout": Field(Share(reason=_NOISE), None, "Dropout"),
+    "label_smoothing": Field(Share(reason=_NOISE), None, "Label smoothing"),
 }

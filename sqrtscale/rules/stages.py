@@ -13,9 +13,10 @@ from typing import Any
 
 from .config import LARGEST_BATCH, TrainingConfig
 from .errors import FieldError, whole
-from .kinds import DecayForm
+from .kind import DecayForm
 from .run_fields import rounded
-from .transfer import MomentumForm, ScaledConfig, scale
+from .scaled import MomentumForm, ScaledConfig
+from .transfer import scale
 
 MOST_STAGES = 1000
 MOST_SAMPLES = 10**15
@@ -53,25 +54,27 @@ class Stage:
                 "warnings": scaled["warnings"]}
 
 
-def stages(config: TrainingConfig, plan: Iterable[tuple[int, int]], decay_form: DecayForm = "linear",
+def stages(config: TrainingConfig, plan: Iterable[tuple[object, object]], decay_form: DecayForm = "linear",
            momentum_form: MomentumForm = "kept") -> tuple[Stage, ...]:
     """The stages of a run that takes ``plan``'s batches one after the other, each for its number of samples.
 
-    config: the base, whose batch none of the stages needs to have; plan: (global batch, samples) for each stage. Raises
-    FieldError for a plan that is none, for a stage of less than one step, and for what ``scale`` refuses.
+    config: the base, whose batch none of the stages needs to have; plan: (global batch, samples) for each stage, as somebody
+    gave them. Raises FieldError for what is no whole number, for a plan that is none, for a stage of less than one step, and
+    for what ``scale`` refuses.
     """
-    found, before, first = [], config.batch_size, 0
+    ramp: list[Stage] = []
+    before, first = config.batch_size, 0
     for batch, samples in _checked(plan):
         steps, _ = rounded(samples, Fraction(batch))
         if steps < 1:
             raise FieldError("samples", samples, f"is less than one step of batch {batch}: give at least {batch}")
         scaled = scale(config, batch, decay_form, momentum_form)
-        found.append(Stage(batch, scaled.kappa, batch / before, first, samples, steps, scaled))
+        ramp.append(Stage(batch, scaled.kappa, batch / before, first, samples, steps, scaled))
         before, first = batch, first + samples
-    return tuple(found)
+    return tuple(ramp)
 
 
-def _checked(plan: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+def _checked(plan: Iterable[tuple[object, object]]) -> list[tuple[int, int]]:
     if isinstance(plan, (str, bytes)) or not isinstance(plan, Iterable):
         raise FieldError("stages", plan, ALLOWED)
     pairs = list(plan)

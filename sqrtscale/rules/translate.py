@@ -14,8 +14,10 @@ from fractions import Fraction
 
 from .config import ParameterGroup, TrainingConfig
 from .errors import FieldError, choice
+from .exact import as_float
 from .families import FAMILIES, LIBRARIES, Family, family
-from .kinds import DECAY_TIMES_LR, DECAY_WITHOUT_LR, L2_IN_GRADIENT, ROOT_MAGNITUDE, SQUARE_MAGNITUDE, Kind, as_float
+from .kind import Kind
+from .kinds import DECAY_TIMES_LR, DECAY_WITHOUT_LR, L2_IN_GRADIENT, ROOT_MAGNITUDE, SQUARE_MAGNITUDE
 
 TRANSLATED = ("adam", "adamw", "rmsprop", "rmsprop_centered")
 ADAM = ("adam", "adamw")  # one update where nothing decays; Keras decays in both
@@ -49,16 +51,18 @@ def translate(config: TrainingConfig, library: str) -> Translated:
     if source.library == library:
         return Translated(config, True)
     refusal = None
-    found = []
+    approximate = []
     for target in _candidates(source, library):
         try:
-            found.append(_translated(config, source, target))
+            translated = _translated(config, source, target)
         except FieldError as error:
             refusal = refusal or error
-        if found and found[-1].exact:
-            return found[-1]
-    if found:
-        return found[0]
+            continue
+        if translated.exact:
+            return translated
+        approximate.append(translated)
+    if approximate:
+        return approximate[0]
     raise refusal or FieldError("optimizer", source.name, f"has no counterpart in {LIBRARIES[library]}: give one of adam, "
                                 "adamw, rmsprop, or keep its library")
 
@@ -69,8 +73,8 @@ def _candidates(source: Family, library: str) -> list[Family]:
         return [source] if library in TRAINS_WITH_TORCH and source.library == "pytorch" else []
     alike = ADAM if source.algorithm in ADAM else (source.algorithm,)
     names = (library, "pytorch") if library in TRAINS_WITH_TORCH else (library,)
-    found = [kin for name in names for kin in FAMILIES.values() if kin.library == name and kin.algorithm in alike]
-    return sorted(found, key=lambda kin: (kin.algorithm != source.algorithm, names.index(kin.library)))
+    candidates = [target for target in FAMILIES.values() if target.library in names and target.algorithm in alike]
+    return sorted(candidates, key=lambda target: (target.algorithm != source.algorithm, names.index(target.library)))
 
 
 def _translated(config: TrainingConfig, source: Family, target: Family) -> Translated:
@@ -80,10 +84,10 @@ def _translated(config: TrainingConfig, source: Family, target: Family) -> Trans
         merged = _values({**config.hyperparameters, **group.values}, source, target)
         own = {name: value for name, value in merged.items() if name in group.values or value != values[name]}
         groups.append(ParameterGroup(group.name, own))
-    found = TrainingConfig(target.name, config.batch_size, values, config.total_steps, config.warmup_steps,
-                           dict(config.run), tuple(groups))
+    translated = TrainingConfig(target.name, config.batch_size, values, config.total_steps, config.warmup_steps,
+                                dict(config.run), tuple(groups))
     differences = _differences(config, source, target)
-    return Translated(found, not differences, (*differences, *_remarks(config, source, target)))
+    return Translated(translated, not differences, (*differences, *_remarks(config, source, target)))
 
 
 def _values(values: Mapping[str, float], source: Family, target: Family) -> dict[str, float]:
@@ -133,38 +137,38 @@ def _lr_moves(config: TrainingConfig) -> bool:
 
 def _differences(config: TrainingConfig, source: Family, target: Family) -> list[str]:
     """What is not the same in every update."""
-    found = []
+    differences = []
     sides, either = (source, target), {source.library, target.library}
     if any(_all(config, "eps")) and source.fields["eps"].kind != target.fields["eps"].kind:
-        found.append("eps stands outside the root on one side and inside it on the other, and no value is the same for every "
-                     "gradient. Its square inside the root differs most where sqrt(v) = eps, there by a factor sqrt(2) of the "
-                     "step, and by less than 1% where sqrt(v) is more than 100 times larger or smaller.")
+        differences.append("eps stands outside the root on one side and inside it on the other, and no value is the same for "
+                           "every gradient. Its square inside the root differs most where sqrt(v) = eps, there by a factor "
+                           "sqrt(2) of the step, and by less than 1% where sqrt(v) is more than 100 times larger or smaller.")
     if any(_all(config, "eps")) and "keras" in either and source.algorithm in ADAM:
-        found.append("Keras adds epsilon before the bias correction of v, which makes it count 1 / sqrt(1 - beta2^t) times as "
-                     "much: the same once that correction is over, after some 1 / (1 - beta2) steps.")
+        differences.append("Keras adds epsilon before the bias correction of v, which makes it count 1 / sqrt(1 - beta2^t) "
+                           "times as much: the same once that correction is over, after some 1 / (1 - beta2) steps.")
     if "timm_rmsproptf" in (source.name, target.name):
-        found.append("RMSpropTF starts from v = 1 and the other side from v = 0: the same once alpha^t is small, after some "
-                     "1 / (1 - alpha) steps.")
+        differences.append("RMSpropTF starts from v = 1 and the other side from v = 0: the same once alpha^t is small, after "
+                           "some 1 / (1 - alpha) steps.")
     if _momentum_apart(config, sides) and _lr_moves(config):
-        found.append("PyTorch multiplies the momentum buffer by the lr of today, the other side each gradient by the lr of its "
-                     "day: they differ by what lr moves in 1 / (1 - momentum) steps.")
-    return found
+        differences.append("PyTorch multiplies the momentum buffer by the lr of today, the other side each gradient by the lr "
+                           "of its day: they differ by what lr moves in 1 / (1 - momentum) steps.")
+    return differences
 
 
 def _remarks(config: TrainingConfig, source: Family, target: Family) -> list[str]:
     """What is the same, but looks different."""
-    found = []
+    remarks = []
     if source.algorithm != target.algorithm:
-        found.append(f"The weight decay of {source.label} stands outside the gradient: that is {target.label}.")
+        remarks.append(f"The weight decay of {source.label} stands outside the gradient: that is {target.label}.")
     if "composer" in (source.library, target.library) and any(_all(config, "weight_decay")) and target.library != source.library:
         kinds = {source.fields["weight_decay"].kind, target.fields["weight_decay"].kind}
         if DECAY_WITHOUT_LR in kinds:
-            found.append("Composer's decay follows lr / initial_lr and not lr: it is lr * weight_decay of AdamW at the start.")
+            remarks.append("Composer's decay follows lr / initial_lr and not lr: it is lr * weight_decay of AdamW at the start.")
     if _momentum_apart(config, (source, target)) and not _lr_moves(config):
-        found.append("The momentum buffers hold lr on one side only: the same while lr is constant.")
-    return found
+        remarks.append("The momentum buffers hold lr on one side only: the same while lr is constant.")
+    return remarks
 
 
 def _momentum_apart(config: TrainingConfig, sides: tuple[Family, Family]) -> bool:
     """Whether there is a momentum whose buffer holds lr on one side only, as torch.optim.RMSprop's does not."""
-    return any(_all(config, "momentum")) and len({kin.library == "pytorch" for kin in sides}) == 2
+    return any(_all(config, "momentum")) and len({side.library == "pytorch" for side in sides}) == 2

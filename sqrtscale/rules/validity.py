@@ -13,8 +13,10 @@ from fractions import Fraction
 
 from .config import LARGEST_BATCH, TrainingConfig
 from .errors import whole
-from .kinds import DECAY, DecayForm
-from .transfer import LARGE_STEP_FRACTION, MomentumForm, ScaledConfig, scale
+from .kind import DecayForm
+from .kinds import DECAY
+from .scaled import MomentumForm, ScaledConfig
+from .transfer import LARGE_STEP_FRACTION, scale
 
 DRIFT_LOSS = 0.1  # share of the base's drift that a transfer may lose before it counts as out of range
 BF16_HALF_UNIT = 2.0**-8  # half of the last of bfloat16's 8 significant bits, in units of the first
@@ -54,32 +56,31 @@ def decays(config: TrainingConfig, target: int, decay_form: DecayForm = "linear"
 
 def largest_kappa(config: TrainingConfig, momentum_form: MomentumForm = "kept") -> float:
     """The largest kappa at which every decay has a number in the linear form; infinite without decays."""
-    return min((one.largest_kappa for one in decays(config, config.batch_size, "linear", momentum_form)), default=math.inf)
+    return min((decay.largest_kappa for decay in decays(config, config.batch_size, "linear", momentum_form)), default=math.inf)
 
 
 def largest_batch(config: TrainingConfig, momentum_form: MomentumForm = "kept") -> int | None:
     """The largest target at which every decay has a number in the linear form; None without decays."""
-    return min((one.largest_batch for one in decays(config, config.batch_size, "linear", momentum_form)), default=None)
+    return min((decay.largest_batch for decay in decays(config, config.batch_size, "linear", momentum_form)), default=None)
 
 
-def check(config: TrainingConfig, target: int, decay_form: DecayForm = "linear",
-          momentum_form: MomentumForm = "kept", correct_lr: bool = False) -> tuple[str, ...]:
-    """What is out of range, a sentence each; empty where the rule may be relied on.
+def check(scaled: ScaledConfig) -> tuple[str, ...]:
+    """What is out of range of a transfer, a sentence each; empty where the rule may be relied on.
 
     A field without a number (a decay, a length of less than a step); second moments that average over fewer than 10 steps at the
     larger of the two batches; more than 10% of the drift lost or gained by the forecast, unless lr is corrected for it.
     """
-    scaled = scale(config, target, decay_form, momentum_form, correct_lr)
     if scaled.kappa == 1:
         return ()
-    found = [f"{row.name}: {row.warning}" for row in scaled.fields if row.scaled is None]
-    found += [f"{group.name}, {row.name}: {row.warning}" for group in scaled.groups for row in group.fields if row.scaled is None]
-    found += [_short(one, scaled) for one in _decays(scaled) if _too_short(one)]
-    if scaled.forecast and not correct_lr and abs(scaled.forecast.drift - 1) > DRIFT_LOSS:
-        found.append(f"Where noise dominates, the scaled run moves {scaled.forecast.drift:.2f} times as far per sample as the "
-                     f"base, more than {DRIFT_LOSS:.0%} off: multiply lr by {scaled.forecast.lr_correction:.2f}, or take a "
-                     "target nearer to the base.")
-    return tuple(found)
+    problems = [f"{row.name}: {row.warning}" for row in scaled.fields if row.scaled is None]
+    problems += [f"{group.name}, {row.name}: {row.warning}" for group in scaled.groups for row in group.fields
+                 if row.scaled is None]
+    problems += [sentence for decay in _decays(scaled) if (sentence := _too_short(decay, scaled))]
+    if scaled.forecast and not scaled.lr_corrected and abs(scaled.forecast.drift - 1) > DRIFT_LOSS:
+        problems.append(f"Where noise dominates, the scaled run moves {scaled.forecast.drift:.2f} times as far per sample as the "
+                        f"base, more than {DRIFT_LOSS:.0%} off: multiply lr by {scaled.forecast.lr_correction:.2f}, or take a "
+                        "target nearer to the base.")
+    return tuple(problems)
 
 
 def bf16_state_warning(beta2: float) -> str:
@@ -106,14 +107,14 @@ def _decays(scaled: ScaledConfig) -> tuple[DecayRange, ...]:
     ) for group, row in rows if row.largest_kappa is not None)
 
 
-def _too_short(one: DecayRange) -> bool:
-    return one.scaled is not None and one.name not in FIRST_MOMENTS and 1 - min(one.base, one.scaled) > LARGE_STEP_FRACTION
-
-
-def _short(one: DecayRange, scaled: ScaledConfig) -> str:
-    """A second moment that averages over 1 / (1 - beta) steps, few of them."""
-    value = min(one.base, one.scaled)
-    batch = scaled.base.batch_size if value == one.base else scaled.target_batch
-    where = f"{one.group}, {one.name}" if one.group else one.name
+def _too_short(decay: DecayRange, scaled: ScaledConfig) -> str:
+    """What is said of a second moment that averages over 1 / (1 - beta) steps, few of them; empty for any other."""
+    if decay.scaled is None or decay.name in FIRST_MOMENTS:
+        return ""
+    value = min(decay.base, decay.scaled)
+    if 1 - value <= LARGE_STEP_FRACTION:
+        return ""
+    batch = scaled.base.batch_size if value == decay.base else scaled.target_batch
+    where = f"{decay.group}, {decay.name}" if decay.group else decay.name
     return (f"{where} = {value:.6g} at batch {batch} averages over {1 / (1 - value):.2g} steps: the rule is an approximation for "
             f"slowly moving averages, so {1 / LARGE_STEP_FRACTION:.0f} steps or more are asked for.")

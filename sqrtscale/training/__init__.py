@@ -7,6 +7,7 @@ from collections.abc import Collection, Generator
 from typing import TYPE_CHECKING, Any
 
 from .events import Event, Measured, Progress, RunEnded, SeedsEnded
+from .out_of_memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from ..plan import CalibrationPlan
@@ -14,14 +15,6 @@ if TYPE_CHECKING:
 # Torch's CPU threads spin while they wait. Where another program wants a core, a small model's step then
 # took 543 ms instead of 6 ms (2 cores, digits). It is read when torch is first loaded, hence here.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-
-NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """True where an allocation failed, on a GPU or in main memory; torch says so in the text of a RuntimeError."""
-    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in NO_MEMORY)
 
 
 def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -> Generator[Event, None, None]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import streamlit as st
 
 from ..rules import DECAY_FORMS, FAMILIES, MOMENTUM_FORMS, RUN_FIELDS, Family, FieldError, family
-from ..rules.kinds import Momentum
+from ..rules.kind import Momentum
 from ..rules.run_fields import REDUCTIONS, SCHEDULES
 from . import inputs, tables
 from .inputs import Inputs

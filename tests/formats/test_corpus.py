@@ -20,7 +20,7 @@ import pytest
 from samples import EXPECTATIONS, close, text_of
 
 from sqrtscale.formats import patch, read
-from sqrtscale.formats._document import parse
+from sqrtscale.formats._parsing import parse
 from sqrtscale.formats._wandb import unwrapped
 from sqrtscale.rules import FieldError, scale
 from sqrtscale.rules.batch import Batch, ways_to

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from samples import NAMES, text_of
 
 from sqrtscale.formats import FORMATS, Imported, double_scaling, double_scaling_in_text, read
-from sqrtscale.formats._document import MOST_CHARACTERS, SYNTAXES, parse
+from sqrtscale.formats._parsing import SYNTAXES, parse
 from sqrtscale.rules import FieldError
 
 FUZZ = settings(max_examples=100, deadline=None)
@@ -81,7 +81,7 @@ def test_hostile_input_is_one_readable_sentence(name):
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_each_syntax_has_its_limit(syntax):
     with pytest.raises(FieldError, match="give the training configuration alone"):
-        parse("x" * (MOST_CHARACTERS[syntax] + 1), syntax)
+        parse("x" * (SYNTAXES[syntax].most_characters + 1), syntax)
 
 
 def places(data, path=()):

@@ -3,7 +3,7 @@
 import pytest
 
 from sqrtscale.formats import patch, read
-from sqrtscale.formats._document import parse
+from sqrtscale.formats._parsing import parse
 from sqrtscale.rules import FieldError, scale
 from sqrtscale.rules.batch import Batch
 

@@ -212,6 +212,24 @@ def test_an_alias_in_yaml_is_left_to_the_user():
     assert any("optimizer.init_args.eps" in note for note in out.notes)
 
 
+def test_two_names_of_one_value_in_python_are_left_to_the_user():
+    text = "import time\nbatch_size = 12\nblock_size = 1024\ngradient_accumulation_steps = 40\nlearning_rate = 6e-4\n" \
+        "n_layer = 12\nmax_iters = lr_decay_iters = 8000\n"
+    out = exported(text, Batch(12, 10, 8))
+    assert "max_iters = lr_decay_iters = 8000" in out.text
+    assert any(note.startswith("max_iters = 4000 belongs to several names") for note in out.notes)
+    assert not any("YAML" in note for note in out.notes)
+
+
+def test_a_variable_of_two_options_of_a_command_is_left_to_the_user():
+    text = "LR=1e-3\npython train_gpt.py --lr $LR --min-lr $LR --micro-batch-size 4 --global-batch-size 64 --num-layers 2 " \
+        "--hidden-size 64 --adam-beta1 0.9 --train-iters 1000\n"
+    out = exported(text, Batch(4, 64, 1), devices=1)
+    assert out.text.startswith("LR=1e-3\n") and "--lr $LR --min-lr $LR" in out.text
+    for name in ("lr", "min_lr"):
+        assert f"{name} = 0.002 is used in more than one place of the script: write it by hand." in out.notes
+
+
 def test_a_python_call_takes_new_arguments_and_keeps_its_comments():
     _, _, out, _ = there_and_back(text_of("torchtitan.py"), Batch(1, 1, 64), Batch(1, 1, 256))
     assert "OptimizersContainer.Config(beta1=0.6, beta2=0.8, eps=5e-09, weight_decay=0.2, lr=6e-4),  # peak\n" in out.text

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sqrtscale.formats._document import Unread, parse, syntax_of
-from sqrtscale.formats._edit import edited, has_room
+from sqrtscale.formats._document import Unread
+from sqrtscale.formats._edit import edited, has_place
+from sqrtscale.formats._parsing import parse
+from sqrtscale.formats._syntax import syntax_of
 from sqrtscale.rules import FieldError
 
 MEGATRON = r"""#!/bin/bash
@@ -194,7 +196,7 @@ def test_what_the_environment_may_set_is_said():
 def test_a_variable_of_several_options_is_shared():
     document = read("B=8\npython t.py --batch $B --eval-batch $B --name run_$B --lr 1")
     assert document.shared == {("batch",), ("eval_batch",)} and isinstance(document.data["name"], str)
-    assert not has_room(document, ("name",)) or ("name",) not in document.spans
+    assert not has_place(document, ("name",)) or ("name",) not in document.spans
 
 
 def test_arithmetic_that_no_option_uses_shares_nothing():
@@ -235,7 +237,7 @@ def test_two_commands_that_differ_are_named_by_their_lines():
 def test_commands_that_agree_are_read_and_changed_where_one_change_is_enough():
     document = read("if x; then\n  python t.py --lr 1\nelse\n  torchrun t.py --lr 1\nfi\n")
     assert document.data["lr"] == 1 and "how it is started is read at line 2, column 3" in document.notes[0]
-    assert document.shared == {("lr",)} and not has_room(document, ("wd",))
+    assert document.shared == {("lr",)} and not has_place(document, ("wd",))
     text = "ARGS='--lr 1 --x 2'\nif x; then\n  python t.py $ARGS\nelse\n  torchrun t.py $ARGS\nfi\n"
     assert read(text).shared == set()
     assert edited(read(text), {("lr",): 2, ("wd",): 3}) == text.replace("--lr 1", "--lr 2 --wd 3")
@@ -277,7 +279,7 @@ def test_a_new_option_has_the_style_of_the_command(text, after):
     document = read(text)
     if after.startswith('A="--x 1"'):
         after = 'A="--x 1 --adam_beta2 0.5"\r\nt $A\r\n'
-    assert has_room(document, ("adam_beta2",)) and not has_room(document, ("launcher", "nnodes"))
+    assert has_place(document, ("adam_beta2",)) and not has_place(document, ("launcher", "nnodes"))
     assert edited(document, {("adam_beta2",): 0.5}) == after
 
 

@@ -7,8 +7,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sqrtscale.formats._document import parse
-from sqrtscale.formats._edit import edited, has_room
+from sqrtscale.formats._edit import edited, has_place
+from sqrtscale.formats._parsing import parse
 from sqrtscale.formats._wandb import unwrapped
 from sqrtscale.rules import FieldError
 
@@ -72,12 +72,12 @@ def test_an_entry_of_its_own_hides_a_merged_one_wherever_it_stands(order):
     document = parse(f"base: &base {{opt: {{lr: 1, wd: 3}}, x: 4}}\nrun:\n  {order}\n", "yaml")
     assert document.data["run"] == {"opt": {"lr": 2}, "x": 4}
     assert document.shared == {("run", "x")} and ("run", "opt", "lr") in document.spans
-    assert not has_room(document, ("run", "x", "y"))
+    assert not has_place(document, ("run", "x", "y"))
 
 
 def test_what_others_share_has_no_room():
     document = parse("a: &a {lr: 1}\nb: *a\nc: {<<: *a}\nd: 5\n", "yaml")
-    assert not has_room(document, ("b", "eps")) and has_room(document, ("a", "eps")) and not has_room(document, ("d", "eps"))
+    assert not has_place(document, ("b", "eps")) and has_place(document, ("a", "eps")) and not has_place(document, ("d", "eps"))
     assert edited(document, {("c", "eps"): 2}) == document.text.replace("{<<", "{eps: 2, <<")
 
 
@@ -90,7 +90,7 @@ def test_wandbs_values_are_read_as_if_they_stood_flat():
     after = edited(document, {("learning_rate",): 6e-5, ("betas", 1): 0.99, ("optimizer", "lr"): 0.002, ("missing",): 1})
     assert after == WANDB.replace("3.0e-05", "6.0e-05").replace("0.999", "0.99").replace("lr: 0.001", "lr: 0.002").replace(
         "missing:\n  value:", "missing:\n  value: 1")
-    assert not has_room(document, ("adam_beta2",)) and has_room(document, ("learning_rate",))
+    assert not has_place(document, ("adam_beta2",)) and has_place(document, ("learning_rate",))
 
 
 @pytest.mark.parametrize("text", [

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sqrtscale.formats._document import parse
-from sqrtscale.formats._edit import edited, has_room
+from sqrtscale.formats._edit import edited, has_place
+from sqrtscale.formats._parsing import parse
 
 MANY = settings(max_examples=150, deadline=None)
 KEYS = ["lr", "betas", "optimizer", "weight_decay", "a_b", "steps", "x1", "train", "eps", "data"]
@@ -152,7 +152,7 @@ def test_values_are_replaced_and_nothing_else(syntax, data, newline, final, draw
         for path, value in places(document.data)
         if path
         and path[0] != "launcher"
-        and has_room(document, path)
+        and has_place(document, path)
         and not isinstance(value, (dict, list) if syntax == "command" else (dict, list, str))
         and (path in document.spans or syntax == "toml")
     ]
@@ -182,11 +182,11 @@ def test_new_entries_find_their_place(syntax, data, newline, final, draw):
         and path
         and isinstance(value, (int, float))
         and not isinstance(value, bool)
-        and has_room(document, path)
+        and has_place(document, path)
     ]
     if beside and draw.draw(st.booleans()):
         changes[draw.draw(st.sampled_from(beside))] = draw.draw(NUMBERS)
-    if all(has_room(document, path) for path in changes):
+    if all(has_place(document, path) for path in changes):
         check(document, changes, syntax)
     else:
         assert syntax in ("python", "command")

@@ -19,14 +19,15 @@ from pathlib import Path
 import pytest
 
 import sqrtscale.formats
-from sqrtscale.formats._document import MOST_CHARACTERS, SYNTAXES, as_text, parse, syntax_of
 from sqrtscale.formats._edit import edited
+from sqrtscale.formats._parsing import SYNTAXES, as_text, parse
+from sqrtscale.formats._syntax import syntax_of
 from sqrtscale.rules import FieldError
 
 SECONDS = 5  # a step that takes linear time needs less than a third of it, one that takes quadratic time many times as much
 OPERATIONS = ("match", "search", "fullmatch", "finditer", "sub", "split", "findall")
 VALUE = 100_000  # what is tried where a pattern sees single values: quadratic time shows there as well
-LIMIT_OF = {"_json": "json", "_card": "card", "_document": "json", "_syntax": "json", "_doubles": "json", "_yaml": "yaml",
+LIMIT_OF = {"_json": "json", "_card": "card", "_parsing": "json", "_syntax": "json", "_doubles": "json", "_yaml": "yaml",
             "_toml": "toml", "_python": "python", "_source": "python", "_python_values": "python",
             "_command": "command", "_shell": "command", "_expansion": "command", "_launch": "command"}
 UNITS = [
@@ -70,7 +71,7 @@ def patterns() -> Iterator[tuple[str, re.Pattern, str, int]]:
         if module.ispkg:
             continue
         names = vars(importlib.import_module(f"sqrtscale.formats.{module.name}"))
-        size = MOST_CHARACTERS.get(LIMIT_OF.get(module.name, ""), VALUE)
+        size = SYNTAXES[LIMIT_OF[module.name]].most_characters if module.name in LIMIT_OF else VALUE
         used: set[tuple[str, str]] = set()
         for node in ast.walk(ast.parse(Path(module.module_finder.path, f"{module.name}.py").read_text())):
             if isinstance(node, ast.Attribute) and node.attr in OPERATIONS and isinstance(node.value, ast.Name):
@@ -120,7 +121,7 @@ def run_syntax(syntax: str) -> None:
         for unit in TEXTS[syntax]:
             within(SECONDS)
             print(syntax, repr(head), repr(unit), flush=True)
-            text = head + unit * ((MOST_CHARACTERS[syntax] - len(head)) // len(unit))
+            text = head + unit * ((SYNTAXES[syntax].most_characters - len(head)) // len(unit))
             try:
                 document = parse(as_text(text), syntax)
                 syntax_of(text)
@@ -146,7 +147,7 @@ def test_no_pattern_takes_long_at_the_limit_of_its_syntax(size):
 
 def test_patterns_are_tried_as_the_package_uses_them():
     tried = {name for name, *_ in patterns()}
-    assert {"_document._CONTROL.search", "_source._TOKEN.finditer", "_card._LINE.finditer", "_card._PAIR.search"} <= tried
+    assert {"_parsing._CONTROL.search", "_source._TOKEN.finditer", "_card._LINE.finditer", "_card._PAIR.search"} <= tried
     assert len(tried) > 50
 
 
@@ -157,7 +158,7 @@ def test_a_quadratic_pattern_would_be_found():
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_lengths_are_checked_before_anything_else(syntax):
     with pytest.raises(FieldError, match="give the training configuration alone, at most"):
-        parse("x" * (MOST_CHARACTERS[syntax] + 1), syntax)
+        parse("x" * (SYNTAXES[syntax].most_characters + 1), syntax)
     with pytest.raises(FieldError, match="2,000,000 characters"):
         as_text("\n" * 2_000_000)
 

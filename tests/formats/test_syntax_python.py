@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sqrtscale.formats import _source
-from sqrtscale.formats._document import Unread, WhichFunction, parse
-from sqrtscale.formats._edit import edited, has_room
+from sqrtscale.formats._document import Unread, WhichFunction
+from sqrtscale.formats._edit import edited, has_place
+from sqrtscale.formats._parsing import parse
 from sqrtscale.rules import FieldError
 
 REGISTRY = """\
@@ -136,7 +137,7 @@ def test_a_value_that_another_name_holds_is_read_and_shared():
     document = read("betas = [0.9, 0.95]\nopt = dict(betas=betas)\n")
     assert document.data["opt"] == {"betas": [0.9, 0.95]}
     assert {("opt", "betas"), ("opt", "betas", 0), ("opt", "betas", 1)} == document.shared
-    assert not has_room(document, ("opt", "betas", 2))
+    assert not has_place(document, ("opt", "betas", 2))
 
 
 # Sections

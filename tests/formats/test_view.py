@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqrtscale.formats._document import parse
-from sqrtscale.formats._edit import edited, has_room
-from sqrtscale.formats._view import in_one, with_arguments, with_numbers, with_units
+from sqrtscale.formats._edit import edited, has_place
+from sqrtscale.formats._parsing import parse
+from sqrtscale.formats._view import with_arguments, with_numbers, with_sections_joined, with_units
 
 ARGUMENTS = ("optimizer_args",)
 
@@ -16,7 +16,7 @@ def toml(text):
 
 
 def test_sections_are_put_together_and_a_new_entry_goes_beside_the_one_named():
-    document = in_one(toml("root = 1\n[a]\nlr = 1e-4\n[b]\nsteps = 100\n"), "lr")
+    document = with_sections_joined(toml("root = 1\n[a]\nlr = 1e-4\n[b]\nsteps = 100\n"), "lr")
     assert document.data == {"root": 1, "lr": 1e-4, "steps": 100}
     after = edited(document, {("root",): 2, ("steps",): 25, ("clip",): 0.5})
     assert toml(after).data == {"root": 2, "a": {"lr": 1e-4, "clip": 0.5}, "b": {"steps": 25}}
@@ -63,10 +63,10 @@ def test_an_alias_of_a_text_is_shared_in_the_view_as_well():
 
 def test_views_stand_on_each_other():
     text = "[optimizer]\nlearning_rate = 1e-4\nblock_lr = '1e-5, 2e-5'\noptimizer_args = ['eps=1e-8']\n"
-    document = with_numbers(with_arguments(in_one(toml(text), "learning_rate"), ARGUMENTS), ("block_lr",))
+    document = with_numbers(with_arguments(with_sections_joined(toml(text), "learning_rate"), ARGUMENTS), ("block_lr",))
     assert document.data == {"learning_rate": 1e-4, "block_lr": [1e-5, 2e-5], "optimizer_args": {"eps": 1e-8}}
     changes = {("block_lr", 1): 4e-5, (*ARGUMENTS, "eps"): 5e-9, ("clip",): 0.5}
-    assert all(has_room(document, path) for path in changes)
+    assert all(has_place(document, path) for path in changes)
     assert toml(edited(document, changes)).data == {"optimizer": {
         "learning_rate": 1e-4, "block_lr": "1e-5, 4e-5", "optimizer_args": ["eps=5e-9"], "clip": 0.5}}
 

@@ -37,7 +37,7 @@ def test_what_is_no_number_is_refused_in_one_line(value):
         if value is not None:  # left out
             refused(TrainingConfig, "adam", 8, run={field: value})
     refused(TrainingConfig, "adam", value)
-    for call in (scale, decays, check, alternatives):
+    for call in (scale, decays, alternatives):
         refused(call, config, value)
     refused(lr_factor, config, value)
     refused(curve, config, value)
@@ -152,7 +152,7 @@ def test_a_transfer_has_numbers_or_refuses(config, target, form, momentum_form, 
         for row in scaled.rows:  # a value that is not 0 does not vanish, but for a decay that ends just there
             assert row.scaled != 0 or row.base == 0 or row.half_life is not None or row.name == "warmup_steps", row
         number_or_refusal(lambda: scaled.config)
-    number_or_refusal(check, config, target, form, momentum_form)
+    number_or_refusal(lambda: check(scale(config, target, form, momentum_form)))
     number_or_refusal(largest_kappa, config, momentum_form)
     number_or_refusal(largest_batch, config, momentum_form)
     for one in number_or_refusal(decays, config, target, form, momentum_form) or ():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch_optim import DIVIDES, counting_in, torch_optimizer
 
 from sqrtscale.rules import FAMILIES, TrainingConfig
-from sqrtscale.rules.kinds import DecayRate
+from sqrtscale.rules.kind import DecayRate
 from sqrtscale.training.optimizers import TRAINED, make_optimizer, optimizer_class
 
 SETS = {  # beside the defaults of the family

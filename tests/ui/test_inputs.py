@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as some
 
 from sqrtscale.rules import FAMILIES, FieldError, ParameterGroup, TrainingConfig, scale
-from sqrtscale.rules.kinds import DecayRate
+from sqrtscale.rules.kind import DecayRate
 from sqrtscale.ui.inputs import Inputs, carried, defaults, longest, number, read, texts_of
 from sqrtscale.ui.tables import plain, with_numbers
 

@@ -15,7 +15,7 @@ from ...rules.batch import Batch
 from ...rules.digits import fewest_digits
 from ...rules.translate import translate
 from . import deepspeed, huggingface, keras, lightning, optax, pytorch, timm
-from ._recipe import Recipe, commented, joined, plain
+from ._recipe import Recipe, commented, joined, shown
 
 RULE = {"linear": "square-root rule", "half-life": "square-root rule, decays by half-life"}
 
@@ -78,11 +78,12 @@ def _recipe(scaled: ScaledConfig, library: str, batch: Batch | None) -> Recipe:
     if batch is not None and batch.size != scaled.target_batch:
         allowed = f"makes {batch.size}, not the target batch {scaled.target_batch}: give parts that do"
         raise FieldError("batch", str(batch), allowed)
-    speaks, config, notes = SNIPPETS[library].speaks, scaled.config, ()
+    speaks, config = SNIPPETS[library].speaks, scaled.config
+    notes: tuple[str, ...] = ()
     if family(config.optimizer).library not in speaks:
-        found = translate(config, speaks[0])
-        how = f"translated from {family(config.optimizer).label}, {'exact' if found.exact else 'approximate'}"
-        config, notes = found.config, (how, *found.notes)
+        translated = translate(config, speaks[0])
+        how = f"translated from {family(config.optimizer).label}, {'exact' if translated.exact else 'approximate'}"
+        config, notes = translated.config, (how, *translated.notes)
     return Recipe(_in_fewest_digits(config), batch, (_head(scaled), *notes))
 
 
@@ -98,9 +99,9 @@ def _in_fewest_digits(config: TrainingConfig) -> TrainingConfig:
 
 def _unfinished(scaled: ScaledConfig, sign: str) -> str:
     missing = [row for row in scaled.rows if row.scaled is None]
-    why = commented((f"{row.name} has no number. {row.warning}" for row in missing), sign)
-    known = [f"{sign}{row.name} = {plain(row.scaled)}" for row in scaled.fields if row.scaled is not None]
-    return joined([f"{sign}{_head(scaled)}", f"{sign}No optimizer:"], why, [f"{sign}What is known:"], known,
+    reasons = commented((f"{row.name} has no number. {row.warning}" for row in missing), sign)
+    known = [f"{sign}{row.name} = {shown(row.scaled)}" for row in scaled.fields if row.scaled is not None]
+    return joined([f"{sign}{_head(scaled)}", f"{sign}No optimizer:"], reasons, [f"{sign}What is known:"], known,
                   [f"{sign}global batch size: {scaled.target_batch}"])
 
 

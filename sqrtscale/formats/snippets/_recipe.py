@@ -27,14 +27,14 @@ class Recipe:
     remarks: tuple[str, ...]
 
     @property
-    def kin(self) -> Family:
+    def family(self) -> Family:
         """The family of the configuration."""
         return family(self.config.optimizer)
 
     @property
     def package(self) -> str:
         """What to import for the optimizer: torch itself for torch.optim's."""
-        package = self.kin.call.rpartition(".")[0]
+        package = self.family.call.rpartition(".")[0]
         return "torch" if package == "torch.optim" else package
 
     @property
@@ -44,12 +44,12 @@ class Recipe:
 
     def arguments(self, values: Mapping[str, float]) -> dict[str, Any]:
         """Hyperparameters under the library's names, its fixed options last."""
-        return {self.kin.argument_names[name]: value for name, value in values.items()} | dict(self.kin.options)
+        return {self.family.argument_names[name]: value for name, value in values.items()} | dict(self.family.options)
 
     def in_torch(self, values: Mapping[str, float]) -> dict[str, Any]:
         """The same for a torch.optim optimizer, whose beta1 and beta2 are one tuple."""
-        found = named_as_pytorch(self.arguments(values))
-        return {name: tuple(value) if name == "betas" else value for name, value in found.items()}
+        arguments = named_as_pytorch(self.arguments(values))
+        return {name: tuple(value) if name == "betas" else value for name, value in arguments.items()}
 
     def of_group(self, group: ParameterGroup) -> dict[str, float]:
         """What a group sets itself; with one beta the other one too, since they are one argument in torch."""
@@ -71,7 +71,7 @@ class Recipe:
 
     def left(self, *written: str) -> list[str]:
         """Remarks for the fields of the run that the snippet does not write as arguments, and what a step is."""
-        rest = [f"{_lower(RUN_FIELDS[name].label)}: {plain(value)}" for name, value in self.run.items() if name not in written]
+        rest = [f"{_lower(RUN_FIELDS[name].label)}: {shown(value)}" for name, value in self.run.items() if name not in written]
         return [*rest, *(["a step is one update of the optimizer, after all accumulation"] if counts_steps(self.run) else [])]
 
     @property
@@ -86,7 +86,7 @@ def counts_steps(run: Mapping[str, Any]) -> bool:
     return any(name.endswith(("_steps", "_interval", "_per_step")) or name == "milestones" for name in run)
 
 
-def plain(value: Any) -> str:
+def shown(value: Any) -> str:
     """A number with every digit, a name as it is, a list with commas."""
     return ", ".join(map(str, value)) if isinstance(value, tuple) else value if isinstance(value, str) else repr(value)
 
@@ -117,6 +117,6 @@ class Code(str):
     """An argument that is code already, and stands as it is."""
 
 
-def joined(*lines: Iterable[str]) -> str:
-    """The lines as one text."""
-    return "\n".join(line for some in lines for line in some) + "\n"
+def joined(*parts: Iterable[str]) -> str:
+    """The lines of all parts as one text."""
+    return "\n".join(line for part in parts for line in part) + "\n"

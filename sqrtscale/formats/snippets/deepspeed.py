@@ -17,26 +17,26 @@ TYPES = {"adam": "Adam", "amsgrad": "Adam", "adamw": "AdamW"}  # the others are 
 def write(recipe: Recipe) -> str:
     """The configuration of ``deepspeed.initialize``."""
     recipe.without_groups("give them to deepspeed.initialize(model_parameters=...), and scale without groups here")
-    found: dict[str, Any] = {"train_batch_size": recipe.config.batch_size}
+    settings: dict[str, Any] = {"train_batch_size": recipe.config.batch_size}
     if recipe.batch is not None:
-        found |= {"train_micro_batch_size_per_gpu": recipe.batch.per_device,
+        settings |= {"train_micro_batch_size_per_gpu": recipe.batch.per_device,
                   "gradient_accumulation_steps": recipe.batch.accumulation}
-    name = TYPES.get(recipe.config.optimizer, recipe.kin.call.rpartition(".")[2])
-    found["optimizer"] = {"type": name, "params": _params(recipe)}
+    name = TYPES.get(recipe.config.optimizer, recipe.family.call.rpartition(".")[2])
+    settings["optimizer"] = {"type": name, "params": _params(recipe)}
     if recipe.run.get("warmup_steps"):
-        found["scheduler"] = _scheduler(recipe)
+        settings["scheduler"] = _scheduler(recipe)
     if "clip_norm" in recipe.run:
-        found["gradient_clipping"] = recipe.run["clip_norm"]
-    return json.dumps(found, indent=2) + "\n"
+        settings["gradient_clipping"] = recipe.run["clip_norm"]
+    return json.dumps(settings, indent=2) + "\n"
 
 
 def _params(recipe: Recipe) -> dict[str, Any]:
-    found = recipe.in_torch(recipe.config.hyperparameters)
+    params = recipe.in_torch(recipe.config.hyperparameters)
     if recipe.config.optimizer in ("adam", "amsgrad"):
-        found["adam_w_mode"] = False
+        params["adam_w_mode"] = False
     if recipe.config.optimizer == "amsgrad":
-        found["torch_adam"] = True
-    return found
+        params["torch_adam"] = True
+    return params
 
 
 def _scheduler(recipe: Recipe) -> dict[str, Any]:

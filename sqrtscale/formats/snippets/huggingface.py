@@ -53,13 +53,13 @@ def _of_the_run(recipe: Recipe) -> tuple[dict[str, Any], set[str]]:
     """Arguments for the fields of the run, and which fields they say."""
     run = recipe.run
     written = {name for name in LENGTHS if name in run}
-    found = {LENGTHS[name]: run[name] for name in run if name in LENGTHS}
+    arguments = {LENGTHS[name]: run[name] for name in run if name in LENGTHS}
     if run.get("warmup_fraction") == 1.0:  # a float below 1 is a share, and 1.0 would be one step
-        del found["warmup_steps"]
+        del arguments["warmup_steps"]
         written.remove("warmup_fraction")
     if "eval_interval" in run:
-        found["eval_strategy"] = "steps"
-    schedule, further = SCHEDULES.get(run.get("schedule")), {}
+        arguments["eval_strategy"] = "steps"
+    schedule, further = SCHEDULES.get(run.get("schedule", "")), {}
     if schedule == "warmup_stable_decay":
         if "decay_steps" not in run:  # Trainer asks for it
             schedule = None
@@ -68,8 +68,8 @@ def _of_the_run(recipe: Recipe) -> tuple[dict[str, Any], set[str]]:
     if schedule == "cosine" and run.get("min_lr"):
         schedule, further, written = "cosine_with_min_lr", {"min_lr": run["min_lr"]}, written | {"min_lr"}
     if schedule:
-        found |= {"lr_scheduler_type": schedule}
+        arguments |= {"lr_scheduler_type": schedule}
         written |= {"schedule"}
     if further:
-        found["lr_scheduler_kwargs"] = Code(repr(further))
-    return found, written
+        arguments["lr_scheduler_kwargs"] = Code(repr(further))
+    return arguments, written

@@ -34,7 +34,7 @@ def write(recipe: Recipe) -> str:
         arguments["gradient_accumulation_steps"] = accumulation
     if recipe.batch is not None:
         remarks.append(f"batches that the optimizer sees: {recipe.batch.per_device * recipe.batch.devices}")
-    return joined(["import keras", ""], commented(recipe.remarks), call(f"optimizer = {recipe.kin.call}", arguments),
+    return joined(["import keras", ""], commented(recipe.remarks), call(f"optimizer = {recipe.family.call}", arguments),
                   _without_decay(recipe), commented(remarks))
 
 

@@ -34,13 +34,13 @@ def _answer(recipe: Recipe) -> list[str]:
 
 
 def _trainer(recipe: Recipe) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     if "total_steps" in recipe.run:
-        found["max_steps"] = recipe.run["total_steps"]
+        arguments["max_steps"] = recipe.run["total_steps"]
     if recipe.batch is not None:
-        found |= {"accumulate_grad_batches": recipe.batch.accumulation, "devices": recipe.batch.devices}
+        arguments |= {"accumulate_grad_batches": recipe.batch.accumulation, "devices": recipe.batch.devices}
     if "clip_norm" in recipe.run:
-        found["gradient_clip_val"] = recipe.run["clip_norm"]
+        arguments["gradient_clip_val"] = recipe.run["clip_norm"]
     if "ema_decay" in recipe.run:
-        found["callbacks"] = Code(f"[EMAWeightAveraging(decay={recipe.run['ema_decay']!r})]")
-    return found
+        arguments["callbacks"] = Code(f"[EMAWeightAveraging(decay={recipe.run['ema_decay']!r})]")
+    return arguments

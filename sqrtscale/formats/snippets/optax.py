@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ._recipe import Code, Recipe, call, commented, joined, quoted
@@ -27,20 +28,20 @@ def write(recipe: Recipe) -> str:
 def _made(recipe: Recipe) -> list[str]:
     groups = recipe.config.groups
     if not groups:
-        return _one(recipe, recipe.config.hyperparameters)
+        return _constructor(recipe, recipe.config.hyperparameters)
     lines = ["optax.partition(", "    {"]
     for name, own in ((recipe.others, {}), *((group.name, group.values) for group in groups)):
-        one = _one(recipe, {**recipe.config.hyperparameters, **own})
-        lines += [f"        {quoted(name)}: {one[0]}", *_indented(one[1:], ",", 8)]
+        made = _constructor(recipe, {**recipe.config.hyperparameters, **own})
+        lines += [f"        {quoted(name)}: {made[0]}", *_indented(made[1:], ",", 8)]
     return [*lines, "    },", "    labels,  # a tree like the parameters, with the name of each one's group", ")"]
 
 
-def _one(recipe: Recipe, values: dict[str, float]) -> list[str]:
+def _constructor(recipe: Recipe, values: Mapping[str, float]) -> list[str]:
     arguments: dict[str, Any] = recipe.arguments(values)
     warmup = recipe.run.get("warmup_steps")
     if warmup:  # its count is of updates, inside MultiSteps as well
         arguments["learning_rate"] = Code(f"optax.linear_schedule(0.0, {values['lr']!r}, transition_steps={warmup})")
-    return call(recipe.kin.call, arguments)
+    return call(recipe.family.call, arguments)
 
 
 def _indented(lines: list[str], end: str, by: int = 4) -> list[str]:

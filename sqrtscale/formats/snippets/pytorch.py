@@ -12,7 +12,7 @@ ACCELERATE = ("with accelerate: a prepared scheduler steps num_processes times a
 def write(recipe: Recipe) -> str:
     """Makes ``optimizer`` for a ``model``; with groups, for ``parameters``, a dict of each group's parameters by its name."""
     imports = [f"import {package}" for package in dict.fromkeys((recipe.package, "torch"))]
-    return joined(imports, [""], commented(recipe.remarks), constructor(recipe, "model.parameters()"), beside(recipe))
+    return joined(imports, [""], commented(recipe.remarks), constructor(recipe, "model.parameters()"), run_lines(recipe))
 
 
 def constructor(recipe: Recipe, parameters: str) -> list[str]:
@@ -23,19 +23,19 @@ def constructor(recipe: Recipe, parameters: str) -> list[str]:
         lines = commented(["parameters: a dict with the parameters of each group by its name, "
                            f"and {quoted(recipe.others)} for the rest"])
         first = ["[", *(f"    {group}," for group in _groups(recipe)), "],"]
-    return [*lines, *call(f"optimizer = {recipe.kin.call}", recipe.in_torch(recipe.config.hyperparameters), first)]
+    return [*lines, *call(f"optimizer = {recipe.family.call}", recipe.in_torch(recipe.config.hyperparameters), first)]
 
 
 def _groups(recipe: Recipe) -> list[str]:
-    found = [f'{{"params": parameters[{quoted(recipe.others)}]}}']
+    groups = [f'{{"params": parameters[{quoted(recipe.others)}]}}']
     for group in recipe.config.groups:
         named = recipe.in_torch(recipe.of_group(group))
-        rest = "".join(f', "{name}": {value!r}' for name, value in named.items() if name not in recipe.kin.options)
-        found.append(f'{{"params": parameters[{quoted(group.name)}]{rest}}}')
-    return found
+        rest = "".join(f', "{name}": {value!r}' for name, value in named.items() if name not in recipe.family.options)
+        groups.append(f'{{"params": parameters[{quoted(group.name)}]{rest}}}')
+    return groups
 
 
-def beside(recipe: Recipe) -> list[str]:
+def run_lines(recipe: Recipe) -> list[str]:
     """The batch, clipping, EMA and lengths."""
     lines = commented([recipe.size, *recipe.left("clip_norm", "ema_decay")])
     if counts_steps(recipe.run) and (recipe.batch is None or recipe.batch.devices > 1):

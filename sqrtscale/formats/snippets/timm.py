@@ -47,8 +47,8 @@ def write(recipe: Recipe) -> str:
 
 def _hyperparameters(recipe: Recipe) -> list[tuple[str, Any]]:
     values = dict(recipe.config.hyperparameters)
-    found = [(OPTIONS[name], repr(values.pop(name))) for name in OPTIONS if name in values]
+    options = [(OPTIONS[name], repr(values.pop(name))) for name in OPTIONS if name in values]
     if "beta1" in values:
-        found.append(("--opt-betas", f"{values.pop('beta1')!r} {values.pop('beta2')!r}"))
-    rest = {**values, **recipe.kin.options}
-    return [*found, ("--opt-kwargs", " ".join(f"{name}={value!r}" for name, value in rest.items()))] if rest else found
+        options.append(("--opt-betas", f"{values.pop('beta1')!r} {values.pop('beta2')!r}"))
+    rest = {**values, **recipe.family.options}
+    return [*options, ("--opt-kwargs", " ".join(f"{name}={value!r}" for name, value in rest.items()))] if rest else options

@@ -10,10 +10,10 @@ from ._family import LIBRARIES, Family, Field
 from ._underived import UNDERIVED, Underived
 
 FAMILIES: dict[str, Family] = {
-    found.name: found
+    listed.name: listed
     for module in pkgutil.iter_modules(__path__)
     if not module.name.startswith("_")
-    for found in importlib.import_module(f"{__name__}.{module.name}").FAMILIES
+    for listed in importlib.import_module(f"{__name__}.{module.name}").FAMILIES
 }
 
 
@@ -22,13 +22,12 @@ def family(name: object) -> Family:
 
     An optimizer whose rule nobody has derived is refused with what is known about it.
     """
-    wanted = name.strip().lower() if isinstance(name, str) else None
-    found = FAMILIES.get(wanted)
-    if found is None and wanted in UNDERIVED:
+    wanted = name.strip().lower() if isinstance(name, str) else ""
+    if wanted in FAMILIES:
+        return FAMILIES[wanted]
+    if wanted in UNDERIVED:
         raise FieldError("optimizer", name, UNDERIVED[wanted].allowed)
-    if found is None:
-        raise FieldError("optimizer", name, f"is not known: give one of {', '.join(FAMILIES)}")
-    return found
+    raise FieldError("optimizer", name, f"is not known: give one of {', '.join(FAMILIES)}")
 
 
 __all__ = ["FAMILIES", "LIBRARIES", "UNDERIVED", "Family", "Field", "Underived", "family"]

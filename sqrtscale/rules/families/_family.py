@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..kinds import Decay, Kind
+from ..kind import Decay, Kind
 
 LIBRARIES = {"pytorch": "PyTorch", "keras": "Keras 3", "optax": "optax", "timm": "timm", "composer": "Composer"}
 

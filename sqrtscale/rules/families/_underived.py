@@ -20,7 +20,7 @@ class Underived:
         return f"has no derived rule ({self.known}; {self.source}): tune it at the target batch, or give another"
 
 
-UNDERIVED: dict[str, Underived] = {found.name: found for found in (
+UNDERIVED: dict[str, Underived] = {underived.name: underived for underived in (
     Underived("adamax", "Adamax", "its denominator is a maximum over recent gradients, which falls more slowly than the noise "
               "when a step covers more samples: simulated at kappa = 8 it moves 14 to 26% too far",
               "our simulation, docs/experiments.md"),

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ...tasks import Batch, Network
-from .. import is_out_of_memory
 from ..chance import Chance
 from ..memory import Passes, give_back
+from ..out_of_memory import is_out_of_memory
 from ..threads import ALL_THREADS, use_threads
 from ._executor import Executor
 
