@@ -23,7 +23,7 @@ if id:
     st.stop()
 
 st.query_params.clear()  # Streamlit 1.67: a link from one calibration to the list leaves the id in the address
-if store.list(limit=1) or store.list(deleted=True, limit=1):
+if store.summaries(limit=1) or store.summaries(deleted=True, limit=1):
     browse.show(store)
 else:
     browse.nothing_yet()

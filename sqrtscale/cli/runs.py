@@ -24,7 +24,7 @@ def run_list(options: argparse.Namespace) -> int:
 
     with open_store() as store:
         reconcile(store)
-        found = store.list(deleted=options.deleted, text=options.text, limit=10**9)
+        found = store.summaries(deleted=options.deleted, text=options.text, limit=10**9)
     if options.json:
         print(json.dumps([plain(vars(one)) for one in found], indent=2))
         return 0
@@ -165,7 +165,7 @@ def run_export(options: argparse.Namespace) -> int:
 
 def _find(store: Store, id: str) -> CalibrationRecord:
     """The calibration whose id starts with ``id``, deleted or not."""
-    found = [one.id for deleted in (False, True) for one in store.list(deleted=deleted, limit=10**9)
+    found = [one.id for deleted in (False, True) for one in store.summaries(deleted=deleted, limit=10**9)
              if id and one.id.startswith(id)]
     if len(found) > 1:
         raise BadInput(f"ID = {id!r} fits {len(found)} calibrations: give more of it, for example {found[0]}")

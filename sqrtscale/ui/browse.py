@@ -34,7 +34,7 @@ def show(store: Store) -> None:
     def look() -> None:
         if active:
             runner.reconcile(store)
-        found = store.list(text=text, states=states or None, outcomes=outcomes or None, deleted=deleted)
+        found = store.summaries(text=text, states=states or None, outcomes=outcomes or None, deleted=deleted)
         if not found:
             st.info(_nothing_found(bool(text.strip() or states or outcomes), deleted))
             return

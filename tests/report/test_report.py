@@ -125,7 +125,7 @@ def test_how_far_one_can_go(store):
 def test_lists_show_the_outcome_of_the_headline(store, measured, outcome, answer):
     record = store.get(stored.calibration(store, chosen=stored.plan(seeds=5), measured=measured))
     assert judged(store, record).outcome == outcome
-    (listed,) = store.list()
+    (listed,) = store.summaries()
     assert listed.outcome == outcome and listed.answer.startswith(answer)
 
 

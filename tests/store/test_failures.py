@@ -61,7 +61,7 @@ def test_a_damaged_chunk_is_named_to_readers_and_writers(store):
         store.curves(id)
     with pytest.raises(DamagedChunk, match=f"the last {named}"):
         store.write_points(id, [Measured("scaled", 1, 8, {"val_loss": 1.0})])
-    assert len(store.list()) == 1  # which reads no chunk
+    assert len(store.summaries()) == 1  # which reads no chunk
 
 
 def test_numbers_that_json_lacks_come_back(store):
@@ -85,7 +85,7 @@ def test_text_that_databases_refuse_is_cleaned(store):
     assert store.get(id).name == "ab?"
     store.rename(id, bad + "x" * 300)
     assert store.set_note(id, bad, 0) and store.get(id).note == "ab?"
-    assert len(store.get(id).name) == 200 and [one.id for one in store.list(text="ab\0")] == [id]
+    assert len(store.get(id).name) == 200 and [one.id for one in store.summaries(text="ab\0")] == [id]
     store.end_run(id, "base", 0, "DIVERGED", bad)
     store.transition(id, "FAILED", among=ACTIVE_STATES, reason=bad)
     assert {run.reason for run in store.get(id).runs} == {"ab?"} and store.get(id).reason == "ab?"
