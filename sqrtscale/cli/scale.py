@@ -108,9 +108,9 @@ def _say_what_was_read(base: Base, scaled: ScaledConfig | None = None) -> None:
     if imported is None:
         return
     print(f"read as {imported.label}, batch {base.config.batch_size}", file=sys.stderr)
-    said = (("read", imported.lines), ("assumed", imported.assumed), ("not read", imported.unread), ("note", imported.notes),
-            ("beware", imported.problems(scaled) if scaled else ()))
-    for kind, lines in said:
+    sections = (("read", imported.lines), ("assumed", imported.assumed), ("not read", imported.unread), ("note", imported.notes),
+                ("beware", imported.problems(scaled) if scaled else ()))
+    for kind, lines in sections:
         for line in lines:
             print(f"{kind}: {line}", file=sys.stderr)
 

@@ -106,7 +106,7 @@ class EndRequest:
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
 
-    def _on_signal(self, number: int, frame: object) -> None:
+    def _on_signal(self, signal_number: int, frame: object) -> None:
         self.stop = True
 
     def __bool__(self) -> bool:

@@ -43,8 +43,8 @@ class Supervisor:
         alive = locks.take(locks.alive_lock(self.id), LOCK_PATIENCE)
         if alive is None or self.store.get(self.id).state != "QUEUED":
             return 1
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
+        for end_signal in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(end_signal, self._on_signal)
         identity = process.me()
         self.store.set_process(self.id, host=identity.host, boot_id=identity.boot_id, pid=identity.pid,
                                pid_started=identity.pid_started)
@@ -62,8 +62,8 @@ class Supervisor:
             self._watch(child, limit)
         return 0
 
-    def _on_signal(self, number: int, frame: object) -> None:
-        self.told_to_stop = signal.Signals(number).name
+    def _on_signal(self, signal_number: int, frame: object) -> None:
+        self.told_to_stop = signal.Signals(signal_number).name
 
     def _wait_for_turn(self) -> tuple[tuple[str, ...], list[int]] | None:
         """Its devices and their locks, once no older calibration waits for one of them; None when it was cancelled meanwhile."""
@@ -187,9 +187,9 @@ class Supervisor:
             return
 
     @staticmethod
-    def _signal(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    def _signal(child: subprocess.Popen[bytes], end_signal: signal.Signals) -> None:
         try:
-            os.killpg(child.pid, number)
+            os.killpg(child.pid, end_signal)
         except ProcessLookupError:  # the whole group is gone
             return
 

@@ -77,14 +77,14 @@ class Store:
 
     # --- writing ---------------------------------------------------------------------------------
 
-    def create(self, plan: CalibrationPlan, name: str = "", environment: dict[str, Any] | None = None) -> str:
+    def create(self, plan: CalibrationPlan, name: str = "") -> str:
         """Store a calibration and all its runs as QUEUED in one transaction; returns its id."""
         id = uuid.uuid4().hex[:12]
 
         def work() -> None:
             with self._write.begin() as session:
                 session.add(Calibration(
-                    id=id, name=_clean(name.strip(), 200), state="QUEUED", plan=plan.as_dict(), environment=environment or {},
+                    id=id, name=_clean(name.strip(), 200), state="QUEUED", plan=plan.as_dict(),
                     task=plan.task, optimizer=plan.base.optimizer, base_batch=plan.base.batch_size,
                     target_batch=plan.target_batch, seeds=len(plan.seeds), start=plan.start,
                     created_at=self._now(session)))
@@ -227,12 +227,11 @@ class Store:
         """Take a deleted calibration back."""
         self._set(id, deleted_at=None)
 
-    def purge(self, before: datetime | None = None) -> list[str]:
-        """Really remove ended calibrations deleted before a time (default: now); returns their ids."""
+    def purge(self) -> list[str]:
+        """Really remove the ended calibrations among the deleted ones; returns their ids."""
         def work() -> list[str]:
             with self._write.begin() as session:
-                gone = delete(Calibration).where(Calibration.deleted_at <= (before or self._now(session)),
-                                                 Calibration.state.in_(FINAL_STATES))
+                gone = delete(Calibration).where(Calibration.deleted_at.is_not(None), Calibration.state.in_(FINAL_STATES))
                 return list(session.scalars(gone.returning(Calibration.id)))
 
         return retried(work)
@@ -262,7 +261,7 @@ class Store:
 
     def summaries(
         self, *, deleted: bool = False, text: str = "", states: Iterable[str] | None = None,
-        outcomes: Iterable[str] | None = None, limit: int = 1000, offset: int = 0,
+        outcomes: Iterable[str] | None = None, limit: int = 1000,
     ) -> list[CalibrationSummary]:
         """Calibrations, newest first. text is looked for in name, id, note, task, optimizer and outcome."""
         conditions: list[ColumnElement[bool]] = [
@@ -277,7 +276,7 @@ class Store:
             conditions.append(Calibration.outcome.in_(list(outcomes)))
         # Neither plans and environments nor runs: a thousand of them take longer to decode than everything else.
         columns = [getattr(Calibration, name) for name in (*SUMMARY, "done", "total", "ends")]
-        page = select(*columns).where(*conditions).order_by(Calibration.number.desc()).limit(limit).offset(offset)
+        page = select(*columns).where(*conditions).order_by(Calibration.number.desc()).limit(limit)
         with self._read.begin() as session:
             rows = session.execute(page).all()
         return [

@@ -41,7 +41,8 @@ def show(store: Store) -> None:
         st.caption(f"{len(summaries)} calibration{'s' * (len(summaries) != 1)}, newest first. Choose a row to open it.")
         times = st.session_state.get("rows opened", 0)
         # A key for each search: a table that is given other rows forgets a click that comes at once.
-        chosen = runs.table(summaries, key=f"stored-{times}-{deleted}-{'-'.join([*states, *outcomes])}-{text.strip()}")
+        chosen = runs.calibrations_table(
+            summaries, key=f"stored-{times}-{deleted}-{'-'.join([*states, *outcomes])}-{text.strip()}")
         if chosen:
             st.session_state["rows opened"] = times + 1  # the browser keeps a selection by key: another list, none selected
             st.switch_page("pages/results.py", query_params={"id": chosen})

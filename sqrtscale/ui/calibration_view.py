@@ -34,7 +34,7 @@ def show(store: Store, id: str) -> None:
         launch.arms_table(record.plan)
         _carry_on(record)
     with st.expander("Runs"):
-        runs.of(record)
+        runs.runs_table(record)
         if record.executors:
             st.caption(f"Steps were carried out by the executor `{record.executors}`.")
         if taken := store.reused(id):

@@ -51,7 +51,7 @@ def fixed(value: float, decimals: int, sign: str = "") -> str:
     return f"{value:{sign}.6g}" if abs(value) >= LONGEST_NUMBER else f"{value:{sign}.{decimals}f}"
 
 
-def table(summaries: Sequence[CalibrationSummary], key: str) -> str | None:
+def calibrations_table(summaries: Sequence[CalibrationSummary], key: str) -> str | None:
     """The list; returns the id of a row that the user has just chosen, by its box or by any cell."""
     ends = [_end(summary, arm)[0] for summary in summaries for arm in ("base", "scaled")]
     decimals = min(places(ends), 6)
@@ -96,7 +96,7 @@ def _end(summary: CalibrationSummary, arm: str) -> tuple[float, float, int]:
     return ends.get(TASKS[summary.task].judged, NO_END) if summary.task in TASKS else NO_END
 
 
-def of(record: CalibrationRecord) -> None:
+def runs_table(record: CalibrationRecord) -> None:
     """Every run of a calibration with its state, its last values and why it ended."""
     metrics = task(record.plan.task).metrics
     decimals = {metric: places(run.final.get(metric, math.nan) for run in record.runs) for metric in metrics}

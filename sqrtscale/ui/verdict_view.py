@@ -57,8 +57,8 @@ def show(store: Store, record: CalibrationRecord, points: pd.DataFrame, version:
         st.caption("The gradient noise was not measured in this calibration, so whether it was a test of the rule is not known.")
     lost = [f"**{escaped(arm)}** diverged on {len(causes)} of {len(record.plan.seeds)} seeds: {escaped(causes[0])}."
             for arm, causes in runs.diverged(record).items()]
-    told = [verdict.sentence for verdict in verdicts.values() if verdict.reason != "no pairs"]
-    st.markdown("\n".join(f"- {sentence}" for sentence in (*told, *reasons(record, verdicts, measured), *lost)))
+    sentences = [verdict.sentence for verdict in verdicts.values() if verdict.reason != "no pairs"]
+    st.markdown("\n".join(f"- {sentence}" for sentence in (*sentences, *reasons(record, verdicts, measured), *lost)))
     if any(end.n for end in ends.values()):
         _arms(record, verdicts, ends)
     if verdicts:

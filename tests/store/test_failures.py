@@ -66,7 +66,8 @@ def test_a_damaged_chunk_is_named_to_readers_and_writers(store):
 
 def test_numbers_that_json_lacks_come_back(store):
     odd = {"loss": math.inf, "more": [-math.inf, 1, {"x": math.nan}], "words": "nan"}
-    id = store.create(plan(), environment=odd)
+    id = store.create(plan())
+    store.set_environment(id, odd)
     store.add_event(id, "odd", odd)
     store.write_points(id, [Measured("base", 0, 0, {"val_loss": -math.inf, "val_accuracy": math.nan})])
     for found in (store.get(id).environment, store.events(id)[0][2]):

