@@ -21,9 +21,9 @@ def plan(**changes):
 
 
 def test_a_new_calibration_is_queued_with_all_its_runs(store):
-    id = store.create(plan(), "  first  ", {"note": "x"})
+    id = store.create(plan(), "  first  ")
     record = store.get(id)
-    assert (record.state, record.name, record.plan, record.environment) == ("QUEUED", "first", plan(), {"note": "x"})
+    assert (record.state, record.name, record.plan, record.environment) == ("QUEUED", "first", plan(), {})
     assert [(run.arm, run.seed) for run in record.runs] == list(plan().runs)
     assert {run.state for run in record.runs} == {"QUEUED"}
     assert record.runs[-1].config == plan().config_of("linear lr")
