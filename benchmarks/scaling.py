@@ -171,7 +171,9 @@ class Case:
             return x
 
         with self.in_torch(), torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
-            losses = self.population.losses(self.batch)  # held, or its storages would be freed and used again
+            network = self.population.network
+            # Held, or its storages would be freed and used again.
+            losses = network.losses(network(self.population.views, self.batch.inputs), self.batch.targets)
         state = sum(value.nbytes for value in self.population.optimizer.state.values())
         del losses
         return (4 + 2) * parameters + 2 * state + 2 * sum(kept.values())

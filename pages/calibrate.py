@@ -22,9 +22,9 @@ with left:
     st.subheader("What to train", anchor=False)
     task = launch.task_choice()
     size = launch.size_choice(task)
-    inputs = launch.transfer_choice(task)
+    inputs, carried = launch.transfer_choice(task)
     try:
-        plan = launch.plan_choice(task, inputs, size)
+        plan = launch.plan_choice(task, inputs, size, carried)
     except FieldError as error:
         problem = error
 with right:
@@ -35,7 +35,7 @@ with right:
         launch.arms_table(plan)
         st.caption(f"{len(plan.arms)} arms × {plan.seeds_in_words} × {plan.samples:,} samples"
                    + (f", after a warm start of {plan.warm_samples:,} samples." if plan.warm_samples else ".")
-                   + " The learning rate is constant after any warm-up.")
+                   + f" After any warm-up the learning rate {plan.schedule.words}.")
         timing.show(plan)
         name = st.text_input("Name", key="name", max_chars=200, placeholder="optional")
         if st.button("Launch", type="primary", icon=":material/play_arrow:"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from .rules import DecayForm, FieldError, MomentumForm, ScaledConfig, TrainingCo
 from .rules.errors import choice, shown, whole
 from .rules.reduction import averaged
 from .rules.translate import translate
+from .schedules import CONSTANT, Schedule, schedule
 from .tasks import SMALLEST, task
 
 Start = Literal["warm", "scratch"]
@@ -34,16 +35,17 @@ def trainable(config: TrainingConfig) -> TrainingConfig | None:
     """The configuration as a calibration can train it, or None where the engine has no optimizer for it.
 
     Another library's convention is translated into PyTorch's, and a summed loss into its mean. What a calibration does not do
-    (schedules after the warm-up, averages, parameter groups) is left out; gradient-norm clipping is kept.
+    (averages, parameter groups) is left out, and so is a schedule, which is the plan's; gradient-norm clipping is kept.
+    :func:`sqrtscale.schedules.schedule_of` says which one the configuration carries.
     """
     try:
-        found = translate(averaged(config), "pytorch").config
+        trained = translate(averaged(config), "pytorch").config
     except FieldError:
         return None
-    if found.optimizer not in TRAINED:
+    if trained.optimizer not in TRAINED:
         return None
-    kept = {name: found.run[name] for name in ("clip_norm",) if name in found.run}
-    return TrainingConfig(found.optimizer, found.batch_size, found.hyperparameters, found.total_steps, found.warmup_steps, kept)
+    kept = {name: trained.run[name] for name in ("clip_norm",) if name in trained.run}
+    return replace(trained, run=kept, groups=())
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class CalibrationPlan:
     configuration before the arms branch (0 from scratch); evaluations: how many times curves are measured after the branch
     point; device: a name that :func:`sqrtscale.devices.devices` knows; decay_form, momentum_form, correct_lr: as for ``scale``;
     reuse: take runs that are stored already instead of training them again; stop_early: train the seeds in parts, judge after
-    each, and leave out the rest where the verdict is clear, so that ``seeds`` are the most; size: of the model, a task's.
+    each, and leave out the rest where the verdict is clear, so that ``seeds`` are the most; size: of the model, a task's;
+    schedule: of the learning rate after the branch point, the same in every arm (the warm start trains at the peak).
     Raises FieldError for what cannot be run.
     """
 
@@ -76,8 +79,9 @@ class CalibrationPlan:
     reuse: bool = True
     stop_early: bool = False
     size: str = SMALLEST
+    schedule: Schedule = CONSTANT
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         about = task(self.task)
         if not self.task_version:
             object.__setattr__(self, "task_version", about.version)
@@ -98,6 +102,9 @@ class CalibrationPlan:
         for arm in self.arms:
             if not 0 <= arm.svag <= MOST_SVAG or (arm.svag and arm.config.batch_size != self.base.batch_size):
                 raise FieldError("arms", arm.name, f"is no SVAG: give l from 1 to {MOST_SVAG} at the base batch size")
+            if about.micro and arm.config.batch_size % about.micro:
+                raise FieldError("arms", arm.name, f"has batch {arm.config.batch_size}, which is not made of whole micro-batches "
+                                                   f"of {about.micro}: give a kappa at which it is")
         whole("samples", self.samples, self.unit, self.unit * 100)
         if self.samples % self.unit:
             raise FieldError("samples", self.samples, f"is not a multiple of every batch size: give a multiple of {self.unit}")
@@ -112,6 +119,8 @@ class CalibrationPlan:
         if not isinstance(self.device, str):
             raise FieldError("device", self.device, "is not text: give auto, cpu, cuda or cuda:0")
         devices(self.device, 0)
+        if not isinstance(self.schedule, Schedule):
+            raise FieldError("schedule", self.schedule, 'is not a schedule: give one, for example schedule("cosine")')
 
     @property
     def unit(self) -> int:
@@ -149,8 +158,8 @@ class CalibrationPlan:
     @property
     def targets(self) -> tuple[int, ...]:
         """The target batches of the frontier, smallest first; empty where there is only ``target_batch``."""
-        found = tuple(self.arm(name).config.batch_size for _, name in self.frontier)
-        return found if len(found) > 1 else ()
+        batches = tuple(self.arm(name).config.batch_size for _, name in self.frontier)
+        return batches if len(batches) > 1 else ()
 
     @property
     def work(self) -> int:
@@ -170,7 +179,7 @@ class CalibrationPlan:
 
     def arm(self, name: str) -> Arm:
         """The arm of that name; the warm start counts as one with the base configuration."""
-        return Arm(name, self.base) if name == WARM_START else next(one for one in self.arms if one.name == name)
+        return Arm(name, self.base) if name == WARM_START else next(arm for arm in self.arms if arm.name == name)
 
     def config_of(self, arm: str) -> TrainingConfig:
         """The configuration that a run of that arm trains."""
@@ -186,30 +195,31 @@ class CalibrationPlan:
         A field that a plan gets one day counts, until somebody names it in NOT_OF_A_RUN. The name counts, and so does the first
         seed, because more is measured of some arms and of that seed.
         """
-        plain = {name: value for name, value in self.as_dict().items() if name not in NOT_OF_A_RUN}
-        found = self.arm(arm)
-        return json.dumps(plain | {
-            "arm": arm, "config": found.config.as_dict(), "svag": found.svag, "seed": seed, "first_seed": self.seeds[0],
+        shared = {name: value for name, value in self.as_dict().items() if name not in NOT_OF_A_RUN}
+        own = self.arm(arm)
+        return json.dumps(shared | {
+            "arm": arm, "config": own.config.as_dict(), "svag": own.svag, "seed": seed, "first_seed": self.seeds[0],
             "points": self.evaluation_points,
         }, sort_keys=True)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON types; :meth:`from_dict` reads them back."""
-        plain = {key: getattr(self, key) for key in (
+        """Plain JSON types; :meth:`from_dict` reads them back. A constant schedule is left out, as before there were others."""
+        as_they_are = {name: getattr(self, name) for name in (
             "task", "task_version", "target_batch", "samples", "start", "warm_samples", "decay_form",
             "evaluations", "device", "momentum_form", "correct_lr", "reuse", "stop_early", "size")}
-        return plain | {
+        return as_they_are | {
             "base": self.base.as_dict(),
             "arms": [{"name": arm.name, "config": arm.config.as_dict()} | ({"svag": arm.svag} if arm.svag else {})
                      for arm in self.arms],
             "seeds": list(self.seeds),
-        }
+        } | ({} if self.schedule == CONSTANT else {"schedule": str(self.schedule)})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> CalibrationPlan:
         """The inverse of :meth:`as_dict`; raises FieldError for what is no plan, or one of a version that knows more."""
         try:
             return cls(**{**data, "base": TrainingConfig.from_dict(data["base"]), "seeds": tuple(_listed("seeds", data["seeds"])),
+                          "schedule": schedule(data.get("schedule", str(CONSTANT))),
                           "arms": tuple(Arm(arm["name"], TrainingConfig.from_dict(arm["config"]), arm.get("svag", 0))
                                        for arm in _listed("arms", data["arms"]))})
         except FieldError:
@@ -224,7 +234,7 @@ def make_plan(
     targets: Iterable[int] = (), seeds: int | None = None, samples: int | None = None, start: Start = "warm",
     warm_samples: int | None = None, decay_form: DecayForm = "linear", device: str = "auto",
     momentum_form: MomentumForm = "kept", correct_lr: bool = False, reuse: bool = True, stop_early: bool = False,
-    size: str = SMALLEST,
+    size: str = SMALLEST, schedule: Schedule = CONSTANT,
 ) -> CalibrationPlan:
     """A plan from a few choices; what is left out takes the task's default.
 
@@ -251,7 +261,7 @@ def make_plan(
         task=task_name, base=base, target_batch=scaled.target_batch, arms=chosen, seeds=tuple(range(seeds)),
         samples=_round_up(samples, unit), start=start, warm_samples=_round_up(warm, base.batch_size), decay_form=decay_form,
         device=device, momentum_form=momentum_form, correct_lr=correct_lr, reuse=reuse, stop_early=stop_early,
-        size=size,
+        size=size, schedule=schedule,
     )
 
 
@@ -259,7 +269,7 @@ def _in_order(arms: Iterable[str], targets: Iterable[int], scaled: ScaledConfig)
     """Names of arms, each once: base, scaled, the frontier by its batch, the kinds in their own order, then the others."""
     kappas = {Fraction(target, scaled.base.batch_size) for target in targets if target != scaled.target_batch}
     names = [spaced(name) for name in _listed("arms", arms)]
-    kappas |= {Fraction(AT.fullmatch(name)["kappa"]) for name in names if _is_frontier(name)}
+    kappas |= {Fraction(at["kappa"]) for name in names if _is_frontier(name) and (at := AT.fullmatch(name))}
     order = ["base", "scaled", *map(frontier_name, sorted(kappas)), *KINDS]
     chosen = dict.fromkeys([*order[: 2 + len(kappas)], *(name for name in names if not _is_frontier(name))])
     return sorted(chosen, key=lambda name: order.index(name) if name in order else len(order))
@@ -277,12 +287,15 @@ def _is_frontier(name: str) -> bool:
 
 
 def _check_fits(task_name: str, base_batch: int, target_batch: int, *targets: int) -> None:
-    """Raise FieldError for a batch larger than the task's training data."""
-    most = task(task_name).train_size
-    for name, value in (("batch_size", base_batch), ("target_batch", target_batch), *(("targets", one) for one in targets)):
+    """Raise FieldError for a batch larger than the task's training data, or not made of its whole micro-batches."""
+    most, micro = task(task_name).train_size, task(task_name).micro or 1
+    for name, value in (("batch_size", base_batch), ("target_batch", target_batch), *(("targets", target) for target in targets)):
         if value > most:
             raise FieldError(name, value, f"is more than the {most} training samples of task {task_name}: "
                                           f"give at most {most}")
+        if value % micro:
+            raise FieldError(name, value, f"is not made of whole micro-batches of {micro}, over which task {task_name} takes its "
+                                          f"statistics: give a multiple of {micro}")
 
 
 def _round_up(value: int, unit: int) -> int:

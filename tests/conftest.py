@@ -14,6 +14,7 @@ TIERS = {  # folder or file -> marker of all tests in it
     "browser": "browser",
     "runner": "process",
     "training": "training",
+    "tasks": "training",
     "cli/test_transfer_commands.py": "process",
     "formats/test_syntax_limits.py": "slow",
     "test_types.py": "slow",

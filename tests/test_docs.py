@@ -11,6 +11,7 @@ import pytest
 
 from sqrtscale.cli import build_parser
 from sqrtscale.rules import FAMILIES, RUN_FIELDS, UNDERIVED, TrainingConfig, scale
+from sqrtscale.schedules import KINDS, schedule
 
 ROOT = Path(__file__).resolve().parents[1]
 README, CLI, THEORY = ((ROOT / name).read_text() for name in ("README.md", "docs/cli.md", "docs/theory.md"))
@@ -95,6 +96,13 @@ def rules_of_the_page():
 
 def test_the_tables_of_the_page_are_the_rules_of_the_program():
     assert rules_of_the_page() == rules_of_the_program()
+
+
+def test_every_kind_of_schedule_has_its_line_and_every_example_of_one_is_read():
+    rows = [line.split(" | ")[0] for line in CLI.splitlines() if re.match(rf"\| `({'|'.join(KINDS)})`", line)]
+    texts = [re.findall(r"`(.+?)`", row) for row in rows]
+    assert [row[0] for row in texts] == list(KINDS)
+    assert all(str(schedule(text)) == text for row in texts for text in row)
 
 
 def test_the_page_names_every_optimizer_without_a_rule():

@@ -26,7 +26,7 @@ def test_what_is_no_number_is_refused_in_one_line(value):
 @pytest.mark.parametrize("name", NO_NAMES, ids=of_type)
 def test_what_is_no_name_is_refused_in_one_line(name):
     refused(make_plan, name, ADAM, 16)
-    for field in ("start", "device", "size", "decay_form", "momentum_form"):
+    for field in ("start", "device", "size", "decay_form", "momentum_form", "schedule"):
         refused(make_plan, "digits", ADAM, 16, **{field: name})
     refused(make_plan, "digits", ADAM, 16, arms=[name])
     refused(make_arm, name, scale(ADAM, 16))
@@ -41,6 +41,8 @@ def test_what_is_no_plan_is_refused_in_one_line(value):
     refused(CalibrationPlan.from_dict, value)
     for field in ("task", "base", "arms", "seeds", "start", "size", "device", "samples"):
         refused(CalibrationPlan.from_dict, plan | {field: value})
+    if not isinstance(value, str) or value != "linear ":  # which names a schedule
+        refused(CalibrationPlan.from_dict, plan | {"schedule": value})
 
 
 @pytest.mark.parametrize("digits", ["9" * 5000, "1/" + "9" * 5000, "0" * 5000])

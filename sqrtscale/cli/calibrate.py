@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..plan import make_plan
+from ..schedules import schedule
 from ..tasks import task
 from . import configuration
 from .runs import print_record
@@ -24,13 +25,14 @@ def run_calibrate(options: argparse.Namespace) -> int:
     defaults = task(options.task).defaults
     target = defaults.target_batch if options.target is None else options.target
     if options.target is None and options.targets:  # a text among them is refused by name below
-        target = max(options.targets, key=lambda one: (isinstance(one, str), one))
+        target = max(options.targets, key=lambda batch: (isinstance(batch, str), batch))
     plan = make_plan(
         options.task, configuration.over(defaults.base, options), target,
         arms=options.arms, targets=options.targets, seeds=options.seeds, samples=options.samples, start=options.start,
         warm_samples=options.warm_samples, device=options.device, reuse=not options.no_reuse,
         stop_early=bool(options.stop_early), size=options.size,
-        decay_form=options.decay_form, momentum_form=options.momentum_form, correct_lr=options.correct_lr)
+        decay_form=options.decay_form, momentum_form=options.momentum_form, correct_lr=options.correct_lr,
+        schedule=schedule(options.schedule))
 
     from .. import runner  # loads pandas and sqlalchemy: only once the plan is known to be good
     from ..runner.device import occupied

@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 
 from ..arms import DEFAULT_ARMS, KINDS
 from ..plan import MOST_SEEDS, STARTS
+from ..schedules import CONSTANT
+from ..schedules import KINDS as SCHEDULES
 from ..tasks import SMALLEST, TASKS
 from . import checkpoint, configuration, scale, stages
 from .app import run_app
@@ -73,6 +75,9 @@ def build_parser() -> Parser:
     command.add_argument("--start", default="warm", metavar="|".join(STARTS), help="warm: branch every arm from one "
                          "warm start; scratch: from initial weights (default: warm)")
     command.add_argument("--warm-samples", type=number, metavar="N", help="samples of the warm start")
+    command.add_argument("--schedule", default=str(CONSTANT), metavar="KIND[:SETTINGS]", help="learning rate after the branch "
+                         f"point, over samples seen, the same in every arm: {', '.join(SCHEDULES)}; with settings for example "
+                         "cosine:0.1, wsd:0.2,1-sqrt or milestones:0.5,0.75,gamma=0.3 (default: constant)")
     command.add_argument("--targets", type=number, nargs="+", default=[], metavar="N", help="more target batches for the full "
                          "rule, each an arm (scaled 2x, scaled 1/2x ...): how far it goes, in one calibration")
     command.add_argument("--arms", nargs="+", default=list(DEFAULT_ARMS), metavar="ARM", help="what competes beside base and "

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..plan import WARM_START
+from ..schedules import CONSTANT
 from ..tasks import task
 from .shared import BadInput, open_store, table
 
@@ -71,6 +72,7 @@ def record_text(store: Store, record: CalibrationRecord) -> str:
              f"progress {record.progress:.0%}",
              f"task     {plan.task}, {plan.base.optimizer}, batch {plan.base.batch_size} -> {plan.target_batch}, "
              f"{plan.start} start, {plan.samples} samples a run, {plan.seeds_in_words}",
+             *([f"schedule {plan.schedule}: the learning rate {plan.schedule.words}"] if plan.schedule != CONSTANT else []),
              *([f"executor {record.executors}"] if record.executors else [])]
     try:
         lines += _ends(store, record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from ..plan import CalibrationPlan
+from ..schedules import CONSTANT
 from ..tasks import SMALLEST
 
 
@@ -24,6 +25,8 @@ def command(plan: CalibrationPlan) -> str:
               "--samples", str(plan.samples), "--start", plan.start]
     if plan.warm_samples:
         parts += ["--warm-samples", str(plan.warm_samples)]
+    if plan.schedule != CONSTANT:
+        parts += ["--schedule", str(plan.schedule)]
     if base.total_steps:
         parts += ["--steps", str(base.total_steps)]
     if base.warmup_steps:

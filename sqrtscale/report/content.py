@@ -11,6 +11,7 @@ import pandas as pd
 from ..evidence import Regime, Verdict, headline
 from ..plan import WARM_START
 from ..rules import family
+from ..schedules import CONSTANT
 from ..store import CalibrationRecord
 from ..tasks import Metric, task
 from .command import command
@@ -63,7 +64,9 @@ def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[st
                 f"{plan.target_batch} (kappa = {plan.target_batch / plan.base.batch_size:.6g}), with every hyperparameter moved "
                 f"by the square-root rule, follow the same course? Tried on {about.title}: {about.description} The "
                 f"{plan.size} model has {about.sizes[plan.size]:,} parameters. Every arm trains "
-                f"{plan.samples:,} samples with {plan.seeds_in_words} {start}; arms share their samples seed by seed.")
+                f"{plan.samples:,} samples with {plan.seeds_in_words} {start}; arms share their samples seed by seed."
+                + (f" From there on the learning rate of every arm {plan.schedule.words} (schedule {plan.schedule})."
+                   if plan.schedule != CONSTANT else ""))
     pictures = tuple(_picture(curves, metric, [arm.name for arm in plan.arms]) for name, metric in about.metrics.items()
                      if len(curves := arms[arms["metric"] == name]))
     told = (frontier, *(one.sentence for one in verdicts.values()), *reasons(record, verdicts, measured), stopped_early(record))

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from ..rules import FieldError
-from ._task import SMALLEST, Batch, Data, Defaults, Metric, Task
+from ._batch import Batch
+from ._network import Network, Parameter
+from ._task import SMALLEST, Data, Defaults, Metric, Task
 from .digits import TASK as _digits
 from .pydoc import TASK as _pydoc
 
-TASKS: dict[str, Task] = {found.name: found for found in (_digits, _pydoc)}
+TASKS: dict[str, Task] = {about.name: about for about in (_digits, _pydoc)}
 
 
 def task(name: object) -> Task:
     """The task of that name; raises FieldError for an unknown one."""
-    found = TASKS.get(name) if isinstance(name, str) else None
-    if found is None:
+    about = TASKS.get(name) if isinstance(name, str) else None
+    if about is None:
         raise FieldError("task", name, f"is not known: give one of {', '.join(TASKS)}")
-    return found
+    return about
 
 
-__all__ = ["SMALLEST", "TASKS", "Batch", "Data", "Defaults", "Metric", "Task", "task"]
+__all__ = ["SMALLEST", "TASKS", "Batch", "Data", "Defaults", "Metric", "Network", "Parameter", "Task", "task"]

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ..rules import TrainingConfig
+from ._batch import Batch
 
 if TYPE_CHECKING:
     import torch
 
-    from .looped import Looped
-    from .transformer import Transformer
-
+    from ._network import Network
 
 SMALLEST = "tiny"  # the size that every task has
 
@@ -58,14 +57,6 @@ class Metric:
         return f"{self.label} ({self.unit})"
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Samples on a device: inputs [n, ...], targets [n, ...] (class indices)."""
-
-    inputs: torch.Tensor
-    targets: torch.Tensor
-
-
 class Data(ABC):
     """A task's data on ``device``.
 
@@ -92,13 +83,15 @@ class Data(ABC):
 
 
 class Task(ABC):
-    """Model, data, loss and metrics of one thing to train.
+    """Model, data, loss and metrics of one thing to train: what a trainer asks of it, and nothing more.
 
     name: what users type; title, description: what they read; version: raised when results stop
     being comparable with stored ones; sample: what one sample is; train_size: distinct training
     samples; metrics: name -> Metric, in the order shown, the first one judged; sizes: name -> parameters of the model, the
     smallest first, for which the defaults were tested; hopeless: a mean training loss of a batch from which on a run counts as
-    diverged, even where it is finite; tf32: whether a GPU may round what enters a matrix product to TF32, which takes a
+    diverged, even where it is finite; micro: where the loss of a sample depends on the others (batch norm, contrastive losses),
+    the samples of a micro-batch, the unit of which every batch is made in every arm: statistics are taken over one, running
+    averages move once for each; tf32: whether a GPU may round what enters a matrix product to TF32, which takes a
     measurement that the curves stay the same (benchmarks/precision.py).
     """
 
@@ -112,11 +105,12 @@ class Task(ABC):
     sizes: Mapping[str, int]
     defaults: Defaults
     hopeless: float = math.inf
+    micro: int | None = None
     tf32: bool = False
 
     @abstractmethod
-    def network(self, size: str = SMALLEST) -> Transformer | Looped:
-        """The model of that size as a function of stacked parameters; ``Looped`` makes one of any torch module."""
+    def network(self, size: str = SMALLEST) -> Network:
+        """The model of that size; ``ModuleNetwork`` makes one of any torch module."""
 
     @abstractmethod
     def data(self, device: torch.device) -> Data:

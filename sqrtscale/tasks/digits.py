@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from ..rules import TrainingConfig
-from ._task import SMALLEST, Batch, Data, Defaults, Metric, Task
+from ._batch import Batch
+from ._task import SMALLEST, Data, Defaults, Metric, Task
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from .transformer import Transformer
 
 SIDE, PATCH = 8, 4
 SHAPES = {"tiny": (32, 2, 2), "small": (128, 4, 4), "medium": (256, 6, 4), "large": (512, 9, 8)}  # width, layers, heads
@@ -25,30 +33,30 @@ class Digits(Task):
     train_size = 1437
     tf32 = True
     hopeless = 10 * math.log(10)  # ten times the loss of guessing
-    metrics: ClassVar = {
+    metrics: Mapping[str, Metric] = {
         "val_loss": Metric("Validation loss", "nats per image", "validation", "loss", margin=0.01),  # 1 % in probability
         "train_loss": Metric("Train loss", "nats per image", "train", "loss", margin=0.01),
         "val_accuracy": Metric("Validation accuracy", "share right", "validation", "accuracy", 0.01, higher_is_better=True),
     }
-    sizes: ClassVar = {"tiny": 26_442, "small": 797_194, "medium": 4_746_762, "large": 28_387_850}
+    sizes: Mapping[str, int] = {"tiny": 26_442, "small": 797_194, "medium": 4_746_762, "large": 28_387_850}
     defaults = Defaults(
         base=TrainingConfig("adam", 8, {"lr": 2e-3}),
         target_batch=64, samples=48_000, warm_samples=96_000, seeds=8,
     )
 
-    def network(self, size=SMALLEST):
+    def network(self, size: str = SMALLEST) -> Transformer:
         from .transformer import Transformer
 
         return Transformer(*SHAPES[size], length=(SIDE // PATCH) ** 2, classes=10, patch=PATCH * PATCH)
 
-    def data(self, device):
+    def data(self, device: torch.device) -> Data:
         return _Digits(device)
 
 
 class _Digits(Data):
     """1,437 training and 360 validation images; split by a fixed shuffle, validated as augmented as trained."""
 
-    def __init__(self, device):
+    def __init__(self, device: torch.device):
         import torch
         from sklearn.datasets import load_digits
 
@@ -65,13 +73,13 @@ class _Digits(Data):
         self.validation = self._augmented(images[rest], labels[rest], fixed)
         self.train_sample = self._augmented(self.images[: len(rest)], self.labels[: len(rest)], fixed)
 
-    def draw(self, count, generator):
+    def draw(self, count: int, generator: torch.Generator) -> Batch:
         import torch
 
         chosen = torch.randint(len(self.images), (count,), generator=generator)
         return self._augmented(self.images[chosen], self.labels[chosen], generator)
 
-    def _augmented(self, images, labels, generator) -> Batch:
+    def _augmented(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Batch:
         """Each image [8, 8] shifted by -1, 0 or 1 in both directions, plus noise; as patches [4, 16]."""
         import torch
         import torch.nn.functional as F

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from ..rules import TrainingConfig
-from ._task import SMALLEST, Batch, Data, Defaults, Metric, Task
+from ._batch import Batch
+from ._task import SMALLEST, Data, Defaults, Metric, Task
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from .transformer import Transformer
 
 LENGTH = 32  # bytes of context
 MEASURED = 256  # windows in each of the two fixed sets
@@ -27,29 +35,29 @@ class Pydoc(Task):
     train_size = 13_000
     tf32 = True
     hopeless = 10 * math.log(CHARACTERS)  # ten times the loss of guessing
-    metrics: ClassVar = {
+    metrics: Mapping[str, Metric] = {
         "val_loss": Metric("Validation loss", "nats per byte", "validation", "loss", margin=0.01),  # 1 % in probability
         "train_loss": Metric("Train loss", "nats per byte", "train", "loss", margin=0.01),
     }
-    sizes: ClassVar = {"tiny": 70_592, "small": 830_336, "medium": 4_812_928, "large": 28_520_064}
+    sizes: Mapping[str, int] = {"tiny": 70_592, "small": 830_336, "medium": 4_812_928, "large": 28_520_064}
     defaults = Defaults(
         base=TrainingConfig("adam", 8, {"lr": 5e-4, "beta1": 0.95, "beta2": 0.99}),
         target_batch=64, samples=24_000, warm_samples=72_000, seeds=5,
     )
 
-    def network(self, size=SMALLEST):
+    def network(self, size: str = SMALLEST) -> Transformer:
         from .transformer import Transformer
 
         return Transformer(*SHAPES[size], length=LENGTH, classes=CHARACTERS, tokens=CHARACTERS, causal=True)
 
-    def data(self, device):
+    def data(self, device: torch.device) -> Data:
         return _Pydoc(device)
 
 
 class _Pydoc(Data):
     """Windows of 32 bytes at random places of the training topics; every tenth topic validates."""
 
-    def __init__(self, device):
+    def __init__(self, device: torch.device):
         import pydoc_data.topics
 
         topics = [text for _, text in sorted(pydoc_data.topics.topics.items())]
@@ -61,23 +69,23 @@ class _Pydoc(Data):
         self.train_sample = self._spread(self.text)
 
     @staticmethod
-    def _bytes(text):
+    def _bytes(text: str) -> Tensor:
         import torch
 
         return torch.frombuffer(bytearray(text.encode("ascii", "replace")), dtype=torch.uint8).long()
 
-    def draw(self, count, generator):
+    def draw(self, count: int, generator: torch.Generator) -> Batch:
         import torch
 
         return self._windows(self.text, torch.randint(len(self.text) - LENGTH, (count,), generator=generator))
 
-    def _spread(self, text) -> Batch:
+    def _spread(self, text: Tensor) -> Batch:
         """Windows spread evenly over a text."""
         import torch
 
         return self._windows(text, torch.linspace(0, len(text) - LENGTH - 1, MEASURED).long())
 
-    def _windows(self, text, starts) -> Batch:
+    def _windows(self, text: Tensor, starts: Tensor) -> Batch:
         import torch
 
         windows = self.placed(text[starts.view(-1, 1) + torch.arange(LENGTH + 1)])

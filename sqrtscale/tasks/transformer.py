@@ -8,25 +8,22 @@ batching rule because models and samples share its batch axis.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ._network import Network, Parameter
 
-@dataclass(frozen=True)
-class Parameter:
-    """A parameter of one model: its shape and how it starts (normal with ``std``, or ``constant``)."""
-
-    shape: tuple[int, ...]
-    std: float = 0.0
-    constant: float = 0.0
+NO_BUFFERS: Mapping[str, Tensor] = {}
 
 
 @dataclass(frozen=True)
-class Transformer:
-    """A transformer as data: ``parameters()`` names what it needs, calling it gives the logits.
+class Transformer(Network):
+    """A transformer that classifies, as data: ``parameters()`` names what it needs, calling it gives the logits.
 
     tokens: vocabulary size for byte inputs [M, B, T], or None for patches [M, B, T, patch];
     causal: predict each next token (logits [M, B, T, classes]), else pool over tokens to one
@@ -47,9 +44,9 @@ class Transformer:
         d = self.width
         damped = 1 / math.sqrt(d) / math.sqrt(2 * self.layers)
         entry = Parameter((self.tokens, d), 0.1) if self.tokens else Parameter((self.patch, d), 1 / math.sqrt(self.patch))
-        found = {"entry": entry, "position": Parameter((self.length, d), 0.1)}
+        parameters = {"entry": entry, "position": Parameter((self.length, d), 0.1)}
         for i in range(self.layers):
-            found |= {
+            parameters |= {
                 f"{i}.norm1.weight": Parameter((d,), constant=1.0),
                 f"{i}.norm1.bias": Parameter((d,)),
                 f"{i}.qkv.weight": Parameter((d, 3 * d), 1 / math.sqrt(d)),
@@ -63,7 +60,7 @@ class Transformer:
                 f"{i}.down.weight": Parameter((4 * d, d), damped / 2),
                 f"{i}.down.bias": Parameter((d,)),
             }
-        return found | {
+        return parameters | {
             "norm.weight": Parameter((d,), constant=1.0),
             "norm.bias": Parameter((d,)),
             "head.weight": Parameter((d, self.classes), 0.1 / math.sqrt(d)),
@@ -77,11 +74,13 @@ class Transformer:
             (torch.randn(p.shape, generator=generator) * p.std if p.std else torch.full(p.shape, p.constant)).flatten()
             for p in self.parameters().values()])
 
-    def __call__(self, p: dict[str, Tensor], inputs: Tensor) -> Tensor:
+    def __call__(self, p: Mapping[str, Tensor], inputs: Tensor, buffers: Mapping[str, Tensor] = NO_BUFFERS, training: bool = True
+                 ) -> Tensor:
         """Logits of every model: p maps names to [M, *shape], inputs are [M, B, T] or [M, B, T, patch]."""
         models, batch = inputs.shape[:2]
         if self.tokens:
-            x = _Lookup.apply(p["entry"], inputs.flatten(1)).view(models, batch, self.length, self.width)
+            rows: Tensor = _Lookup.apply(p["entry"], inputs.flatten(1))  # type: ignore[no-untyped-call]
+            x = rows.view(models, batch, self.length, self.width)
         else:
             x = torch.bmm(inputs.flatten(1, 2), p["entry"]).view(models, batch, self.length, self.width)
         x = (x + p["position"].unsqueeze(1)).flatten(1, 2)  # [M, B*T, width]
@@ -93,7 +92,15 @@ class Transformer:
             return _linear(p, "head", x.flatten(1, 2)).view(models, batch, self.length, self.classes)
         return _linear(p, "head", x.mean(2))
 
-    def _attention(self, p: dict[str, Tensor], layer: str, x: Tensor, batch: int) -> Tensor:
+    def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy in nats of every prediction, shaped like the targets: [M, B], or [M, B, T] where each token is one."""
+        return F.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none").view(targets.shape)
+
+    def measures(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Also accuracy: 1 where the likeliest class is the right one."""
+        return {"loss": self.losses(logits, targets), "accuracy": logits.argmax(-1) == targets}
+
+    def _attention(self, p: Mapping[str, Tensor], layer: str, x: Tensor, batch: int) -> Tensor:
         models = x.shape[0]
         qkv = _linear(p, layer + "qkv", x).view(models * batch, self.length, 3, self.heads, self.width // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [M*B, heads, T, width / heads]
@@ -109,23 +116,23 @@ class _Lookup(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, table: Tensor, tokens: Tensor) -> Tensor:
+    def forward(ctx: Any, table: Tensor, tokens: Tensor) -> Tensor:
         ctx.save_for_backward(tokens)
         ctx.rows = table.shape[1]
         return table.gather(1, tokens.unsqueeze(2).expand(-1, -1, table.shape[2]))
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (tokens,) = ctx.saved_tensors
         chosen = torch.arange(ctx.rows, device=tokens.device).view(1, -1, 1) == tokens.unsqueeze(1)
         return torch.bmm(chosen.to(gradient.dtype), gradient), None
 
 
-def _linear(p: dict[str, Tensor], name: str, x: Tensor) -> Tensor:
+def _linear(p: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
     """x [M, n, in] -> [M, n, out], each model with its own weight and bias."""
     return torch.baddbmm(p[name + ".bias"].unsqueeze(1), x, p[name + ".weight"])
 
 
-def _norm(p: dict[str, Tensor], name: str, x: Tensor) -> Tensor:
+def _norm(p: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
     """Layer norm of x [M, n, width], each model with its own weight and bias."""
     return torch.addcmul(p[name + ".bias"].unsqueeze(1), F.layer_norm(x, x.shape[-1:]), p[name + ".weight"].unsqueeze(1))

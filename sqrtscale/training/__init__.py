@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator
 from typing import TYPE_CHECKING, Any
 
 from .events import Event, Measured, Progress, RunEnded, SeedsEnded
@@ -24,7 +24,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(words in str(error).lower() for words in NO_MEMORY)
 
 
-def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -> Iterator[Event]:
+def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -> Generator[Event, None, None]:
     """Train every run of the plan that is not ``stored``; see :func:`sqrtscale.training.engine.calibrate`."""
     from .engine import calibrate as run
 

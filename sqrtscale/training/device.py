@@ -31,11 +31,11 @@ PACKAGES = ("sqrtscale", "torch", "numpy", "scipy", "numba", "scikit-learn", "st
 def resolve(name: str) -> tuple[torch.device, ...]:
     """The devices that a plan's name stands for here; raises FieldError for one that is not there."""
     there = torch.cuda.device_count() if torch.cuda.is_available() else 0  # it counts cards that no driver lets it use
-    found = devices(name, there)
+    names = devices(name, there)
     known = ["cpu", *(f"cuda:{i}" for i in range(there))]
-    if not set(found) <= set(known):
+    if not set(names) <= set(known):
         raise FieldError("device", name, f"is not on this machine: give one of {', '.join(known)}")
-    return tuple(map(torch.device, found))
+    return tuple(map(torch.device, names))
 
 
 @contextmanager
@@ -46,18 +46,18 @@ def fast_settings(about: Task) -> Iterator[None]:
     and called from our own threads, so that each gets one. A GPU rounds what enters a matrix product or convolution to TF32 where
     the task allows it.
     """
-    rounding = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    usual = [one.allow_tf32 for one in rounding]
-    for one in rounding:
-        one.allow_tf32 = about.tf32
+    libraries: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    usual = [library.allow_tf32 for library in libraries]
+    for library in libraries:
+        library.allow_tf32 = about.tf32
     torch.set_flush_denormal(True)
     available()  # loads the BLAS whose threads are limited here
     try:
         with threadpool_limits(1, user_api="blas"):
             yield
     finally:
-        for one, before in zip(rounding, usual, strict=True):
-            one.allow_tf32 = before
+        for library, before in zip(libraries, usual, strict=True):
+            library.allow_tf32 = before
         torch.set_flush_denormal(False)
         torch.set_num_threads(ALL_THREADS)
 

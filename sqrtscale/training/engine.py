@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
 
@@ -27,10 +27,11 @@ from .memory import seed_parts
 from .population import Population
 from .streams import DRAW_AT_ONCE, Stream
 
+Run = tuple[str, int]  # arm and seed
 SAY_EVERY = 0.4  # seconds between two Progress events
 
 
-def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -> Iterator[Event]:
+def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -> Generator[Event, None, None]:
     """Train every run of the plan but those (arm, seed) that are ``stored`` already; yields events as they happen.
 
     The warm start is trained whenever an arm is, because its weights are kept nowhere. Raises FieldError when a device of the
@@ -61,42 +62,48 @@ def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -
             parent.executor.forget()
         for first, end in seed_parts(plan, devices):
             runs = [run for run in arms if run[1] in plan.seeds[first:end]]
-            groups = [[_branched(about, part, share, plan, kind, parent) for part, share in spread(alike, data)]
-                      for kind, alike in kinds(plan, runs)]
-            yield from _side_by_side(groups, plan.evaluation_points, clock, "arms")
-            for group in chain(*groups):
-                yield from group.finish()
-            groups = group = None  # their memory is the next part's
+            yield from _part(plan, about, data, runs, parent, clock)
             if end in plan.looks[:-1]:
                 yield SeedsEnded(end)
 
 
-def kinds(plan: CalibrationPlan, runs: list[tuple[str, int]]) -> Iterator[tuple[tuple[int, int], list[tuple[str, int]]]]:
+def _part(plan: CalibrationPlan, about: Task, data: Sequence[Data], runs: list[Run], parent: Population | None, clock: _Clock
+          ) -> Iterator[Event]:
+    """Runs of the arms that train at the same time, from the branch point to the end; their memory is the next part's."""
+    groups = [[_branched(about, part, share, plan, kind, parent) for part, share in spread(alike, data)]
+              for kind, alike in kinds(plan, runs)]
+    yield from _side_by_side(groups, plan.evaluation_points, clock, "arms")
+    for group in chain(*groups):
+        yield from group.finish()
+
+
+def kinds(plan: CalibrationPlan, runs: Sequence[Run]) -> Iterator[tuple[tuple[int, int], list[Run]]]:
     """((batch size, l of SVAG), its runs): what can train in one population."""
-    kind = {run: (plan.arm(run[0]).config.batch_size, plan.arm(run[0]).svag) for run in runs}
-    for one in sorted(set(kind.values())):
-        yield one, [run for run in runs if kind[run] == one]
+    kind_of = {run: (plan.arm(run[0]).config.batch_size, plan.arm(run[0]).svag) for run in runs}
+    for kind in sorted(set(kind_of.values())):
+        yield kind, [run for run in runs if kind_of[run] == kind]
 
 
-def spread(runs: Sequence[tuple[str, int]], data: Sequence[Data]) -> Iterator[tuple[Data, Sequence[tuple[str, int]]]]:
+def spread(runs: Sequence[Run], data: Sequence[Data]) -> Iterator[tuple[Data, Sequence[Run]]]:
     """(data on one device, the runs that train there): as equal as can be, the first largest, no device without a run.
 
     A seed is on as few devices as can be, because each draws its samples.
     """
     by_seed, parts = sorted(runs, key=lambda run: run[1]), min(len(data), len(runs))
     cuts = [-(-len(runs) * i // parts) for i in range(parts + 1)]
-    for one, (first, end) in zip(data, pairwise(cuts), strict=False):
+    for part, (first, end) in zip(data, pairwise(cuts), strict=False):
         share = set(by_seed[first:end])
-        yield one, [run for run in runs if run in share]
+        yield part, [run for run in runs if run in share]
 
 
-def _branched(about: Task, data: Data, runs: Sequence[tuple[str, int]], plan: CalibrationPlan, kind: tuple[int, int],
+def _branched(about: Task, data: Data, runs: Sequence[Run], plan: CalibrationPlan, kind: tuple[int, int],
               parent: Population | None) -> Group:
     """The group of these runs at its start: ``parent``'s weights and optimizer, or none from scratch."""
     size, ell = kind
     # A stream of its own: SVAG draws more samples for the same time, so it cannot be paired with base.
     stream = f"l={ell} of svag" if ell else "branch"
     group = Group(about, data, runs, plan, stream, plan.evaluation_points)
+    group.population.follow(plan.schedule, float(group.step_covers / plan.samples))
     if parent is not None:
         # l times the noise is the noise of an l^2 times smaller batch, also for what the optimizer holds.
         group.population.branch_from(parent, size / plan.base.batch_size / (ell**2 or 1))
@@ -129,7 +136,7 @@ class _Clock:
 class Group:
     """Runs that share a batch size, an l of SVAG and a device: one population, and one stream of samples per seed."""
 
-    def __init__(self, about: Task, data: Data, runs: Sequence[tuple[str, int]], plan: CalibrationPlan, stream: str,
+    def __init__(self, about: Task, data: Data, runs: Sequence[Run], plan: CalibrationPlan, stream: str,
                  points: Sequence[int]):
         self.data = data
         self.runs = list(runs)
@@ -138,9 +145,9 @@ class Group:
         arms = [plan.arm(arm) for arm, _ in runs]
         self.step_covers = arms[0].samples_per_step
         self.population = Population(about, [arm.config for arm in arms], [seed for _, seed in runs], data.device,
-                                     arms[0].svag, plan.size)
+                                     arms[0].svag, plan.size, stream)
         self.streams = [Stream(data, seed, stream) for seed in self.seeds]
-        self.probe = regime.Probe(data, self.seeds, points, plan.seeds[0])
+        self.probe = regime.Probe(data, self.seeds, points, plan.seeds[0], about.micro)
         self._index()
 
     def _index(self) -> None:
@@ -149,15 +156,14 @@ class Group:
 
     def draw(self, count: int) -> Batch:
         """The next ``count`` samples of every stream, [streams, count, ...]."""
-        taken = [stream.take(count) for stream in self.streams]
-        return Batch(torch.stack([x.inputs for x in taken]), torch.stack([x.targets for x in taken]))
+        return Batch.joined([stream.take(count) for stream in self.streams], torch.stack)
 
     def measured(self, samples: int) -> Iterator[Measured]:
         """One Measured per run at ``samples`` seen, with its regime where it is time for that."""
         values = measure(self.population, self.data)
-        beside = self.probe.measure(self.population, self.runs, self.reads, samples)
+        regimes = self.probe.measure(self.population, self.runs, self.reads, samples)
         for i, (arm, seed) in enumerate(self.runs):
-            yield Measured(arm, seed, samples, {name: float(value[i]) for name, value in values.items()} | beside[i])
+            yield Measured(arm, seed, samples, {name: float(value[i]) for name, value in values.items()} | regimes[i])
 
     def end_diverged(self, worst: Tensor, samples: int) -> Iterator[Event]:
         """End the runs whose largest batch loss since the last point says that they diverged."""
@@ -197,11 +203,11 @@ def _in_turns(several: Sequence[Iterator[Event | None]]) -> Iterator[Event]:
     """The events of several iterators, a piece of each in turn: a GPU works on while the others are given their pieces."""
     waiting = deque(several)
     while waiting:
-        one = waiting.popleft()
-        for event in one:
+        iterator = waiting.popleft()
+        for event in iterator:
             if event is not None:
                 yield event
-            waiting.append(one)
+            waiting.append(iterator)
             break
 
 
@@ -217,7 +223,7 @@ def _train(group: Group, start: int, end: int, clock: _Clock, phase: str) -> Ite
         for i in range(0, count, a_call):
             now = min(a_call, count - i)
             piece = slice(i * drawn, (i + now) * drawn)
-            losses = population.advance(Batch(samples.inputs[:, piece], samples.targets[:, piece]), group.reads, now,
+            losses = population.advance(samples.cut(slice(None), piece), group.reads, now,
                                         watch=first + i + now == steps)
             worst = torch.maximum(worst, losses)  # keeps a NaN
             yield clock.tick(phase, now * drawn * len(population))

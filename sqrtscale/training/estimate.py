@@ -10,7 +10,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -82,7 +82,7 @@ def _cost(group: Group, samples: int, points: Sequence[int], shares: int = 1) ->
                                        + one_micro_batch * group.probe.count * len(group.probe.times))
 
 
-def _time(work, device: torch.device, steps: int = 1) -> float:
+def _time(work: Callable[[], object], device: torch.device, steps: int = 1) -> float:
     """Seconds of one of the ``steps`` that a call makes, from as many calls as fit into SECONDS_EACH."""
     began, calls = time.perf_counter(), 0
     while calls < 2 or time.perf_counter() - began < SECONDS_EACH:

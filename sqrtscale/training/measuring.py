@@ -12,7 +12,8 @@ from .population import Population
 @torch.no_grad()
 def measure(population: Population, data: Data) -> dict[str, Tensor]:
     """Every metric of the task for every model, on the CPU: name -> [M]."""
-    values = {}
-    for prefix, split in (("val", data.validation), ("train", data.train_sample)):
-        values[f"{prefix}_loss"], values[f"{prefix}_accuracy"] = population.executor.evaluate(population, split)
-    return {name: values[name].cpu() for name in population.task.metrics}
+    splits = {"validation": data.validation, "train": data.train_sample}
+    metrics = population.task.metrics
+    values = {name: population.executor.evaluate(population, split) for name, split in splits.items()
+              if any(metric.split == name for metric in metrics.values())}
+    return {name: values[metric.split][metric.measure].cpu() for name, metric in metrics.items()}

@@ -50,8 +50,8 @@ def free_bytes(device: torch.device) -> int:
         return torch.cuda.mem_get_info(device)[0] + kept
     try:
         with open("/proc/meminfo") as file:
-            found = {line.partition(":")[0]: line.split()[1] for line in file}
-        return int(found["MemAvailable"]) * 1024
+            sizes = {line.partition(":")[0]: line.split()[1] for line in file}
+        return int(sizes["MemAvailable"]) * 1024
     except (OSError, KeyError):  # not Linux: half of all there is
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 

@@ -22,7 +22,7 @@ from ..tasks import Batch, Data
 from .population import Population
 from .streams import Stream
 
-MICRO = 16  # samples of one micro-batch
+MICRO = 16  # samples of one micro-batch, where the task has no size of its own
 SHARE = 0.08  # of a run's samples that may be spent on measuring it
 TIMES = 5  # start, three times during, end
 LEAST, MOST = 8, 64  # micro-batches of one measurement
@@ -42,33 +42,33 @@ class Probe:
     """Measures a population at its times, on micro-batches from streams of its own, so that training does not notice.
 
     One stream per seed, the same in every arm; points: where the population is evaluated, the last at the end of its budget,
-    from which follows how many micro-batches a measurement may take; first: the plan's first seed. What is measured of a run
-    does not depend on the runs beside it, so that stored runs can stand for new ones.
+    from which follows how many micro-batches a measurement may take; first: the plan's first seed; micro: samples of a
+    micro-batch. What is measured of a run does not depend on the runs beside it, so that stored runs can stand for new ones.
     """
 
-    def __init__(self, data: Data, seeds: Sequence[int], points: Sequence[int], first: int):
+    def __init__(self, data: Data, seeds: Sequence[int], points: Sequence[int], first: int, micro: int | None = None):
+        self.micro = micro or MICRO
         self.streams = [Stream(data, seed, "regime") for seed in seeds]
         self.tail_streams = [Stream(data, seed, "tails") for seed in seeds]
         self.first = first
         self.times = times(points)
-        affordable = int(SHARE * points[-1] / (TIMES * MICRO))
+        affordable = int(SHARE * points[-1] / (TIMES * self.micro))
         self.count = min(MOST, max(LEAST, affordable))
         self.tail_count = min(TAILS_MOST, max(TAILS_LEAST, 4 * affordable))
 
-    @staticmethod
-    def batches(streams: Sequence[Stream], reads: Tensor, count: int) -> Iterator[Batch]:
-        """``count`` fresh micro-batches [M, MICRO, ...]; model i reads stream ``reads[i]``."""
+    def batches(self, streams: Sequence[Stream], reads: Tensor, count: int) -> Iterator[Batch]:
+        """``count`` fresh micro-batches [M, micro, ...]; model i reads stream ``reads[i]``."""
         for _ in range(count):
-            taken = [stream.take(MICRO) for stream in streams]
-            yield Batch(torch.stack([x.inputs for x in taken])[reads], torch.stack([x.targets for x in taken])[reads])
+            taken = Batch.joined([stream.take(self.micro) for stream in streams], torch.stack)
+            yield taken.cut(reads)
 
     def measure(self, population: Population, runs: Sequence[tuple[str, int]], reads: Tensor, samples: int
                 ) -> list[dict[str, float]]:
         """The diagnostics of every run (arm, seed) by name; empty where ``samples`` seen is not one of the times."""
         if samples not in self.times:
             return [{} for _ in runs]
-        found = measure(population, self.batches(self.streams, reads, self.count))
-        values = [{name: float(value[i]) for name, value in found.items()} for i in range(len(runs))]
+        measured = measure(population, self.batches(self.streams, reads, self.count))
+        values = [{name: float(value[i]) for name, value in measured.items()} for i in range(len(runs))]
         if samples in (self.times[0], self.times[-1]):
             for i, (arm, seed) in enumerate(runs):
                 if arm in TAILS_OF and seed == self.first:
@@ -79,13 +79,14 @@ class Probe:
 class _Moments:
     """Sums over micro-batch gradients [M, P], without keeping them."""
 
-    def __init__(self):
-        self.count, self.total, self.squares = 0, 0.0, 0.0
+    def __init__(self) -> None:
+        self.count = 0
+        self.total = self.squares = torch.zeros(())
 
     def add(self, gradients: Tensor) -> None:
+        square = _square_norm(gradients)
+        self.total, self.squares = (self.total + gradients, self.squares + square) if self.count else (gradients, square)
         self.count += 1
-        self.total = self.total + gradients
-        self.squares = self.squares + _square_norm(gradients)
 
     def signal_and_noise(self, size: int) -> tuple[Tensor, Tensor]:
         """|G|^2 and tr(Sigma) of each model, [M], in double precision."""
@@ -105,37 +106,37 @@ def gradient_noise(population: Population, batches: Iterable[Batch]) -> dict[str
     A coordinate that is rarely touched, such as a rare byte's embedding, has a small v_hat between two touches and can
     then make up nearly all of the preconditioned noise: those two numbers scatter where inputs are sparse.
     """
-    plain, scaled, size = _Moments(), _Moments(), 0
+    moments, preconditioned, size = _Moments(), _Moments(), 0
     denominator = population.optimizer.denominator()
     for batch in batches:
-        size = batch.targets.shape[1]
-        _, gradients = population.gradients(batch)
-        plain.add(gradients)
+        size = batch.count(1)
+        _, gradients = population.gradients(batch, place=moments.count)
+        moments.add(gradients)
         if denominator is not None:
-            scaled.add(gradients / denominator)
-    found = dict(zip(("signal", "noise"), plain.signal_and_noise(size), strict=True))
+            preconditioned.add(gradients / denominator)
+    values = dict(zip(("signal", "noise"), moments.signal_and_noise(size), strict=True))
     if denominator is not None:
-        found |= zip(("signal_pre", "noise_pre"), scaled.signal_and_noise(size), strict=True)
-    return found
+        values |= zip(("signal_pre", "noise_pre"), preconditioned.signal_and_noise(size), strict=True)
+    return values
 
 
 def optimizer_state(population: Population) -> dict[str, Tensor]:
     """What the optimizers hold and last did: name -> [M]; without what is not there before a first step."""
-    optimizer, found = population.optimizer, {}
-    second = optimizer.second_moment_hat()
+    optimizer, values = population.optimizer, {}
+    second, denominator, clipped = optimizer.second_moment_hat(), optimizer.denominator(), population.share_clipped()
     if second is not None:
-        found["second_moment"] = second.mean(1)
-        found["eps_share"] = (optimizer.hyper["eps"] / optimizer.denominator()).mean(1)
+        values["second_moment"] = second.mean(1)
+    if denominator is not None:
+        values["eps_share"] = (optimizer.hyper["eps"] / denominator).mean(1)
     if population.update_rms is not None:
-        found["update_rms"] = population.update_rms
-    clipped = population.share_clipped()
-    return found if clipped is None else found | {"clipped": clipped}
+        values["update_rms"] = population.update_rms
+    return values if clipped is None else values | {"clipped": clipped}
 
 
 def measure(population: Population, batches: Iterable[Batch]) -> dict[str, Tensor]:
     """Every number of ``REGIME`` that can be measured now, for every model, on the CPU: name -> [M]."""
-    found = gradient_noise(population, batches) | optimizer_state(population)
-    return {name: value.cpu() for name, value in found.items()}
+    values = gradient_noise(population, batches) | optimizer_state(population)
+    return {name: value.cpu() for name, value in values.items()}
 
 
 def tails(population: Population, batches: Iterable[Batch]) -> dict[str, float]:
@@ -154,19 +155,20 @@ def tails(population: Population, batches: Iterable[Batch]) -> dict[str, float]:
             chosen = torch.randperm(size, generator=generator)[:COORDINATES].to(population.device)
             layers[name] = (start, size, chosen, torch.randn(size, PROJECTIONS, generator=generator).to(population.device))
         start += size
-    coordinates, projections = ({name: [] for name in layers} for _ in range(2))
-    gradients = (population.gradients(batch)[1][0] for batch in batches)
-    for one, other in zip(gradients, gradients, strict=False):  # the same iterator twice: pairs
-        difference = one - other
+    coordinates: dict[str, list[Tensor]] = {name: [] for name in layers}
+    projections: dict[str, list[Tensor]] = {name: [] for name in layers}
+    gradients = (population.gradients(batch, place=i)[1][0] for i, batch in enumerate(batches))
+    for first, second in zip(gradients, gradients, strict=False):  # the same iterator twice: pairs
+        difference = first - second
         for name, (at, size, chosen, directions) in layers.items():
             piece = difference[at : at + size]
             coordinates[name].append(piece[chosen])
             projections[name].append(piece @ directions)
-    found = {}
+    values = {}
     for name in layers:
-        found[f"normality/{name}"] = not_normal(torch.stack(projections[name]).double().cpu().numpy())
+        values[f"normality/{name}"] = not_normal(torch.stack(projections[name]).double().cpu().numpy())
         scaled = on_one_scale(torch.stack(coordinates[name]).double().cpu().numpy())
         if scaled.shape[1] >= FEWEST:
-            for index, values in (("tail", stable_index(scaled)), ("hill", hill(scaled))):
-                found |= {f"{index}/{name}": values.alpha, f"{index}_error/{name}": values.error}
-    return found
+            for index, estimate in (("tail", stable_index(scaled)), ("hill", hill(scaled))):
+                values |= {f"{index}/{name}": estimate.alpha, f"{index}_error/{name}": estimate.error}
+    return values

@@ -25,9 +25,8 @@ class Stream:
     def take(self, count: int) -> Batch:
         """The next ``count`` samples."""
         pieces = [] if self.rest is None else [self.rest]
-        while sum(len(piece.targets) for piece in pieces) < count:
+        while sum(piece.count() for piece in pieces) < count:
             pieces.append(self.data.draw(BLOCK, self.generator))
-        inputs = torch.cat([piece.inputs for piece in pieces])
-        targets = torch.cat([piece.targets for piece in pieces])
-        self.rest = Batch(inputs[count:], targets[count:])
-        return Batch(inputs[:count], targets[:count])
+        drawn = Batch.joined(pieces, torch.cat)
+        self.rest = drawn.cut(slice(count, None))
+        return drawn.cut(slice(count))

@@ -66,7 +66,7 @@ def take_away(scaled: ScaledConfig, given: Inputs, link: dict[str, str]) -> None
     runs = trainable(given.config)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.page_link("pages/calibrate.py", label="**Calibrate this**", icon=":material/science:",
-                     query_params=inputs.texts_of(given._replace(config=runs or given.config)),
+                     query_params=inputs.texts_of(given),
                      disabled=not scaled.complete or runs is None,
                      help=_what_runs(given, runs))
         name = f"sqrtscale-{scaled.base.optimizer}-{scaled.base.batch_size}-{scaled.target_batch}.json"

@@ -12,6 +12,7 @@ from ..report import REPORTS, Report, reported
 from ..rules import family
 from ..runner.device import rivals
 from ..runner.log import LARGEST
+from ..schedules import CONSTANT
 from ..store import CalibrationRecord, DamagedChunk, NotFound, Store
 from ..store.export import FORMATS
 from ..tasks import task
@@ -69,10 +70,11 @@ def _report(store: Store, id: str, write: Callable[[Report], str]) -> str:
 def _heading(store: Store, record: CalibrationRecord) -> None:
     plan = record.plan
     name = runs.title(record.name, task(plan.task).title, plan.base.batch_size, plan.target_batch)
+    schedule = f", schedule `{plan.schedule}`" if plan.schedule != CONSTANT else ""
     st.subheader(escaped(name), anchor=False)
     st.caption(f"{family(plan.base.optimizer).label}, batch {plan.base.batch_size} → {plan.target_batch} "
                f"(κ = {format_number(plan.target_batch / plan.base.batch_size)}), {task(plan.task).title}, "
-               f"{plan.size} model, {plan.seeds_in_words}, {plan.start} start · "
+               f"{plan.size} model, {plan.seeds_in_words}, {plan.start} start{schedule} · "
                f"{record.created_at:%Y-%m-%d %H:%M} UTC · `{record.id}`")
     if record.deleted_at:
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -8,21 +8,23 @@ import pandas as pd
 import streamlit as st
 
 from ..arms import DEFAULT_ARMS, KINDS, offered
-from ..plan import LOOKS, CalibrationPlan, make_plan, trainable
-from ..rules import FieldError, family, scale
+from ..plan import LOOKS, CalibrationPlan, Start, make_plan, trainable
+from ..rules import RUN_FIELDS, FieldError, TrainingConfig, family, scale
 from ..runner import cuda_devices
 from ..runner.device import occupied
+from ..schedules import CONSTANT, Schedule, schedule_of
 from ..tasks import TASKS, Task
-from . import forms
+from . import forms, schedule_choice
 from .inputs import Inputs, format_number, parsed
 from .runs import coloured
 from .tables import escaped
 
 OWN, TESTED = "Your configuration", "The task's tested defaults"
 CONTROLS = [name for name in DEFAULT_ARMS if name not in ("base", "scaled")]
-STARTS = {"warm": "Warm start", "scratch": "From scratch"}
+STARTS: dict[Start, str] = {"warm": "Warm start", "scratch": "From scratch"}
 START_HELP = ("Warm: train once at the base configuration, then branch every arm from there with fresh data. From scratch "
               "the signal dominates at first, and the rule is not tested there.")
+OF_A_SCHEDULE = ("schedule", "min_lr", "decay_steps", "milestones", "milestone_factor")
 
 
 def task_choice() -> Task:
@@ -33,9 +35,9 @@ def task_choice() -> Task:
     return TASKS[name]
 
 
-def transfer_choice(task: Task) -> Inputs | None:
-    """The configuration to test: the one carried over from Scale, or the one the task was tested with."""
-    tested = Inputs(task.defaults.base, task.defaults.target_batch, "linear")
+def transfer_choice(task: Task) -> tuple[Inputs, Schedule]:
+    """The configuration to test, the one carried over from Scale or the one the task was tested with, and its schedule."""
+    tested = Inputs(task.defaults.base, task.defaults.target_batch, "linear"), CONSTANT
     try:
         own = forms.configuration_from_query()
     except FieldError as error:
@@ -53,17 +55,23 @@ def transfer_choice(task: Task) -> Inputs | None:
         st.error(escaped(f"{family(own.config.optimizer).label} cannot be trained here: the engine has Adam, AdamW and RMSprop. "
                        "Choose one of them in the Scale page."))
         return tested
+    carried = schedule_of(own.config)
+    left_out = _left_out(own.config, runs, carried)
     st.caption("Your learning rate was tuned for your model; on this small task it may train worse or not at all. What is "
-               "tested is whether scaled follows base."
-               + (" Left out here: what is not the optimizer's own (schedule, clipping, averages, groups)."
-                  if own.config.groups or own.config.run else ""))
-    return own._replace(config=runs)
+               "tested is whether scaled follows base." + (f" Left out here: {', '.join(left_out)}." if left_out else ""))
+    return own._replace(config=runs), carried or CONSTANT
+
+
+def _left_out(own: TrainingConfig, trained: TrainingConfig, carried: Schedule | None) -> list[str]:
+    """Labels of what the user's configuration has and a calibration does not."""
+    kept = {*trained.run, "loss_reduction", *(OF_A_SCHEDULE if carried else ())}
+    return [RUN_FIELDS[name].label for name in own.run if name not in kept] + ["parameter groups"] * bool(own.groups)
 
 
 def size_choice(task: Task) -> str:
     """How large the model is; the smallest is what the defaults were tested with."""
     labels = {name: f"{name}: {_rounded(parameters)} parameters" for name, parameters in task.sizes.items()}
-    return st.selectbox("Model", list(labels), format_func=labels.get, key=f"size-{task.name}",
+    return st.selectbox("Model", list(labels), format_func=labels.__getitem__, key=f"size-{task.name}",
                         help="The task's own configuration was tested with the smallest. A larger model usually wants a smaller "
                              "learning rate, and a GPU.")
 
@@ -72,8 +80,8 @@ def _rounded(count: int) -> str:
     return f"{count / 1e6:.3g} million" if count >= 1e6 else f"{round(count, -3):,}"
 
 
-def plan_choice(task: Task, inputs: Inputs, size: str) -> CalibrationPlan:
-    """Arms, seeds, budget, start and device; raises FieldError for what cannot be run."""
+def plan_choice(task: Task, inputs: Inputs, size: str, carried: Schedule) -> CalibrationPlan:
+    """Arms, seeds, budget, start, schedule and device; raises FieldError for what cannot be run."""
     defaults = task.defaults
     controls = st.pills("Controls beside base and scaled", CONTROLS, default=CONTROLS, selection_mode="multi", key="controls",
                         help=" ".join(KINDS[name].description for name in CONTROLS))
@@ -84,24 +92,28 @@ def plan_choice(task: Task, inputs: Inputs, size: str) -> CalibrationPlan:
     samples = grid.number_input(f"Samples per run ({task.sample}s)", value=defaults.samples, step=1000,
                                 key=f"samples-{task.name}", help="Counted from the branch point; the same in every arm.")
     start = st.segmented_control("Start", list(STARTS), default="warm", required=True, key="start", help=START_HELP,
-                                 format_func=STARTS.get)
+                                 format_func=STARTS.__getitem__)
     grid = st.grid(2, min_column_width=150)
     warm_samples = None
     if start == "warm":
         warm_samples = grid.number_input("Warm-start samples", value=defaults.warm_samples, step=1000,
                                          key=f"warm-{task.name}")
+    schedule_box = st.container()
     names = cuda_devices()
     devices = {"auto": "auto: " + (names[0] if names else "CPU, no GPU found"), "cpu": "CPU",
                **{f"cuda:{i}": f"cuda:{i} ({name})" for i, name in enumerate(names)}}
     if len(names) > 1:
         devices["all"] = f"all {len(names)} GPUs, models spread over them"
-    device = grid.selectbox("Device", list(devices), format_func=devices.get, key="device")
+    device = grid.selectbox("Device", list(devices), format_func=devices.__getitem__, key="device")
     early = st.toggle("Stop as soon as the verdict is clear", value=occupied(device) == ("cpu",), key=f"early-{device}",
                       help=f"The arms are judged after {', '.join(map(str, LOOKS[:3]))} … seeds; the looks share the error rate. "
                            "A GPU trains all seeds at once in about the time of one, so there it saves nothing.")
+    with schedule_box:  # last, so that a text which is no schedule hides no other choice
+        schedule = schedule_choice.choose(carried)
     return make_plan(task.name, inputs.config, inputs.target_batch, arms=[*controls, *more], targets=targets, seeds=seeds,
                      samples=samples, start=start, warm_samples=warm_samples, decay_form=inputs.decay_form, device=device,
-                     momentum_form=inputs.momentum_form, correct_lr=inputs.correct_lr, reuse=reuse, stop_early=early, size=size)
+                     momentum_form=inputs.momentum_form, correct_lr=inputs.correct_lr, reuse=reuse, stop_early=early, size=size,
+                     schedule=schedule)
 
 
 def _further_arms(inputs: Inputs) -> tuple[list[str], list[Any], bool]:

@@ -164,6 +164,21 @@ def test_a_configuration_is_carried_over_from_scale(visit):
     expect(table.get_by_role("row").filter(has_text="Batch size")).to_contain_text("16646464")
 
 
+def test_a_schedule_is_carried_over_from_scale_and_typed_with_its_settings(visit):
+    page = visit("/?b0=16&b1=64&lr=0.004&opt=rmsprop&schedule=cosine&min_lr=0.0004")
+    page.get_by_role("link", name="Calibrate this").click()
+    box = page.get_by_role("combobox", name="Learning rate after the branch point")
+    expect(box).to_have_value("cosine:0.1")
+    expect(page.get_by_text("the learning rate falls along a cosine to 10% of its peak")).to_be_visible()
+    for text, said in (("wsd:0.1,1-sqrt", "stays constant, and falls by 1 - sqrt to 0 over the last 10%"),
+                       ("cosine:3", "schedule = 'cosine:3' is not a schedule of kind cosine")):
+        box.fill(text)
+        box.press("Enter")
+        expect(page.get_by_text(said)).to_be_visible()
+        expect(box).to_have_value(text)
+    expect(page.get_by_role("button", name="Launch")).to_have_count(0)
+
+
 def test_rename_note_delete_and_undo(visit, store):
     id = stored.calibration(store)
     page = visit(f"/results?id={id}")

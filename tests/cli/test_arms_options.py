@@ -1,10 +1,13 @@
-"""``--arms``, ``--targets``, ``--no-reuse`` and ``--stop-early`` make the plan that they say."""
+"""``--arms``, ``--targets``, ``--schedule``, ``--no-reuse`` and ``--stop-early`` make the plan that they say."""
+
+import shlex
 
 import pytest
 
 from sqrtscale.cli import build_parser
 from sqrtscale.report import command
 from sqrtscale.rules import FieldError
+from sqrtscale.schedules import CONSTANT
 
 
 def submitted(monkeypatch, *arguments):
@@ -47,7 +50,19 @@ def test_targets_are_arms_and_the_largest_is_the_target_unless_one_is_named(monk
     assert (plan.target_batch, plan.targets) == (16, (4, 16, 32))
 
 
+@pytest.mark.parametrize("text", ["cosine", "linear:0.1", "wsd:0.1,1-sqrt", "inverse-sqrt:0.3", "milestones:0.3,0.6,gamma=0.5"])
+def test_a_schedule_is_the_plans_and_repeating_it_takes_the_same(monkeypatch, text):
+    plan = submitted(monkeypatch, "--schedule", text)
+    assert str(plan.schedule) == text
+    assert build_parser().parse_args(shlex.split(command(plan))[1:]).schedule == text
+    constant = submitted(monkeypatch)
+    assert constant.schedule == CONSTANT and "--schedule" not in command(constant)
+    assert constant == submitted(monkeypatch, "--schedule", "constant")
+
+
 @pytest.mark.parametrize("arguments, message", [
+    (["--schedule", "exponential"], "schedule = 'exponential' is not a schedule: give one of constant, cosine"),
+    (["--schedule", "cosine:2"], "schedule = 'cosine:2' is not a schedule of kind cosine: give cosine, or cosine:FINAL"),
     (["--targets", "many"], "targets = 'many'"),
     (["--targets", "16", "1.5"], "targets = 1.5"),
     (["--arms", "own: speed=1"], "speed = 1.0 is not a field of Adam"),

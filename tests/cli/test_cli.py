@@ -7,12 +7,15 @@ import subprocess
 import sys
 from collections import Counter
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
 from sqrtscale.cli import build_parser
+from sqrtscale.cli.runs import record_text
 from sqrtscale.plan import make_plan
 from sqrtscale.rules import TrainingConfig
+from sqrtscale.schedules import CONSTANT, schedule
 from sqrtscale.store import ACTIVE_STATES, Store
 from sqrtscale.training.events import Measured
 
@@ -143,6 +146,16 @@ def stored():
     store.transition(id, "DONE", among=ACTIVE_STATES)
     store.close()
     return id
+
+
+def test_a_schedule_is_shown_and_a_constant_learning_rate_is_not():
+    plan = make_plan("digits", TrainingConfig("adam", 8), 64, seeds=2, samples=640, schedule=schedule("wsd:0.1,1-sqrt"))
+    with closing(Store.open()) as store:
+        shown = record_text(store, store.get(store.create(plan)))
+        constant = record_text(store, store.get(store.create(replace(plan, schedule=CONSTANT))))
+    assert ("schedule wsd:0.1,1-sqrt: the learning rate stays constant, and falls by 1 - sqrt to 0 over the last 10%"
+            in shown.splitlines())
+    assert "schedule" not in constant
 
 
 @pytest.mark.process

@@ -17,6 +17,7 @@ from sqrtscale import runner
 from sqrtscale.plan import make_plan
 from sqrtscale.rules import FieldError
 from sqrtscale.runner import Estimate
+from sqrtscale.schedules import schedule
 from sqrtscale.store import Store
 from sqrtscale.tasks import TASKS, task
 from sqrtscale.ui import inputs, timing
@@ -78,6 +79,14 @@ def arms(app: AppTest) -> dict[str, list[str]]:
     return {head.split("[")[-1].rstrip("]"): list(frame[head]) for head in frame.columns}
 
 
+def type_schedule(app: AppTest, text: str) -> None:
+    """Type a schedule into its box; the harness sends only what the box lists, so that it is listed."""
+    box = app.selectbox(key="schedule-constant")
+    box.options.append(text)
+    box.set_value(text).run()
+    app.selectbox(key="schedule-constant").options.append(text)
+
+
 def launch(app: AppTest):
     return [button for button in app.button if button.label == "Launch"]
 
@@ -92,6 +101,12 @@ def test_without_a_link_the_tasks_tested_defaults_are_offered():
     assert app.number_input(key="seeds-digits").value == defaults.seeds
     assert f"4 arms × up to {defaults.seeds} seeds × {defaults.samples:,} samples" in said(app)
     assert len(launch(app)) == 1 and not app.error
+
+
+def test_another_librarys_convention_is_translated():
+    app = opened("opt=keras_rmsprop&b0=16&b1=64&lr=0.004&form=half-life")
+    shown = dict(zip(arms(app)["Field"], arms(app)["Base"], strict=True))
+    assert shown["Epsilon"] == "0.00031622777" and not app.error  # the root of Keras' 1e-7, which stands inside the root
 
 
 def test_a_link_carries_a_configuration_and_the_defaults_stay_a_choice():
@@ -197,6 +212,48 @@ def test_what_the_engine_cannot_train_is_said_and_what_it_leaves_out_too():
     assert "NAdam cannot be trained here" in said(app) and app.button[-1].label == "Launch"
     app = opened("opt=adamw&lr=1e-3&b0=8&b1=64&ema_decay=0.999&groups=head:+lr=1e-4")
     assert "Left out here" in said(app) and "AdamW" not in said(app)
+
+
+def test_a_schedule_is_chosen_by_its_kind_or_typed_with_its_settings(store, submitted):
+    app = opened()
+    box = app.selectbox(key="schedule-constant")
+    assert box.label == "Learning rate after the branch point"
+    assert "After any warm-up the learning rate stays constant." in said(app)
+    assert box.options == ["Constant", "Cosine", "Linear", "WSD", "Inverse square root", "Milestones"]
+    box.set_value("cosine").run()
+    assert "After any warm-up the learning rate falls along a cosine to 0." in said(app) and not app.error
+    type_schedule(app, "wsd:0.1,1-sqrt")
+    launch(app)[0].click().run()
+    (queued,) = store.queue()
+    assert queued.plan.schedule == schedule("wsd:0.1,1-sqrt")
+    assert "schedule `wsd:0.1,1-sqrt`" in said(app)
+
+
+@pytest.mark.parametrize("text", ["cosine:2", "exponential", "", "milestones:0.9,0.5", "x" * 5000])
+def test_a_text_that_is_no_schedule_is_named_and_hides_no_other_choice(text):
+    app = opened()
+    type_schedule(app, text)
+    assert "schedule = " in said(app) and "is not a schedule" in said(app) and not launch(app) and not app.exception
+    assert app.selectbox(key="device") and app.toggle(key="early-auto")
+    type_schedule(app, "linear:0.1")
+    assert launch(app) and not app.error
+
+
+@pytest.mark.parametrize(("query", "text"), [
+    ("schedule=cosine&min_lr=0.0004", "cosine:0.1"), ("schedule=linear&steps=1000&warmup=10", "linear"),
+    ("schedule=wsd&steps=1000&decay_steps=300", "wsd:0.3"), ("schedule=constant", "constant"), ("", "constant")])
+def test_the_schedule_of_the_users_own_configuration_is_taken_over(query, text):
+    app = opened(f"{OWN}&{query}")
+    assert app.selectbox(key=f"schedule-{text}").value == text and "Left out here" not in said(app)
+    assert f"After any warm-up the learning rate {schedule(text).words}." in said(app)
+    app.segmented_control(key="source").set_value("The task's tested defaults").run()
+    assert app.selectbox(key="schedule-constant").value == "constant"
+
+
+def test_a_schedule_of_no_kind_here_is_left_out_by_name():
+    app = opened(f"{OWN}&schedule=exponential&gamma_per_step=0.999&clip_norm=1&ema_decay=0.99&groups=head:+lr=1e-4")
+    assert "Left out here: Schedule, Gamma per step, EMA decay, parameter groups." in said(app)
+    assert app.selectbox(key="schedule-constant").value == "constant"
 
 
 def test_launch_stores_the_plan_and_opens_the_live_view(store, submitted):

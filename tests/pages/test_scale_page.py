@@ -151,10 +151,10 @@ def test_a_share_link_shows_the_same_again(query):
 
 
 def test_calibrate_this_carries_every_input():
-    app = opened("opt=rmsprop&lr=3e-4&b1=512&steps=1000&form=half-life")
+    app = opened("opt=rmsprop&lr=3e-4&b1=512&steps=1000&schedule=cosine&min_lr=3e-5&form=half-life")
     link = app.get("page_link")[0].proto
     assert link.page == "calibrate"
-    config = TrainingConfig("rmsprop", 256, {"lr": 3e-4}, 1000)
+    config = TrainingConfig("rmsprop", 256, {"lr": 3e-4}, 1000, run={"schedule": "cosine", "min_lr": 3e-5})
     assert read(dict(parse_qsl(link.query_string))) == (Inputs(config, 512, "half-life"), {})
 
 
@@ -179,7 +179,7 @@ def test_any_other_optimizer_is_chosen_by_name_and_library():
     assert answer(app)["Epsilon (inside the root)"] == ("1e-7", "2.5e-8")
     assert "keras.optimizers.RMSprop(" in app.code[0].value and app.query_params == {"opt": "keras_rmsprop"}
     link = app.get("page_link")[0].proto
-    assert not link.disabled and "opt=rmsprop" in link.query_string and "PyTorch's convention" in link.help
+    assert not link.disabled and "opt=keras_rmsprop" in link.query_string and "PyTorch's convention" in link.help
     assert opened("opt=nadam").get("page_link")[0].proto.disabled  # the engine has no NAdam
     again = opened("opt=keras_rmsprop")
     assert answer(again) == answer(app) and again.selectbox(key="other").value == "keras_rmsprop"

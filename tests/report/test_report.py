@@ -15,6 +15,7 @@ from sqrtscale.evidence import Regime, headline
 from sqrtscale.report import frontier, html, judged, markdown, reasons, report, reported, verdicts
 from sqrtscale.report.svg import Line, chart
 from sqrtscale.rules import TrainingConfig
+from sqrtscale.schedules import schedule
 from sqrtscale.store import Store
 from sqrtscale.training.events import Measured
 
@@ -59,6 +60,16 @@ def test_the_page_is_whole_by_itself_and_says_what_the_verdict_says(store, recor
     for arm in ("base", "scaled", "unscaled", "linear lr"):
         assert arm in text
     assert "on a test, executor eager with torch 2.13.0;" in text
+
+
+def test_a_schedule_is_said_and_a_constant_learning_rate_is_not(store, record):
+    chosen = stored.plan(schedule=schedule("cosine:0.1"))
+    scheduled = store.get(stored.calibration(store, chosen=chosen))
+    said = "From there on the learning rate of every arm falls along a cosine to 10% of its peak (schedule cosine:0.1)."
+    for write in (html, markdown):
+        text = write(reported(store, scheduled))
+        assert said in text and "--schedule cosine:0.1" in text
+        assert "schedule" not in write(reported(store, record))
 
 
 def test_an_executor_that_nobody_noted_is_not_named(store):

@@ -8,13 +8,15 @@ from typing import ClassVar
 
 import pytest
 import torch
+from own_tasks import EVERY
+from plain import stacked
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from sqrtscale.plan import make_plan
 from sqrtscale.rules import TrainingConfig
-from sqrtscale.tasks import TASKS, Batch, task
+from sqrtscale.tasks import TASKS, task
 from sqrtscale.training import Measured, calibrate, executors, regime
 from sqrtscale.training.executors import Captured, captured
 from sqrtscale.training.executors.recording import capture, cuda_graph
@@ -60,12 +62,11 @@ def made(name="digits", device=CPU, models=3, batch=4):
 def batches(one, count, name="digits"):
     streams = [Stream(task(name).data(one.device), seed, "x") for seed in range(len(one))]
     for _ in range(count):
-        taken = [stream.take(one.drawn) for stream in streams]
-        yield Batch(torch.stack([x.inputs for x in taken]), torch.stack([x.targets for x in taken]))
+        yield stacked(*(stream.take(one.drawn) for stream in streams))
 
 
 def step(one):
-    return partial(one.executor.step, one)
+    return lambda batch: one.executor.step(one, batch, one.chance(0))
 
 
 def always(executor):
@@ -73,7 +74,7 @@ def always(executor):
 
 
 def state(one):
-    return [one.flat, *one.optimizer.state.values(), one.optimizer.steps, one.taken, one.clipped]
+    return [one.flat, *one.optimizer.state.values(), one.optimizer.steps, one.clipped, *one.buffers.values()]
 
 
 @WAYS
@@ -90,7 +91,7 @@ def test_a_recorded_step_trains_as_the_step_does(way, name):
         torch.testing.assert_close(recorded(batch), step(plain)(batch), rtol=1e-5, atol=1e-6)
     for a, b in zip(state(fast), state(plain), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
-    assert plain.clipped.sum() > 0 and plain.taken == 5
+    assert plain.clipped.sum() > 0 and plain.optimizer.steps.tolist() == [[5]] * 3
 
 
 def does_nothing(one):
@@ -224,8 +225,20 @@ def test_a_step_is_captured_where_that_saves_time_and_there_is_memory(monkeypatc
                         "free_bytes": lambda device: 3 * one.executor.graph_bytes(one)}.items():
         with monkeypatch.context() as changed:
             changed.setattr(captured, name, value)
-            assert one.executor.capture(one, batch) is None
-    assert one.executor.capture(one, batch)
+            assert one.executor.capture(one, batch, one.chance(0)) is None
+    assert one.executor.capture(one, batch, one.chance(0))
+
+
+@pytest.mark.parametrize("name", sorted(name for name, about in EVERY.items() if not about.network().stacked))
+def test_a_module_that_draws_random_numbers_is_not_captured(name, monkeypatch):
+    """A graph would draw those of its capture in every step."""
+    monkeypatch.setattr(executors, "TABLE", (executors.Looped,))
+    monkeypatch.setattr(captured, "capture", partial(capture, record=again))
+    about = EVERY[name]
+    one = Population(about, [replace(BASE, batch_size=8)] * 2, range(2), CPU)
+    batch = stacked(*(Stream(about.data(CPU), seed, "x").take(8) for seed in range(2)))
+    drops = any(isinstance(part, torch.nn.Dropout) for part in one.network.module.modules())
+    assert (one.executor.capture(one, batch, one.chance(0)) is None) is drops
 
 
 def test_memory_that_lacks_for_a_recording_alone_does_not_split_the_steps(monkeypatch):
@@ -236,7 +249,7 @@ def test_memory_that_lacks_for_a_recording_alone_does_not_split_the_steps(monkey
     one = made()
     (batch,) = batches(one, 1)
     monkeypatch.setattr(captured, "capture", partial(capture, record=record))
-    assert one.executor.capture(one, batch) is None and one.executor.passes.at_once[4] > 1
+    assert one.executor.capture(one, batch, one.chance(0)) is None and one.executor.passes.at_once[4] > 1
 
 
 def test_the_memory_of_a_population_is_free_as_soon_as_nobody_needs_it():
@@ -291,7 +304,7 @@ def test_a_step_stays_on_its_device_and_waits_for_no_number(name, family):
     config = TrainingConfig(family, 4, {"lr": 1e-3}, warmup_steps=8, total_steps=100, run={"clip_norm": 0.5})
     one = Population(task(name), [config] * 2, range(2), torch.device("meta"), svag=2)
     (taken,) = batches(made(name, models=1), 1, name)
-    batch = Batch(*(x[:, :1].expand(2, one.drawn, *x.shape[2:]).to("meta") for x in (taken.inputs, taken.targets)))
+    batch = taken.map(lambda x: x[:, :1].expand(2, one.drawn, *x.shape[2:]).to("meta"))
     one.gradients(batch, one.weights)  # a first pass counts its memory
     with AllOnOneDevice("meta") as watched, NoNumberOfPythons():
         step(one)(batch)
@@ -314,7 +327,7 @@ def test_a_population_takes_the_recording_and_trains_as_without(way, name, size,
     for models in (3, 2):
         reads = torch.arange(models)
         for batch in batches(here, 3, name):
-            placed = Batch(batch.inputs.to(device), batch.targets.to(device))
+            placed = batch.map(lambda x: x.to(device))
             if other is not None:
                 other.advance(placed, reads.to(device), 1)
             a = there.advance(placed, reads.to(device), 1)
@@ -335,5 +348,6 @@ def test_what_a_step_changes_stays_where_it_lies():
     for batch in batches(one, 2):
         one.advance(batch, reads, 1, watch=True)
         measure(one, data)
-        regime.measure(one, regime.Probe.batches([Stream(data, 0, "x")], torch.zeros(3, dtype=torch.long), 2))
+        probe = regime.Probe(data, [0], [0, 8], 0)
+        regime.measure(one, probe.batches(probe.streams, torch.zeros(3, dtype=torch.long), 2))
         assert [x.data_ptr() for x in state(one)] == places

@@ -10,12 +10,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain import losses, stacked
 
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.tasks import TASKS, Batch, task
 from sqrtscale.tasks.transformer import Transformer
+from sqrtscale.training.chance import Chance
 from sqrtscale.training.executors import Compiled, Eager, choose, compiled, kernels
-from sqrtscale.training.executors.eager import losses_of
 from sqrtscale.training.executors.kernels import cache
 from sqrtscale.training.population import Population
 from sqrtscale.training.streams import Stream
@@ -35,9 +36,9 @@ class Weights:
 
 def autograd(population, batch, weights):
     """Losses and gradients by the general way, which the tests of populations hold to plain torch loops."""
-    losses = losses_of(population.network, population.views, batch, len(weights))
-    pieces = torch.autograd.grad((losses * losses.new_tensor(weights)).sum(), list(population.views.values()))
-    return losses.detach().mean(1), torch.cat([piece.flatten(1) for piece in pieces], 1)
+    parts = losses(population, batch, len(weights))
+    pieces = torch.autograd.grad((parts * parts.new_tensor(weights)).sum(), list(population.views.values()))
+    return parts.detach().mean(1), torch.cat([piece.flatten(1) for piece in pieces], 1)
 
 
 @pytest.mark.parametrize("name", sorted(TASKS))
@@ -50,8 +51,7 @@ def test_both_tasks_after_some_steps(name, weights, threads, monkeypatch):
     data = about.data(CPU)
     population = Population(about, [TrainingConfig("adam", 6, {"lr": 1e-2})] * 5, range(5), CPU)
     for step in range(4):
-        taken = [Stream(data, 10 * step + seed, "x").take(6) for seed in range(5)]
-        batch = Batch(torch.stack([x.inputs for x in taken]), torch.stack([x.targets for x in taken]))
+        batch = stacked(*(Stream(data, 10 * step + seed, "x").take(6) for seed in range(5)))
         expected = autograd(population, batch, weights)
         found = population.gradients(batch, weights)
         torch.testing.assert_close(found[0], expected[0], rtol=1e-5, atol=1e-6)
@@ -78,10 +78,10 @@ def test_any_shape_in_double_precision(heads, each, layers, length, models, samp
     exact = {name: piece.double().requires_grad_() for name, piece in pieces.items()}
     logits = network(exact, inputs if bytes_ else inputs.double())
     each = torch.nn.functional.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none")
-    losses = each.view(models, -1).mean(1)
-    expected = torch.cat([g.flatten(1) for g in torch.autograd.grad(losses.sum(), list(exact.values()))], 1)
-    found = Compiled(network, CPU).gradients(Weights(flat), Batch(inputs, targets), (1.0,))
-    torch.testing.assert_close(found[0].double(), losses.detach(), rtol=1e-3, atol=1e-4)
+    means = each.view(models, -1).mean(1)
+    expected = torch.cat([g.flatten(1) for g in torch.autograd.grad(means.sum(), list(exact.values()))], 1)
+    found = Compiled(network, CPU).gradients(Weights(flat), Batch(inputs, targets), (1.0,), Chance("x", [0] * models, 0), {})
+    torch.testing.assert_close(found[0].double(), means.detach(), rtol=1e-3, atol=1e-4)
     error, scale = (found[1] - expected).norm(dim=1), expected.norm(dim=1)
     assert torch.isfinite(found[1]).all() and (error <= 1e-2 * scale + 1e-5).all()
 
@@ -101,10 +101,12 @@ def test_losses_and_accuracies_are_those_of_torch(name):
     about = task(name)
     data = about.data(CPU)
     population = Population(about, [TrainingConfig("adam", 4)] * 2, [0, 1], CPU)
-    split = Batch(data.validation.inputs[:133], data.validation.targets[:133])  # a last block of another size
-    eager = Eager(population.network, CPU)
-    for found, expected in zip(population.executor.evaluate(population, split), eager.evaluate(population, split), strict=True):
-        torch.testing.assert_close(found, expected.double(), rtol=1e-5, atol=1e-9)
+    split = data.validation.map(lambda x: x[:133])  # a last block of another size
+    ways = population.executor, Eager(population.network, CPU)
+    found, expected = (executor.evaluate(population, split) for executor in ways)
+    assert found.keys() == expected.keys() == {"loss", "accuracy"}
+    for measure, values in found.items():
+        torch.testing.assert_close(values, expected[measure], rtol=1e-5, atol=1e-9)
 
 
 @pytest.mark.parametrize("family", ["adam", "adamw", "rmsprop"])
@@ -115,13 +117,12 @@ def test_many_steps_in_one_call_are_the_steps_one_by_one_on_any_number_of_thread
     about = task("digits")
     data, reads = about.data(CPU), torch.tensor([1, 0, 1])
     one, other = (Population(about, [config] * 3, [0, 1, 2], CPU, svag) for _ in range(2))
-    taken = [Stream(data, seed, "x").take(7 * one.drawn) for seed in (0, 1)]
-    samples = Batch(torch.stack([x.inputs for x in taken]), torch.stack([x.targets for x in taken]))
+    samples = stacked(*(Stream(data, seed, "x").take(7 * one.drawn) for seed in (0, 1)))
     monkeypatch.setattr(compiled, "ALL_THREADS", 3)
     worst = one.advance(samples, reads, 7, watch=True)
     monkeypatch.setattr(compiled, "ALL_THREADS", 1)
     pieces = [slice(i * one.drawn, (i + 1) * one.drawn) for i in range(7)]
-    each = [other.step(Batch(samples.inputs[reads, piece], samples.targets[reads, piece]), watch=True) for piece in pieces]
+    each = [other.step(samples.map(lambda x, piece=piece: x[reads, piece]), watch=True) for piece in pieces]
     assert torch.equal(worst, torch.stack(each).amax(0)) and torch.equal(one.flat, other.flat)
     assert torch.equal(one.update_rms, other.update_rms) and torch.equal(one.share_clipped(), other.share_clipped())
 
@@ -160,6 +161,7 @@ import torch
 from sqrtscale.plan import make_plan
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.tasks import task
+from sqrtscale.tasks.module import ModuleNetwork
 from sqrtscale.training import Progress, calibrate
 from sqrtscale.training.executors import choose
 
@@ -167,8 +169,28 @@ base = TrainingConfig("adam", 8)
 first = next(calibrate(make_plan("digits", base, 16, seeds=1, samples=64, start="scratch", arms=["base"], device="cpu")))
 starts = lambda *of: choose(*of).starts_at_once()
 print(first.phase if isinstance(first, Progress) else "",
-      starts(task("digits").network(), "adam", torch.device("cuda")), starts("no transformer", "adam", torch.device("cpu")))
+      starts(task("digits").network(), "adam", torch.device("cuda")),
+      starts(ModuleNetwork(torch.nn.Identity, max), "adam", torch.device("cpu")))
 """
+
+
+CURVE = """
+import json
+from sqrtscale.plan import make_plan
+from sqrtscale.rules import TrainingConfig
+from sqrtscale.training import Measured, calibrate
+
+base = TrainingConfig("adam", 8)
+plan = make_plan("digits", base, 16, seeds=1, samples=64, start="scratch", arms=["base"], device="cpu")
+print(json.dumps([[value.hex() for value in e.values.values()] for e in calibrate(plan) if isinstance(e, Measured)]))
+"""
+
+
+def test_a_process_that_compiles_has_the_numbers_of_one_that_finds_the_kernels_on_the_disk(tmp_path):
+    """Bit by bit. Functions that were not inlined once had a version for each kernel, and what a process linked was chance."""
+    curves = [subprocess.run([sys.executable, "-c", CURVE], env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+                             capture_output=True, text=True, check=True).stdout for _ in range(2)]
+    assert curves[0] == curves[1] and curves[0].count("0x1.") > 100
 
 
 def test_who_must_wait_for_the_compiler_is_told(tmp_path):

@@ -8,11 +8,12 @@ import weakref
 
 import pytest
 import torch
+from own_tasks import EVERY, ways
 
 from sqrtscale.diagnostics import about
 from sqrtscale.plan import WARM_START, Arm, CalibrationPlan, make_plan
 from sqrtscale.rules import FieldError, TrainingConfig
-from sqrtscale.tasks import task
+from sqrtscale.tasks import TASKS, task
 from sqrtscale.training import Measured, Progress, RunEnded, SeedsEnded, calibrate, engine, environment, executors
 from sqrtscale.training import estimate as timed
 from sqrtscale.training.executors._executor import WORK
@@ -21,9 +22,9 @@ from sqrtscale.training.memory import state_bytes
 BASE = TrainingConfig("adam", 8, {"lr": 1e-3})
 
 
-def small(**changes):
+def small(task_name="digits", **changes):
     choices = dict(seeds=2, samples=640, start="scratch", device="cpu")
-    return make_plan("digits", BASE, 64, **{**choices, **changes})
+    return make_plan(task_name, BASE, 64, **{**choices, **changes})
 
 
 def curves(events):
@@ -63,12 +64,12 @@ def test_a_seed_repeats_itself_and_other_seeds_beside_it_do_not_matter():
             assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-4)
 
 
-@pytest.mark.parametrize("executor", [executors.Compiled, executors.Eager, executors.Looped])
-def test_models_spread_over_devices_are_the_same_runs(monkeypatch, executor):
+@pytest.mark.parametrize("name, executor", ways())
+def test_models_spread_over_devices_are_the_same_runs(monkeypatch, name, executor):
     """Here five times the processor: arms branch from a warm start on the first, shares are uneven, some would be empty."""
-    monkeypatch.setattr(executor, "suits", lambda *of: True)
+    monkeypatch.setitem(TASKS, name, EVERY[name])
     monkeypatch.setattr(executors, "TABLE", (executor,))
-    plan = small(start="warm", warm_samples=160, samples=128, seeds=3, stop_early=True)
+    plan = small(name, start="warm", warm_samples=160, samples=128, seeds=3, stop_early=True)
     one = list(calibrate(plan))
     monkeypatch.setattr(engine, "resolve", lambda name: (torch.device("cpu"),) * 5)
     several = list(calibrate(plan))
@@ -212,10 +213,10 @@ def test_the_estimate_counts_parts_and_devices(monkeypatch):
     monkeypatch.setattr(executors, "TABLE", (executors.Eager,))
     one, parts, two = found(3), found(4, stop_early=True), found(3, devices=2)
     assert parts["arms"] == {arm: 2 * seconds for arm, seconds in one["arms"].items()}
-    assert parts["memory"] == one["memory"] > 12 * state_bytes(task("digits").sizes["tiny"].parameters)
+    assert parts["memory"] == one["memory"] > 12 * state_bytes(task("digits").sizes["tiny"])
     steps = {arm.name: 640 / arm.config.batch_size / (1 if arm.name == "base" else 3) for arm in small().arms}
     assert two["arms"] == pytest.approx({arm: 2 * seconds - steps[arm] for arm, seconds in one["arms"].items()})
-    assert two["memory"] <= one["memory"] - 5 * state_bytes(task("digits").sizes["tiny"].parameters)  # 7 of the 12 models
+    assert two["memory"] <= one["memory"] - 5 * state_bytes(task("digits").sizes["tiny"])  # 7 of the 12 models
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"task": "nothing"}'])

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from own_tasks import EVERY
+from plain import losses
 from torch import nn
 
 from sqrtscale.plan import make_plan
 from sqrtscale.rules import TrainingConfig
-from sqrtscale.tasks import TASKS, Batch, task
-from sqrtscale.tasks.looped import Looped
+from sqrtscale.tasks import TASKS, task
+from sqrtscale.tasks.module import ModuleNetwork
 from sqrtscale.training import environment
 from sqrtscale.training.executors import TABLE, choose, compiled
 from sqrtscale.training.optimizers import OPTIMIZERS, Adam
@@ -21,12 +23,9 @@ from sqrtscale.training.population import Population
 from sqrtscale.training.streams import Stream
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
-MODULE = Looped(lambda: nn.Linear(2, 2), length=1, width=2)
+MODULE = ModuleNetwork(lambda: nn.Linear(2, 2), nn.functional.mse_loss)
+PLANE = EVERY["plane"].network()  # a stacked network that is no transformer
 DOCS = (Path(__file__).resolve().parents[2] / "docs" / "executors.md").read_text()
-
-
-class Stacked:
-    """A network of one's own for stacks; it is asked for nothing here."""
 
 
 @pytest.mark.parametrize("network, optimizer, device, name", [
@@ -36,7 +35,7 @@ class Stacked:
     (task("digits").network("large"), "adam", GPU, "captured"),
     (task("digits").network(), "nadam", GPU, "captured"),
     (MODULE, "adam", CPU, "looped"), (MODULE, "nadam", GPU, "looped"),
-    (Stacked(), "adam", CPU, "eager"), (Stacked(), "adam", GPU, "captured"),
+    (PLANE, "adam", CPU, "eager"), (PLANE, "adam", GPU, "captured"),
 ])
 def test_network_optimizer_and_device_choose(network, optimizer, device, name):
     assert choose(network, optimizer, device).name == name
@@ -70,11 +69,10 @@ def test_an_optimizer_without_a_kernel_trains_eagerly_as_torch_does(name, monkey
     optimizer = torch.optim.NAdam(list(alone.views.values()), 1e-3, (0.9, 0.99), 1e-4, momentum_decay=0.0)
     stream = Stream(about.data(CPU), 0, "x")
     for _ in range(3):
-        taken = stream.take(4)
-        batch = Batch(*(x.expand(2, *x.shape) for x in (taken.inputs, taken.targets)))
+        batch = stream.take(4).map(lambda x: x.expand(2, *x.shape))
         stack.step(batch)
         optimizer.zero_grad()
-        alone.losses(batch).sum().backward()
+        losses(alone, batch).sum().backward()
         optimizer.step()
     torch.testing.assert_close(stack.flat, alone.flat, rtol=2e-4, atol=2e-6)
 

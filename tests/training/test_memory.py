@@ -21,7 +21,7 @@ BASE = TrainingConfig("adam", 8, {"lr": 1e-3})
 PROGRAM = """
 import json, resource, sys, torch
 from sqrtscale.rules import TrainingConfig
-from sqrtscale.tasks import Batch, task
+from sqrtscale.tasks import task
 from sqrtscale.training.memory import state_bytes
 from sqrtscale.training import executors
 from sqrtscale.training.population import Population
@@ -32,9 +32,9 @@ name, limit = sys.argv[1], int(sys.argv[2])
 about, models, samples = task(name), 5, 512
 data = about.data(torch.device("cpu"))
 taken = Stream(data, 0, "x").take(samples)
-batch = Batch(*(x.expand(models, *x.shape) for x in (taken.inputs, taken.targets)))
+batch = taken.map(lambda x: x.expand(models, *x.shape))
 warm = Population(about, [TrainingConfig("adam", 8)], [0], torch.device("cpu"), size="small")
-warm.step(Batch(batch.inputs[:1, :8], batch.targets[:1, :8]))  # threads and libraries are there
+warm.step(batch.map(lambda x: x[:1, :8]))  # threads and libraries are there
 # Not ru_maxrss, which begins with the peak of the process that started this one.
 peak = lambda: next(1024 * int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 before = peak()
@@ -72,8 +72,7 @@ def autograd(monkeypatch):
 
 def test_models_in_parts_have_the_gradients_of_all_at_once(autograd):
     data = task("digits").data(CPU)
-    taken = Stream(data, 0, "x").take(10)
-    batch = Batch(*(x.expand(5, *x.shape) for x in (taken.inputs, taken.targets)))
+    batch = Stream(data, 0, "x").take(10).map(lambda x: x.expand(5, *x.shape))
     whole, parts = (Population(task("digits"), [BASE] * 5, range(5), CPU, size="small") for _ in range(2))
     parts.executor.passes.at_once = {10: 2}
     for a, b in zip(whole.gradients(batch, (0.7, 0.3)), parts.gradients(batch, (0.7, 0.3)), strict=True):

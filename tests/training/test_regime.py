@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from plain import losses, stacked
 
 from sqrtscale.diagnostics import REGIME, TAILS, about
 from sqrtscale.evidence.noise import ratio_of_means, second_moment_ratio
@@ -24,6 +25,8 @@ BASE = TrainingConfig("adam", 8, {"lr": 1e-3})
 
 class Few:
     """A task with 40 samples in all, on a network of a few hundred weights, so that every moment has an exact value."""
+
+    micro = None
 
     def __init__(self):
         self.metrics = {}
@@ -192,7 +195,7 @@ def test_clipping_is_torchs_step_by_step():
         stack.step(Batch(batch.inputs.expand(3, *batch.inputs.shape), batch.targets.expand(3, 4)))
         for i, (one, optimizer, clip) in enumerate(zip(alone, optimizers, clips, strict=True)):
             optimizer.zero_grad()
-            one.losses(Batch(batch.inputs[None], batch.targets[None])).sum().backward()
+            losses(one, stacked(batch)).sum().backward()
             if clip is not None:
                 over[i] += float(torch.nn.utils.clip_grad_norm_(list(one.views.values()), clip)) > clip
             optimizer.step()
@@ -224,7 +227,7 @@ class Noise:
     def parameters(self):
         return {"heavy": Parameter((30, 10)), "bias": Parameter((10,)), "light": Parameter((20, 15)), "silent": Parameter((4, 4))}
 
-    def gradients(self, batch):
+    def gradients(self, batch, place):
         return None, next(self.rows)
 
 

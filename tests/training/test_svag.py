@@ -8,11 +8,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from plain import stacked
 
 from sqrtscale.arms import svag_config, svag_weights
 from sqrtscale.plan import make_plan
 from sqrtscale.rules import TrainingConfig
-from sqrtscale.tasks import Batch, task
+from sqrtscale.tasks import Batch, Network, Parameter, task
 from sqrtscale.training import Measured, Progress, calibrate
 from sqrtscale.training.population import Population
 from sqrtscale.training.streams import Stream
@@ -77,7 +78,7 @@ def test_the_gradient_is_r1_g1_plus_r2_g2(ell):
     one, stream = population(ell), Stream(about.data(CPU), 0, "x")
     halves = [stream.take(8) for _ in range(2)]
     apart = [one.gradients(Batch(half.inputs[None], half.targets[None])) for half in halves]
-    whole = Batch(torch.cat([h.inputs for h in halves])[None], torch.cat([h.targets for h in halves])[None])
+    whole = stacked(Batch.joined(halves, torch.cat))
     loss, found = one.gradients(whole, one.weights)
     root = math.sqrt(2 * ell**2 - 1)
     expected = (1 + root) / 2 * apart[0][1] + (1 - root) / 2 * apart[1][1]
@@ -85,28 +86,29 @@ def test_the_gradient_is_r1_g1_plus_r2_g2(ell):
     assert loss.item() == pytest.approx((apart[0][0] + apart[1][0]).item() / 2, rel=1e-5)  # to see a divergence: a plain mean
 
 
-class _Linear:
+class _Linear(Network):
     """A network whose logits are (theta . x, 0): its loss has a gradient with known mean and covariance."""
 
     length = width = 1
 
     def parameters(self):
-        from sqrtscale.tasks.transformer import Parameter
-
         return {"theta": Parameter((3,))}
 
     def initial(self, seed):
         return torch.zeros(3)
 
-    def __call__(self, p, inputs):
+    def __call__(self, p, inputs, buffers, training):
         first = (inputs * p["theta"].unsqueeze(1)).sum(-1)
         return torch.stack([first, torch.zeros_like(first)], -1)
+
+    def losses(self, logits, targets):
+        return torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
 
 
 class _Noisy:
     """A task of two classes whose gradient at theta = 0 is -x / 2: noise that is known exactly."""
 
-    classes = 2
+    micro = None
 
     def network(self, size="tiny"):
         return _Linear()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import torch
 
-from ._executor import Executor, Network
+from ...tasks import Network
+from ._executor import Executor
 from .captured import Captured
 from .compiled import Compiled
 from .eager import Eager

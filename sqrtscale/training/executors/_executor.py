@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ...tasks import Batch
-from ...tasks.looped import Looped
-from ...tasks.transformer import Transformer
+from ...tasks import Batch, Network
+from ..chance import Chance
 from ..streams import DRAW_AT_ONCE
 from ..threads import ALL_THREADS
 
 if TYPE_CHECKING:
     from ..population import Population
-
-Network = Transformer | Looped
 
 # Floating-point operations of one call of ``advance``: a fraction of a second, after which progress can be told.
 WORK = {"cpu": 4e9, "cuda": 1e12}
@@ -53,23 +51,25 @@ class Executor(ABC):
         return True
 
     @abstractmethod
-    def gradients(self, population: Population, batch: Batch, weights: Sequence[float]) -> tuple[Tensor, Tensor]:
+    def gradients(self, population: Population, batch: Batch, weights: Sequence[float], chance: Chance,
+                  buffers: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Losses [M] and gradients [M, P] of every model on batch [M, B, ...].
 
-        weights: of the gradients of as many equal parts of the batch; the losses are plain means.
+        weights: of the gradients of as many equal parts of the batch; the losses are unweighted means. buffers [M, ...] are
+        changed in place where the network does that in training.
         """
 
     @abstractmethod
-    def advance(self, population: Population, samples: Batch, reads: Tensor, count: int, watch: bool) -> Tensor:
-        """``count`` steps on consecutive batches of samples [streams, count * drawn, ...], model i on stream ``reads[i]``.
+    def advance(self, population: Population, samples: Batch, reads: Tensor, lr_factors: np.ndarray, watch: bool) -> Tensor:
+        """A step for every row of lr_factors [steps, M], which multiply the learning rates.
 
-        Returns the largest loss [M] of each model, or NaN where one was. watch: keep how far the last step went in the
-        population's ``update_rms``.
+        On consecutive batches of samples [streams, steps * drawn, ...], model i on stream ``reads[i]``. Returns the largest loss
+        [M] of each model, or NaN where one was. watch: keep how far the last step went in the population's ``update_rms``.
         """
 
     @abstractmethod
-    def evaluate(self, population: Population, split: Batch) -> tuple[Tensor, Tensor]:
-        """Mean loss and share of right predictions of every model on the same samples [n, ...], each [M]."""
+    def evaluate(self, population: Population, split: Batch) -> dict[str, Tensor]:
+        """The network's measures, each a mean over the same samples [n, ...] for every model: name -> [M], double precision."""
 
     @abstractmethod
     def peak_bytes(self, population: Population) -> int:

@@ -60,7 +60,6 @@ class Rule(NamedTuple):
     beta2: float
     eps: float
     weight_decay: float
-    warmup: float
     clip_norm: float
 
 
@@ -142,8 +141,10 @@ class Samples(NamedTuple):
 
 
 class Pace(NamedTuple):
-    """How many steps to make, and how many were made before: by the optimizer, which bias correction counts, and in this run."""
+    """lr_factors [steps]: what multiplies the learning rate in every step that is to be made; made: how many steps the optimizer
 
-    steps: int
+    has made before, which bias correction counts.
+    """
+
+    lr_factors: np.ndarray
     made: float = 0.0
-    taken: float = 0.0

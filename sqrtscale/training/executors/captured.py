@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
-from ...tasks import Batch
+from ...tasks import Batch, Network
+from ..chance import Chance
 from ..memory import free_bytes
-from ._executor import Network
 from .eager import Eager
 from .recording import Recording, capture
 
@@ -37,37 +38,45 @@ class Captured(Eager):
         self.forget()
 
     @classmethod
-    def suits(cls, network, optimizer, device):
-        return device.type == "cuda"
+    def suits(cls, network: Network, optimizer: str, device: torch.device) -> bool:
+        return network.stacked and device.type == "cuda"
 
-    def forget(self):
+    def forget(self) -> None:
         self.recording: Recording | None = None
         self.may_capture = self.device.type == "cuda"
 
-    def fast_step(self, population, batch):
+    def fast_step(self, population: Population, batch: Batch, chance: Chance) -> Tensor:
         if self.may_capture:
             self.may_capture = False
-            self.recording = self.capture(population, batch)
-        return self.recording(batch) if self.recording else self.step(population, batch)
+            self.recording = self.capture(population, batch, chance)
+        return self.recording(batch) if self.recording else self.step(population, batch, chance)
 
-    def capture(self, population: Population, batch: Batch) -> Recording | None:
+    def capture(self, population: Population, batch: Batch, chance: Chance) -> Recording | None:
         """A step as a CUDA graph, where launching its operations takes longer than their work and its memory is there."""
-        if self.work(population, len(population)) > LAUNCH_BOUND:
+        if self.work(population, len(population)) > LAUNCH_BOUND or self.draws(population, batch):
             return None
         self.plan_passes(population, batch)
         if self.graph_bytes(population) > GRAPH_SHARE * free_bytes(self.device):
             return None
         at_once = dict(self.passes.at_once)
-        state = [population.flat, *population.optimizer.state.values(), population.optimizer.steps, population.taken,
-                 population.clipped]
-        recording = capture(lambda given: self.step(population, given), state, batch)
+        recording = capture(lambda given: self.step(population, given, chance), population.state, batch)
         if recording is None:
             self.passes.at_once = at_once  # what lacked for a recording is there for a plain step
         return recording
+
+    @torch.no_grad()
+    def draws(self, population: Population, batch: Batch) -> bool:
+        """Whether the network draws random numbers in training: a graph would draw those of its capture for ever."""
+        first, parameters = batch.cut(slice(1), slice(self.a_pass(population, batch))), population.rows(0, 1)
+
+        def losses(seed: int) -> Tensor:
+            return self.losses(parameters, first, {name: x[:1].clone() for name, x in population.buffers.items()}, [seed])
+
+        return not torch.allclose(losses(0), losses(1), equal_nan=True)
 
     def graph_bytes(self, population: Population) -> int:
         """Memory that a CUDA graph of a step holds for itself."""
         return GRAPH_COPIES * population.flat.nbytes + self.peak_bytes(population)
 
-    def kept_bytes(self, population):
+    def kept_bytes(self, population: Population) -> int:
         return self.graph_bytes(population) if self.recording else 0

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from ...tasks import Batch
+from ...tasks import Batch, Network
 from ...tasks.transformer import Transformer
+from ..chance import Chance
 from ..threads import ALL_THREADS, use_threads
 from ._executor import Executor
 from .arguments import Desk, Model, Pace, Places, Rule, Samples, Shape, make_space
@@ -21,8 +23,10 @@ from .arguments import Desk, Model, Pace, Places, Rule, Samples, Shape, make_spa
 if TYPE_CHECKING:
     from ..population import Population
 
+Result = TypeVar("Result")
 OPTIMIZERS = ("adam", "adamw", "rmsprop")  # that have a kernel
 ROWS = 512  # tokens whose activations are held at once: they stay in the cache, and a large batch takes no more memory
+ONE_STEP = np.ones(1)  # factor of a learning rate that nothing multiplies
 NO_TOKENS, NO_PATCHES = np.zeros(0, np.int64), np.zeros((0, 0), np.float32)
 
 
@@ -53,76 +57,80 @@ class Compiled(Executor):
     when = "the built-in transformer with Adam, AdamW or RMSprop on a CPU, where numba and SciPy are installed"
     how = "kernels compiled by numba, one model a core; the same numbers on any number of cores"
 
-    def __init__(self, network: Transformer, device: torch.device):
+    def __init__(self, network: Network, device: torch.device):
         from . import kernels
 
         super().__init__(network, device)
+        assert isinstance(network, Transformer)  # what suits it
         self.kernels = kernels
         self.shape = Shape(network.width, network.layers, network.heads, network.length, network.classes, network.tokens or 0,
                            network.patch, network.causal, Places.of(network))
         self.parameters = sum(math.prod(p.shape) for p in network.parameters().values())
         self.forget()
 
-    def forget(self):
+    def forget(self) -> None:
         self.free: dict[int, list[Desk]] = {}  # by the samples of a batch: those that no thread uses now
         self.nbytes = 0  # memory of all desks
 
     @classmethod
-    def suits(cls, network, optimizer, device):
+    def suits(cls, network: Network, optimizer: str, device: torch.device) -> bool:
         return device.type == "cpu" and isinstance(network, Transformer) and optimizer in OPTIMIZERS and available()
 
     @classmethod
-    def starts_at_once(cls):
+    def starts_at_once(cls) -> bool:
         """Not for some 15 s where an earlier process has left no compiled steps on the disk."""
         from . import kernels
 
         return kernels.is_kept(kernels.train)
 
-    def gradients(self, population, batch, weights):
+    def gradients(self, population: Population, batch: Batch, weights: Sequence[float], chance: Chance,
+                  buffers: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         models, parameters = len(population), population.flat.detach().numpy()
         # Torch's threads are for whoever reads the gradients.
-        use_threads(self.device, models * batch.targets.shape[1] * self.network.length * self.network.width)
-        gradients, rule = np.empty_like(parameters), Rule(self.kernels.NONE, *[0.0] * 7)
+        use_threads(self.device, models * batch.count(1) * self.network.length * self.network.width)
+        gradients, rule = np.empty_like(parameters), Rule(self.kernels.NONE, *[0.0] * 6)
 
-        def work(i: int) -> tuple:
+        def work(i: int) -> tuple[float, int, float]:
             row = gradients[i]
-            return self._train(rule, Model(parameters[i], row, row), self._samples(batch, i, weights), Pace(1), row)
+            return self._train(rule, Model(parameters[i], row, row), self._samples(batch, i, weights), Pace(ONE_STEP), row)
 
         losses = [loss for loss, _, _ in self._each(work, models)]
         return torch.tensor(losses), torch.from_numpy(gradients)
 
-    def evaluate(self, population, split):
+    def evaluate(self, population: Population, split: Batch) -> dict[str, Tensor]:
         """In double precision."""
         parameters = population.flat.detach().numpy()
-        samples = self._samples(Batch(split.inputs[None], split.targets[None]), 0, (1.0,))
+        samples = self._samples(split.map(lambda x: x[None]), 0, (1.0,))
 
-        def work(i: int) -> tuple:
-            with self._desk(len(split.targets)) as desk:
-                return self.kernels.evaluate(self.shape, desk, parameters[i], samples)
+        def work(i: int) -> tuple[float, int]:
+            with self._desk(split.count()) as desk:
+                total, right = self.kernels.evaluate(self.shape, desk, parameters[i], samples)
+                return total, right
 
         sums = zip(*self._each(work, len(parameters)), strict=True)
-        return tuple(torch.tensor(values, dtype=torch.float64) / len(samples.targets) for values in sums)
+        return {name: torch.tensor(values, dtype=torch.float64) / len(samples.targets)
+                for name, values in zip(("loss", "accuracy"), sums, strict=True)}
 
-    def advance(self, population, samples, reads, count, watch):
+    def advance(self, population: Population, samples: Batch, reads: Tensor, lr_factors: np.ndarray, watch: bool) -> Tensor:
         optimizer, parameters, streams = population.optimizer, population.flat.detach().numpy(), reads.tolist()
-        (first,) = set(optimizer.state) - {optimizer.second_moment}
-        first, second = optimizer.state[first].numpy(), optimizer.state[optimizer.second_moment].numpy()
-        made, taken, rules = optimizer.steps.flatten().tolist(), population.taken.item(), self._rules(population)
+        (name,) = set(optimizer.state) - {optimizer.second_moment}
+        first, second = optimizer.state[name].numpy(), optimizer.state[optimizer.second_moment].numpy()
+        made, rules, count = optimizer.steps.flatten().tolist(), self._rules(population), len(lr_factors)
 
-        def work(i: int) -> tuple:
+        def work(i: int) -> tuple[float, int, float]:
             own = self._samples(samples, streams[i], population.weights, count)
-            return self._train(rules[i], Model(parameters[i], first[i], second[i]), own, Pace(count, made[i], taken))
+            pace = Pace(np.ascontiguousarray(lr_factors[:, i]), made[i])
+            return self._train(rules[i], Model(parameters[i], first[i], second[i]), own, pace)
 
         results = zip(*self._each(work, len(parameters)), strict=True)
         worst, clipped, moved = (torch.tensor(values, dtype=torch.float32) for values in results)
         optimizer.steps += count
-        population.taken += count
         population.clipped += clipped
         if watch:
             population.update_rms = moved
         return worst
 
-    def peak_bytes(self, population):
+    def peak_bytes(self, population: Population) -> int:
         return self.nbytes
 
     def _rules(self, population: Population) -> list[Rule]:
@@ -132,24 +140,25 @@ class Compiled(Executor):
         names = ("lr", "momentum", "alpha") if "alpha" in optimizer.exact else ("lr", "beta1", "beta2")
         hyper = [optimizer.exact[name].flatten().tolist() for name in (*names, "eps", "weight_decay")]
         clip_norm = [math.inf] * models if population.clip_norm is None else population.clip_norm.flatten().tolist()
-        warmup = population.warmup_steps.flatten().tolist()
-        return [Rule(family, *values) for values in zip(*hyper, warmup, clip_norm, strict=True)]
+        return [Rule(family, *values) for values in zip(*hyper, clip_norm, strict=True)]
 
     @staticmethod
-    def _each(work: Callable[[int], tuple], models: int) -> list[tuple]:
+    def _each(work: Callable[[int], Result], models: int) -> list[Result]:
         """The results of ``work`` for every model."""
         threads = min(ALL_THREADS, models)
         return list(_workers(threads).map(work, range(models)) if threads > 1 else map(work, range(models)))
 
-    def _train(self, rule: Rule, model: Model, samples: Samples, pace: Pace, gradient: np.ndarray | None = None) -> tuple:
+    def _train(self, rule: Rule, model: Model, samples: Samples, pace: Pace, gradient: np.ndarray | None = None
+               ) -> tuple[float, int, float]:
         """Of one model: the largest loss (or NaN), how many steps were clipped, and the root mean square of the last update."""
         with self._desk(len(samples.weights)) as desk:
             own = desk if gradient is None else desk._replace(gradient=gradient)
-            return self.kernels.train(self.shape, rule, own, model, samples, pace)
+            worst, clipped, moved = self.kernels.train(self.shape, rule, own, model, samples, pace)
+            return worst, clipped, moved
 
     def _samples(self, batches: Batch, stream: int, weights: Sequence[float], count: int = 1) -> Samples:
         """One stream's samples of ``count`` batches. weights: of the gradients of equal parts of a batch."""
-        inputs, targets = (x[stream].contiguous().numpy() for x in (batches.inputs, batches.targets))
+        inputs, targets = (x.contiguous().numpy() for x in batches.cut(stream).tensors())
         # Of a mean over each part, as a factor of the mean over all samples.
         each = np.repeat(np.asarray(weights, np.float32) * len(weights), len(targets) // count // len(weights))
         tokens, patches = ((inputs.reshape(-1), NO_PATCHES) if self.shape.tokens

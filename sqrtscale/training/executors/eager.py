@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from ...tasks import Batch
+from ...tasks import Batch, Network
 from .. import is_out_of_memory
+from ..chance import Chance
 from ..memory import Passes, give_back
 from ..threads import ALL_THREADS, use_threads
-from ._executor import Executor, Network
+from ._executor import Executor
 
 if TYPE_CHECKING:
     from ..population import Population
 
 MEASURE_AT_ONCE = 2**24  # numbers in one layer's output, of all models, of one forward pass when measuring
-
-
-def losses_of(network: Network, views: Mapping[str, Tensor], batch: Batch, parts: int = 1) -> Tensor:
-    """Mean cross-entropy of each model on each of ``parts`` equal parts of its own samples: batch [M, B, ...] -> [M, parts]."""
-    logits = network(views, batch.inputs)
-    each = F.cross_entropy(logits.flatten(0, -2), batch.targets.flatten(), reduction="none")
-    return each.view(len(batch.targets), parts, -1).mean(2)
 
 
 class Eager(Executor):
@@ -41,69 +36,96 @@ class Eager(Executor):
         self.called: torch.cuda.Event | None = None  # passed once the GPU has done the last call's work
 
     @classmethod
-    def suits(cls, network, optimizer, device):
-        return True
+    def suits(cls, network: Network, optimizer: str, device: torch.device) -> bool:
+        return network.stacked
 
-    def gradients(self, population, batch, weights):
-        samples = batch.targets.shape[1]
+    def losses(self, parameters: Mapping[str, Tensor], batch: Batch, buffers: Mapping[str, Tensor], seeds: Sequence[int]
+               ) -> Tensor:
+        """The loss of every sample in training, [M, B, ...]; seeds: of every model's random numbers."""
+        return self.network.losses(self.network(parameters, batch.inputs, buffers, True), batch.targets)
+
+    def measures(self, parameters: Mapping[str, Tensor], batch: Batch, buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The network's measures of every sample, each [M, B, ...]."""
+        return self.network.measures(self.network(parameters, batch.inputs, buffers, False), batch.targets)
+
+    def gradients(self, population: Population, batch: Batch, weights: Sequence[float], chance: Chance,
+                  buffers: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        samples = self.a_pass(population, batch)
         use_threads(self.device, len(population) * samples * self.network.length * self.network.width)
         self.plan_passes(population, batch)
+        before = {name: buffer.clone() for name, buffer in buffers.items()}
         while True:
             try:
-                return self._gradients(population, batch, weights)
+                return self._gradients(population, batch, weights, chance, buffers)
             except (RuntimeError, MemoryError) as error:
                 capturing = self.device.type == "cuda" and torch.cuda.is_current_stream_capturing()
                 if capturing or not is_out_of_memory(error) or self.passes.at_once[samples] == 1:
                     raise
-            # Here, because the error holds what the failed pass had allocated. Nothing has changed yet: half of it is tried.
+            # Here, because the error holds what the failed pass had allocated. No parameter has changed yet: half of it is tried.
+            for name, buffer in buffers.items():
+                buffer.copy_(before[name])
             self.passes.halve(samples, len(population))
             give_back(self.device)
 
+    @staticmethod
+    def a_pass(population: Population, batch: Batch) -> int:
+        """Samples of each model that go through one pass."""
+        return population.task.micro or batch.count(1)
+
     def plan_passes(self, population: Population, batch: Batch) -> None:
-        """Count the memory of one model's pass on so many samples, once, and choose how many models go through one."""
-        first = Batch(batch.inputs[:1], batch.targets[:1])
-        self.passes.plan(batch.targets.shape[1], lambda: losses_of(self.network, population.rows(0, 1), first), population.flat)
+        """Count the memory of one model's pass, once for each number of samples, and choose how many models go through one."""
+        samples = self.a_pass(population, batch)
+        first, buffers = batch.cut(slice(1), slice(samples)), {name: x[:1].clone() for name, x in population.buffers.items()}
+        self.passes.plan(samples, lambda: self.losses(population.rows(0, 1), first, buffers, [0]), population.flat)
 
-    def _gradients(self, population: Population, batch: Batch, weights: Sequence[float]) -> tuple[Tensor, Tensor]:
-        pieces, at_once = [], self.passes.at_once[batch.targets.shape[1]]
+    def _gradients(self, population: Population, batch: Batch, weights: Sequence[float], chance: Chance,
+                   buffers: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        samples, pieces = self.a_pass(population, batch), []
+        at_once = self.passes.at_once[samples]
         for start in range(0, len(population), at_once):
-            rows = slice(start, start + at_once)
-            views = population.views if at_once >= len(population) else population.rows(start, start + at_once)
-            losses = losses_of(self.network, views, Batch(batch.inputs[rows], batch.targets[rows]), len(weights))
-            # The models share no parameter, so the gradient of the sum is each model's own gradient.
-            whole = sum(weight * part.sum() for weight, part in zip(weights, losses.unbind(1), strict=True))
-            gradients = torch.autograd.grad(whole, list(views.values()))
-            pieces.append((losses.detach().mean(1), torch.cat([gradient.flatten(1) for gradient in gradients], 1)))
-        return pieces[0] if len(pieces) == 1 else tuple(map(torch.cat, zip(*pieces, strict=True)))
+            rows = slice(start, min(start + at_once, len(population)))
+            views = population.views if at_once >= len(population) else population.rows(rows.start, rows.stop)
+            held, losses, total = {name: x[rows] for name, x in buffers.items()}, [], None
+            for first in range(0, batch.count(1), samples):
+                part = batch.cut(rows, slice(first, first + samples))
+                seeds = [chance.later(first).seed(model) for model in range(rows.start, rows.stop)]
+                loss, gradient = _gradient(self.losses(views, part, held, seeds), views,
+                                           _weights(weights, batch.count(1), first, samples))
+                losses.append(loss)
+                total = gradient if total is None else total.add_(gradient)
+            assert total is not None
+            pieces.append((torch.stack(losses).mean(0), total.div_(len(losses)) if len(losses) > 1 else total))
+        if len(pieces) == 1:
+            return pieces[0]
+        return torch.cat([loss for loss, _ in pieces]), torch.cat([gradient for _, gradient in pieces])
 
-    def advance(self, population, samples, reads, count, watch):
+    def advance(self, population: Population, samples: Batch, reads: Tensor, lr_factors: np.ndarray, watch: bool) -> Tensor:
         worst = population.flat.new_zeros(len(population))
-        for i in range(count):
+        factors = torch.from_numpy(lr_factors).to(self.device).unsqueeze(2)
+        for i, factor in enumerate(factors):
             piece = slice(i * population.drawn, (i + 1) * population.drawn)
-            batch = Batch(samples.inputs[reads, piece], samples.targets[reads, piece])
-            if watch and i == count - 1:
+            batch = samples.cut(reads, piece)
+            population.lr_factor.copy_(factor)
+            if watch and i == len(factors) - 1:
                 before = population.flat.clone()
-                losses = self.step(population, batch)
+                losses = self.step(population, batch, population.chance(i))
                 population.update_rms = (population.flat - before).square().mean(1).sqrt()
             else:
-                losses = self.fast_step(population, batch)
+                losses = self.fast_step(population, batch, population.chance(i))
             worst = torch.maximum(worst, losses)
         self._wait_for_last_call()
         return worst
 
-    def step(self, population: Population, batch: Batch) -> Tensor:
+    def step(self, population: Population, batch: Batch, chance: Chance) -> Tensor:
         """One step in place on tensors that stay where they are; nothing of it waits for a number. Returns the losses [M]."""
-        losses, gradients = self.gradients(population, batch, population.weights)
-        population.taken += 1
+        losses, gradients = self.gradients(population, batch, population.weights, chance, population.buffers)
         with torch.no_grad():
-            # Linear warm-up: the first step of n already moves by lr / n.
-            factor = (population.taken / population.warmup_steps.clamp(min=1)).clamp(max=1)
-            population.optimizer.step(population.flat, _clip(population, gradients), factor)
+            population.optimizer.step(population.flat, _clip(population, gradients), population.lr_factor)
         return losses
 
-    def fast_step(self, population: Population, batch: Batch) -> Tensor:
+    def fast_step(self, population: Population, batch: Batch, chance: Chance) -> Tensor:
         """The same in the fastest way that is known."""
-        return self.step(population, batch)
+        return self.step(population, batch, chance)
 
     def _wait_for_last_call(self) -> None:
         """Let a GPU be one call behind at most, so that progress is true, a cancel is quick, and other GPUs get their turn."""
@@ -111,34 +133,54 @@ class Eager(Executor):
             return
         if self.called is not None:
             self.called.synchronize()
-        self.called = torch.cuda.Event(blocking=True)  # other processes need the core as well
+        self.called = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # other processes need the core as well
         self.called.record(torch.cuda.current_stream(self.device))
 
-    def evaluate(self, population, split):
+    @torch.no_grad()
+    def evaluate(self, population: Population, split: Batch) -> dict[str, Tensor]:
         if self.device.type == "cpu":
             torch.set_num_threads(ALL_THREADS)
-        loss, right, models = 0.0, 0, len(population)
-        at_once = max(1, MEASURE_AT_ONCE // (models * self.network.length * self.network.width))
-        for start in range(0, len(split.targets), at_once):
-            piece = slice(start, start + at_once)
-            inputs, targets = (x[piece].expand(models, *x[piece].shape) for x in (split.inputs, split.targets))
-            logits = self.network(population.views, inputs)
-            each = F.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none")
-            loss = loss + each.view(models, -1).sum(1, dtype=torch.float64)
-            right = right + (logits.argmax(-1) == targets).view(models, -1).sum(1)
-        return loss / split.targets.numel(), right / split.targets.numel()
+        models, samples = len(population), split.count()
+        # The loss of a sample may depend on its micro-batch: what is left over beside whole ones is not measured.
+        at_once = population.task.micro or max(1, MEASURE_AT_ONCE // (models * self.network.length * self.network.width))
+        totals: dict[str, Tensor] = {}
+        counts: Counter[str] = Counter()
+        for start in range(0, samples - samples % at_once if population.task.micro else samples, at_once):
+            piece = split.cut(slice(start, start + at_once))
+            stack = piece.map(lambda x: x.expand(models, *x.shape))
+            for name, values in self.measures(population.views, stack, population.buffers).items():
+                flat = values.reshape(models, -1)
+                total = flat.sum(1, dtype=torch.float64)
+                totals[name] = totals[name] + total if name in totals else total
+                counts[name] += flat.shape[1]
+        return {name: total / counts[name] for name, total in totals.items()}
 
-    def forget(self):
+    def forget(self) -> None:
         """Nothing: every step reads the places anew."""
 
-    def peak_bytes(self, population):
+    def peak_bytes(self, population: Population) -> int:
         return self.passes.peak_bytes(len(population))
+
+
+def _weights(weights: Sequence[float], whole: int, first: int, samples: int) -> Sequence[float]:
+    """The weights of the parts of a batch that a piece of it holds: all of the whole batch, else that of the piece's part."""
+    return weights if samples >= whole else [len(weights) * weights[first * len(weights) // whole]]
+
+
+def _gradient(losses: Tensor, views: Mapping[str, Tensor], weights: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """Mean losses [M] and gradients [M, P] of the weighted sum of the means of equal parts of losses [M, B, ...]."""
+    parts = losses.reshape(len(losses), len(weights), -1).mean(2)
+    # The models share no parameter, so the gradient of the sum is each model's own gradient.
+    first, *others = (weight * part.sum() for weight, part in zip(weights, parts.unbind(1), strict=True))
+    whole = first + sum(others) if others else first
+    gradients = torch.autograd.grad(whole, list(views.values()))
+    return parts.detach().mean(1), torch.cat([gradient.flatten(1) for gradient in gradients], 1)
 
 
 def _clip(population: Population, gradients: Tensor) -> Tensor:
     """The gradients scaled down to clip_norm, each model by its own norm, as torch.nn.utils.clip_grad_norm_ does."""
     if population.clip_norm is None:
         return gradients
-    factor = population.clip_norm / (gradients.norm(dim=1, keepdim=True) + 1e-6)
+    factor: Tensor = population.clip_norm / (gradients.norm(dim=1, keepdim=True) + 1e-6)
     population.clipped += factor.flatten() < 1
     return gradients * factor.clamp(max=1)

@@ -18,6 +18,7 @@ NEAR = 1e-2
 STREAMS = 32  # that torch has for a device, and gives out in turn
 
 Step = Callable[[Batch], Tensor]
+Recorder = Callable[[Callable[[], Tensor]], tuple[Tensor, Callable[[], None]]]  # work -> its result, and what does it again
 
 _failures: list[str] = []  # of captures
 _streams: WeakSet[torch.cuda.Stream] = WeakSet()  # on which living graphs were captured; each graph keeps its own
@@ -29,14 +30,14 @@ class Recording:
     The losses lie in one tensor that the next call overwrites.
     """
 
-    def __init__(self, step: Step, batch: Batch, record: Callable[[Callable[[], Tensor]], tuple[Tensor, Callable[[], None]]]):
+    def __init__(self, step: Step, batch: Batch, record: Recorder):
         # Recorded on another batch than the first that it is called with: the trial tells whether it reads what it is given.
-        self.batch = Batch(torch.zeros_like(batch.inputs), torch.zeros_like(batch.targets))
+        self.batch = batch.map(torch.zeros_like)
         self.losses, self.replay = record(lambda: step(self.batch))
 
     def __call__(self, batch: Batch) -> Tensor:
-        self.batch.inputs.copy_(batch.inputs)
-        self.batch.targets.copy_(batch.targets)
+        for own, given in zip(self.batch.tensors(), batch.tensors(), strict=True):
+            own.copy_(given)
         self.replay()
         return self.losses
 
@@ -51,7 +52,8 @@ def cuda_graph(work: Callable[[], Tensor]) -> tuple[Tensor, Callable[[], None]]:
         raise RuntimeError(f"an earlier capture failed: {_failures[0]}")
     before = torch.cuda.current_stream()
     graph = torch.cuda.CUDAGraph()
-    graph.stream = side = _free_stream()  # torch's own stream for this would lie on the first device that captured
+    side = _free_stream()
+    graph.stream = side  # type: ignore[attr-defined]  # torch's own stream for this would lie on the first device that captured
     side.wait_stream(before)
     try:
         with torch.cuda.stream(side):
@@ -78,13 +80,13 @@ def _free_stream() -> torch.cuda.Stream:
     [pytorch/pytorch issue 193402].
     """
     for _ in range(STREAMS):
-        stream = torch.cuda.Stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         if stream not in _streams:
             return stream
     raise RuntimeError(f"{len(_streams)} graphs are alive, and torch has no stream for another one")
 
 
-def capture(step: Step, state: Sequence[Tensor], batch: Batch, record=cuda_graph) -> Recording | None:
+def capture(step: Step, state: Sequence[Tensor], batch: Batch, record: Recorder = cuda_graph) -> Recording | None:
     """The step as a recording, or None where that fails or makes another step than ``step`` itself: what then is left to do.
 
     state: every tensor that the step changes; they are as before afterwards. A recording reads and writes addresses, so one that
@@ -92,7 +94,7 @@ def capture(step: Step, state: Sequence[Tensor], batch: Batch, record=cuda_graph
     """
     log = logging.getLogger(__name__)
     try:
-        with torch.cuda.device_of(state[0]):
+        with torch.cuda.device_of(state[0]):  # type: ignore[no-untyped-call]
             before = [value.clone() for value in state]
             try:
                 losses, after = step(batch).clone(), [value.clone() for value in state]
@@ -117,8 +119,8 @@ def _restore(state: Sequence[Tensor], before: Sequence[Tensor]) -> None:
             value.copy_(old)
 
 
-def _near(one: Tensor, other: Tensor) -> bool:
-    if not torch.equal(one.isnan(), other.isnan()):  # a model that has diverged does so in both
+def _near(replayed: Tensor, ordinary: Tensor) -> bool:
+    if not torch.equal(replayed.isnan(), ordinary.isnan()):  # a model that has diverged does so in both
         return False
-    one, other = one.double().nan_to_num(), other.double().nan_to_num()
-    return bool((one - other).norm() <= NEAR * other.norm())
+    replayed, ordinary = replayed.double().nan_to_num(), ordinary.double().nan_to_num()
+    return bool((replayed - ordinary).norm() <= NEAR * ordinary.norm())

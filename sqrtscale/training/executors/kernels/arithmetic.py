@@ -11,10 +11,12 @@ FAST = {"contract", "reassoc", "nsz", "arcp"}
 ONE, HALF = f32(1), f32(0.5)
 WORTH_BLAS = 16  # rows from which a product of attention is worth calling BLAS for
 
-inner = njit(fastmath=FAST, error_model="numpy")
+# Inlined without exception: of a function that stays a function, two kernels have two versions that round differently, and which
+# one a process takes would depend on whether it has compiled the kernels or found them on the disk.
+inner = njit(fastmath=FAST, error_model="numpy", forceinline=True)
 
 
-@njit(fastmath={"contract", "nsz"}, error_model="numpy")
+@njit(fastmath={"contract", "nsz"}, error_model="numpy", forceinline=True)
 def exp(x):
     """e^x within 1e-7, of x kept in -87 to 88, in operations that a processor does eight of at once.
 

@@ -6,12 +6,15 @@ numba notices a change of the file that holds the function Python calls, not of 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from numba import config, njit
 
 from .arithmetic import FAST
 
+SETTINGS: Any = config  # its names are made when numba is loaded
 FOLDER = Path(__file__).parent
 
 
@@ -20,21 +23,21 @@ def digest(folder: Path = FOLDER) -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))).hexdigest()[:16]
 
 
-def entry(function):
+def entry(function: Callable[..., Any]) -> Any:
     """For what Python calls: other threads run meanwhile, and the result is kept on disk where there is a place for it."""
-    options = {"nogil": True, "fastmath": FAST, "error_model": "numpy"}
+    options: dict[str, Any] = {"nogil": True, "fastmath": FAST, "error_model": "numpy"}
     try:
-        usual, place = config.CACHE_DIR, njit(cache=True, **options)(function).stats.cache_path
+        usual, place = SETTINGS.CACHE_DIR, njit(cache=True, **options)(function).stats.cache_path
     except RuntimeError:  # neither the package's folder nor the user's cache can be written
         return njit(**options)(function)
     try:
-        config.CACHE_DIR = str(Path(place) / digest())
+        SETTINGS.CACHE_DIR = str(Path(place) / digest())
         return njit(cache=True, **options)(function)
     finally:
-        config.CACHE_DIR = usual
+        SETTINGS.CACHE_DIR = usual
 
 
-def is_kept(function) -> bool:
+def is_kept(function: Any) -> bool:
     """Whether an earlier process has left the compiled function on the disk."""
     folder = function.stats.cache_path
     made = [path.stat().st_mtime for path in Path(folder).glob(f"*.{function.__name__}-*.nbi")] if folder else []

@@ -15,7 +15,7 @@ NONE, ADAM, ADAMW, RMSPROP = range(4)
 
 @inner
 def update(rule, p, g, first, second, step, factor):
-    """One optimizer step of one model in place; its k-th (step), of a learning rate lr times the warm-up's factor.
+    """One optimizer step of one model in place; its k-th (step), of a learning rate lr times factor.
 
     g += weight_decay p (AdamW instead: p *= 1 - lr weight_decay); then, with first m and second v,
     Adam, AdamW: m += (1 - beta1) (g - m),  v = beta2 v + (1 - beta2) g^2,
@@ -49,14 +49,14 @@ def train(n, rule, desk, model, samples, pace):
     """Steps of one model on consecutive batches: (largest mean loss or NaN, clipped steps, rms of the last update).
 
     Each: g the gradient of the batch's weighted mean loss; g *= clip_norm / (|g| + 1e-6) where that is below 1; then ``update``
-    by a learning rate that warms up as min(1, k / warmup) in the run's k-th step. Family NONE makes no step and leaves the
+    by a learning rate times the step's lr_factor. Family NONE makes no step and leaves the
     gradient of the last batch on the desk. Arguments: see ``arguments``.
     """
     p, g, scratch, full = model.parameters, desk.gradient, desk.scratch, desk.full
     targets, weights = samples.targets, samples.weights
-    size, block, predictions = len(weights), len(full.dx) // n.length, len(targets) // pace.steps
+    size, block, predictions = len(weights), len(full.dx) // n.length, len(targets) // len(pace.lr_factors)
     per_sample, worst, clipped, moved = predictions // size, -np.inf, 0, 0.0
-    for i in range(pace.steps):
+    for i in range(len(pace.lr_factors)):
         total = 0.0
         for at in range(0, size, block):
             end = min(at + block, size)
@@ -76,9 +76,9 @@ def train(n, rule, desk, model, samples, pace):
             if shrink < ONE:
                 clipped += 1
                 g *= shrink
-        if i == pace.steps - 1:
+        if i == len(pace.lr_factors) - 1:
             copy(p.reshape(1, -1), scratch.reshape(1, -1))
-        update(rule, p, g, model.first, model.second, pace.made + i + 1, min(1.0, (pace.taken + i + 1) / max(rule.warmup, 1)))
+        update(rule, p, g, model.first, model.second, pace.made + i + 1, pace.lr_factors[i])
     for j in range(len(p)):
         moved += (p[j] - scratch[j]) ** 2
     return worst, clipped, np.sqrt(moved / len(p))
