@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from .rules import FieldError, ScaledConfig, ScaledField, TrainingConfig, scale
 
 if TYPE_CHECKING:
-    from .plan import Arm, CalibrationPlan
-    from .training.live import transfer_optimizer_
+    from .arms import Arm
+    from .plan import CalibrationPlan
+    from .transfer.optimizer import transfer_optimizer_
 
 __version__ = "0.2.0"
 
@@ -23,7 +24,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(plan, name)
     if name == "transfer_optimizer_":
-        from .training.live import transfer_optimizer_
+        from .transfer.optimizer import transfer_optimizer_
 
         return transfer_optimizer_
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "sqrtscale"
 ALLOWED = {  # part -> parts of the package that its files may import
-    "__init__": {"rules", "plan", "training.live"},
+    "__init__": {"rules", "arms", "plan", "transfer.optimizer"},
     "__main__": {"cli"},
     "home": set(),
     "diagnostics": {"diagnostics"},
@@ -21,13 +21,14 @@ ALLOWED = {  # part -> parts of the package that its files may import
     "rules": {"rules"},
     "formats": {"formats", "rules"},
     "tasks": {"tasks", "rules"},
+    "transfer": {"transfer", "rules"},  # it trains nothing, and what trains knows nothing of it
     "training": {"training", "tasks", "rules", "arms", "devices", "plan", "schedules", "diagnostics"},
     "evidence": {"evidence", "rules", "diagnostics"},
     "store": {"store", "rules", "tasks", "plan", "home", "training.events"},
     "report": {"report", "evidence", "store", "plan", "schedules", "tasks", "rules"},
-    "runner": {"runner", "report", "store", "devices", "plan", "rules", "home", "training.checkpoint_summary"},
+    "runner": {"runner", "report", "store", "devices", "plan", "rules", "home", "transfer.checkpoint.result"},
     "cli": {"cli", "runner", "report", "store", "evidence", "formats", "arms", "plan", "schedules", "tasks", "rules", "home",
-            "diagnostics"},
+            "diagnostics", "transfer.checkpoint.result"},
     "ui": {"ui", "runner", "report", "store", "evidence", "formats", "arms", "plan", "schedules", "tasks", "rules", "home",
            "diagnostics"},
 }
@@ -35,6 +36,7 @@ OUTSIDE = {  # part -> packages from outside the standard library, where there a
     "formats": {"ruamel"},
     "diagnostics": {"numpy"},
     "tasks": {"torch", "numpy", "sklearn"},
+    "transfer": {"torch"},
     "training": {"torch", "numpy", "threadpoolctl", "numba", "scipy"},
     "evidence": {"numpy", "pandas", "scipy"},
     "store": {"sqlalchemy", "alembic", "numpy", "pandas"},
@@ -163,8 +165,9 @@ def without(*packages: str) -> str:
 
 
 def test_the_package_itself_loads_nothing_heavy():
-    light = "import sqrtscale, sqrtscale.cli, sqrtscale.formats.snippets, sqrtscale.training.events"
-    assert not HEAVY & loaded_by(light)
+    light = ("sqrtscale", "sqrtscale.cli", "sqrtscale.formats.snippets", "sqrtscale.training.events",
+             "sqrtscale.transfer.checkpoint.result")
+    assert not HEAVY & loaded_by(f"import {', '.join(light)}")
 
 
 def test_rules_and_plan_need_nothing_but_python():
@@ -201,3 +204,11 @@ TRAIN = (
 @pytest.mark.training
 def test_training_needs_only_torch_numpy_and_scikit_learn(task, blocked):
     assert "torch" in loaded_by(without(*blocked) + TRAIN.format(task=task))
+
+
+def test_a_transfer_needs_only_torch():
+    run("import torch\n"
+        "optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.ones(1))], lr=1e-3)\n"  # torch looks for pandas, and may
+        + without(*BARE, "scipy", "sklearn") + "import sqrtscale, sqrtscale.transfer.checkpoint.transfer_file\n"
+        "sqrtscale.transfer_optimizer_(optimizer, 4)\n"
+        "assert optimizer.param_groups[0]['lr'] == 2e-3")

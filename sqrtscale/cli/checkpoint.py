@@ -14,9 +14,9 @@ from . import configuration
 from .shared import BadInput, number, table
 
 if TYPE_CHECKING:
-    from ..runner.checkpoints import Transferred
+    from ..transfer.checkpoint.result import Transferred
 
-STATE = {  # what becomes of the tensors of the state
+STATE_CHANGES = {  # name of a tensor of the state -> what becomes of it, where it is not kept
     "exp_avg_sq": "noise / kappa", "max_exp_avg_sq": "noise / kappa", "square_avg": "noise / kappa", "absmax2": "noise / kappa",
     "momentum_buffer": "average gradient kept", "mu_product": "of the new steps",
 }
@@ -40,13 +40,14 @@ def run_transfer_checkpoint(options: argparse.Namespace) -> int:
     kappa = _kappa(options)
     from ..runner import transfer_checkpoint  # which loads the store
 
-    done = transfer_checkpoint(Path(options.source), Path(options.out), kappa, options.optimizer, options.decay_form,
-                               options.momentum_form)
-    print(json.dumps(asdict(done), indent=2) if options.json else transferred_text(done, options.out))
+    result = transfer_checkpoint(Path(options.source), Path(options.out), kappa, options.optimizer, options.decay_form,
+                                 options.momentum_form)
+    print(json.dumps(asdict(result), indent=2) if options.json else transferred_text(result, options.out))
     return 0
 
 
 def _kappa(options: argparse.Namespace) -> float | Fraction:
+    """Target over base batch, as it was given or from two batch sizes; raises BadInput for neither or both."""
     batches = (options.from_batch, options.target)
     if options.kappa is not None and batches == (None, None):
         return options.kappa
@@ -55,34 +56,35 @@ def _kappa(options: argparse.Namespace) -> float | Fraction:
     raise BadInput("sqrtscale transfer-checkpoint: give --kappa, or --from-batch and --target, for example --kappa 4")
 
 
-def transferred_text(done: Transferred, out: str) -> str:
-    """What changed, as one table."""
+def transferred_text(result: Transferred, out: str) -> str:
+    """What changed, as one table, and what is left to do by hand."""
     rows = [("optimizer", "of", "field", "before", "after")]
-    for old, new in zip(done.before, done.after, strict=True):
+    for old, new in zip(result.before, result.after, strict=True):
         where = old.where or "-"
         for i, (group, moved) in enumerate(zip(old.param_groups, new.param_groups, strict=True)):
-            rows += [(where, f"group {i}", name, _digits(value), _digits(moved[name])) for name, value in group.items()
-                     if moved[name] != value]
+            rows += [(where, f"group {i}", name, _eight_digits(value), _eight_digits(moved[name]))
+                     for name, value in group.items() if moved[name] != value]
         if old.steps and new.steps:
             rows.append((where, "state", "step", f"{old.steps[1]:.8g}", f"{new.steps[1]:.8g}"))
         rows += [(where, "state", name, f"{count} tensors", _change(name, old.state)) for name, count in old.state.items()]
-    for change in done.schedulers:
-        rows += [(change.where or "-", change.kind or "scheduler", name, _digits(value), _digits(change.after[name]))
+    for change in result.schedulers:
+        rows += [(change.where or "-", change.kind or "scheduler", name, _eight_digits(value), _eight_digits(change.after[name]))
                  for name, value in change.before.items()]
     notes = [f"{change.where or 'this scheduler'} {f'({change.kind}) ' if change.kind else ''}{change.note}"
-             for change in done.schedulers]
-    lines = [f"kappa = {done.kappa:.8g}, written to {out}", "", *table(rows)]
-    return "\n".join([*lines, "", *(f"note: {note}" for note in (*notes, *done.notes))])
+             for change in result.schedulers]
+    lines = [f"kappa = {result.kappa:.8g}, written to {out}", "", *table(rows)]
+    return "\n".join([*lines, "", *(f"note: {note}" for note in (*notes, *result.notes))])
 
 
 def _change(name: str, state: dict[str, int]) -> str:
     """What becomes of a tensor of the state; 8-bit ones are moved by their scale."""
     if name == "state2":
         return "its scale absmax2 moves" if "absmax2" in state else "noise / kappa"
-    return STATE.get(name, "kept")
+    return STATE_CHANGES.get(name, "kept")
 
 
-def _digits(value: object) -> str:
+def _eight_digits(value: object) -> str:
+    """A value of a group: a number with eight significant digits, a list of them without brackets."""
     if isinstance(value, list):
-        return " ".join(map(_digits, value))
+        return " ".join(map(_eight_digits, value))
     return f"{value:.8g}" if isinstance(value, float) else str(value)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sqrtscale.cli import main
-from sqrtscale.training.checkpoint import read
+from sqrtscale.transfer.checkpoint.reading import read
 
 STAGES = ["stages", "--optimizer", "adamw", "--lr", "3e-4", "--betas", "0.95", "0.999", "--batch", "64"]
 
@@ -49,11 +49,11 @@ def test_a_checkpoint_is_moved_and_the_table_says_how(by, source, tmp_path, caps
 
 def test_json_is_one_object(source, tmp_path, capsys):
     assert main(["transfer-checkpoint", str(source), str(tmp_path / "out.pt"), "--kappa", "0.25", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["kappa"] == 0.25 and [change["where"] for change in found["schedulers"]] == ["scheduler"]
-    assert found["schedulers"][0]["after"]["last_epoch"] == 40
-    assert found["before"][0]["param_groups"][0]["lr"] == 1e-3 and found["after"][0]["param_groups"][0]["lr"] == 5e-4
-    assert found["after"][0]["steps"] == [40, 40]
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["kappa"] == 0.25 and [change["where"] for change in answer["schedulers"]] == ["scheduler"]
+    assert answer["schedulers"][0]["after"]["last_epoch"] == 40
+    assert answer["before"][0]["param_groups"][0]["lr"] == 1e-3 and answer["after"][0]["param_groups"][0]["lr"] == 5e-4
+    assert answer["after"][0]["steps"] == [40, 40]
 
 
 @pytest.mark.parametrize("arguments, message", [
@@ -117,8 +117,8 @@ def test_stages_beyond_the_linear_form_warn_and_half_life_has_numbers(capsys):
     shown = capsys.readouterr().out
     assert "none" in shown and "warning: stage 1: beta1" in shown
     assert main([*plan, "--decay-form", "half-life", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["base"]["batch_size"] == 64 and found["stages"][0]["scaled"]["betas"][0] == pytest.approx(0.95**100)
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["base"]["batch_size"] == 64 and answer["stages"][0]["scaled"]["betas"][0] == pytest.approx(0.95**100)
 
 
 @pytest.mark.parametrize("arguments, message", [

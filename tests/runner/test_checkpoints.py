@@ -35,8 +35,8 @@ def pickled(path, pickle):
 
 def test_groups_are_read_and_moved(tmp_path):
     torch.save({"optimizer": adamw()}, tmp_path / "in.pt")
-    found = json.loads(read_checkpoint(tmp_path / "in.pt"))
-    assert found["optimizer"] == "adamw" and found["param_groups"][0]["lr"] == 1e-3
+    answer = json.loads(read_checkpoint(tmp_path / "in.pt"))
+    assert answer["optimizer"] == "adamw" and answer["param_groups"][0]["lr"] == 1e-3
     done = transfer_checkpoint(tmp_path / "in.pt", tmp_path / "out.pt", 4)
     assert done.kappa == 4 and done.after[0].param_groups[0]["lr"] == 2e-3 and isinstance(done.notes, tuple)
     assert sorted(path.name for path in tmp_path.glob("*.pt*")) == ["in.pt", "out.pt"]
@@ -73,7 +73,7 @@ def test_a_small_file_cannot_take_much_memory(pickle, message, tmp_path):
 
 LIMITED = """
 import resource, sys
-from sqrtscale.training.checkpoint_reading import limit_resources
+from sqrtscale.transfer.checkpoint.reading import limit_resources
 before = resource.getrlimit(resource.RLIMIT_AS), resource.getrlimit(resource.RLIMIT_CPU)
 limit_resources(sys.argv[1])
 (memory, _), (seconds, _) = resource.getrlimit(resource.RLIMIT_AS), resource.getrlimit(resource.RLIMIT_CPU)
@@ -102,7 +102,7 @@ import resource, runpy, sys
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 resource.setrlimit(resource.RLIMIT_CPU, (1, 1))
 sys.argv[0] = ""
-runpy.run_module("sqrtscale.training.checkpoint", run_name="__main__")
+runpy.run_module("sqrtscale.transfer.checkpoint", run_name="__main__")
 """
 
 
@@ -131,7 +131,8 @@ sys.exit(main(["transfer-checkpoint", sys.argv[1], sys.argv[2], "--kappa", "4"])
 
 
 def children(pid):
-    return subprocess.run(["pgrep", "-P", str(pid), "-f", "training.checkpoint"], text=True, capture_output=True).stdout.split()
+    command = ["pgrep", "-P", str(pid), "-f", "sqrtscale.transfer.checkpoint"]
+    return subprocess.run(command, text=True, capture_output=True).stdout.split()
 
 
 def test_ctrl_c_ends_the_process_too_and_leaves_nothing(tmp_path):

@@ -2,18 +2,20 @@
 
 import copy
 
-import checkpoint_shapes as shapes
 import pytest
 import torch
-from optimized import advance
+from transfer.checkpoint import shapes
+from transfer.optimized import advance
 
 from sqrtscale.rules import FieldError
-from sqrtscale.training.checkpoint import read, summary, transfer_checkpoint
+from sqrtscale.transfer.checkpoint.reading import read
+from sqrtscale.transfer.checkpoint.summary import summary
+from sqrtscale.transfer.checkpoint.transfer_file import transfer_checkpoint
 
 ADAM = {"lr", "betas", "eps", "weight_decay", "step", "exp_avg_sq"}
 SCHEDULE = {"last_epoch", "_step_count", "base_lrs", "_last_lr"}
 MOVED = {  # form -> the class to name, the place of its optimizer, the names of all that may change
-    "plain": (None, "", ADAM | {"initial_lr"}),
+    "by_itself": (None, "", ADAM | {"initial_lr"}),
     "in_lightning": (None, "optimizer_states.0", ADAM | SCHEDULE | {"initial_lr"}),
     "everything_in_one": (None, "optimizer", ADAM | SCHEDULE | {"initial_lr"}),
     "by_names": (None, "", ADAM | {"initial_lr"}),
@@ -57,8 +59,8 @@ def leaves(content, place=()):
     return {place: content}
 
 
-def differs(one, other):
-    return not torch.equal(one, other) if isinstance(one, torch.Tensor) else one != other
+def differs(before, after):
+    return not torch.equal(before, after) if isinstance(before, torch.Tensor) else before != after
 
 
 def named(place):
@@ -96,14 +98,25 @@ def test_a_name_does_not_make_another_optimizer_of_it(form, tmp_path):
         transferred(getattr(shapes, form)(), tmp_path, optimizer="adamw")
 
 
-@pytest.mark.parametrize("state, group, name", [
-    ({"exp_inf": 1}, {}, "adamax"), ({"exp_avg_sq_row": 1, "exp_avg_sq_col": 1}, {}, "adafactor"), ({"sum": 1}, {}, "adagrad"),
-    ({"hessian": 1, "exp_avg": 1}, {}, "sophia"), ({}, {"d_coef": 1.0, "d0": 1e-6}, "prodigy"), ({"vmean": 1}, {}, "adammini"),
-    ({}, {"update_proj_gap": 200, "rank": 8}, "galore"), ({"exp_avg_var": 1}, {}, "adabelief"), ({"GG": 1}, {}, "soap"),
-    ({}, {"ns_steps": 5, "momentum": 0.95}, "muon"), ({"acc_delta": 1}, {}, "adadelta"), ({"exp_avg_diff": 1}, {}, "adan"),
-    ({"state1": 1, "state2": 1, "unorm_vec": 1}, {}, "lamb"),
-    ({"exp_avg": 1}, {"betas": (0.9, 0.99, 0.999), "alpha": 5.0}, "ademamix"),
-])
+@pytest.mark.parametrize(
+    "state, group, name",
+    [
+        ({"exp_inf": 1}, {}, "adamax"),
+        ({"exp_avg_sq_row": 1, "exp_avg_sq_col": 1}, {}, "adafactor"),
+        ({"sum": 1}, {}, "adagrad"),
+        ({"hessian": 1, "exp_avg": 1}, {}, "sophia"),
+        ({}, {"d_coef": 1.0, "d0": 1e-6}, "prodigy"),
+        ({"vmean": 1}, {}, "adammini"),
+        ({}, {"update_proj_gap": 200, "rank": 8}, "galore"),
+        ({"exp_avg_var": 1}, {}, "adabelief"),
+        ({"GG": 1}, {}, "soap"),
+        ({}, {"ns_steps": 5, "momentum": 0.95}, "muon"),
+        ({"acc_delta": 1}, {}, "adadelta"),
+        ({"exp_avg_diff": 1}, {}, "adan"),
+        ({"state1": 1, "state2": 1, "unorm_vec": 1}, {}, "lamb"),
+        ({"exp_avg": 1}, {"betas": (0.9, 0.99, 0.999), "alpha": 5.0}, "ademamix"),
+    ],
+)
 def test_optimizers_without_a_rule_are_known_by_what_only_they_keep(state, group, name, tmp_path):
     tensors = {key: torch.rand(4) for key in state}
     with pytest.raises(FieldError, match=f"optimizer = '{name}' (has no derived rule|cannot be moved)"):
@@ -152,8 +165,8 @@ def test_the_next_step_of_bitsandbytes_is_that_of_a_moved_adamw(form, tmp_path):
 @pytest.mark.parametrize("form, kappa, steps", [("bits32", 3, 13), ("fused", 3, 13), ("of_transformers", 3, 40 / 3)])
 def test_where_a_library_counts_whole_steps_the_count_is_rounded_and_that_is_said(form, kappa, steps, tmp_path):
     after, done = transferred(getattr(shapes, form)(), tmp_path, kappa, optimizer="adamw")
-    found = after["state"][0].get("step", after["param_groups"][0].get("step"))
-    assert found == steps and type(found) is type(steps)
+    count = after["state"][0].get("step", after["param_groups"][0].get("step"))
+    assert count == steps and type(count) is type(steps)
     assert any("step 40 / 3 = 13.33333333 is rounded to 13" in note for note in done.notes) == (steps == 13)
 
 
@@ -161,11 +174,11 @@ def test_states_by_name_go_on_as_those_by_number(tmp_path):
     parameters, optimizer, _ = shapes.trained_run()
     expected, _ = transferred(copy.deepcopy(optimizer.state_dict()), tmp_path)
     (tmp_path / "out.pt").unlink()
-    found, _ = transferred(shapes.by_names(), tmp_path)
-    found["state"] = dict(enumerate(found["state"].values()))
-    found["param_groups"][0]["params"] = [0, 1]
+    named, _ = transferred(shapes.by_names(), tmp_path)
+    named["state"] = dict(enumerate(named["state"].values()))
+    named["param_groups"][0]["params"] = [0, 1]
     results = []
-    for state_dict in (expected, found):
+    for state_dict in (expected, named):
         weights = [torch.nn.Parameter(p.detach().clone()) for p in parameters]
         loaded = torch.optim.AdamW(weights)
         loaded.load_state_dict(state_dict)
@@ -178,8 +191,11 @@ def test_an_optimizer_that_a_file_names_twice_is_moved_once(tmp_path):
     state_dict = shapes.adamw()
     after, done = transferred({"optimizer": state_dict, "best": ("step", state_dict)}, tmp_path)
     assert len(done.after) == 1
-    assert after["optimizer"]["param_groups"][0]["lr"] == after["best"][1]["param_groups"][0]["lr"] == pytest.approx(
-        2 * state_dict["param_groups"][0]["lr"])
+    assert (
+        after["optimizer"]["param_groups"][0]["lr"]
+        == after["best"][1]["param_groups"][0]["lr"]
+        == pytest.approx(2 * state_dict["param_groups"][0]["lr"])
+    )
 
 
 def test_notes_on_averages_counters_and_ranks(tmp_path):
@@ -202,5 +218,5 @@ def test_a_summary_names_what_cannot_be_moved_too(tmp_path):
     torch.save(shapes.lion(), tmp_path / "lion.pt")
     with pytest.raises(FieldError, match="optimizer = 'lion'"):
         summary(read(tmp_path / "lion.pt"))
-    (found,) = summary(shapes.bits8())
-    assert found.optimizer == "adamw" and found.steps == (40, 40) and found.param_groups[0]["t_alpha"] is None
+    (optimizer,) = summary(shapes.bits8())
+    assert optimizer.optimizer == "adamw" and optimizer.steps == (40, 40) and optimizer.param_groups[0]["t_alpha"] is None

@@ -4,8 +4,11 @@ import torch
 
 CASES = {  # name: (class, its arguments, our family)
     "adam": ("Adam", {"lr": 3e-4, "betas": (0.95, 0.99), "eps": 1e-7, "weight_decay": 0.1}, "adam"),
-    "adam, decoupled": ("Adam", {"lr": 3e-4, "betas": (0.95, 0.99), "weight_decay": 0.1, "decoupled_weight_decay": True},
-                        "adamw"),
+    "adam, decoupled": (
+        "Adam",
+        {"lr": 3e-4, "betas": (0.95, 0.99), "weight_decay": 0.1, "decoupled_weight_decay": True},
+        "adamw",
+    ),
     "amsgrad": ("Adam", {"lr": 3e-4, "betas": (0.95, 0.99), "amsgrad": True}, "adam"),
     "adamw": ("AdamW", {"lr": 3e-4, "betas": (0.9, 0.999), "weight_decay": 0.1}, "adamw"),
     "adamw, amsgrad": ("AdamW", {"lr": 3e-4, "betas": (0.9, 0.999), "weight_decay": 0.1, "amsgrad": True}, "adamw"),
@@ -39,19 +42,20 @@ def advance(optimizer, steps, generator=None):
 
 def flat(optimizer):
     """Every number of an optimizer, by place."""
-    found = {}
+    values = {}
     for i, group in enumerate(optimizer.state_dict()["param_groups"]):
-        found |= {(i, key): value for key, value in group.items() if key != "params"}
+        values |= {(i, key): value for key, value in group.items() if key != "params"}
     for key, entry in optimizer.state_dict()["state"].items():
-        found |= {(key, name): value for name, value in entry.items()}
-    return found
+        values |= {(key, name): value for name, value in entry.items()}
+    return values
 
 
-def assert_same(one, other, **tolerance):
-    assert one.keys() == other.keys()
-    for place, value in one.items():
+def assert_same(expected, actual, **tolerance):
+    assert expected.keys() == actual.keys()
+    for place, value in expected.items():
         if isinstance(value, (torch.Tensor, float, tuple)):
-            torch.testing.assert_close(other[place], value, msg=lambda text, place=place: f"{place}: {text}",
-                                       **(tolerance or {"rtol": 0, "atol": 0}))
+            torch.testing.assert_close(
+                actual[place], value, msg=lambda text, place=place: f"{place}: {text}", **(tolerance or {"rtol": 0, "atol": 0})
+            )
         else:
-            assert other[place] == value and type(other[place]) is type(value), place
+            assert actual[place] == value and type(actual[place]) is type(value), place

@@ -8,16 +8,18 @@ import struct
 import warnings
 import zipfile
 
-import checkpoint_shapes as shapes
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from transfer.checkpoint import shapes
 
 from sqrtscale.rules import FieldError
-from sqrtscale.training import checkpoint_reading
-from sqrtscale.training.checkpoint import read, summary, transfer_checkpoint
-from sqrtscale.training.live import transfer_state_dict
+from sqrtscale.transfer.checkpoint import reading
+from sqrtscale.transfer.checkpoint.reading import read
+from sqrtscale.transfer.checkpoint.summary import summary
+from sqrtscale.transfer.checkpoint.transfer_file import transfer_checkpoint
+from sqrtscale.transfer.optimizer import transfer_state_dict
 
 ONE = torch.rand(1)
 
@@ -38,8 +40,13 @@ def a_cycle():
 
 def spoilt(group=None, state=None, **more):
     """A small AdamW checkpoint with other values in its group and in the state of its parameter."""
-    content = shapes.one_group({**shapes.moments(8), "step": torch.tensor(40.0), **(state or {})}, betas=(0.9, 0.99), eps=1e-8,
-                               amsgrad=False, decoupled_weight_decay=True)
+    content = shapes.one_group(
+        {**shapes.moments(8), "step": torch.tensor(40.0), **(state or {})},
+        betas=(0.9, 0.99),
+        eps=1e-8,
+        amsgrad=False,
+        decoupled_weight_decay=True,
+    )
     content["param_groups"][0] |= group or {}
     return {**content, **more}
 
@@ -101,10 +108,16 @@ def test_a_structural_fault_is_one_sentence(fault, tmp_path):
     assert len(str(refusal.value)) < 400 and [path.name for path in tmp_path.glob("*out*")] == []
 
 
-@pytest.mark.parametrize("content", [
-    spoilt(), spoilt(extra=nested(60)), spoilt(extra=a_cycle()), {"optimizer": spoilt(), "weights": [ONE.expand(10**9)] * 3},
-    {"optimizer": spoilt(), "weights": {"w": torch.empty(10**6, device="meta"), "s": torch.eye(3).to_sparse()}},
-])
+@pytest.mark.parametrize(
+    "content",
+    [
+        spoilt(),
+        spoilt(extra=nested(60)),
+        spoilt(extra=a_cycle()),
+        {"optimizer": spoilt(), "weights": [ONE.expand(10**9)] * 3},
+        {"optimizer": spoilt(), "weights": {"w": torch.empty(10**6, device="meta"), "s": torch.eye(3).to_sparse()}},
+    ],
+)
 def test_what_is_odd_elsewhere_is_left_alone(content, tmp_path):
     done = transfer_checkpoint(saved(tmp_path, content), tmp_path / "out.pt", 4)
     assert done.after[0].param_groups[0]["lr"] == 2e-3 and (tmp_path / "out.pt").stat().st_size < 100_000
@@ -119,13 +132,15 @@ def archive(path, pickled, tensors=(), compression=zipfile.ZIP_STORED):
     return path
 
 
-def floats_of_a_million(number):
+def floats_of_a_million(tensors):
     """A pickle of tensors that say that they have a million numbers each."""
-    words = (b"storage", b"cpu", *(str(i).encode() for i in range(number)))
+    words = (b"storage", b"cpu", *(str(i).encode() for i in range(tensors)))
     text = [b"X" + struct.pack("<I", len(word)) + word for word in words]
-    one = b"ctorch._utils\n_rebuild_tensor_v2\n((%sctorch\nFloatStorage\n%s%sJ@B\x0f\x00tQK\x00K\x01\x85K\x01\x85\x89" \
-          b"ccollections\nOrderedDict\n)RtR"
-    return b"\x80\x02](" + b"".join(one % (text[0], name, text[1]) for name in text[2:]) + b"e."
+    tensor = (
+        b"ctorch._utils\n_rebuild_tensor_v2\n((%sctorch\nFloatStorage\n%s%sJ@B\x0f\x00tQK\x00K\x01\x85K\x01\x85\x89"
+        b"ccollections\nOrderedDict\n)RtR"
+    )
+    return b"\x80\x02](" + b"".join(tensor % (text[0], name, text[1]) for name in text[2:]) + b"e."
 
 
 def test_a_bomb_of_compressed_zeros_is_refused(tmp_path):
@@ -133,8 +148,12 @@ def test_a_bomb_of_compressed_zeros_is_refused(tmp_path):
     torch.save(spoilt(), buffer)
     with zipfile.ZipFile(buffer) as file:
         members = {name.removeprefix("archive/"): file.read(name) for name in file.namelist() if "data/" in name}
-        path = archive(tmp_path / "in.pt", file.read("archive/data.pkl"), [*members.items(), ("data/99", b"\0" * 10**7)],
-                       zipfile.ZIP_DEFLATED)
+        path = archive(
+            tmp_path / "in.pt",
+            file.read("archive/data.pkl"),
+            [*members.items(), ("data/99", b"\0" * 10**7)],
+            zipfile.ZIP_DEFLATED,
+        )
     with pytest.raises(FieldError, match=r"is a compressed archive, which torch\.save does not write"):
         read(path)
 
@@ -155,15 +174,18 @@ def test_members_that_overlap_are_refused(tmp_path):
         read(path)
 
 
-@pytest.mark.parametrize("limit, value, content, message", [
-    ("MOST_ITEMS", 1000, {"a": [1.0] * 1001}, "holds more than 1000 values beside its tensors"),
-    ("MOST_TENSORS", 3, {"a": torch.ones(1), "b": torch.ones(2)}, "says of itself that it holds more"),
-    ("LARGEST_PICKLE", 2**20, {"a": "x" * 2**21}, "holds more than 1 MiB beside the numbers of its tensors"),
-])
+@pytest.mark.parametrize(
+    "limit, value, content, message",
+    [
+        ("MOST_ITEMS", 1000, {"a": [1.0] * 1001}, "holds more than 1000 values beside its tensors"),
+        ("MOST_TENSORS", 3, {"a": torch.ones(1), "b": torch.ones(2)}, "says of itself that it holds more"),
+        ("LARGEST_PICKLE", 2**20, {"a": "x" * 2**21}, "holds more than 1 MiB beside the numbers of its tensors"),
+    ],
+)
 def test_limits_on_what_is_not_tensors(limit, value, content, message, tmp_path, monkeypatch):
     path = saved(tmp_path, content)
     read(path)
-    monkeypatch.setattr(checkpoint_reading, limit, value)
+    monkeypatch.setattr(reading, limit, value)
     with pytest.raises(FieldError, match=message):
         read(path)
 
@@ -191,14 +213,53 @@ def test_a_pickle_that_is_cut_off_or_not_torchs_is_refused(tmp_path):
 
 
 ODD = st.one_of(
-    st.none(), st.booleans(), st.integers(-3, 3), st.just(10**400), st.floats(), st.text(max_size=4), st.binary(max_size=4),
-    st.just(1 + 2j), st.builds(dict), st.builds(list), st.just((1, 2)), st.just({"params": []}), st.builds(lambda: nested(7)),
-    st.builds(a_cycle), st.just(torch.Size([2])), st.just(torch.float32), st.just(torch.device("cpu")), st.just({1, 2}),
-    st.sampled_from([torch.tensor(1.0), torch.ones(2), torch.empty(0), torch.tensor(True), ONE.expand(10**9), torch.tensor(1j),
-                     torch.empty(3, device="meta"), torch.eye(2).to_sparse(), torch.tensor(float("nan")), torch.tensor(2**62)]),
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.just(10**400),
+    st.floats(),
+    st.text(max_size=4),
+    st.binary(max_size=4),
+    st.just(1 + 2j),
+    st.builds(dict),
+    st.builds(list),
+    st.just((1, 2)),
+    st.just({"params": []}),
+    st.builds(lambda: nested(7)),
+    st.builds(a_cycle),
+    st.just(torch.Size([2])),
+    st.just(torch.float32),
+    st.just(torch.device("cpu")),
+    st.just({1, 2}),
+    st.sampled_from(
+        [
+            torch.tensor(1.0),
+            torch.ones(2),
+            torch.empty(0),
+            torch.tensor(True),
+            ONE.expand(10**9),
+            torch.tensor(1j),
+            torch.empty(3, device="meta"),
+            torch.eye(2).to_sparse(),
+            torch.tensor(float("nan")),
+            torch.tensor(2**62),
+        ]
+    ),
 )
-FORMS = ("everything_in_one", "in_lightning", "by_names", "bits8", "bits32", "fused", "rmsprop", "rate_in_a_tensor", "zero",
-         "flattened", "with_average", "with_every_schedule")
+FORMS = (
+    "everything_in_one",
+    "in_lightning",
+    "by_names",
+    "bits8",
+    "bits32",
+    "fused",
+    "rmsprop",
+    "rate_in_a_tensor",
+    "zero",
+    "flattened",
+    "with_average",
+    "with_every_schedule",
+)
 
 
 def places(content, at=()):
@@ -223,8 +284,12 @@ def change(content, place, kind, value):
 
 
 @settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(form=st.sampled_from(FORMS), data=st.data(), optimizer=st.sampled_from([None, "adamw", "rmsprop"]),
-       kappa=st.sampled_from([4, 0.5, 3]))
+@given(
+    form=st.sampled_from(FORMS),
+    data=st.data(),
+    optimizer=st.sampled_from([None, "adamw", "rmsprop"]),
+    kappa=st.sampled_from([4, 0.5, 3]),
+)
 def test_random_faults_are_results_or_refusals(form, data, optimizer, kappa, tmp_path):
     """A fault that nobody thought of raises something else than FieldError here."""
     content = copy.deepcopy(getattr(shapes, form)())

@@ -1,4 +1,4 @@
-"""What reading or moving a checkpoint tells, for processes without torch, and where its file grows until it is whole."""
+"""What is told of a checkpoint that was read or moved, and where its copy grows: for processes without torch."""
 
 from __future__ import annotations
 
@@ -52,11 +52,16 @@ class Transferred:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Transferred:
         """The inverse of ``dataclasses.asdict``, also after JSON."""
-        before, after = (tuple(OptimizerSummary(**one) for one in values[name]) for name in ("before", "after"))
-        return cls(values["kappa"], before, after, tuple(SchedulerChange(**one) for one in values["schedulers"]),
-                   tuple(values["notes"]))
+        before, after = (tuple(OptimizerSummary(**optimizer) for optimizer in values[name]) for name in ("before", "after"))
+        return cls(
+            values["kappa"],
+            before,
+            after,
+            tuple(SchedulerChange(**scheduler) for scheduler in values["schedulers"]),
+            tuple(values["notes"]),
+        )
 
 
-def part_of(out: Path, pid: int) -> Path:
-    """The file beside ``out`` in which that process writes it, so that nobody ever sees half a checkpoint."""
+def partial_file(out: Path, pid: int) -> Path:
+    """The file next to ``out`` in which that process writes it, so that nobody ever sees half a checkpoint."""
     return out.with_name(f".{out.name}.{pid}.part")

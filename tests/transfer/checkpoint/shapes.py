@@ -3,7 +3,7 @@
 import copy
 
 import torch
-from optimized import advance
+from transfer.optimized import advance
 
 STEPS, WARMED, TOTAL = 40, 8, 400  # steps so far; lengths of the schedule
 RATE = 1e-3
@@ -40,33 +40,55 @@ def one_group(state, **options):
     return {"state": {0: state}, "param_groups": [{"lr": RATE, "weight_decay": 0.1, **options, "params": [0]}]}
 
 
-def plain():
+def by_itself():
     return adamw()
 
 
 def in_lightning():
     parameters, optimizer, scheduler = trained_run()
     progress = {"optimizer": {"step": {"total": {"ready": STEPS, "completed": STEPS}, "current": {"ready": 3, "completed": 3}}}}
-    loops = {"fit_loop": {"epoch_loop.state_dict": {"_batches_that_stepped": STEPS}, "epoch_progress": {"total": {"ready": 2}},
-                          "epoch_loop.automatic_optimization.optim_progress": progress}}
-    return {"epoch": 1, "global_step": STEPS, "pytorch-lightning_version": "2.5.1", "state_dict": {"w": parameters[0].detach()},
-            "loops": loops, "callbacks": {}, "optimizer_states": [optimizer.state_dict()],
-            "lr_schedulers": [scheduler.state_dict()]}
+    loops = {
+        "fit_loop": {
+            "epoch_loop.state_dict": {"_batches_that_stepped": STEPS},
+            "epoch_progress": {"total": {"ready": 2}},
+            "epoch_loop.automatic_optimization.optim_progress": progress,
+        }
+    }
+    return {
+        "epoch": 1,
+        "global_step": STEPS,
+        "pytorch-lightning_version": "2.5.1",
+        "state_dict": {"w": parameters[0].detach()},
+        "loops": loops,
+        "callbacks": {},
+        "optimizer_states": [optimizer.state_dict()],
+        "lr_schedulers": [scheduler.state_dict()],
+    }
 
 
 def everything_in_one():
     parameters, optimizer, scheduler = trained_run()
-    return {"model": {"w": parameters[0].detach()}, "optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict(),
-            "iter_num": STEPS, "config": {"batch_size": 12}}
+    return {
+        "model": {"w": parameters[0].detach()},
+        "optimizer": optimizer.state_dict(),
+        "scheduler": scheduler.state_dict(),
+        "iter_num": STEPS,
+        "config": {"batch_size": 12},
+    }
 
 
 def with_every_schedule():
     """One optimizer, and schedulers that were at it one after the other."""
     schedulers = torch.optim.lr_scheduler
-    makers = (lambda o: schedulers.OneCycleLR(o, 1e-2, total_steps=TOTAL), lambda o: schedulers.MultiStepLR(o, [10, 60, 60]),
-              lambda o: schedulers.SequentialLR(o, [schedulers.LinearLR(o), schedulers.CosineAnnealingLR(o, TOTAL)], [WARMED]),
-              schedulers.ReduceLROnPlateau, lambda o: schedulers.CosineAnnealingWarmRestarts(o, 30),
-              lambda o: schedulers.ExponentialLR(o, 0.99), lambda o: schedulers.PolynomialLR(o, TOTAL))
+    makers = (
+        lambda o: schedulers.OneCycleLR(o, 1e-2, total_steps=TOTAL),
+        lambda o: schedulers.MultiStepLR(o, [10, 60, 60]),
+        lambda o: schedulers.SequentialLR(o, [schedulers.LinearLR(o), schedulers.CosineAnnealingLR(o, TOTAL)], [WARMED]),
+        schedulers.ReduceLROnPlateau,
+        lambda o: schedulers.CosineAnnealingWarmRestarts(o, 30),
+        lambda o: schedulers.ExponentialLR(o, 0.99),
+        lambda o: schedulers.PolynomialLR(o, TOTAL),
+    )
     _, optimizer, _ = trained_run()
     made = [make(optimizer) for make in makers]
     for _ in range(STEPS):
@@ -79,8 +101,10 @@ def by_names():
     """FSDP's full state: parameters by their names."""
     state_dict = adamw()
     names = ["layer.weight", "layer.bias"]
-    return {"state": {names[key]: entry for key, entry in state_dict["state"].items()},
-            "param_groups": [{**state_dict["param_groups"][0], "params": names}]}
+    return {
+        "state": {names[key]: entry for key, entry in state_dict["state"].items()},
+        "param_groups": [{**state_dict["param_groups"][0], "params": names}],
+    }
 
 
 def flattened():
@@ -104,9 +128,15 @@ def bits8():
     """bitsandbytes in blocks of 8 bits: a value is qmap[state] * absmax of its block."""
     generator = torch.Generator().manual_seed(8)
     state1, state2 = (torch.randint(0, 256, (4096,), generator=generator, dtype=torch.uint8) for _ in range(2))
-    entry = {"step": STEPS, "state1": state1, "state2": state2, "qmap1": torch.linspace(-1, 1, 256),
-             "qmap2": torch.linspace(0, 1, 256), "absmax1": torch.rand(16, generator=generator),
-             "absmax2": torch.rand(16, generator=generator)}
+    entry = {
+        "step": STEPS,
+        "state1": state1,
+        "state2": state2,
+        "qmap1": torch.linspace(-1, 1, 256),
+        "qmap2": torch.linspace(0, 1, 256),
+        "absmax1": torch.rand(16, generator=generator),
+        "absmax2": torch.rand(16, generator=generator),
+    }
     return one_group(entry, betas=(0.9, 0.95), eps=1e-8, alpha=0.0, t_alpha=None, t_beta3=None)
 
 
@@ -115,8 +145,11 @@ def bits32():
 
 
 def bits8_by_tensor():
-    return one_group({**moments(64, second="state2", first="state1"), "max1": torch.ones(1), "new_max1": torch.ones(1)},
-                     betas=(0.9, 0.95), eps=1e-8)
+    return one_group(
+        {**moments(64, second="state2", first="state1"), "max1": torch.ones(1), "new_max1": torch.ones(1)},
+        betas=(0.9, 0.95),
+        eps=1e-8,
+    )
 
 
 def one_moment_of_bits():
@@ -130,8 +163,13 @@ def lion():
 def fused():
     """Apex: the step of all parameters stands in their group."""
     state = moments(16)
-    return one_group({name: state[name] for name in ("exp_avg", "exp_avg_sq")}, betas=(0.9, 0.95), eps=1e-8, bias_correction=True,
-                     step=state["step"])
+    return one_group(
+        {name: state[name] for name in ("exp_avg", "exp_avg_sq")},
+        betas=(0.9, 0.95),
+        eps=1e-8,
+        bias_correction=True,
+        step=state["step"],
+    )
 
 
 def with_average():
@@ -140,8 +178,10 @@ def with_average():
 
 def muon_mixed():
     moved = {"momentum_buffer": torch.randn(4, 4)}
-    groups = [{"lr": 0.02, "momentum": 0.95, "weight_decay": 0.0, "use_muon": True, "params": [0]},
-              {"lr": 3e-4, "betas": (0.9, 0.95), "eps": 1e-10, "weight_decay": 0.0, "use_muon": False, "params": [1]}]
+    groups = [
+        {"lr": 0.02, "momentum": 0.95, "weight_decay": 0.0, "use_muon": True, "params": [0]},
+        {"lr": 3e-4, "betas": (0.9, 0.95), "eps": 1e-10, "weight_decay": 0.0, "use_muon": False, "params": [1]},
+    ]
     return {"state": {0: moved, 1: moments(4)}, "param_groups": groups}
 
 

@@ -10,14 +10,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from optimized import CASES, advance, assert_same, flat, trained
 from rules.updates import STEPS
 from torch.optim import lr_scheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from transfer.optimized import CASES, advance, assert_same, flat, trained
 
 import sqrtscale
 from sqrtscale.rules import FieldError, TrainingConfig, scale
-from sqrtscale.training.live import ema_decay, ratio, transfer_optimizer_
+from sqrtscale.transfer.optimizer import ema_decay, transfer_optimizer_
+from sqrtscale.transfer.optimizer_move import batch_ratio
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
@@ -72,8 +73,15 @@ def test_state_moves_as_documented(case):
             torch.testing.assert_close(entry["momentum_buffer"], old["momentum_buffer"] / (4 if case == "sgd" else 2))
 
 
-NUMPY = {"exp_avg": "m", "exp_avg_sq": "v", "max_exp_avg_sq": "v_max", "square_avg": "v", "grad_avg": "a",
-         "momentum_buffer": "b", "mu_product": "mu_product"}
+NUMPY = {
+    "exp_avg": "m",
+    "exp_avg_sq": "v",
+    "max_exp_avg_sq": "v_max",
+    "square_avg": "v",
+    "grad_avg": "a",
+    "momentum_buffer": "b",
+    "mu_product": "mu_product",
+}
 STEP_OF = {"adam, decoupled": "adamw", "rmsprop, momentum": "rmsprop", "rmsprop, centered": "rmsprop_centered"}
 
 
@@ -124,7 +132,7 @@ def test_there_and_back_is_where_it_was(case, kappa, momentum_form, with_signal)
     before = copy.deepcopy(flat(optimizer))
     try:
         transfer_optimizer_(optimizer, kappa, "half-life", momentum_form, signal)
-        transfer_optimizer_(optimizer, 1 / Fraction(ratio(kappa)), "half-life", momentum_form, signal)
+        transfer_optimizer_(optimizer, 1 / Fraction(batch_ratio(kappa)), "half-life", momentum_form, signal)
     except FieldError as error:  # a momentum of 0.9 scaled up by more than 10, or so near to 1 that it rounds to it
         assert "momentum" in str(error) or "beta" in str(error)
         return
@@ -132,13 +140,13 @@ def test_there_and_back_is_where_it_was(case, kappa, momentum_form, with_signal)
 
 
 def test_signal_is_not_divided():
-    (weights, other), optimizer = trained("adam")
-    v, v2 = (optimizer.state[p]["exp_avg_sq"].clone() for p in (weights, other))
+    (weights, biases), optimizer = trained("adam")
+    v, v2 = (optimizer.state[p]["exp_avg_sq"].clone() for p in (weights, biases))
     signal = torch.linspace(0, 2, 6).view(3, 2) * v.mean()
     transfer_optimizer_(optimizer, 4, signal={weights: signal})
     expected = torch.where(signal < v, signal + (v - signal) / 4, v)
     torch.testing.assert_close(optimizer.state[weights]["exp_avg_sq"], expected)
-    torch.testing.assert_close(optimizer.state[other]["exp_avg_sq"], v2 / 4)
+    torch.testing.assert_close(optimizer.state[biases]["exp_avg_sq"], v2 / 4)
 
 
 def test_a_buffer_over_a_root_with_signal_follows_that_root():
@@ -166,8 +174,8 @@ def test_a_centered_root_never_goes_below_zero():
 def test_tensors_stay_the_same_tensors():
     weights = torch.nn.Parameter(torch.ones(3))
     rate = torch.tensor(1e-3, dtype=torch.float64)
-    other = {"params": [torch.nn.Parameter(torch.ones(1))], "betas": (0.8, 0.99)}
-    optimizer = torch.optim.Adam([{"params": [weights]}, other], lr=rate)
+    second_group = {"params": [torch.nn.Parameter(torch.ones(1))], "betas": (0.8, 0.99)}
+    optimizer = torch.optim.Adam([{"params": [weights]}, second_group], lr=rate)
     advance(optimizer, 3)
     entry = optimizer.state[weights]
     places = {name: value.data_ptr() for name, value in entry.items()}
@@ -192,12 +200,12 @@ def test_warm_up_from_zero_stays_at_zero_and_goes_on():
 
 
 def lrs(optimizer, scheduler, steps):
-    found = []
+    rates = []
     for _ in range(steps):
         advance(optimizer, 1)
         scheduler.step()
-        found.append(optimizer.param_groups[0]["lr"])
-    return found
+        rates.append(optimizer.param_groups[0]["lr"])
+    return rates
 
 
 def test_a_scheduler_that_multiplies_goes_on_by_itself():
@@ -252,10 +260,19 @@ def test_ema_decay_and_averaged_model():
     torch.testing.assert_close(averaged.module.weight - before, torch.full((1, 1), 1 - 0.9**4))
 
 
-@pytest.mark.parametrize("kappa, found", [(4, 4), (0.25, Fraction(1, 4)), (1 / 3, Fraction(1, 3)), (1e-6, Fraction(1, 10**6)),
-                                          (Fraction(7, 3), Fraction(7, 3)), (1000 / 768, Fraction(125, 96))])
-def test_kappa_is_a_ratio_of_batches(kappa, found):
-    assert ratio(kappa) == found
+@pytest.mark.parametrize(
+    "kappa, ratio",
+    [
+        (4, 4),
+        (0.25, Fraction(1, 4)),
+        (1 / 3, Fraction(1, 3)),
+        (1e-6, Fraction(1, 10**6)),
+        (Fraction(7, 3), Fraction(7, 3)),
+        (1000 / 768, Fraction(125, 96)),
+    ],
+)
+def test_kappa_is_a_ratio_of_batches(kappa, ratio):
+    assert batch_ratio(kappa) == ratio
 
 
 @pytest.mark.parametrize("kappa", [0, -1, math.nan, math.inf, "4", None, True, 1e7, 1e-7])
@@ -268,28 +285,34 @@ class Mine(torch.optim.Adam):
     """Somebody's own Adam, of which nothing is known."""
 
 
-@pytest.mark.parametrize("made, message", [
-    (torch.optim.Adamax, r"optimizer = 'Adamax' has no derived rule \(its denominator is a maximum"),
-    (torch.optim.Adagrad, "optimizer = 'Adagrad' has no derived rule"),
-    (torch.optim.ASGD, "optimizer = 'ASGD' cannot be moved: only torch.optim's own Adam, AdamW, NAdam, RAdam, RMSprop, SGD"),
-    (Mine, "optimizer = 'Mine' cannot be moved"),
-    (list, "optimizer = 'list' is no torch.optim optimizer"),
-])
+@pytest.mark.parametrize(
+    "made, message",
+    [
+        (torch.optim.Adamax, r"optimizer = 'Adamax' has no derived rule \(its denominator is a maximum"),
+        (torch.optim.Adagrad, "optimizer = 'Adagrad' has no derived rule"),
+        (torch.optim.ASGD, "optimizer = 'ASGD' cannot be moved: only torch.optim's own Adam, AdamW, NAdam, RAdam, RMSprop, SGD"),
+        (Mine, "optimizer = 'Mine' cannot be moved"),
+        (list, "optimizer = 'list' is no torch.optim optimizer"),
+    ],
+)
 def test_other_optimizers_are_refused_with_what_is_known(made, message):
     with pytest.raises(FieldError, match=message):
         transfer_optimizer_(made([torch.nn.Parameter(torch.ones(1))]), 4)
 
 
-@pytest.mark.parametrize("spoil, options, message", [
-    (lambda o: o.param_groups[1].update(betas=(0.5, 0.999)), {}, "beta1 = 0.5 has no scaled value: 1 - kappa"),
-    (lambda o: o.param_groups[1].update(lr=math.nan), {}, "lr = nan is not allowed"),
-    (lambda o: o.state[o.param_groups[1]["params"][0]].update(exp_inf=1), {}, "exp_inf is unknown"),
-    (lambda o: o.state[o.param_groups[1]["params"][0]].pop("step"), {}, "it has no step"),
-    (lambda o: o.state[o.param_groups[1]["params"][0]].update(exp_avg_sq=None), {}, "exp_avg_sq holds no real numbers"),
-    (lambda o: None, {"decay_form": "cubic"}, "decay_form = 'cubic' is not known"),
-    (lambda o: None, {"momentum_form": "gone"}, "momentum_form = 'gone' is not known"),
-    (lambda o: None, {"signal": {1: 0.5}}, "signal = '1 keys' does not fit"),
-])
+@pytest.mark.parametrize(
+    "spoil, options, message",
+    [
+        (lambda o: o.param_groups[1].update(betas=(0.5, 0.999)), {}, "beta1 = 0.5 has no scaled value: 1 - kappa"),
+        (lambda o: o.param_groups[1].update(lr=math.nan), {}, "lr = nan is not allowed"),
+        (lambda o: o.state[o.param_groups[1]["params"][0]].update(exp_inf=1), {}, "exp_inf is unknown"),
+        (lambda o: o.state[o.param_groups[1]["params"][0]].pop("step"), {}, "it has no step"),
+        (lambda o: o.state[o.param_groups[1]["params"][0]].update(exp_avg_sq=None), {}, "exp_avg_sq holds no real numbers"),
+        (lambda o: None, {"decay_form": "cubic"}, "decay_form = 'cubic' is not known"),
+        (lambda o: None, {"momentum_form": "gone"}, "momentum_form = 'gone' is not known"),
+        (lambda o: None, {"signal": {1: 0.5}}, "signal = '1 keys' does not fit"),
+    ],
+)
 def test_nothing_changes_when_anything_is_refused(spoil, options, message):
     parameters = [torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.ones(3))]
     optimizer = torch.optim.AdamW([{"params": [p]} for p in parameters], lr=1e-3)
@@ -301,8 +324,9 @@ def test_nothing_changes_when_anything_is_refused(spoil, options, message):
     assert str(flat(optimizer)) == str(before)
 
 
-@pytest.mark.parametrize("case, signal", [("adam", -1.0), ("adam", torch.ones(5)), ("adam", math.inf), ("sgd", 0.1),
-                                          ("rmsprop, centered", 0.1)])
+@pytest.mark.parametrize(
+    "case, signal", [("adam", -1.0), ("adam", torch.ones(5)), ("adam", math.inf), ("sgd", 0.1), ("rmsprop, centered", 0.1)]
+)
 def test_a_signal_that_does_not_fit(case, signal):
     (weights, _), optimizer = trained(case)
     with pytest.raises(FieldError, match=r"signal = .*(does not fit|is not used here)"):
@@ -329,22 +353,22 @@ def continuation(state, beta2, kappa, chains=3000, steps=40):
         weights.grad = 0.05 + noise()
         base.step()
     weights.data.zero_()
-    other = torch.nn.Parameter(weights.detach().clone())
-    target = torch.optim.Adam([other])
+    target_weights = torch.nn.Parameter(weights.detach().clone())
+    target = torch.optim.Adam([target_weights])
     target.load_state_dict(copy.deepcopy(base.state_dict()))
     transfer_optimizer_(target, kappa)
     if state == "kept":
-        target.state[other].update(copy.deepcopy(base.state[weights]))
+        target.state[target_weights].update(copy.deepcopy(base.state[weights]))
     if state == "zeroed":
         target.state.clear()
     for _ in range(steps):
-        drawn = [noise() for _ in range(kappa)]
-        for one in drawn:
-            weights.grad = 0.05 + one
+        draws = [noise() for _ in range(kappa)]
+        for draw in draws:
+            weights.grad = 0.05 + draw
             base.step()
-        other.grad = 0.05 + sum(drawn) / kappa
+        target_weights.grad = 0.05 + sum(draws) / kappa
         target.step()
-    return (other.mean() / weights.mean()).item(), (other.std() / weights.std()).item()
+    return (target_weights.mean() / weights.mean()).item(), (target_weights.std() / weights.std()).item()
 
 
 @pytest.mark.parametrize("beta2", [0.99, 0.999])

@@ -5,14 +5,14 @@ import warnings
 
 import pytest
 import torch
-from checkpoint_shapes import RATE, trained_run
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from optimized import advance
 from torch.optim import lr_scheduler
+from transfer.checkpoint.shapes import RATE, trained_run
+from transfer.optimized import advance
 
 from sqrtscale.rules import FieldError
-from sqrtscale.training.checkpoint import transfer_checkpoint
+from sqrtscale.transfer.checkpoint.transfer_file import transfer_checkpoint
 
 TOTAL = 720
 
@@ -33,22 +33,24 @@ SCHEDULES = {  # the same function of samples at every kappa that divides its le
     "StepLR": lambda o, kappa: lr_scheduler.StepLR(o, int(36 / kappa), 0.7),
     "MultiStepLR": lambda o, kappa: lr_scheduler.MultiStepLR(o, [int(m / kappa) for m in (36, 360, 360)], 0.7),
     "ExponentialLR": lambda o, kappa: lr_scheduler.ExponentialLR(o, 0.998**kappa),
-    "OneCycleLR": lambda o, kappa: lr_scheduler.OneCycleLR(o, o.param_groups[0]["lr"], total_steps=int(TOTAL / kappa),
-                                                           cycle_momentum=False),
+    "OneCycleLR": lambda o, kappa: lr_scheduler.OneCycleLR(
+        o, o.param_groups[0]["lr"], total_steps=int(TOTAL / kappa), cycle_momentum=False
+    ),
     "OneCycleLR in three": lambda o, kappa: lr_scheduler.OneCycleLR(
-        o, o.param_groups[0]["lr"], total_steps=int(TOTAL / kappa), cycle_momentum=False, three_phase=True, pct_start=0.25),
+        o, o.param_groups[0]["lr"], total_steps=int(TOTAL / kappa), cycle_momentum=False, three_phase=True, pct_start=0.25
+    ),
     "SequentialLR": warm_then_cosine,
 }
 FROM_THE_LAST_LR = set(SCHEDULES) - {"LambdaLR", "OneCycleLR", "OneCycleLR in three"}
 
 
 def rates(optimizer, scheduler, steps):
-    found = []
+    collected = []
     for _ in range(steps):
         advance(optimizer, 1)
         scheduler.step()
-        found.append(float(optimizer.param_groups[0]["lr"]))
-    return found
+        collected.append(float(optimizer.param_groups[0]["lr"]))
+    return collected
 
 
 def optimizer_at(kappa):
@@ -73,8 +75,10 @@ def resumed(state, make, kappa):
 
 @settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("name", SCHEDULES)
-@given(seen=st.one_of(st.sampled_from([0, 1, 71, 72, 73, 143, 144, 359, 360, 361, 719, 720]), st.integers(0, TOTAL)),
-       kappa=st.sampled_from([0.5, 2, 4, 9]))
+@given(
+    seen=st.one_of(st.sampled_from([0, 1, 71, 72, 73, 143, 144, 359, 360, 361, 719, 720]), st.integers(0, TOTAL)),
+    kappa=st.sampled_from([0.5, 2, 4, 9]),
+)
 @example(seen=143, kappa=4)  # rounds up to the end of a cycle,
 @example(seen=71, kappa=4)  # and of the warm-up
 def test_a_resumed_schedule_is_the_uninterrupted_one_of_the_target(name, seen, kappa, tmp_path):
@@ -87,11 +91,12 @@ def test_a_resumed_schedule_is_the_uninterrupted_one_of_the_target(name, seen, k
         target = optimizer_at(kappa)
         uninterrupted = SCHEDULES[name](target, kappa)
         rates(target, uninterrupted, position)
-        other, going_on = resumed(state, SCHEDULES[name], kappa)
+        resumed_optimizer, resumed_scheduler = resumed(state, SCHEDULES[name], kappa)
         if name in FROM_THE_LAST_LR:
-            assert other.param_groups[0]["lr"] == pytest.approx(target.param_groups[0]["lr"], rel=1e-6, abs=1e-15)
+            assert resumed_optimizer.param_groups[0]["lr"] == pytest.approx(target.param_groups[0]["lr"], rel=1e-6, abs=1e-15)
         steps = min(20, int(TOTAL / kappa) - position)
-        assert rates(other, going_on, steps) == pytest.approx(rates(target, uninterrupted, steps), rel=1e-6, abs=1e-15)
+        resumed_rates = rates(resumed_optimizer, resumed_scheduler, steps)
+        assert resumed_rates == pytest.approx(rates(target, uninterrupted, steps), rel=1e-6, abs=1e-15)
     assert abs(position - seen / kappa) <= 0.5
     (change,) = done.schedulers
     assert change.kind == name.partition(" ")[0]
@@ -133,23 +138,25 @@ def test_after_100_steps_at_kappa_4_the_next_lr_is_that_of_step_26(tmp_path):
     assert "make it anew with its lengths in steps / 4 and last_epoch = 24 (100 / 4 - 1)" in note and "LambdaLR" in note
     transfer_checkpoint(folder / "scheduler.pt", tmp_path / "scheduler.pt", 4)
     for way in ("moved", "made anew"):
-        other = torch.optim.AdamW([torch.nn.Parameter(p.detach().clone()) for p in parameters])
+        resumed_optimizer = torch.optim.AdamW([torch.nn.Parameter(p.detach().clone()) for p in parameters])
         if way == "moved":
-            going_on = linear(4)(other)
-            going_on.load_state_dict(torch.load(tmp_path / "scheduler.pt", weights_only=True))
-            other.load_state_dict(torch.load(tmp_path / "optimizer.pt", weights_only=True))
+            resumed_scheduler = linear(4)(resumed_optimizer)
+            resumed_scheduler.load_state_dict(torch.load(tmp_path / "scheduler.pt", weights_only=True))
+            resumed_optimizer.load_state_dict(torch.load(tmp_path / "optimizer.pt", weights_only=True))
         else:
-            other.load_state_dict(torch.load(tmp_path / "optimizer.pt", weights_only=True))
-            going_on = lr_scheduler.LambdaLR(other, lambda k: max(0, 1 - 4 * k / 1000), last_epoch=24)
-        assert other.param_groups[0]["lr"] == pytest.approx(0.0018)
-        assert rates(other, going_on, 1) == pytest.approx([0.001792])
+            resumed_optimizer.load_state_dict(torch.load(tmp_path / "optimizer.pt", weights_only=True))
+            resumed_scheduler = lr_scheduler.LambdaLR(resumed_optimizer, lambda k: max(0, 1 - 4 * k / 1000), last_epoch=24)
+        assert resumed_optimizer.param_groups[0]["lr"] == pytest.approx(0.0018)
+        assert rates(resumed_optimizer, resumed_scheduler, 1) == pytest.approx([0.001792])
 
 
 def test_a_scheduler_without_a_file_beside_it_gets_its_note_too(tmp_path):
     torch.save(trained()[1].state_dict(), tmp_path / "in.pt")
     done = transfer_checkpoint(tmp_path / "in.pt", tmp_path / "out.pt", 4)
-    assert done.notes == ("a learning rate scheduler counts steps and is not in this file: make it anew with its lengths in "
-                          "steps / 4 and last_epoch = 24 (100 / 4 - 1)",)
+    assert done.notes == (
+        "a learning rate scheduler counts steps and is not in this file: make it anew with its lengths in "
+        "steps / 4 and last_epoch = 24 (100 / 4 - 1)",
+    )
 
 
 def test_rounding_is_said_where_the_steps_do_not_divide(tmp_path):
@@ -189,11 +196,14 @@ def test_a_scheduler_of_epochs_keeps_its_position_and_gets_its_rates(alone, tmp_
     assert "counts 3 where the optimizer has made 103 steps, so it is taken to count epochs" in done.schedulers[0].note
 
 
-@pytest.mark.parametrize("more, position, said", [
-    ({"iteration": 40}, 10, "goes on at step 10 of the new batch (made anew instead, it needs last_epoch = 9); its function"),
-    ({"epoch": 40}, 40, "counts 40, as an epoch of the file does, so it is taken to count epochs: its learning rates moved"),
-    ({}, 40, "counts 40, and nothing here says whether steps or epochs: its learning rates moved, its position and"),
-])
+@pytest.mark.parametrize(
+    "more, position, said",
+    [
+        ({"iteration": 40}, 10, "goes on at step 10 of the new batch (made anew instead, it needs last_epoch = 9); its function"),
+        ({"epoch": 40}, 40, "counts 40, as an epoch of the file does, so it is taken to count epochs: its learning rates moved"),
+        ({}, 40, "counts 40, and nothing here says whether steps or epochs: its learning rates moved, its position and"),
+    ],
+)
 def test_where_the_optimizer_counts_nothing_other_counters_decide(more, position, said, tmp_path):
     _, optimizer, scheduler = trained(40, make=torch.optim.SGD, lr=1e-3, momentum=0.9)
     state, done = moved(tmp_path, optimizer, scheduler, 4, **more)
@@ -209,10 +219,13 @@ def test_one_that_counts_for_every_process_is_left_where_it_is(tmp_path):
     assert state["scheduler"]["last_epoch"] == 400 and "the steps of several processes" in done.schedulers[0].note
 
 
-@pytest.mark.parametrize("make", [
-    lambda o: lr_scheduler.CyclicLR(o, 1e-4, 1e-3, cycle_momentum=False),
-    lambda o: lr_scheduler.ChainedScheduler([lr_scheduler.LinearLR(o), lr_scheduler.ExponentialLR(o, 0.99)]),
-])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda o: lr_scheduler.CyclicLR(o, 1e-4, 1e-3, cycle_momentum=False),
+        lambda o: lr_scheduler.ChainedScheduler([lr_scheduler.LinearLR(o), lr_scheduler.ExponentialLR(o, 0.99)]),
+    ],
+)
 def test_an_unknown_scheduler_is_named_and_stays(make, tmp_path):
     _, optimizer, scheduler = trained(20, make)
     state, done = moved(tmp_path, optimizer, scheduler, 4)
@@ -231,8 +244,14 @@ def test_something_else_under_the_name_of_a_scheduler_is_named(tmp_path):
 
 def test_each_scheduler_finds_its_optimizer(tmp_path):
     runs = [trained(100), trained(60, make=torch.optim.SGD, lr=1e-2, momentum=0.9)]
-    torch.save({"optimizers": [run[1].state_dict() for run in runs], "schedulers": [run[2].state_dict() for run in runs],
-                "global_step": 60}, tmp_path / "in.pt")
+    torch.save(
+        {
+            "optimizers": [run[1].state_dict() for run in runs],
+            "schedulers": [run[2].state_dict() for run in runs],
+            "global_step": 60,
+        },
+        tmp_path / "in.pt",
+    )
     done = transfer_checkpoint(tmp_path / "in.pt", tmp_path / "out.pt", 4)
     assert [change.after["base_lrs"] for change in done.schedulers] == [[2e-3], [4e-2]]
     assert [change.after["last_epoch"] for change in done.schedulers] == [25, 15]
@@ -277,11 +296,23 @@ def test_rates_in_tensors_stay_in_tensors(tmp_path):
     assert rate.item() == pytest.approx(state["optimizer"]["param_groups"][0]["lr"].item())
 
 
-@pytest.mark.parametrize("name, value", [
-    ("last_epoch", 1.5), ("last_epoch", True), ("last_epoch", 10**40), ("base_lrs", "all"), ("base_lrs", [1e-3, 1e-3]),
-    ("base_lrs", [[1e-3]]), ("_last_lr", [float("nan")]), ("T_max", "100"), ("T_max", torch.ones(2)), ("T_max", None),
-    ("eta_min", 1j), ("_step_count", torch.tensor(3)),
-])
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("last_epoch", 1.5),
+        ("last_epoch", True),
+        ("last_epoch", 10**40),
+        ("base_lrs", "all"),
+        ("base_lrs", [1e-3, 1e-3]),
+        ("base_lrs", [[1e-3]]),
+        ("_last_lr", [float("nan")]),
+        ("T_max", "100"),
+        ("T_max", torch.ones(2)),
+        ("T_max", None),
+        ("eta_min", 1j),
+        ("_step_count", torch.tensor(3)),
+    ],
+)
 def test_a_scheduler_that_is_not_in_order_is_refused(name, value, tmp_path):
     _, optimizer, scheduler = trained(20, lambda o: lr_scheduler.CosineAnnealingLR(o, 400))
     torch.save({"optimizer": optimizer.state_dict(), "scheduler": {**scheduler.state_dict(), name: value}}, tmp_path / "in.pt")
@@ -291,8 +322,11 @@ def test_a_scheduler_that_is_not_in_order_is_refused(name, value, tmp_path):
 
 @pytest.mark.parametrize("spoilt", ["T_max", "total_iters", "step_size"])
 def test_a_formula_without_a_number_leaves_the_rates_to_the_rule(spoilt, tmp_path):
-    make = {"T_max": lambda o: lr_scheduler.CosineAnnealingLR(o, 400), "total_iters": lambda o: lr_scheduler.LinearLR(o),
-            "step_size": lambda o: lr_scheduler.StepLR(o, 400)}[spoilt]
+    make = {
+        "T_max": lambda o: lr_scheduler.CosineAnnealingLR(o, 400),
+        "total_iters": lambda o: lr_scheduler.LinearLR(o),
+        "step_size": lambda o: lr_scheduler.StepLR(o, 400),
+    }[spoilt]
     _, optimizer, scheduler = trained(20, make)
     torch.save({"optimizer": optimizer.state_dict(), "scheduler": {**scheduler.state_dict(), spoilt: 0}}, tmp_path / "in.pt")
     done = transfer_checkpoint(tmp_path / "in.pt", tmp_path / "out.pt", 4)
