@@ -14,15 +14,15 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 
-from .rules import DECAY_FORMS, FAMILIES, FieldError, ScaledConfig, TrainingConfig, scale
+from .rules import DECAY_FORMS, FAMILIES, FieldError, ScaledConfig, TrainingConfig, family, scale
 from .rules.alternatives import RULES, alternatives
 from .rules.errors import whole
-from .rules.kinds import PAPER
+from .rules.kinds import PAPER, SAME
+from .training.optimizers import TRAINED
 
 LONGEST_NAME = 80  # characters; what the store keeps
 MOST_SVAG = 16  # l^2 as many steps: 256 times those of the base
 DEFAULT_ARMS = ("base", "scaled", "unscaled", "linear lr")
-TRAINED = ("adam", "adamw", "rmsprop")  # what the engine has an optimizer for
 SVAG = re.compile(r"svag ([1-9]\d*)")
 AT = re.compile(r"(?P<name>.+) (?P<kappa>[1-9]\d*(/[1-9]\d*)?)x")
 OWN = re.compile(r"(?P<name>[^:]+): *(?P<values>.+)")
@@ -100,6 +100,15 @@ def offered(scaled: ScaledConfig) -> tuple[ArmKind, ...]:
     return tuple(found)
 
 
+def default_arms(scaled: ScaledConfig) -> tuple[str, ...]:
+    """``DEFAULT_ARMS``; with sqrt lr for a control where linear lr is the rule itself, as it is SGD's."""
+    try:
+        KINDS["linear lr"].make(scaled)
+    except FieldError:
+        return tuple("sqrt lr" if name == "linear lr" else name for name in DEFAULT_ARMS)
+    return DEFAULT_ARMS
+
+
 def frontier_name(kappa: Fraction) -> str:
     """The name of the arm of the full rule at that kappa: ``scaled 2x``, ``scaled 1/2x``."""
     return f"scaled {kappa}x"
@@ -119,7 +128,8 @@ def svag_config(base: TrainingConfig, ell: int, momentum_form: str = "kept") -> 
 
     lr / l, beta -> 1 - (1 - beta) / l^2, eps l, l^2 as many steps: the square-root rule at kappa = 1 / l^2, because a gradient
     with l times the noise is one of an l^2 times smaller batch. A decoupled weight decay becomes lambda / l (lr lambda per time
-    kept), one in the gradient stays. The batch size is the base's: the noise comes from r1 g1 + r2 g2.
+    kept), one in the gradient stays. SGD, whose time per step is lr, takes lr / l^2 by its own rule [Li et
+    al., with their l the l^2 here]. The batch size is the base's: the noise comes from r1 g1 + r2 g2.
     """
     as_if = replace(base, batch_size=base.batch_size * ell**2)
     return scale(as_if, base.batch_size, "linear", momentum_form).config
@@ -136,7 +146,8 @@ def _rule(scaled: ScaledConfig) -> Arm:
 def _other_form(name: str, form: str, scaled: ScaledConfig) -> Arm:
     if scaled.decay_form == form:
         raise FieldError("arms", name, f"is what the scaled arm is already: give {FORMS[_other(form)]}")
-    return Arm(name, scale(scaled.base, scaled.target_batch, form, scaled.momentum_form, scaled.lr_corrected).config)
+    return _unlike_scaled(name, scale(scaled.base, scaled.target_batch, form, scaled.momentum_form, scaled.lr_corrected).config,
+                          scaled)
 
 
 def _other(form: str) -> str:
@@ -145,7 +156,19 @@ def _other(form: str) -> str:
 
 def _rival(name: str, rule: str, scaled: ScaledConfig) -> Arm:
     """The arm by another published rule."""
-    return Arm(name, next(one.config for one in alternatives(scaled.base, scaled.target_batch) if one.name == rule))
+    configs = {alternative.name: alternative.config for alternative in alternatives(scaled.base, scaled.target_batch)}
+    if rule not in configs:
+        label = family(scaled.base.optimizer).label
+        raise FieldError("arms", name, f"is no arm of {label}, which has no second moment: leave it out")
+    return _unlike_scaled(name, configs[rule], scaled)
+
+
+def _unlike_scaled(name: str, config: TrainingConfig, scaled: ScaledConfig) -> Arm:
+    """The arm with that configuration; raises FieldError where its optimizer's hyperparameters are those of the scaled arm."""
+    if scaled.kappa != 1 and scaled.complete and all(
+            math.isclose(value, scaled.config[field], rel_tol=SAME) for field, value in config.hyperparameters.items()):
+        raise FieldError("arms", name, "is what the scaled arm is already: give another, for example sqrt lr, or leave it out")
+    return Arm(name, config)
 
 
 def _without(name: str, field: str, scaled: ScaledConfig) -> Arm:
@@ -199,7 +222,7 @@ def _catalogue() -> dict[str, ArmKind]:
     fields = dict.fromkeys((*(field for name in TRAINED for field in FAMILIES[name].fields), "clip_norm"))
     kinds = [
         ArmKind("base", "The base configuration at the base batch size.", "rule", _base),
-        ArmKind("scaled", "The full square-root rule at the target batch size.", "rule", _rule),
+        ArmKind("scaled", "The full rule at the target batch size: the square-root rule, or SGD's linear one.", "rule", _rule),
         ArmKind("unscaled", "Control: the base hyperparameters at the target batch size.", "control",
                 partial(_rival, "unscaled", "unscaled")),
         ArmKind("linear lr", "Control: kappa times the learning rate, everything else as in the base.", "control",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal
 
-from .arms import AT, DEFAULT_ARMS, KINDS, MOST_SVAG, TRAINED, Arm, frontier_name, make_arm, spaced
+from .arms import AT, KINDS, MOST_SVAG, Arm, default_arms, frontier_name, make_arm, spaced
 from .devices import devices
 from .rules import DecayForm, FieldError, MomentumForm, ScaledConfig, TrainingConfig, scale
 from .rules.errors import choice, shown, whole
@@ -20,6 +20,7 @@ from .rules.reduction import averaged
 from .rules.translate import translate
 from .schedules import CONSTANT, Schedule, schedule
 from .tasks import SMALLEST, task
+from .training.optimizers import TRAINED
 
 Start = Literal["warm", "scratch"]
 STARTS: tuple[Start, ...] = ("warm", "scratch")
@@ -230,7 +231,7 @@ class CalibrationPlan:
 
 
 def make_plan(
-    task_name: str, base: TrainingConfig, target_batch: int, *, arms: Iterable[str] = DEFAULT_ARMS,
+    task_name: str, base: TrainingConfig, target_batch: int, *, arms: Iterable[str] | None = None,
     targets: Iterable[int] = (), seeds: int | None = None, samples: int | None = None, start: Start = "warm",
     warm_samples: int | None = None, decay_form: DecayForm = "linear", device: str = "auto",
     momentum_form: MomentumForm = "kept", correct_lr: bool = False, reuse: bool = True, stop_early: bool = False,
@@ -238,9 +239,9 @@ def make_plan(
 ) -> CalibrationPlan:
     """A plan from a few choices; what is left out takes the task's default.
 
-    arms: names as :func:`sqrtscale.arms.make_arm` knows them, base and scaled being always there; targets: more target batches
-    for the full rule, each an arm ``scaled 2x``; seeds: how many (0, 1, ...); samples and warm_samples are rounded up to whole
-    batches of every arm. Raises FieldError for what cannot be run.
+    arms: names as :func:`sqrtscale.arms.make_arm` knows them, base and scaled being always there, ``default_arms`` if left out;
+    targets: more target batches for the full rule, each an arm ``scaled 2x``; seeds: how many (0, 1, ...); samples and
+    warm_samples are rounded up to whole batches of every arm. Raises FieldError for what cannot be run.
     """
     defaults = task(task_name).defaults
     targets = [whole("targets", target, 1, 64) for target in _listed("targets", targets)]
@@ -251,7 +252,8 @@ def make_plan(
     warm = 0
     if choice("start", start, STARTS) == "warm":
         warm = whole("warm_samples", defaults.warm_samples if warm_samples is None else warm_samples, 1, defaults.warm_samples)
-    chosen = tuple(make_arm(name, scaled) for name in _in_order(arms, targets, scaled))
+    names = default_arms(scaled) if arms is None else arms
+    chosen = tuple(make_arm(name, scaled) for name in _in_order(names, targets, scaled))
     unit = math.lcm(*(arm.config.batch_size for arm in chosen))
     if unit > samples and len({arm.config.batch_size for arm in chosen}) > 2:
         raise FieldError("targets", ", ".join(sorted({str(arm.config.batch_size) for arm in chosen}, key=int)),

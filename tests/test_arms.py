@@ -5,9 +5,10 @@ import math
 
 import pytest
 
-from sqrtscale.arms import DEFAULT_ARMS, KINDS, TRAINED, Arm, make_arm, offered
+from sqrtscale.arms import DEFAULT_ARMS, KINDS, Arm, default_arms, make_arm, offered
 from sqrtscale.plan import WARM_START, CalibrationPlan, make_plan
 from sqrtscale.rules import FieldError, TrainingConfig, scale
+from sqrtscale.training.optimizers import TRAINED
 
 ADAMW = TrainingConfig("adamw", 8, {"lr": 1e-3, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": 0.1}, 1000, 100)
 RMSPROP = TrainingConfig("rmsprop", 8, {"lr": 1e-3, "alpha": 0.98, "eps": 1e-8, "momentum": 0.9})
@@ -107,10 +108,39 @@ def test_only_what_the_rule_moves_can_be_left_out():
 def test_what_is_offered_can_be_made_and_comes_in_order(optimizer):
     scaled = scale(TrainingConfig(optimizer, 8), 64)
     found = offered(scaled)
-    assert [kind.name for kind in found[:4]] == list(DEFAULT_ARMS) and set(found) <= set(KINDS.values())
+    assert tuple(kind.name for kind in found[:4]) == default_arms(scaled) and set(found) <= set(KINDS.values())
     for kind in found:
         assert make_arm(kind.name, scaled).name == kind.name
         assert kind.description.endswith(".") or kind.description.endswith("]."), kind.description
+
+
+@pytest.mark.parametrize("optimizer", TRAINED)
+@pytest.mark.parametrize("target", [2, 24, 64])
+def test_no_arm_that_is_offered_repeats_the_rule(optimizer, target):
+    """Every other one trains something else, so that a control can differ."""
+    scaled = scale(TrainingConfig(optimizer, 8, run={"clip_norm": 1.0}), target, "half-life")
+    at_target = [arm for arm in (kind.make(scaled) for kind in offered(scaled)) if arm.config.batch_size == target]
+    same = [arm.name for arm in at_target
+            if all(math.isclose(arm.config[name], value) for name, value in scaled.config.hyperparameters.items())]
+    assert same == ["scaled", "without clip_norm"] and len(at_target) > 4
+
+
+def test_the_linear_rule_is_sgds_own_and_another_control_stands_in_for_it():
+    sgd = scale(TrainingConfig("sgd", 8, {"lr": 0.1, "momentum": 0.9}), 24)
+    assert make_arm("scaled", sgd).config["lr"] == pytest.approx(0.3, rel=1e-12)
+    assert default_arms(sgd) == ("base", "scaled", "unscaled", "sqrt lr")
+    assert [arm.name for arm in make_plan("digits", sgd.base, 24).arms] == list(default_arms(sgd))
+    with pytest.raises(FieldError, match="arms = 'linear lr' is what the scaled arm is already: give another"):
+        make_arm("linear lr", sgd)
+    with pytest.raises(FieldError, match="'half-life' is what the scaled arm is already"):  # it has no decay
+        make_arm("half-life", sgd)
+    with pytest.raises(FieldError, match=r"beta2 half-life' is no arm of SGD .*, which has no second moment: leave it out"):
+        make_arm("lr constant + beta2 half-life", sgd)
+    # With its momentum scaled as well, lr moves by another power, and kappa * lr is a rule of its own again.
+    both = scale(sgd.base, 24, momentum_form="scaled")
+    assert default_arms(both) == DEFAULT_ARMS and make_arm("linear lr", both).config["lr"] == pytest.approx(0.3, rel=1e-12)
+    # At the base batch every arm repeats base, which shows how far seeds alone lie apart.
+    assert default_arms(scale(sgd.base, 8)) == DEFAULT_ARMS
 
 
 ALL = ["linear lr", "own: lr=1e-3", "svag 4", "without eps", "svag 1", "half-life", "unscaled 2x"]

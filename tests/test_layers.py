@@ -14,10 +14,10 @@ ALLOWED = {  # part -> parts of the package that its files may import
     "__main__": {"cli"},
     "home": set(),
     "diagnostics": {"diagnostics"},
-    "arms": {"rules"},
+    "arms": {"rules", "training.optimizers"},
     "devices": {"rules"},
     "schedules": {"schedules", "rules"},
-    "plan": {"arms", "devices", "rules", "schedules", "tasks"},
+    "plan": {"arms", "devices", "rules", "schedules", "tasks", "training.optimizers"},
     "rules": {"rules"},
     "formats": {"formats", "rules"},
     "tasks": {"tasks", "rules"},
@@ -30,7 +30,7 @@ ALLOWED = {  # part -> parts of the package that its files may import
     "cli": {"cli", "runner", "report", "store", "evidence", "formats", "arms", "plan", "schedules", "tasks", "rules", "home",
             "diagnostics", "transfer.checkpoint.result"},
     "ui": {"ui", "runner", "report", "store", "evidence", "formats", "arms", "plan", "schedules", "tasks", "rules", "home",
-           "diagnostics"},
+           "diagnostics", "training.optimizers"},
 }
 OUTSIDE = {  # part -> packages from outside the standard library, where there are any
     "formats": {"ruamel"},

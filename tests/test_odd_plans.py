@@ -31,7 +31,8 @@ def test_what_is_no_name_is_refused_in_one_line(name):
     refused(make_plan, "digits", ADAM, 16, arms=[name])
     refused(make_arm, name, scale(ADAM, 16))
     if isinstance(name, (str, bytes, dict)) or not hasattr(name, "__iter__"):
-        refused(make_plan, "digits", ADAM, 16, arms=name)
+        if name is not None:  # the usual arms
+            refused(make_plan, "digits", ADAM, 16, arms=name)
         refused(make_plan, "digits", ADAM, 16, targets=name)
 
 

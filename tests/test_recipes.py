@@ -58,3 +58,25 @@ def test_a_task_is_one_file_and_its_name_in_the_catalogue(copy):
                   "--device", "cpu", "--wait")
     assert re.search(r"scaled .*(matches|differs|cannot tell|not a test)", said), said
     assert "0.02 m²" in said or "m²" in said
+
+
+STEP = '''def amsgradw(x, g, state, h, k):
+    """Decay before the step, as in AdamW."""
+    return amsgrad(x * (1 - h["lr"] * h["weight_decay"]), g, state, {**h, "weight_decay": 0.0}, k)
+
+
+'''
+
+
+def test_an_optimizer_is_a_family_and_a_file_for_its_training(copy):
+    shutil.copy(RECIPES / "families" / "amsgradw.py", copy / "sqrtscale" / "rules" / "families")
+    shutil.copy(RECIPES / "optimizers" / "amsgradw.py", copy / "sqrtscale" / "training" / "optimizers")
+    rules = copy / "tests" / "rules"
+    insert(rules / "updates.py", r"^STEPS", STEP)
+    insert(rules / "updates.py", r'^    "nadam"', '    "amsgradw": amsgradw,')
+    insert(rules / "test_transfer.py", r'^    "keras_adam"', '    "amsgradw": DECOUPLED,')
+    insert(rules / "test_sde.py", r"^@pytest.mark.parametrize\(\"half\"", 'NOT_MOVED.add(("amsgradw", "beta2"))  # as in AMSGrad')
+    assert suites(copy, "amsgradw", "tests/rules", "tests/test_arms.py", "tests/cli/test_arms_options.py",
+                  *(f"tests/training/test_{name}.py" for name in ("executors", "optimizers", "optimizers_moved",
+                                                                  "optimizers_calibrated"))) >= 50
+    assert "amsgradw" in python(copy, "-m", "sqrtscale", "scale", "--help")

@@ -31,18 +31,18 @@ def add_arguments(command: argparse.ArgumentParser, task: bool = False) -> None:
     default = "the task's own" if task else "the library's default"
     command.add_argument("--optimizer", metavar="NAME", help=", ".join(FAMILIES))
     command.add_argument("--lr", type=number, help="learning rate")
-    command.add_argument("--betas", type=number, nargs=2, metavar=("BETA1", "BETA2"), help=f"Adam, AdamW (default: {default})")
+    command.add_argument("--betas", type=number, nargs=2, metavar=("BETA1", "BETA2"),
+                         help=f"of Adam and its relatives (default: {default})")
     command.add_argument("--alpha", type=number, help=f"RMSprop's decay rate (default: {default})")
     command.add_argument("--eps", type=number, help=f"epsilon (default: {default})")
     command.add_argument("--weight-decay", type=number, help=f"decoupled in AdamW, L2 elsewhere (default: {default})")
-    command.add_argument("--momentum", type=number, help=f"RMSprop (default: {default})")
+    command.add_argument("--momentum", type=number, help=f"of RMSprop and SGD (default: {default})")
     command.add_argument("--batch", type=number, metavar="N", help="base global batch size in samples")
     command.add_argument("--steps", type=number, metavar="N", help="total optimizer steps at the base batch")
     command.add_argument("--warmup", type=number, metavar="N", help="warm-up steps at the base batch")
-    if not task:
-        command.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="any other field: "
-                             f"{', '.join(name for name in RUN_FIELDS if not name.endswith('_steps') or name == 'decay_steps')}, "
-                             "or a hyperparameter by name; several steps with commas")
+    of_the_run = ("clip_norm",) if task else [name for name in RUN_FIELDS if not name.endswith("_steps") or name == "decay_steps"]
+    command.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="any other field: "
+                         f"{', '.join(of_the_run)}, or a hyperparameter by name; several steps with commas")
 
 
 def add_file(command: argparse.ArgumentParser) -> None:
@@ -95,7 +95,7 @@ def over(start: TrainingConfig, options: argparse.Namespace) -> TrainingConfig:
     """``start`` with the options in place of single values; another optimizer starts from its own defaults."""
     name = start.optimizer if options.optimizer is None else options.optimizer
     values: dict[str, Any] = dict(start.hyperparameters) if family(name).name == start.optimizer else {}
-    given = _given(options)
+    given = _given(options) | _fields(options)
     run = start.of_the_run() | {name: given.pop(name) for name in RUN_FIELDS if name in given}
     return TrainingConfig(name, start.batch_size if options.batch is None else options.batch, values | given, run=run)
 

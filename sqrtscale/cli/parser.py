@@ -6,7 +6,7 @@ import argparse
 import re
 from typing import Any, NoReturn
 
-from ..arms import DEFAULT_ARMS, KINDS
+from ..arms import KINDS
 from ..plan import MOST_SEEDS, STARTS
 from ..schedules import CONSTANT
 from ..schedules import KINDS as SCHEDULES
@@ -80,10 +80,10 @@ def build_parser() -> Parser:
                          "cosine:0.1, wsd:0.2,1-sqrt or milestones:0.5,0.75,gamma=0.3 (default: constant)")
     command.add_argument("--targets", type=number, nargs="+", default=[], metavar="N", help="more target batches for the full "
                          "rule, each an arm (scaled 2x, scaled 1/2x ...): how far it goes, in one calibration")
-    command.add_argument("--arms", nargs="+", default=list(DEFAULT_ARMS), metavar="ARM", help="what competes beside base and "
+    command.add_argument("--arms", nargs="+", metavar="ARM", help="what competes beside base and "
                          f"scaled, names with spaces in quotes: {', '.join(list(KINDS)[2:])}; 'own: lr=1e-3 beta2=0.99' for "
-                         "other values, the rest as in scaled; 'unscaled 2x' for an arm at another kappa (default: unscaled, "
-                         "linear lr)")
+                         "other values, the rest as in scaled; 'unscaled 2x' for an arm at another kappa (default: unscaled "
+                         "and linear lr; for SGD, whose rule that is, sqrt lr)")
     command.add_argument("--no-reuse", action="store_true", help="train also what is stored already, run for run the same")
     command.add_argument("--stop-early", action=argparse.BooleanOptionalAction, help="train seeds in parts and leave out the "
                          "rest where every verdict is clear (default: on a CPU; a GPU trains all seeds at once)")

@@ -12,13 +12,15 @@ from ..tasks import SMALLEST
 def command(plan: CalibrationPlan) -> str:
     """The same calibration from the command line, every option written out."""
     base = plan.base
-    values = dict(base.hyperparameters)
-    parts = ["sqrtscale", "calibrate", "--task", plan.task, "--optimizer", base.optimizer, "--lr", repr(values["lr"])]
+    values = {name: repr(value) for name, value in {**base.hyperparameters, **base.run}.items()}
+    parts = ["sqrtscale", "calibrate", "--task", plan.task, "--optimizer", base.optimizer, "--lr", values.pop("lr")]
     if "beta1" in values:
-        parts += ["--betas", repr(values["beta1"]), repr(values["beta2"])]
+        parts += ["--betas", values.pop("beta1"), values.pop("beta2")]
     for name in ("alpha", "eps", "weight_decay", "momentum"):
         if name in values:
-            parts += [f"--{name.replace('_', '-')}", repr(values[name])]
+            parts += [f"--{name.replace('_', '-')}", values.pop(name)]
+    for name, value in values.items():
+        parts += ["--set", f"{name}={value}"]
     if plan.size != SMALLEST:
         parts += ["--size", plan.size]
     parts += ["--batch", str(base.batch_size), "--target", str(plan.target_batch), "--seeds", str(len(plan.seeds)),

@@ -12,6 +12,7 @@ from ..plan import trainable
 from ..rules import FieldError, ScaledConfig, TrainingConfig
 from ..rules.batch import Batch
 from ..rules.forecast import WORTH_SAYING, sentence
+from ..training.optimizers import TRAINED
 from . import forms, importing, inputs, tables
 from .inputs import Inputs, format_number
 
@@ -79,7 +80,7 @@ def take_away(scaled: ScaledConfig, given: Inputs, link: dict[str, str]) -> None
 
 def _what_runs(given: Inputs, runs: TrainingConfig | None) -> str:
     if runs is None:
-        return "The calibration engine trains Adam, AdamW and RMSprop."
+        return f"The calibration engine has PyTorch's {', '.join(TRAINED)}; this is not the same as any of them."
     convention = "" if runs.optimizer == given.config.optimizer else ", in PyTorch's convention as near as it comes"
     return f"Train base and scaled side by side on real data{convention}."
 

@@ -7,20 +7,20 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from ..arms import DEFAULT_ARMS, KINDS, offered
+from ..arms import KINDS, default_arms, offered
 from ..plan import LOOKS, CalibrationPlan, Start, make_plan, trainable
 from ..rules import RUN_FIELDS, FieldError, TrainingConfig, family, scale
 from ..runner import cuda_devices
 from ..runner.device import occupied
 from ..schedules import CONSTANT, Schedule, schedule_of
 from ..tasks import TASKS, Task
+from ..training.optimizers import TRAINED
 from . import forms, schedule_choice
 from .inputs import Inputs, format_number, parsed
 from .runs import coloured
 from .tables import escaped
 
 OWN, TESTED = "Your configuration", "The task's tested defaults"
-CONTROLS = [name for name in DEFAULT_ARMS if name not in ("base", "scaled")]
 STARTS: dict[Start, str] = {"warm": "Warm start", "scratch": "From scratch"}
 START_HELP = ("Warm: train once at the base configuration, then branch every arm from there with fresh data. From scratch "
               "the signal dominates at first, and the rule is not tested there.")
@@ -52,8 +52,8 @@ def transfer_choice(task: Task) -> tuple[Inputs, Schedule]:
         return tested
     runs = trainable(own.config)
     if runs is None:
-        st.error(escaped(f"{family(own.config.optimizer).label} cannot be trained here: the engine has Adam, AdamW and RMSprop. "
-                       "Choose one of them in the Scale page."))
+        st.error(escaped(f"{family(own.config.optimizer).label} cannot be trained here as it is: the engine has PyTorch's "
+                         f"{', '.join(TRAINED)}. Make it the same as one of them in the Scale page."))
         return tested
     carried = schedule_of(own.config)
     left_out = _left_out(own.config, runs, carried)
@@ -83,9 +83,11 @@ def _rounded(count: int) -> str:
 def plan_choice(task: Task, inputs: Inputs, size: str, carried: Schedule) -> CalibrationPlan:
     """Arms, seeds, budget, start, schedule and device; raises FieldError for what cannot be run."""
     defaults = task.defaults
-    controls = st.pills("Controls beside base and scaled", CONTROLS, default=CONTROLS, selection_mode="multi", key="controls",
-                        help=" ".join(KINDS[name].description for name in CONTROLS))
-    more, targets, reuse = _further_arms(inputs)
+    usual = [name for name in default_arms(scale(*inputs)) if name not in ("base", "scaled")]
+    controls = st.pills("Controls beside base and scaled", usual, default=usual, selection_mode="multi",
+                        key="controls" if "linear lr" in usual else "controls-sgd",
+                        help=" ".join(KINDS[name].description for name in usual))
+    more, targets, reuse = _further_arms(inputs, usual)
     grid = st.grid(2, min_column_width=150)
     seeds = grid.number_input("Seeds", value=defaults.seeds, step=1, key=f"seeds-{task.name}",
                               help="Runs of every arm, at most. More seeds make smaller differences visible.")
@@ -116,10 +118,10 @@ def plan_choice(task: Task, inputs: Inputs, size: str, carried: Schedule) -> Cal
                      schedule=schedule)
 
 
-def _further_arms(inputs: Inputs) -> tuple[list[str], list[Any], bool]:
+def _further_arms(inputs: Inputs, usual: list[str]) -> tuple[list[str], list[Any], bool]:
     """Names of further arms, further target batches, and whether stored runs are reused."""
     with st.expander("More arms and batches"):
-        known = [kind.name for kind in offered(scale(*inputs)) if kind.name not in ("base", "scaled", *CONTROLS)]
+        known = [kind.name for kind in offered(scale(*inputs)) if kind.name not in ("base", "scaled", *usual)]
         names = st.multiselect("Ablations, other rules, SVAG", known, key="more-arms", placeholder="none",
                                help="An ablation is the full rule with one hyperparameter left as it was. SVAG takes the base "
                                     "run in l² times as many steps with the same SDE: where its arms agree, the SDE describes "

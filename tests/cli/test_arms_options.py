@@ -6,8 +6,9 @@ import pytest
 
 from sqrtscale.cli import build_parser
 from sqrtscale.report import command
-from sqrtscale.rules import FieldError
+from sqrtscale.rules import FAMILIES, FieldError
 from sqrtscale.schedules import CONSTANT
+from sqrtscale.training.optimizers import TRAINED
 
 
 def submitted(monkeypatch, *arguments):
@@ -26,6 +27,16 @@ def names(plan):
 def test_without_options_it_is_the_rule_with_its_two_controls_and_reuse(monkeypatch):
     plan = submitted(monkeypatch)
     assert names(plan) == ["base", "scaled", "unscaled", "linear lr"] and plan.reuse and plan.targets == ()
+
+
+@pytest.mark.parametrize("optimizer", TRAINED)
+def test_every_optimizer_can_be_calibrated_and_repeated_with_all_its_hyperparameters(monkeypatch, optimizer):
+    values = [f"--set={name}={0.5 if name != 'eps' else 1e-3}" for name in FAMILIES[optimizer].fields]
+    plan = submitted(monkeypatch, "--optimizer", optimizer, *values, "--set", "clip_norm=2", "--decay-form", "half-life")
+    assert plan.base.optimizer == optimizer and plan.base.run == {"clip_norm": 2.0}
+    assert all(value == (0.5 if name != "eps" else 1e-3) for name, value in plan.base.hyperparameters.items())
+    again = submitted(monkeypatch, *shlex.split(command(plan))[4:])
+    assert again == plan
 
 
 def test_arms_by_any_name(monkeypatch):
@@ -66,6 +77,9 @@ def test_a_schedule_is_the_plans_and_repeating_it_takes_the_same(monkeypatch, te
     (["--targets", "many"], "targets = 'many'"),
     (["--targets", "16", "1.5"], "targets = 1.5"),
     (["--arms", "own: speed=1"], "speed = 1.0 is not a field of Adam"),
+    (["--set", "speed=1"], "speed = 1 is not a field of Adam"),
+    (["--set", "ema_decay=0.9"], "optimizer = 'adam' cannot be trained here as it is"),
+    (["--optimizer", "sgd", "--arms", "linear lr"], "arms = 'linear lr' is what the scaled arm is already: give another"),
 ])
 def test_what_is_no_arm_and_no_target_is_named(monkeypatch, arguments, message):
     with pytest.raises(FieldError) as error:

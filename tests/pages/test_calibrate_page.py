@@ -20,6 +20,7 @@ from sqrtscale.runner import Estimate
 from sqrtscale.schedules import schedule
 from sqrtscale.store import Store
 from sqrtscale.tasks import TASKS, task
+from sqrtscale.training.optimizers import TRAINED
 from sqrtscale.ui import inputs, timing
 from sqrtscale.ui import launch as launch_form
 
@@ -138,6 +139,15 @@ def test_controls_can_be_left_out_and_there_is_no_warm_start_from_scratch():
     assert [box.label for box in app.number_input] == ["Seeds", "Samples per run (images)"]
 
 
+def test_sgd_has_a_control_that_is_not_its_own_rule_and_another_configuration_has_its_own():
+    app = opened("opt=sgd&lr=0.05&b0=8&b1=32")
+    assert list(arms(app)) == ["Field", "Base", "Scaled", "Unscaled", "Sqrt lr"] and not app.error
+    app.segmented_control(key="source").set_value("The task's tested defaults").run()
+    assert list(arms(app)) == ["Field", "Base", "Scaled", "Unscaled", "Linear lr"] and not app.exception
+    app.segmented_control(key="source").set_value("Your configuration").run()
+    assert list(arms(app)) == ["Field", "Base", "Scaled", "Unscaled", "Sqrt lr"] and not app.exception
+
+
 @pytest.mark.parametrize(("key", "value", "message"), [
     ("seeds-digits", 0, r"seeds = 0 is not allowed"),
     ("seeds-digits", 65, r"seeds = 65 is not allowed"),
@@ -208,8 +218,9 @@ def test_a_timing_that_nobody_waits_for_any_more_makes_room(monkeypatch):
 
 
 def test_what_the_engine_cannot_train_is_said_and_what_it_leaves_out_too():
-    app = opened("opt=nadam&b0=8&b1=64")
-    assert "NAdam cannot be trained here" in said(app) and app.button[-1].label == "Launch"
+    app = opened("opt=optax_adam&eps_root=1e-8&b0=8&b1=64")
+    assert "Adam (optax) cannot be trained here" in said(app) and app.button[-1].label == "Launch"
+    assert ", ".join(TRAINED) in said(app).replace("\\", "")
     app = opened("opt=adamw&lr=1e-3&b0=8&b1=64&ema_decay=0.999&groups=head:+lr=1e-4")
     assert "Left out here" in said(app) and "AdamW" not in said(app)
 

@@ -180,7 +180,9 @@ def test_any_other_optimizer_is_chosen_by_name_and_library():
     assert "keras.optimizers.RMSprop(" in app.code[0].value and app.query_params == {"opt": "keras_rmsprop"}
     link = app.get("page_link")[0].proto
     assert not link.disabled and "opt=keras_rmsprop" in link.query_string and "PyTorch's convention" in link.help
-    assert opened("opt=nadam").get("page_link")[0].proto.disabled  # the engine has no NAdam
+    assert not opened("opt=nadam").get("page_link")[0].proto.disabled
+    link = opened("opt=optax_adam&eps_root=1e-8").get("page_link")[0].proto
+    assert link.disabled and "nadam" in link.help  # what the engine has: no second eps
     again = opened("opt=keras_rmsprop")
     assert answer(again) == answer(app) and again.selectbox(key="other").value == "keras_rmsprop"
     again.get("button_group")[0].set_value("adam").run()

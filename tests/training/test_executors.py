@@ -11,14 +11,15 @@ import torch
 from own_tasks import EVERY
 from plain import losses
 from torch import nn
+from torch_optim import torch_optimizer
 
 from sqrtscale.plan import make_plan
-from sqrtscale.rules import TrainingConfig
+from sqrtscale.rules import FAMILIES, TrainingConfig
 from sqrtscale.tasks import TASKS, task
 from sqrtscale.tasks.module import ModuleNetwork
 from sqrtscale.training import environment
 from sqrtscale.training.executors import TABLE, choose, compiled
-from sqrtscale.training.optimizers import OPTIMIZERS, Adam
+from sqrtscale.training.optimizers import TRAINED, optimizer_class
 from sqrtscale.training.population import Population
 from sqrtscale.training.streams import Stream
 
@@ -47,33 +48,21 @@ def test_without_a_compiler_the_built_in_network_trains_eagerly(monkeypatch):
     assert Population(task("digits"), [TrainingConfig("adam", 8)], [0], CPU).executor.name == "eager"
 
 
+@pytest.mark.parametrize("optimizer", [name for name in TRAINED if optimizer_class(name).kernel is None])
 @pytest.mark.parametrize("name", sorted(TASKS))
-def test_an_optimizer_without_a_kernel_trains_eagerly_as_torch_does(name, monkeypatch):
-    """NAdam with momentum_decay 0, as the engine's class and as torch's."""
-    class NAdam(Adam):
-        def step(self, parameters, gradients, lr_factor=1.0):
-            self.steps += 1
-            beta1, beta2, k = self.exact["beta1"], self.exact["beta2"], self.steps
-            m, v = self.state["exp_avg"], self.state["exp_avg_sq"]
-            m.lerp_(gradients, self.complement["beta1"])
-            v.mul_(self.hyper["beta2"]).add_(gradients * gradients * self.complement["beta2"])
-            mu = beta1 * (1 - 0.5 * 0.96**0)
-            lr, root = self.exact["lr"] * lr_factor, (v / (1 - beta2**k)).sqrt() + self.hyper["eps"]
-            parameters.sub_((lr * (1 - mu) / (1 - mu**k)) * gradients / root + (lr * mu / (1 - mu ** (k + 1))) * m / root)
-
-    monkeypatch.setitem(OPTIMIZERS, "nadam", NAdam)
+def test_an_optimizer_without_a_kernel_trains_eagerly_as_torch_does(name, optimizer):
     about = task(name)
-    config = TrainingConfig("nadam", 4, {"lr": 1e-3, "beta1": 0.9, "beta2": 0.99, "eps": 1e-4, "momentum_decay": 0.0})
+    config = TrainingConfig(optimizer, 4, {"lr": 1e-3, **({"eps": 1e-4} if "eps" in FAMILIES[optimizer].fields else {})})
     stack, alone = (Population(about, [config] * 2, [0, 1], CPU) for _ in range(2))
     assert stack.executor.name == "eager"
-    optimizer = torch.optim.NAdam(list(alone.views.values()), 1e-3, (0.9, 0.99), 1e-4, momentum_decay=0.0)
+    reference = torch_optimizer(config, list(alone.views.values()))
     stream = Stream(about.data(CPU), 0, "x")
     for _ in range(3):
         batch = stream.take(4).map(lambda x: x.expand(2, *x.shape))
         stack.step(batch)
-        optimizer.zero_grad()
+        reference.zero_grad()
         losses(alone, batch).sum().backward()
-        optimizer.step()
+        reference.step()
     torch.testing.assert_close(stack.flat, alone.flat, rtol=2e-4, atol=2e-6)
 
 
@@ -98,7 +87,7 @@ import json, sys, torch
 torch.set_num_threads(int(sys.argv[5]))  # as on a machine with so many cores
 
 from sqrtscale.plan import make_plan
-from sqrtscale.rules import TrainingConfig
+from sqrtscale.rules import FAMILIES, TrainingConfig
 from sqrtscale.training import Measured, calibrate, environment
 
 size, start, samples, seeds = *sys.argv[1:3], *map(int, sys.argv[3:5])
