@@ -5,15 +5,15 @@ import streamlit as st
 from sqrtscale import FieldError, runner
 from sqrtscale.ui import launch, runs, timing
 from sqrtscale.ui.state import open_store, through_app
-from sqrtscale.ui.tables import plain
+from sqrtscale.ui.tables import escaped
 
 through_app()
 store = open_store()
 runner.reconcile(store)
-for one in store.queue():
-    name = runs.title(one.name, one.plan.task, one.plan.base.batch_size, one.plan.target_batch)
-    st.page_link("pages/results.py", label=f"{one.state}: {plain(name)}, {one.progress:.0%}",
-                 icon=":material/progress_activity:", query_params={"id": one.id})
+for record in store.queue():
+    name = runs.title(record.name, record.plan.task, record.plan.base.batch_size, record.plan.target_batch)
+    st.page_link("pages/results.py", label=f"{record.state}: {escaped(name)}, {record.progress:.0%}",
+                 icon=":material/progress_activity:", query_params={"id": record.id})
 
 st.caption("Train the base and the scaled configuration side by side on real data, and see whether they follow each other.")
 left, right = st.columns([1, 1.5], gap="large")
@@ -30,7 +30,7 @@ with left:
 with right:
     st.subheader("The arms", anchor=False)
     if plan is None:
-        st.error(plain(str(problem)), title="This cannot be run")
+        st.error(escaped(str(problem)), title="This cannot be run")
     else:
         launch.arms_table(plan)
         st.caption(f"{len(plan.arms)} arms × {plan.seeds_in_words} × {plan.samples:,} samples"

@@ -4,9 +4,9 @@ import streamlit as st
 
 from sqrtscale import FieldError, runner
 from sqrtscale.store import NotFound
-from sqrtscale.ui import browse, detail
+from sqrtscale.ui import browse, calibration_view
 from sqrtscale.ui.state import open_store, through_app
-from sqrtscale.ui.tables import plain
+from sqrtscale.ui.tables import escaped
 
 through_app()
 store = open_store()
@@ -15,15 +15,15 @@ id = st.query_params.get("id")
 if id:
     st.page_link("pages/results.py", label="All results", icon=":material/arrow_back:")
     try:
-        detail.show(store, id)
+        calibration_view.show(store, id)
     except NotFound:
         st.error("There is no calibration with the id of this address. It may have been removed for good.")
     except FieldError as error:  # its task is gone, or today's rules refuse its plan
-        st.error(plain(str(error)), title="This calibration cannot be shown by this version of sqrtscale")
+        st.error(escaped(str(error)), title="This calibration cannot be shown by this version of sqrtscale")
     st.stop()
 
 st.query_params.clear()  # Streamlit 1.67: a link from one calibration to the list leaves the id in the address
-if store.list(limit=1) or store.list(deleted=True, limit=1):
+if store.summaries(limit=1) or store.summaries(deleted=True, limit=1):
     browse.show(store)
 else:
     browse.nothing_yet()

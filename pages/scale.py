@@ -1,9 +1,11 @@
 """Scale: a configuration and a target batch go in, the scaled configuration comes out."""
 
+from functools import partial
+
 import streamlit as st
 
 from sqrtscale import scale
-from sqrtscale.ui import answer, beside, forms, importing, kappa, tables
+from sqrtscale.ui import answer, expanders, forms, importing, kappa, tables
 from sqrtscale.ui.state import through_app
 
 through_app()
@@ -30,14 +32,14 @@ with right:
         )
         with st.expander("Why: formula, reason and source of each field"):
             tables.reasons(scaled)
-            beside.limits()
-        for title, part in {
-            "How far: every field over κ": lambda: kappa.show(scaled),
-            "Other rules beside this one": lambda: beside.other_rules(scaled),
-            "Devices and accumulation": lambda: beside.devices(scaled),
-            "Change the batch during training": lambda: beside.stages(asked.inputs),
+            expanders.limits()
+        for title, show in {
+            "How far: every field over κ": partial(kappa.show, scaled),
+            "Other rules beside this one": partial(expanders.other_rules, scaled),
+            "Devices and accumulation": partial(expanders.devices, scaled),
+            "Change the batch during training": partial(expanders.stages, asked.inputs),
         }.items():
             box = st.expander(title, on_change="rerun", key=title)
             if box.open:  # computed only for those who look
                 with box:
-                    part()
+                    show()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from setuptools.command.build_py import build_py
 
-BESIDE_THE_PACKAGE = ("app.py", "pages/*.py", "static/README.md", ".streamlit/config.toml")
+APP_FILES = ("app.py", "pages/*.py", "static/README.md", ".streamlit/config.toml")
 
 
 class BuildWithApp(build_py):
@@ -27,4 +27,4 @@ class BuildWithApp(build_py):
 
     @staticmethod
     def _app() -> list[Path]:
-        return [path for pattern in BESIDE_THE_PACKAGE for path in sorted(Path().glob(pattern))]
+        return [path for pattern in APP_FILES for path in sorted(Path().glob(pattern))]

@@ -6,7 +6,7 @@ import re
 
 from .rules import FieldError
 
-ONE_GPU = re.compile(r"cuda(?::(\d{1,4}))?", re.ASCII)
+GPU = re.compile(r"cuda(?::(\d{1,4}))?", re.ASCII)
 
 
 def devices(name: str, gpus: int) -> tuple[str, ...]:
@@ -19,7 +19,11 @@ def devices(name: str, gpus: int) -> tuple[str, ...]:
         return tuple(f"cuda:{i}" for i in range(gpus if name == "all" else min(gpus, 1))) or ("cpu",)
     if name == "cpu":
         return ("cpu",)
-    found = [ONE_GPU.fullmatch(part.strip()) for part in name.split(",")]
-    if None in found:
-        raise FieldError("device", name, "is not known: give auto, cpu, cuda or cuda:0, or several GPUs as all or cuda:0,cuda:1")
-    return tuple(dict.fromkeys(f"cuda:{int(one[1] or 0)}" for one in found))
+    named: list[str] = []
+    for part in name.split(","):
+        match = GPU.fullmatch(part.strip())
+        if match is None:
+            raise FieldError("device", name,
+                             "is not known: give auto, cpu, cuda or cuda:0, or several GPUs as all or cuda:0,cuda:1")
+        named.append(f"cuda:{int(match[1] or 0)}")
+    return tuple(dict.fromkeys(named))

@@ -18,6 +18,7 @@ TIERS = {  # folder or file -> marker of all tests in it
     "transfer": "training",
     "cli/test_transfer_commands.py": "process",
     "formats/test_syntax_limits.py": "slow",
+    "test_types.py": "slow",
 }
 
 

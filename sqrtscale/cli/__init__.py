@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         options = build_parser().parse_args(arguments)
-        return options.run(options)
+        code: int = options.run(options)
+        return code
     except SystemExit as end:  # argparse's --help
         return int(end.code or 0)
     except (BadInput, FieldError) as error:

@@ -50,7 +50,8 @@ def _kappa(options: argparse.Namespace) -> float | Fraction:
     """Target over base batch, as it was given or from two batch sizes; raises BadInput for neither or both."""
     batches = (options.from_batch, options.target)
     if options.kappa is not None and batches == (None, None):
-        return options.kappa
+        kappa: float = options.kappa
+        return kappa
     if options.kappa is None and None not in batches:
         return Fraction(whole("target", options.target, 1, 1024), whole("from_batch", options.from_batch, 1, 256))
     raise BadInput("sqrtscale transfer-checkpoint: give --kappa, or --from-batch and --target, for example --kappa 4")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..formats import CHECKPOINTS, NAMES, Imported, read
-from ..rules import DECAY_FORMS, FAMILIES, MOMENTUM_FORMS, RUN_FIELDS, FieldError, TrainingConfig, family
+from ..rules import DECAY_FORMS, FAMILIES, MOMENTUM_FORMS, RUN_FIELDS, DecayForm, FieldError, MomentumForm, TrainingConfig, family
 from ..rules.batch import Batch
 from ..rules.errors import shown
 from .shared import BadInput, number
@@ -72,8 +72,8 @@ def add_decay_forms(command: argparse.ArgumentParser) -> None:
                          help="momentum of RMSprop and SGD as it is, or scaled like a beta with more on lr (default: kept)")
 
 
-def forms(options: argparse.Namespace) -> tuple[str, str, bool]:
-    """What ``scale`` takes after the target."""
+def forms(options: argparse.Namespace) -> tuple[DecayForm, MomentumForm, bool]:
+    """What ``scale`` takes after the target, and checks."""
     return options.decay_form, options.momentum_form, options.correct_lr
 
 
@@ -86,11 +86,9 @@ def base(options: argparse.Namespace) -> Base:
                        f"(see sqrtscale {options.command} --help)")
     if source:
         return _from_file(options)
-    kin = family(options.optimizer)
-    values = _given(options)
-    values |= _fields(options)
+    values = _given(options) | _fields(options)
     run = {name: values.pop(name) for name in RUN_FIELDS if name in values}
-    return Base(TrainingConfig(kin.name, options.batch, values, run=run))
+    return Base(TrainingConfig(family(options.optimizer).name, options.batch, values, run=run))
 
 
 def over(start: TrainingConfig, options: argparse.Namespace) -> TrainingConfig:
@@ -137,15 +135,16 @@ def _text_of(path: Path) -> bytes:
 
 def _with_its_option(error: FieldError, imported: Imported, answers: dict[str, Any]) -> Exception:
     """A question that was not answered, with the options that answer it."""
-    open_ones = [one for one in imported.questions if one.required and answers.get(one.field) is None]
-    if error.field not in [one.field for one in open_ones]:
+    unanswered = [question for question in imported.questions if question.required and answers.get(question.field) is None]
+    if error.field not in [question.field for question in unanswered]:
         return error
-    named = {"batch_size": "--batch", "beta1": "--betas", "beta2": "--betas", "total_steps": "--steps",
+    flags = {"batch_size": "--batch", "beta1": "--betas", "beta2": "--betas", "total_steps": "--steps",
              "warmup_steps": "--warmup"}
     own = ("devices", "per_device", "accumulation", "optimizer", "lr", "alpha", "eps", "weight_decay", "momentum")
-    named |= {name: f"--{name.replace('_', '-')}" for name in own}
-    flags = ", ".join(dict.fromkeys(named.get(one.field, f"--set {one.field}=...") for one in open_ones))
-    return BadInput(f"the file does not say everything: {' '.join(one.text for one in open_ones)} Give {flags}")
+    flags |= {name: f"--{name.replace('_', '-')}" for name in own}
+    needed = dict.fromkeys(flags.get(question.field, f"--set {question.field}=...") for question in unanswered)
+    questions = " ".join(question.text for question in unanswered)
+    return BadInput(f"the file does not say everything: {questions} Give {', '.join(needed)}")
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:
@@ -159,10 +158,10 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
 
 def _fields(options: argparse.Namespace) -> dict[str, Any]:
     """What ``--set`` says."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for text in options.set:
         name, sign, value = text.partition("=")
         if not sign:
             raise BadInput(f"--set = {text!r} sets nothing: give FIELD=VALUE, for example ema_decay=0.9999")
-        found[name.strip()] = tuple(map(number, value.split(","))) if name.strip() == "milestones" else number(value)
-    return found
+        values[name.strip()] = tuple(map(number, value.split(","))) if name.strip() == "milestones" else number(value)
+    return values

@@ -21,20 +21,21 @@ if TYPE_CHECKING:
 def run_list(options: argparse.Namespace) -> int:
     """``sqrtscale runs list``"""
     from ..runner import reconcile
-    from ..store.export import plain
+    from ..store.export import json_value
 
     with open_store() as store:
         reconcile(store)
-        found = store.list(deleted=options.deleted, text=options.text, limit=10**9)
+        summaries = store.summaries(deleted=options.deleted, text=options.text, limit=10**9)
     if options.json:
-        print(json.dumps([plain(vars(one)) for one in found], indent=2))
+        print(json.dumps([json_value(vars(summary)) for summary in summaries], indent=2))
         return 0
-    if not found:
+    if not summaries:
         print("nothing stored yet: sqrtscale calibrate --task digits --wait")
         return 0
     rows = [("id", "state", "verdict", "task", "optimizer", "batch", "seeds", "created (UTC)", "name")]
-    rows += [(one.id, one.state, one.outcome, one.task, one.optimizer, f"{one.base_batch} -> {one.target_batch}", str(one.seeds),
-              f"{one.created_at:%Y-%m-%d %H:%M}", one.name) for one in found]
+    rows += [(summary.id, summary.state, summary.outcome, summary.task, summary.optimizer,
+              f"{summary.base_batch} -> {summary.target_batch}", str(summary.seeds), f"{summary.created_at:%Y-%m-%d %H:%M}",
+              summary.name) for summary in summaries]
     print("\n".join(table(rows)))
     return 0
 
@@ -93,18 +94,19 @@ def _ends(store: Store, record: CalibrationRecord) -> list[str]:
 
     curves = store.curves(record.id)
     metric = task(record.plan.task).judged
-    found = summarise(curves[curves["arm"] != WARM_START], metric)
-    if not found:
+    ends = summarise(curves[curves["arm"] != WARM_START], metric)
+    if not ends:
         return []
     measured = regimes(record, curves)
     judged = verdicts(record, curves, measured=measured)
     rows = [("arm", f"end {metric}", "std", "seeds", "against base", "difference to base (95% interval)")]
-    for arm, one in found.items():
-        difference = f"{one.difference:+.5f} +- {one.half_width:.5f}" if one.pairs else ""
+    for arm, end in ends.items():
+        difference = f"{end.difference:+.5f} +- {end.half_width:.5f}" if end.pairs else ""
         outcome = judged[arm].outcome if arm in judged else ""
-        rows.append((arm, f"{one.mean:.6g}", f"{one.std:.3g}", str(one.n), outcome, difference))
-    sentences = [headline(record, judged), *filter(None, [frontier(record, judged)]), *(one.sentence for one in judged.values()),
-                 *reasons(record, judged, measured), *filter(None, [stopped_early(record)])]
+        rows.append((arm, f"{end.mean:.6g}", f"{end.std:.3g}", str(end.n), outcome, difference))
+    sentences = [headline(record, judged), *filter(None, [frontier(record, judged)]),
+                 *(verdict.sentence for verdict in judged.values()), *reasons(record, judged, measured),
+                 *filter(None, [stopped_early(record)])]
     return ["", *table(rows), "", *(sentence.replace("**", "") for sentence in sentences)]
 
 
@@ -167,10 +169,10 @@ def run_export(options: argparse.Namespace) -> int:
 
 def _find(store: Store, id: str) -> CalibrationRecord:
     """The calibration whose id starts with ``id``, deleted or not."""
-    found = [one.id for deleted in (False, True) for one in store.list(deleted=deleted, limit=10**9)
-             if id and one.id.startswith(id)]
-    if len(found) > 1:
-        raise BadInput(f"ID = {id!r} fits {len(found)} calibrations: give more of it, for example {found[0]}")
-    if not found:
+    ids = [summary.id for deleted in (False, True) for summary in store.summaries(deleted=deleted, limit=10**9)
+           if id and summary.id.startswith(id)]
+    if len(ids) > 1:
+        raise BadInput(f"ID = {id!r} fits {len(ids)} calibrations: give more of it, for example {ids[0]}")
+    if not ids:
         raise BadInput(f"ID = {id!r} is not a stored calibration: sqrtscale runs list shows them")
-    return store.get(found[0])
+    return store.get(ids[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from typing import Any
 
 from ..formats import patch
 from ..formats.snippets import SNIPPETS, remarks, snippet
@@ -41,13 +42,13 @@ def _what(command: argparse.ArgumentParser) -> None:
     configuration.add_forms(command)
 
 
-def target(text: str) -> Batch | float | str:
+def target(text: str) -> Any:
     """A batch size, or its parts: 512, 16x8x4."""
     parts = text.replace("×", "x").split("x")
     return Batch(*map(number, parts)) if len(parts) == 3 else number(text)
 
 
-def _size(options: argparse.Namespace) -> int:
+def _size(options: argparse.Namespace) -> Any:
     return options.target.size if isinstance(options.target, Batch) else options.target
 
 
@@ -55,8 +56,9 @@ def run_scale(options: argparse.Namespace) -> int:
     """``sqrtscale scale``"""
     base = configuration.base(options)
     scaled = scale(base.config, _size(options), *configuration.forms(options))
+    notes: tuple[str, ...] = ()
     if options.export is None:
-        text, notes = json.dumps(scaled.as_dict(), indent=2) if options.json else scaled_text(scaled), ()
+        text = json.dumps(scaled.as_dict(), indent=2) if options.json else scaled_text(scaled)
     else:
         parts = options.target if isinstance(options.target, Batch) else _parts(base, scaled)
         text, notes = _export(options.export, base, scaled, parts)
@@ -73,8 +75,8 @@ def run_check(options: argparse.Namespace) -> int:
     scaled = scale(base.config, _size(options), *configuration.forms(options))
     problems = [*check(scaled), *(base.imported.problems(scaled) if base.imported else ())]
     _say_what_was_read(base)
-    said = "out of range" if problems else "the rule is in its range"
-    print(f"kappa = {_size(options) / base.config.batch_size:.8g}: {said}")
+    answer = "out of range" if problems else "the rule is in its range"
+    print(f"kappa = {_size(options) / base.config.batch_size:.8g}: {answer}")
     for problem in problems:
         print(f"- {problem}")
     return 1 if problems else 0
@@ -104,9 +106,9 @@ def _say_what_was_read(base: Base, scaled: ScaledConfig | None = None) -> None:
     if imported is None:
         return
     print(f"read as {imported.label}, batch {base.config.batch_size}", file=sys.stderr)
-    said = (("read", imported.lines), ("assumed", imported.assumed), ("not read", imported.unread), ("note", imported.notes),
-            ("beware", imported.problems(scaled) if scaled else ()))
-    for kind, lines in said:
+    sections = (("read", imported.lines), ("assumed", imported.assumed), ("not read", imported.unread), ("note", imported.notes),
+                ("beware", imported.problems(scaled) if scaled else ()))
+    for kind, lines in sections:
         for line in lines:
             print(f"{kind}: {line}", file=sys.stderr)
 
@@ -126,6 +128,7 @@ def _export(name: str, base: Base, scaled: ScaledConfig, parts: Batch | None) ->
 
 def _parts(base: Base, scaled: ScaledConfig) -> Batch | None:
     """The target batch on the same devices, where the file or the options say how the base batch is made up."""
-    found = base.parts
-    ways = ways_to(scaled.target_batch, found.per_device, found.devices) if found else ()
-    return ways[-1] if ways and ways[-1].devices == found.devices else None
+    if base.parts is None:
+        return None
+    ways = ways_to(scaled.target_batch, base.parts.per_device, base.parts.devices)
+    return ways[-1] if ways and ways[-1].devices == base.parts.devices else None

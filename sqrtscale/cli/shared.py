@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..store import Store
@@ -15,8 +15,8 @@ class BadInput(Exception):
     """Something on the command line that cannot be used; its text is the one line to print."""
 
 
-def number(text: str) -> float | str:
-    """A number if it reads as one; other text, and digits beyond floating point, are left for the field's own check to refuse."""
+def number(text: str) -> Any:
+    """A number if it reads as one; other text, and digits beyond floating point, stay text for the field's check to refuse."""
     try:
         value = float(text)
     except ValueError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
 
 from ..rules.errors import shown
 from ..rules.stages import Stage, stages
@@ -21,36 +22,36 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run_stages(options: argparse.Namespace) -> int:
     """``sqrtscale stages``"""
     config = configuration.base(options).config
-    found = stages(config, [_pair(text) for text in options.stage], options.decay_form, options.momentum_form)
+    plan = stages(config, [_pair(text) for text in options.stage], options.decay_form, options.momentum_form)
     if options.json:
-        print(json.dumps({"base": config.as_dict(), "stages": [stage.as_dict() for stage in found]}, indent=2))
+        print(json.dumps({"base": config.as_dict(), "stages": [stage.as_dict() for stage in plan]}, indent=2))
     else:
-        print(stages_text(found))
+        print(stages_text(plan))
     return 0
 
 
-def _pair(text: str) -> tuple[float | str, float | str]:
+def _pair(text: str) -> tuple[Any, Any]:
     batch, colon, samples = text.partition(":")
     if not colon:
         raise BadInput(f"--stage = {shown(text)} is no stage: give BATCH:SAMPLES, for example 256:1000000")
     return number(batch), number(samples)
 
 
-def stages_text(found: tuple[Stage, ...]) -> str:
+def stages_text(plan: tuple[Stage, ...]) -> str:
     """A column for each stage, then what was rounded and what the rule warns of."""
     def digits(value: object) -> str:
         return "none" if value is None else f"{value:.8g}" if isinstance(value, float) else str(value)
 
-    rows = [("stage", *(str(i) for i in range(1, len(found) + 1)))]
-    rows += [(name, *(digits(getattr(stage, name)) for stage in found))
+    rows = [("stage", *(str(i) for i in range(1, len(plan) + 1)))]
+    rows += [(name, *(digits(getattr(stage, name)) for stage in plan))
              for name in ("batch", "first_sample", "samples", "steps", "kappa", "change")]
-    for same in zip(*(stage.scaled.fields for stage in found), strict=True):  # one field in every stage
-        if same[0].name in found[0].scaled.base.hyperparameters:  # lengths in steps are the plan's own
-            rows.append((same[0].name, *(digits(row.scaled) for row in same)))
+    for field in zip(*(stage.scaled.fields for stage in plan), strict=True):  # one field in every stage
+        if field[0].name in plan[0].scaled.base.hyperparameters:  # lengths in steps are the plan's own
+            rows.append((field[0].name, *(digits(row.scaled) for row in field)))
     lines = [*table(rows), "", "change: move the optimizer's state by this kappa when the stage begins"]
     lines += [f"stage {i}: {stage.samples} samples / {stage.batch} = {stage.samples / stage.batch:.8g} steps, rounded to "
               f"{stage.steps}: {abs(stage.surplus)} samples {'more' if stage.surplus > 0 else 'fewer'}"
-              for i, stage in enumerate(found, 1) if stage.surplus]
-    lines += [f"warning: stage {i}: {warning}" for i, stage in enumerate(found, 1) if stage.kappa != 1
+              for i, stage in enumerate(plan, 1) if stage.surplus]
+    lines += [f"warning: stage {i}: {warning}" for i, stage in enumerate(plan, 1) if stage.kappa != 1
               for warning in stage.scaled.warnings]
     return "\n".join(lines)

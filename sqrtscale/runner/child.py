@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -22,7 +22,7 @@ from ..plan import CalibrationPlan
 from ..rules import FieldError
 from ..store import Store
 from ..training import Event, Measured, Progress, RunEnded, SeedsEnded, calibrate, environment, is_out_of_memory
-from . import exit_codes, room
+from . import disk_reserve, exit_codes
 
 FLUSH_EVERY = 2.0  # seconds that a measurement may wait in memory
 PROGRESS_EVERY = 1.0
@@ -39,7 +39,7 @@ class Sink:
         self.store = store
         self.id = id
         self.waiting: list[Measured | RunEnded] = []
-        self.flushed, self.said = time.monotonic(), -math.inf
+        self.flushed_at, self.progress_at = time.monotonic(), -math.inf
         self.refused_since: float | None = None
 
     def take(self, event: Event) -> None:
@@ -48,18 +48,18 @@ class Sink:
             return
         if not isinstance(event, Progress):
             self.waiting.append(event)
-        elif time.monotonic() - self.said > PROGRESS_EVERY or event.done == event.total:
-            self.said = time.monotonic()
+        elif time.monotonic() - self.progress_at > PROGRESS_EVERY or event.done == event.total:
+            self.progress_at = time.monotonic()
             self._try(lambda: self.store.heartbeat(self.id, phase=event.phase, done=event.done, total=event.total,
                                                    samples_per_second=event.samples_per_second))
         if isinstance(event, RunEnded):
             print(f"{event.arm}, seed {event.seed}: {event.state} {event.reason}".rstrip())
-        if time.monotonic() - self.flushed > FLUSH_EVERY:
+        if time.monotonic() - self.flushed_at > FLUSH_EVERY:
             self.flush()
 
     def flush(self) -> None:
         """Store what waits. Raises OperationalError when the disk is full or the database refused for too long."""
-        self.flushed = time.monotonic()
+        self.flushed_at = time.monotonic()
         if self.waiting and self._try(self._write):
             self.refused_since = None
 
@@ -70,13 +70,13 @@ class Sink:
             time.sleep(1)
             self.flush()
 
-    def _try(self, work) -> bool:
+    def _try(self, work: Callable[[], None]) -> bool:
         try:
             work()
             return True
         except OperationalError as error:
-            if room.is_full(error):
-                room.free(self.id)
+            if disk_reserve.is_full(error):
+                disk_reserve.free(self.id)
                 self._write()
                 raise
             self.refused_since = self.refused_since or time.monotonic()
@@ -86,18 +86,18 @@ class Sink:
             return False
 
     def _write(self) -> None:
-        for kind, events in groupby(list(self.waiting), type):
+        for _, events in groupby(list(self.waiting), type):
             batch = list(events)
-            if kind is Measured:
-                self.store.write_points(self.id, batch)
-                del self.waiting[: len(batch)]
-            else:
-                for event in batch:
+            if measured := [event for event in batch if isinstance(event, Measured)]:
+                self.store.write_points(self.id, measured)
+                del self.waiting[: len(measured)]
+            for event in batch:
+                if isinstance(event, RunEnded):
                     self.store.end_run(self.id, event.arm, event.seed, event.state, event.reason)
                     del self.waiting[0]
 
 
-class Told:
+class EndRequest:
     """Whether somebody wants this process to end."""
 
     def __init__(self) -> None:
@@ -106,21 +106,21 @@ class Told:
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
 
-    def _on_signal(self, number: int, frame: object) -> None:
+    def _on_signal(self, signal_number: int, frame: object) -> None:
         self.stop = True
 
     def __bool__(self) -> bool:
         return self.stop or os.getppid() != self.supervisor
 
 
-def train(store: Store, id: str, plan: CalibrationPlan, told: Told) -> bool:
+def train(store: Store, id: str, plan: CalibrationPlan, end_request: EndRequest) -> bool:
     """Train the plan into the store; False when it was told to end before it was done."""
-    found = environment(plan.device, plan)
-    store.set_environment(id, found)
-    count = len(found["device"].split(","))
-    store.heartbeat(id, device=(f"{count} x " * (count > 1) + found["device_name"])[:100])
-    print(f"training on {found['device_name']} ({found['device']}), torch {found['packages'].get('torch')}, "
-          f"executor {found['executor']}")
+    conditions = environment(plan.device, plan)
+    store.set_environment(id, conditions)
+    count = len(conditions["device"].split(","))
+    store.heartbeat(id, device=(f"{count} x " * (count > 1) + conditions["device_name"])[:100])
+    print(f"training on {conditions['device_name']} ({conditions['device']}), torch {conditions['packages'].get('torch')}, "
+          f"executor {conditions['executor']}")
     taken = store.reuse(id) if plan.reuse else {}
     for (arm, seed), source in taken.items():
         print(f"{arm}, seed {seed}: taken from calibration {source}, not trained again")
@@ -129,7 +129,7 @@ def train(store: Store, id: str, plan: CalibrationPlan, told: Told) -> bool:
     try:
         for event in events:
             sink.take(event)
-            if told:
+            if end_request:
                 print("told to end")
                 return False
             if isinstance(event, SeedsEnded) and clear(sink):
@@ -176,15 +176,15 @@ def explained(error: Exception) -> tuple[int, str]:
     text = " ".join(str(getattr(error, "orig", error)).split())[:500]  # without the SQL of a database's error
     if is_out_of_memory(error):
         return exit_codes.OUT_OF_MEMORY, text or "MemoryError"
-    if room.is_full(error):
+    if disk_reserve.is_full(error):
         return exit_codes.DISK_FULL, text
-    said = isinstance(error, FieldError | RuntimeError) and text
-    return exit_codes.FAILED, text if said else f"{type(error).__name__}: {text}"
+    is_sentence = isinstance(error, FieldError | RuntimeError) and text
+    return exit_codes.FAILED, text if is_sentence else f"{type(error).__name__}: {text}"
 
 
 def main(arguments: list[str]) -> int:
     """Returns one of ``exit_codes``; after FAILED the last line of the output says why."""
-    told = Told()
+    end_request = EndRequest()
     try:
         store = Store.open()
         id, devices = arguments
@@ -193,7 +193,7 @@ def main(arguments: list[str]) -> int:
                 return exit_codes.TOLD_TO_END
             raise RuntimeError(f"calibration {id} is {store.get(id).state} and cannot be started again")
         # On what the supervisor has locked for it, whatever torch would take by itself.
-        if not train(store, id, replace(store.get(id).plan, device=devices), told):
+        if not train(store, id, replace(store.get(id).plan, device=devices), end_request):
             return exit_codes.TOLD_TO_END
         judge(store, id)
         return exit_codes.DONE

@@ -32,9 +32,9 @@ def cuda_devices() -> tuple[str, ...]:
     except metadata.PackageNotFoundError:
         return ()
     # The driver answers at once, but knows nothing of what is hidden from torch by a variable.
-    found = () if "CUDA_VISIBLE_DEVICES" in os.environ else _lines("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
-    if found or not [path for node in NODES for path in DEV.glob(node)]:
-        return found
+    names = () if "CUDA_VISIBLE_DEVICES" in os.environ else _lines("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
+    if names or not [path for node in NODES for path in DEV.glob(node)]:
+        return names
     return _lines(sys.executable, "-P", "-c", ASK_TORCH)
 
 
@@ -54,5 +54,6 @@ def occupied(name: str) -> tuple[str, ...]:
 
 def rivals(queue: Iterable[CalibrationRecord], record: CalibrationRecord) -> list[CalibrationRecord]:
     """Those of the record's host that take one of its devices, in the order of the queue, itself among them."""
-    mine = set(occupied(record.plan.device))
-    return [one for one in queue if one.host in ("", record.host) and not mine.isdisjoint(occupied(one.plan.device))]
+    devices_of_it = set(occupied(record.plan.device))
+    return [other for other in queue
+            if other.host in ("", record.host) and not devices_of_it.isdisjoint(occupied(other.plan.device))]

@@ -45,8 +45,8 @@ def take_all(paths: Sequence[Path]) -> list[int] | None:
     for path in paths:
         descriptor = take(path)
         if descriptor is None:
-            for one in taken:
-                os.close(one)
+            for lock in taken:
+                os.close(lock)
             return None
         taken.append(descriptor)
     return taken

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from ..store import CalibrationRecord, Store, Unreadable
-from . import locks, process, room
+from . import disk_reserve, locks, process
 from .ending import end
 from .launch import start_supervisor
 from .log import last_lines, supervisor_log, tail
@@ -32,10 +32,10 @@ def correct(store: Store, queue: Iterable[CalibrationRecord | Unreadable]) -> li
 
 def _correct(store: Store, record: CalibrationRecord | Unreadable) -> bool:
     if record.host not in ("", process.host()):
-        beat = _last_beat(record)
-        if store.now() - beat <= STALE:
+        heartbeat = _last_heartbeat(record)
+        if store.now() - heartbeat <= STALE:
             return False
-        return end(store, record.id, "LOST", f"no word from its host {record.host} since {beat:%Y-%m-%d %H:%M:%S} UTC")
+        return end(store, record.id, "LOST", f"no word from its host {record.host} since {heartbeat:%Y-%m-%d %H:%M:%S} UTC")
     identity = _supervisor(record)
     if identity.alive:
         return False
@@ -52,16 +52,16 @@ def _correct(store: Store, record: CalibrationRecord | Unreadable) -> bool:
     else:
         log = last_lines(record.id, 5)
         changed = end(store, record.id, "LOST", reason + (f"; end of its log: {log}" if log else ""))
-    room.free(record.id)
+    disk_reserve.free(record.id)
     return changed
 
 
 def _cannot_start(store: Store, record: Unreadable) -> bool:
     """End one that nobody has said a word of for a while: a newer version beside this one may read it, and start it again."""
-    word = max([_last_beat(record), *(at for at, _, _ in store.events(record.id))])
-    if locks.held(locks.alive_lock(record.id)) or store.now() - word <= STALE:
+    last_sign = max([_last_heartbeat(record), *(at for at, _, _ in store.events(record.id))])
+    if locks.held(locks.alive_lock(record.id)) or store.now() - last_sign <= STALE:
         return False
-    return end(store, record.id, "LOST", f"it cannot be read any more: {record.why}")
+    return end(store, record.id, "LOST", f"it cannot be read any more: {record.reason}")
 
 
 def _start_again(store: Store, id: str) -> bool:
@@ -82,7 +82,7 @@ def _start_again(store: Store, id: str) -> bool:
         return True
 
 
-def _last_beat(record: CalibrationRecord | Unreadable) -> datetime:
+def _last_heartbeat(record: CalibrationRecord | Unreadable) -> datetime:
     return record.heartbeat_at or record.created_at
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from sqlalchemy.exc import OperationalError
 
 from ..store import Store
-from . import exit_codes, launch, locks, process, room
+from . import disk_reserve, exit_codes, launch, locks, process
 from .device import occupied, rivals
 from .ending import end
 from .log import last_lines, train_log, trim
@@ -23,7 +23,7 @@ from .reconciliation import correct
 
 LOOK_EVERY = 0.5  # seconds between two looks at the store and the child
 LOOK_FROM_BEHIND_EVERY = 3.0  # where others wait before this one
-BEAT_EVERY = 5.0  # seconds between two heartbeats
+HEARTBEAT_EVERY = 5.0  # seconds between two heartbeats
 GRACE = 10.0  # seconds from SIGTERM to SIGKILL
 WRITE_TRIES = 120
 LOCK_PATIENCE = 1.0  # others only look at the lock, for an instant
@@ -36,15 +36,15 @@ class Supervisor:
         self.store = store
         self.id = id
         self.told_to_stop = ""
-        self.next_beat = 0.0
+        self.next_heartbeat = 0.0
 
     def run(self) -> int:
         """Exit code 0 when the calibration ended, however it ended; 1 when it has, or had, another supervisor."""
         alive = locks.take(locks.alive_lock(self.id), LOCK_PATIENCE)
         if alive is None or self.store.get(self.id).state != "QUEUED":
             return 1
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
+        for end_signal in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(end_signal, self._on_signal)
         identity = process.me()
         self.store.set_process(self.id, host=identity.host, boot_id=identity.boot_id, pid=identity.pid,
                                pid_started=identity.pid_started)
@@ -53,24 +53,24 @@ class Supervisor:
             return 0
         try:
             limit = time_limit()
-            room.keep(self.id)
+            disk_reserve.keep(self.id)
             child = self._start_child(alive, *turn)
         except (OSError, ValueError) as error:
-            self._end("FAILED", exit_codes.REASONS[exit_codes.DISK_FULL] if room.is_full(error)
+            self._end("FAILED", exit_codes.REASONS[exit_codes.DISK_FULL] if disk_reserve.is_full(error)
                       else f"the training could not be started: {error}")
         else:
             self._watch(child, limit)
         return 0
 
-    def _on_signal(self, number: int, frame: object) -> None:
-        self.told_to_stop = signal.Signals(number).name
+    def _on_signal(self, signal_number: int, frame: object) -> None:
+        self.told_to_stop = signal.Signals(signal_number).name
 
     def _wait_for_turn(self) -> tuple[tuple[str, ...], list[int]] | None:
         """Its devices and their locks, once no older calibration waits for one of them; None when it was cancelled meanwhile."""
-        mine = self.store.get(self.id)
+        record = self.store.get(self.id)
         while True:
             queue = self.store.queue()
-            waiting = [one.id for one in rivals(queue, mine)]
+            waiting = [rival.id for rival in rivals(queue, record)]
             if self.id not in waiting:
                 return None
             if self.told_to_stop:
@@ -78,23 +78,23 @@ class Supervisor:
                 return None
             first = waiting[0] == self.id
             if first:
-                devices = occupied(mine.plan.device)
-                taken = locks.take_all([locks.device_lock(one) for one in devices])
+                devices = occupied(record.plan.device)
+                taken = locks.take_all([locks.device_lock(device) for device in devices])
                 if taken is not None:
                     return devices, taken
-            elif correct(self.store, [one for one in queue if one.id == waiting[0]]):
+            elif correct(self.store, [ahead for ahead in queue if ahead.id == waiting[0]]):
                 continue  # the one ahead had died, and must not block the queue
-            self._beat()
+            self._heartbeat()
             time.sleep(LOOK_EVERY if first or waiting[1] == self.id else LOOK_FROM_BEHIND_EVERY)
 
-    def _start_child(self, alive: int, devices: Sequence[str], taken: Sequence[int]) -> subprocess.Popen:
+    def _start_child(self, alive: int, devices: Sequence[str], taken: Sequence[int]) -> subprocess.Popen[bytes]:
         """The training child on its devices, in a process group of its own; it holds the locks as long as it lives."""
         with train_log(self.id).open("ab") as log:
             return subprocess.Popen(
                 launch.command("runner.child", self.id, ",".join(devices)), stdin=subprocess.DEVNULL, stdout=log,
                 stderr=subprocess.STDOUT, pass_fds=(alive, *taken), process_group=0, env=launch.environment())
 
-    def _watch(self, child: subprocess.Popen, limit: float) -> None:
+    def _watch(self, child: subprocess.Popen[bytes], limit: float) -> None:
         """Wait for the child's end, bring it about when asked, then write how it ended."""
         killed_before = process.out_of_memory_kills()
         late_at = time.monotonic() + limit
@@ -110,7 +110,7 @@ class Supervisor:
             elif now > kill_at:
                 self._signal(child, signal.SIGKILL)
                 kill_at = math.inf
-            self._beat()
+            self._heartbeat()
             self._trim()
             try:
                 child.wait(LOOK_EVERY)
@@ -143,19 +143,19 @@ class Supervisor:
             return "DONE", ""
         if code < 0:
             name = signal.Signals(-code).name
-            why = ", from outside"
+            cause = ", from outside"
             if memory_kills:
-                why = ": the kernel killed a process for lack of memory, so take a smaller batch or fewer seeds"
-            return "FAILED", f"the training process was killed by {name}{why}"
+                cause = ": the kernel killed a process for lack of memory, so take a smaller batch or fewer seeds"
+            return "FAILED", f"the training process was killed by {name}{cause}"
         if code in exit_codes.REASONS:
             return "FAILED", exit_codes.REASONS[code]
         last = last_lines(self.id, 1).strip()
         return "FAILED", last.removeprefix("FAILED: ") or f"the training process ended with exit code {code}"
 
-    def _beat(self) -> None:
-        if time.monotonic() < self.next_beat:
+    def _heartbeat(self) -> None:
+        if time.monotonic() < self.next_heartbeat:
             return
-        self.next_beat = time.monotonic() + BEAT_EVERY
+        self.next_heartbeat = time.monotonic() + HEARTBEAT_EVERY
         try:
             self.store.heartbeat(self.id)
         except OperationalError as error:  # a full disk, for example: the child's own end decides
@@ -169,7 +169,7 @@ class Supervisor:
 
     def _end(self, state: str, reason: str, exit_code: int | None = None) -> None:
         """Write the final state, trying for a while where the disk is full or the database is locked."""
-        room.free(self.id)
+        disk_reserve.free(self.id)
         for attempt in range(WRITE_TRIES):
             try:
                 end(self.store, self.id, state, reason, exit_code)
@@ -187,9 +187,9 @@ class Supervisor:
             return
 
     @staticmethod
-    def _signal(child: subprocess.Popen, number: signal.Signals) -> None:
+    def _signal(child: subprocess.Popen[bytes], end_signal: signal.Signals) -> None:
         try:
-            os.killpg(child.pid, number)
+            os.killpg(child.pid, end_signal)
         except ProcessLookupError:  # the whole group is gone
             return
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import random
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..home import home
 from .models import dumps
@@ -64,7 +66,7 @@ def connect(url: URL) -> Engine:
     return engine
 
 
-def _on_connect(connection, record) -> None:
+def _on_connect(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
     # Without this the driver begins transactions itself, too late and never IMMEDIATE.
     connection.isolation_level = None
     cursor = connection.cursor()
@@ -73,16 +75,16 @@ def _on_connect(connection, record) -> None:
     cursor.close()
 
 
-def _on_begin(connection) -> None:
+def _on_begin(connection: Connection) -> None:
     # A writer takes its lock at the start: one that read first would be refused at once if another wrote since.
     writes = connection.get_execution_options().get("write", True)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _on_error(context) -> OperationalError | None:
+def _on_error(context: ExceptionContext) -> OperationalError | None:
     # SQLite says that a disk is full or a file read-only, never which.
     error = context.sqlalchemy_exception
-    if not isinstance(error, OperationalError):
+    if not isinstance(error, OperationalError) or error.orig is None or context.engine is None:
         return None
     named = type(error.orig)(f"{error.orig}: {context.engine.url.database}")
     return OperationalError(error.statement, error.params, named)
@@ -106,13 +108,13 @@ def refuse_network(path: Path, mounts: Path = Path("/proc/mounts")) -> None:
     """Raise StoreError when ``path`` lies on a network file system (known only where /proc is)."""
     if not mounts.exists():
         return
-    where = path.resolve()  # a link may lead away
-    best, kind = "", ""
+    resolved = path.resolve()  # a link may lead away
+    mount, kind = "", ""
     for line in mounts.read_text().splitlines():
         _, point, file_system, *_ = line.split(" ")
         point = point.replace("\\040", " ")
-        if len(point) >= len(best) and where.is_relative_to(point):
-            best, kind = point, file_system
+        if len(point) >= len(mount) and resolved.is_relative_to(point):
+            mount, kind = point, file_system
     if kind in NETWORK_FILE_SYSTEMS:
         raise StoreError(f"the database {path} lies on a network file system ({kind}), where SQLite loses data: "
                          "set SQRTSCALE_HOME to a local folder, or SQRTSCALE_DATABASE_URL to a PostgreSQL database")

@@ -17,9 +17,10 @@ def curves_csv(store: Store, record: CalibrationRecord) -> str:
 def everything_json(store: Store, record: CalibrationRecord) -> str:
     """The record and its curves as one JSON object; the plan in it can be run again as it is."""
     curves = [
-        {"arm": arm, "seed": int(seed), "metric": metric, "samples": group["samples"].tolist(), "values": group["value"].tolist()}
-        for (arm, seed, metric), group in store.curves(record.id).groupby(["arm", "seed", "metric"], sort=False)]
-    return json.dumps(record_json(store, record) | {"curves": plain(curves)}, indent=2, allow_nan=False) + "\n"
+        {"arm": arm, "seed": group["seed"].tolist()[0], "metric": metric, "samples": group["samples"].tolist(),
+         "values": group["value"].tolist()}
+        for (arm, _, metric), group in store.curves(record.id).groupby(["arm", "seed", "metric"], sort=False)]
+    return json.dumps(record_json(store, record) | {"curves": json_value(curves)}, indent=2, allow_nan=False) + "\n"
 
 
 FORMATS = {"csv": curves_csv, "json": everything_json}
@@ -31,18 +32,18 @@ def record_json(store: Store, record: CalibrationRecord) -> dict[str, Any]:
     Each run has ``taken_from``: the calibration that trained it, None where it was trained here.
     """
     taken = store.reused(record.id)
-    found = dict(vars(record)) | {"plan": record.plan.as_dict(), "progress": record.progress}
-    found["runs"] = [dict(vars(run)) | {"config": run.config.as_dict(), "taken_from": taken.get((run.arm, run.seed))}
-                     for run in record.runs]
-    return plain(found)
+    fields = dict(vars(record)) | {"plan": record.plan.as_dict(), "progress": record.progress}
+    fields["runs"] = [dict(vars(run)) | {"config": run.config.as_dict(), "taken_from": taken.get((run.arm, run.seed))}
+                      for run in record.runs]
+    return {name: json_value(value) for name, value in fields.items()}
 
 
-def plain(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """``value`` in plain JSON types: times as ISO text, and NaN and infinity, which JSON lacks, by name."""
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): json_value(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [json_value(item) for item in value]
     if isinstance(value, float) and value - value != 0:
         return repr(value)
     return value.isoformat() if hasattr(value, "isoformat") else value

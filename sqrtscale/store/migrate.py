@@ -11,12 +11,13 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DatabaseError
+from sqlalchemy.pool import PoolProxiedConnection
 
 from .connect import StoreError, retried
 
 HEAD = "0003"  # the newest file in migrations/versions; a test holds this to Alembic's own answer
 SCRIPTS = Path(__file__).parent / "migrations"
-LOCK_NUMBER = 74_210_563  # any number: PostgreSQL's advisory lock of this program
+ADVISORY_LOCK = 74_210_563  # any number: PostgreSQL's advisory lock of this program
 
 
 def migrate(engine: Engine) -> None:
@@ -33,9 +34,9 @@ def _to_head(engine: Engine) -> None:
     if _revision(engine) == HEAD:
         return
     with _alone(engine):
-        found = _revision(engine)  # another process may have been faster
-        if found != HEAD:
-            _upgrade(engine, found)
+        revision = _revision(engine)  # another process may have been faster
+        if revision != HEAD:
+            _upgrade(engine, revision)
 
 
 def _revision(engine: Engine) -> str | None:
@@ -43,10 +44,11 @@ def _revision(engine: Engine) -> str | None:
     with engine.execution_options(write=False).connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
-        return connection.scalar(text("SELECT version_num FROM alembic_version"))
+        revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        return revision
 
 
-def _upgrade(engine: Engine, found: str | None) -> None:
+def _upgrade(engine: Engine, revision: str | None) -> None:
     # Alembic costs a tenth of a second to import: only an upgrade pays it.
     from alembic import command
     from alembic.config import Config
@@ -55,11 +57,11 @@ def _upgrade(engine: Engine, found: str | None) -> None:
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if found is not None and found not in known:
-        raise StoreError(f"the database {engine.url.render_as_string()} was written by a newer sqrtscale (schema {found}, "
+    if revision is not None and revision not in known:
+        raise StoreError(f"the database {engine.url.render_as_string()} was written by a newer sqrtscale (schema {revision}, "
                          f"this program knows up to {HEAD}): upgrade sqrtscale, or set SQRTSCALE_HOME to another folder")
-    if found is not None and engine.dialect.name == "sqlite":
-        _back_up(engine, found)
+    if revision is not None and engine.dialect.name == "sqlite":
+        _back_up(engine, revision)
     # One transaction around all of it, begun here, so that Alembic does not commit before the check.
     with _without_foreign_keys(engine) as connection, connection.begin():
         config.attributes["connection"] = connection
@@ -72,13 +74,20 @@ def _without_foreign_keys(engine: Engine) -> Iterator[Connection]:
     """A connection on which SQLite may rebuild tables that others refer to."""
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
-            connection.connection.driver_connection.rollback()
-            connection.connection.driver_connection.execute("PRAGMA foreign_keys=OFF")
+            _sqlite(connection.connection).rollback()
+            _sqlite(connection.connection).execute("PRAGMA foreign_keys=OFF")
         try:
             yield connection
         finally:
             if engine.dialect.name == "sqlite":
-                connection.connection.driver_connection.execute("PRAGMA foreign_keys=ON")
+                _sqlite(connection.connection).execute("PRAGMA foreign_keys=ON")
+
+
+def _sqlite(connection: PoolProxiedConnection) -> sqlite3.Connection:
+    """The driver's own connection below SQLAlchemy's."""
+    driver = connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
 
 
 def _check_foreign_keys(connection: Connection) -> None:
@@ -92,13 +101,13 @@ def _check_foreign_keys(connection: Connection) -> None:
 
 
 def _back_up(engine: Engine, revision: str) -> None:
-    path = Path(engine.url.database)
+    path = Path(engine.url.database or "")
     folder = path.parent / "backups"
     folder.mkdir(exist_ok=True)
     copy = folder / f"{path.stem}-{revision}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}{path.suffix}"
     connection = engine.raw_connection()
     try:
-        connection.driver_connection.execute("VACUUM INTO ?", (str(copy),))
+        _sqlite(connection).execute("VACUUM INTO ?", (str(copy),))
     finally:
         connection.close()
 
@@ -112,8 +121,8 @@ def _alone(engine: Engine) -> Iterator[None]:
             yield
     else:
         with engine.connect() as connection:
-            connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": LOCK_NUMBER})
+            connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": ADVISORY_LOCK})
             try:
                 yield
             finally:
-                connection.execute(text("SELECT pg_advisory_unlock(:number)"), {"number": LOCK_NUMBER})
+                connection.execute(text("SELECT pg_advisory_unlock(:number)"), {"number": ADVISORY_LOCK})

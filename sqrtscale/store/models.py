@@ -11,6 +11,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     DateTime,
+    Dialect,
     Double,
     ForeignKey,
     Index,
@@ -31,61 +32,60 @@ NAMES = {
     "pk": "pk_%(table_name)s",
 }
 
-
 Spread = dict[str, dict[str, tuple[float, float, int]]]
 
 
-class UtcDateTime(TypeDecorator):
+class UtcDateTime(TypeDecorator[datetime]):
     """An aware datetime in UTC, also where the database keeps none (SQLite)."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return None if value is None else value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-class Numbers(TypeDecorator):
+class Numbers(TypeDecorator[dict[str, float]]):
     """A dict of floats as valid JSON: NaN and infinity, which JSON lacks, are kept as their names."""
 
     impl = JSON
     cache_ok = True
 
-    def process_bind_param(self, value: dict[str, float] | None, dialect: Any) -> dict[str, Any] | None:
+    def process_bind_param(self, value: dict[str, float] | None, dialect: Dialect) -> dict[str, Any] | None:
         numbers = {key: float(number) for key, number in (value or {}).items()}
         return {key: number if math.isfinite(number) else repr(number) for key, number in numbers.items()}
 
-    def process_result_value(self, value: dict[str, Any] | None, dialect: Any) -> dict[str, float]:
+    def process_result_value(self, value: dict[str, Any] | None, dialect: Dialect) -> dict[str, float]:
         return {key: float(number) for key, number in (value or {}).items()}
 
 
-class Spreads(TypeDecorator):
-    """arm -> metric -> (mean, standard deviation, number) as valid JSON: NaN and infinity are kept as their names."""
+class Spreads(TypeDecorator[Spread]):
+    """arm -> metric -> (mean, standard deviation, count) as valid JSON: NaN and infinity are kept as their names."""
 
     impl = JSON
     cache_ok = True
 
-    def process_bind_param(self, value: Spread | None, dialect: Any) -> dict[str, Any]:
-        return {arm: {metric: [one if math.isfinite(one) else repr(one) for one in numbers]
+    def process_bind_param(self, value: Spread | None, dialect: Dialect) -> dict[str, Any]:
+        return {arm: {metric: [number if math.isfinite(number) else repr(number) for number in numbers]
                       for metric, numbers in metrics.items()} for arm, metrics in (value or {}).items()}
 
-    def process_result_value(self, value: dict[str, Any] | None, dialect: Any) -> Spread:
+    def process_result_value(self, value: dict[str, Any] | None, dialect: Dialect) -> Spread:
         return {arm: {metric: (float(mean), float(std), count) for metric, (mean, std, count) in metrics.items()}
                 for arm, metrics in (value or {}).items()}
 
 
-class Anything(TypeDecorator):
+class Anything(TypeDecorator[Any]):
     """Any plain data as valid JSON: a number that JSON lacks is kept as ``{"$float": name}`` and comes back."""
 
     impl = JSON
     cache_ok = True
 
-    def process_bind_param(self, value: Any, dialect: Any) -> Any:
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         if isinstance(value, dict):
             return {str(key): self.process_bind_param(item, dialect) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
@@ -94,7 +94,7 @@ class Anything(TypeDecorator):
             return {"$float": repr(float(value))}
         return value
 
-    def process_result_value(self, value: Any, dialect: Any) -> Any:
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         if isinstance(value, dict):
             if value.keys() == {"$float"}:
                 return float(value["$float"])

@@ -27,24 +27,25 @@ def write(session: Session, id: str, measured: Sequence[Measured]) -> None:
     """Append measurements to their curves; the last chunk of a curve is rewritten until it is full."""
     # The calibration's row first, as a transition takes it: from here on nobody ends the runs that are read below.
     session.execute(update(Calibration).where(Calibration.id == id).values(points=Calibration.points + len(measured)))
-    found = session.scalars(select(Run).where(Run.calibration_id == id).order_by(Run.id).with_for_update())
-    runs = {(run.arm, run.seed): run for run in found}
+    rows = session.scalars(select(Run).where(Run.calibration_id == id).order_by(Run.id).with_for_update())
+    runs = {(run.arm, run.seed): run for run in rows}
     metrics = task(session.scalar(select(Calibration.task).where(Calibration.id == id))).metrics
     curves: dict[tuple[str, int, str], list[tuple[int, float]]] = defaultdict(list)
-    for one in measured:
-        run = runs.get((one.arm, one.seed))
+    for point in measured:
+        run = runs.get((point.arm, point.seed))
         if run is None:
-            raise LookupError(f"calibration {id} has no run of arm {one.arm} with seed {one.seed}")
-        for metric, value in one.values.items():
-            curves[one.arm, one.seed, metric].append((one.samples, value))
+            raise LookupError(f"calibration {id} has no run of arm {point.arm} with seed {point.seed}")
+        for metric, value in point.values.items():
+            curves[point.arm, point.seed, metric].append((point.samples, value))
         if run.state == "QUEUED":
             run.state = "RUNNING"
         # Diagnostics are curves alone: they have no better and no worse, and lists stay short without them.
-        results = {name: value for name, value in one.values.items() if name in metrics}
+        results = {name: value for name, value in point.values.items() if name in metrics}
         run.final = run.final | results
         run.best = run.best | {
             name: _better(metrics[name], run.best.get(name, math.nan), value) for name, value in results.items()}
-    session.execute(update(Calibration).where(Calibration.id == id).values(ends=ends(runs.values())))
+    spreads = ends((run.arm, run.final) for run in runs.values())
+    session.execute(update(Calibration).where(Calibration.id == id).values(ends=spreads))
     for (arm, seed, metric), points in curves.items():
         samples, values = zip(*points, strict=True)
         try:

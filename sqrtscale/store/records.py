@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -82,10 +82,10 @@ class CalibrationRecord:
         return ", ".join(dict.fromkeys(run.executor for run in self.runs if run.executor))
 
     @classmethod
-    def of(cls, row: Calibration, runs: list[Run]) -> CalibrationRecord:
+    def of(cls, row: Calibration, runs: Iterable[Run]) -> CalibrationRecord:
         """The record of a row and its runs."""
-        plain = {name: getattr(row, name) for name in cls.__dataclass_fields__ if name not in ("plan", "runs")}
-        return cls(**plain, plan=CalibrationPlan.from_dict(row.plan), runs=tuple(
+        columns = {name: getattr(row, name) for name in cls.__dataclass_fields__ if name not in ("plan", "runs")}
+        return cls(**columns, plan=CalibrationPlan.from_dict(row.plan), runs=tuple(
             RunRecord(run.arm, run.seed, run.state, run.reason, TrainingConfig.from_dict(run.config), run.executor, run.final,
                       run.best)
             for run in runs))
@@ -103,12 +103,13 @@ class Unreadable:
     boot_id: str
     pid: int | None
     pid_started: str
-    why: str
+    reason: str
 
     @classmethod
-    def of(cls, row: Calibration, why: str) -> Unreadable:
+    def of(cls, row: Calibration, reason: str) -> Unreadable:
         """What is known of a row all the same."""
-        return cls(**{name: getattr(row, name) for name in cls.__dataclass_fields__ if name != "why"}, why=why)
+        return cls(**{name: getattr(row, name) for name in cls.__dataclass_fields__ if name != "reason"},
+                   reason=reason)
 
 
 @dataclass(frozen=True)
@@ -136,12 +137,12 @@ class CalibrationSummary:
     final: Spread
 
 
-def ends(runs: Iterable[Run]) -> Spread:
-    """arm -> metric -> spread of the last values over its runs, in the order of the runs."""
+def ends(runs: Iterable[tuple[str, Mapping[str, float]]]) -> Spread:
+    """arm -> metric -> spread of the last values, from (arm, metric -> last value) of every run, in that order."""
     values: dict[str, dict[str, list[float]]] = {}
-    for run in runs:
-        for metric, value in run.final.items():
-            values.setdefault(run.arm, {}).setdefault(metric, []).append(value)
+    for arm, final in runs:
+        for metric, value in final.items():
+            values.setdefault(arm, {}).setdefault(metric, []).append(value)
     return {arm: {metric: spread(numbers) for metric, numbers in metrics.items()} for arm, metrics in values.items()}
 
 

@@ -30,11 +30,12 @@ def conditions(environment: Mapping[str, Any]) -> tuple[Any, ...] | None:
     Python's version counts because the text of the language task is Python's own; on a CPU threads do, in the last digits.
     """
     packages = environment.get("packages", {})
-    found = (environment.get("engine"), environment.get("python"), environment.get("device_name"), packages.get("torch"))
-    if None in found:
+    required = (environment.get("engine"), environment.get("python"), environment.get("device_name"),
+                packages.get("torch"))
+    if None in required:
         return None
     threads = environment.get("threads") if environment.get("device") == "cpu" else 0
-    return *found, *(packages.get(name) for name in ("numpy", "scipy", "numba", "scikit-learn")), threads
+    return *required, *(packages.get(name) for name in ("numpy", "scipy", "numba", "scikit-learn")), threads
 
 
 def take_over(session: Session, id: str, now: datetime) -> dict[tuple[str, int], str]:
@@ -43,32 +44,34 @@ def take_over(session: Session, id: str, now: datetime) -> dict[tuple[str, int],
     Newest first, and none from deleted calibrations. The warm start is taken only together with every arm: arms that must be
     trained need its weights, which are not stored.
     """
-    row = session.scalar(select(Calibration).where(Calibration.id == id).with_for_update())
-    plan, mine, executor = CalibrationPlan.from_dict(row.plan), conditions(row.environment), row.environment.get("executor")
+    row = session.scalars(select(Calibration).where(Calibration.id == id).with_for_update()).one()
+    plan, own_conditions = CalibrationPlan.from_dict(row.plan), conditions(row.environment)
+    executor: str = row.environment.get("executor", "")
     queued = {(run.arm, run.seed): run for run in
               session.scalars(select(Run).where(Run.calibration_id == id, Run.state == "QUEUED"))}
     wanted = {plan.identity(*run): run for run in queued}
-    found: dict[tuple[str, int], tuple[Run, list[Chunk], str]] = {}
+    reusable: dict[tuple[str, int], tuple[Run, list[Chunk], str]] = {}
     same_kind = select(Calibration).where(
         Calibration.id != id, Calibration.deleted_at.is_(None), Calibration.task == row.task, Calibration.start == row.start,
         Calibration.optimizer == row.optimizer, Calibration.base_batch == row.base_batch).order_by(Calibration.number.desc())
-    for other in session.scalars(same_kind) if mine and executor else ():
-        if conditions(other.environment) != mine:
+    for other in session.scalars(same_kind) if own_conditions and executor else ():
+        if conditions(other.environment) != own_conditions:
             continue
-        missing = {key: run for key, run in wanted.items() if run not in found}
+        missing = {key: run for key, run in wanted.items() if run not in reusable}
         for run, old, chunks in _stored(session, other, missing, executor):
-            found[run] = (old, chunks, other.id)
-    if any(run not in found for run in queued if run[0] != WARM_START):
-        found.pop((WARM_START, plan.seeds[0]), None)
-    origins = {run: taken_over(session, source).get(run, source) for run, (_, _, source) in found.items()}
-    for run, (old, chunks, _) in found.items():
+            reusable[run] = (old, chunks, other.id)
+    if any(run not in reusable for run in queued if run[0] != WARM_START):
+        reusable.pop((WARM_START, plan.seeds[0]), None)
+    origins = {run: taken_over(session, source).get(run, source) for run, (_, _, source) in reusable.items()}
+    for run, (old, chunks, _) in reusable.items():
         new = queued[run]
         new.state, new.reason, new.executor, new.final, new.best = old.state, old.reason, executor, old.final, old.best
-        session.add_all(Chunk(run_id=new.id, metric=one.metric, sequence=one.sequence, count=one.count, data=one.data)
-                        for one in chunks)
-        row.points += sum(one.count for one in chunks)
-    if found:
-        row.ends = ends(session.scalars(select(Run).where(Run.calibration_id == id).order_by(Run.id)))
+        session.add_all(Chunk(run_id=new.id, metric=chunk.metric, sequence=chunk.sequence, count=chunk.count,
+                              data=chunk.data) for chunk in chunks)
+        row.points += sum(chunk.count for chunk in chunks)
+    if reusable:
+        runs = session.scalars(select(Run).where(Run.calibration_id == id).order_by(Run.id))
+        row.ends = ends((run.arm, run.final) for run in runs)
         session.add(Event(calibration_id=id, at=now, kind=KIND, data={"runs": [
             {"arm": arm, "seed": seed, "from": source} for (arm, seed), source in origins.items()]}))
     return origins
@@ -102,11 +105,11 @@ def _whole(run: Run, chunks: list[Chunk], points: tuple[int, ...]) -> bool:
     """True where every result has its value at every point (up to its end, for a run that diverged)."""
     samples: dict[str, list[int]] = {}
     try:
-        for one in chunks:
-            samples.setdefault(one.metric, []).extend(decode(one.data)[0].tolist())
+        for chunk in chunks:
+            samples.setdefault(chunk.metric, []).extend(decode(chunk.data)[0].tolist())
     except DamagedChunk:
         return False
-    full = [samples.get(metric, []) for metric in run.final]
+    curves = [samples.get(metric, []) for metric in run.final]
     if run.state == "DIVERGED":
-        points = points[: len(full[0])] if full else ()
-    return bool(full and points) and all(tuple(one) == points for one in full)
+        points = points[: len(curves[0])] if curves else ()
+    return bool(curves and points) and all(tuple(curve) == points for curve in curves)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, Engine, UpdateBase, delete, func, or_, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from ..plan import CalibrationPlan
@@ -34,15 +34,22 @@ class NotFound(LookupError):
 SUMMARY = [name for name in CalibrationSummary.__dataclass_fields__ if name not in ("progress", "final")]
 
 
-def _clean(text: str, most: int | None = None) -> str:
-    """``text`` as every database takes it: without zero characters and halves of characters, cut to ``most``."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()[:most]
+def _clean(text: str, longest: int | None = None) -> str:
+    """``text`` as every database takes it: without zero characters and halves of characters, cut to ``longest``."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()[:longest]
 
 
 def _known(state: str, states: tuple[str, ...]) -> str:
     if state not in states:
         raise ValueError(f"state {state} is not known: give one of {', '.join(states)}")
     return state
+
+
+def _changed(session: Session, statement: UpdateBase) -> int:
+    """How many rows the statement has changed."""
+    result = session.execute(statement)
+    assert isinstance(result, CursorResult)
+    return result.rowcount
 
 
 class Store:
@@ -70,14 +77,14 @@ class Store:
 
     # --- writing ---------------------------------------------------------------------------------
 
-    def create(self, plan: CalibrationPlan, name: str = "", environment: dict[str, Any] | None = None) -> str:
+    def create(self, plan: CalibrationPlan, name: str = "") -> str:
         """Store a calibration and all its runs as QUEUED in one transaction; returns its id."""
         id = uuid.uuid4().hex[:12]
 
         def work() -> None:
             with self._write.begin() as session:
                 session.add(Calibration(
-                    id=id, name=_clean(name.strip(), 200), state="QUEUED", plan=plan.as_dict(), environment=environment or {},
+                    id=id, name=_clean(name.strip(), 200), state="QUEUED", plan=plan.as_dict(),
                     task=plan.task, optimizer=plan.base.optimizer, base_batch=plan.base.batch_size,
                     target_batch=plan.target_batch, seeds=len(plan.seeds), start=plan.start,
                     created_at=self._now(session)))
@@ -106,13 +113,13 @@ class Store:
                     columns["ended_at"] = now
                 if reason:
                     columns["reason"] = reason
-                changed = session.execute(
-                    update(Calibration).where(Calibration.id == id, Calibration.state.in_(among)).values(state=to, **columns))
-                if changed.rowcount and to in FINAL_STATES:
+                changed = _changed(session, update(Calibration).where(
+                    Calibration.id == id, Calibration.state.in_(among)).values(state=to, **columns))
+                if changed and to in FINAL_STATES:
                     session.execute(
                         update(Run).where(Run.calibration_id == id, Run.state.in_(RUN_ACTIVE_STATES))
                         .values(state=to, reason=reason))
-                return bool(changed.rowcount)
+                return bool(changed)
 
         return retried(work)
 
@@ -124,7 +131,7 @@ class Store:
         """Store everything beside the plan that the result may depend on; its executor is that of the runs still to end."""
         def work() -> None:
             with self._write.begin() as session:
-                if not session.execute(update(Calibration).where(Calibration.id == id).values(environment=environment)).rowcount:
+                if not _changed(session, update(Calibration).where(Calibration.id == id).values(environment=environment)):
                     raise NotFound(id)
                 session.execute(
                     update(Run).where(Run.calibration_id == id, Run.state.in_(RUN_ACTIVE_STATES))
@@ -206,10 +213,9 @@ class Store:
         """Replace the note if nobody changed it since ``version``; False when somebody did."""
         def work() -> bool:
             with self._write.begin() as session:
-                changed = session.execute(
-                    update(Calibration).where(Calibration.id == id, Calibration.note_version == version)
-                    .values(note=_clean(note), note_version=version + 1))
-                return bool(changed.rowcount)
+                return bool(_changed(session, update(Calibration).where(
+                    Calibration.id == id, Calibration.note_version == version).values(
+                        note=_clean(note), note_version=version + 1)))
 
         return retried(work)
 
@@ -221,12 +227,11 @@ class Store:
         """Take a deleted calibration back."""
         self._set(id, deleted_at=None)
 
-    def purge(self, before: datetime | None = None) -> list[str]:
-        """Really remove ended calibrations deleted before a time (default: now); returns their ids."""
+    def purge(self) -> list[str]:
+        """Really remove the ended calibrations among the deleted ones; returns their ids."""
         def work() -> list[str]:
             with self._write.begin() as session:
-                gone = delete(Calibration).where(Calibration.deleted_at <= (before or self._now(session)),
-                                                 Calibration.state.in_(FINAL_STATES))
+                gone = delete(Calibration).where(Calibration.deleted_at.is_not(None), Calibration.state.in_(FINAL_STATES))
                 return list(session.scalars(gone.returning(Calibration.id)))
 
         return retried(work)
@@ -254,28 +259,29 @@ class Store:
                 raise NotFound(id)
             return CalibrationRecord.of(row, self._runs(session, [id]))
 
-    def list(
+    def summaries(
         self, *, deleted: bool = False, text: str = "", states: Iterable[str] | None = None,
-        outcomes: Iterable[str] | None = None, limit: int = 1000, offset: int = 0,
+        outcomes: Iterable[str] | None = None, limit: int = 1000,
     ) -> list[CalibrationSummary]:
         """Calibrations, newest first. text is looked for in name, id, note, task, optimizer and outcome."""
-        wanted = [Calibration.deleted_at.is_not(None) if deleted else Calibration.deleted_at.is_(None)]
+        conditions: list[ColumnElement[bool]] = [
+            Calibration.deleted_at.is_not(None) if deleted else Calibration.deleted_at.is_(None)]
         if text.strip():
-            columns = (Calibration.name, Calibration.id, Calibration.note, Calibration.task, Calibration.optimizer,
-                       Calibration.outcome)
-            wanted.append(or_(*(column.icontains(_clean(text.strip()), autoescape=True) for column in columns)))
+            searched = (Calibration.name, Calibration.id, Calibration.note, Calibration.task, Calibration.optimizer,
+                        Calibration.outcome)
+            conditions.append(or_(*(column.icontains(_clean(text.strip()), autoescape=True) for column in searched)))
         if states is not None:
-            wanted.append(Calibration.state.in_(list(states)))
+            conditions.append(Calibration.state.in_(list(states)))
         if outcomes is not None:
-            wanted.append(Calibration.outcome.in_(list(outcomes)))
+            conditions.append(Calibration.outcome.in_(list(outcomes)))
         # Neither plans and environments nor runs: a thousand of them take longer to decode than everything else.
         columns = [getattr(Calibration, name) for name in (*SUMMARY, "done", "total", "ends")]
-        page = select(*columns).where(*wanted).order_by(Calibration.number.desc()).limit(limit).offset(offset)
+        page = select(*columns).where(*conditions).order_by(Calibration.number.desc()).limit(limit)
         with self._read.begin() as session:
             rows = session.execute(page).all()
         return [
-            CalibrationSummary(*row[:len(SUMMARY)], progress=row.done / row.total if row.total else float(row.state == "DONE"),
-                               final=row.ends)
+            CalibrationSummary(**{name: row._mapping[name] for name in SUMMARY}, final=row.ends,
+                               progress=row.done / row.total if row.total else float(row.state == "DONE"))
             for row in rows]
 
     def queue(self) -> list[CalibrationRecord]:
@@ -290,13 +296,13 @@ class Store:
             runs: dict[str, list[Run]] = {}
             for run in self._runs(session, [row.id for row in rows]):
                 runs.setdefault(run.calibration_id, []).append(run)
-            found: list[CalibrationRecord | Unreadable] = []
+            records: list[CalibrationRecord | Unreadable] = []
             for row in rows:
                 try:
-                    found.append(CalibrationRecord.of(row, runs.get(row.id, [])))
+                    records.append(CalibrationRecord.of(row, runs.get(row.id, [])))
                 except FieldError as error:  # one that today's rules refuse must not stop the others
-                    found.append(Unreadable.of(row, str(error)))
-            return found
+                    records.append(Unreadable.of(row, str(error)))
+            return records
 
     def curves(self, id: str) -> pd.DataFrame:
         """Every point: columns arm, seed, metric, samples (int64), value (float64), in order."""
@@ -311,8 +317,8 @@ class Store:
     def events(self, id: str) -> list[tuple[datetime, str, dict[str, Any]]]:
         """(time, kind, data) of everything noted, oldest first."""
         with self._read.begin() as session:
-            found = session.scalars(select(Event).where(Event.calibration_id == id).order_by(Event.id))
-            return [(event.at, event.kind, event.data) for event in found]
+            events = session.scalars(select(Event).where(Event.calibration_id == id).order_by(Event.id))
+            return [(event.at, event.kind, event.data) for event in events]
 
     def reused(self, id: str) -> dict[tuple[str, int], str]:
         """(arm, seed) -> the calibration that trained it, of the runs that were taken over instead of trained."""
@@ -324,7 +330,7 @@ class Store:
     def _set(self, id: str, **columns: Any) -> None:
         def work() -> None:
             with self._write.begin() as session:
-                if not session.execute(update(Calibration).where(Calibration.id == id).values(**columns)).rowcount:
+                if not _changed(session, update(Calibration).where(Calibration.id == id).values(**columns)):
                     raise NotFound(id)
 
         retried(work)
@@ -332,7 +338,7 @@ class Store:
     def _now(self, session: Session) -> datetime:
         if self._engine.dialect.name == "sqlite":  # one host, and its own function has whole seconds only
             return datetime.now(UTC)
-        return session.scalar(select(func.now()))
+        return session.scalars(select(func.now())).one()
 
     @staticmethod
     def _runs(session: Session, ids: Sequence[str]) -> Iterator[Run]:

@@ -14,7 +14,7 @@ from ..rules.batch import Batch
 from ..rules.forecast import WORTH_SAYING, sentence
 from ..training.optimizers import TRAINED
 from . import forms, importing, inputs, tables
-from .inputs import Inputs, number
+from .inputs import Inputs, format_number
 
 FILE = "file"  # stands for the imported file among the snippets
 CORRECT_HELP = ("Our own addition, not the paper's: lr divided by the share of the drift that the rule keeps at this κ, computed "
@@ -23,13 +23,13 @@ CORRECT_HELP = ("Our own addition, not the paper's: lr divided by the share of t
 
 def refusal(errors: tuple[FieldError, ...]) -> None:
     """What is wrong, in place of an answer."""
-    st.error("\n\n".join(tables.plain(str(error)) for error in errors), title="No scaled configuration yet")
+    st.error("\n\n".join(tables.escaped(str(error)) for error in errors), title="No scaled configuration yet")
 
 
 def headline(scaled: ScaledConfig) -> None:
     """kappa and the two batches."""
     st.subheader(
-        f"κ = {number(scaled.kappa)}: batch :blue[{scaled.base.batch_size}] → :orange[{scaled.target_batch}]",
+        f"κ = {format_number(scaled.kappa)}: batch :blue[{scaled.base.batch_size}] → :orange[{scaled.target_batch}]",
         anchor=False, help="κ (kappa) is the target batch divided by the base batch.",
     )
 
@@ -42,23 +42,23 @@ def validity(scaled: ScaledConfig) -> None:
     elif limits:
         largest, label = min(limits)
         batch = int(largest * scaled.base.batch_size + 1e-6)
-        st.caption(f"The linear decays have a number up to κ = {number(largest)}, batch {batch}, set by {label}.")
+        st.caption(f"The linear decays have a number up to κ = {format_number(largest)}, batch {batch}, set by {label}.")
     _forecast(scaled)
     for warning in scaled.warnings:
-        st.warning(tables.plain(warning))
+        st.warning(tables.escaped(warning))
     if not scaled.complete and any(row.half_life is not None and row.scaled is None for row in scaled.rows):
         st.button("Use the half-life form", on_click=forms.use_half_life, help=forms.DECAY_HELP)
 
 
 def _forecast(scaled: ScaledConfig) -> None:
-    found = scaled.forecast
-    if found is None or scaled.kappa == 1:
+    forecast = scaled.forecast
+    if forecast is None or scaled.kappa == 1:
         return
-    said = sentence(scaled.kappa, found).replace("kappa", "κ")
+    text = sentence(scaled.kappa, forecast).replace("kappa", "κ")
     if scaled.lr_corrected:
-        said += f" Done: the lr above holds that factor, {number(found.lr_correction)}."
-    st.markdown(f":material/speed: {tables.plain(said)}")
-    if scaled.lr_corrected or abs(found.drift - 1) >= WORTH_SAYING:
+        text += f" Done: the lr above holds that factor, {format_number(forecast.lr_correction)}."
+    st.markdown(f":material/speed: {tables.escaped(text)}")
+    if scaled.lr_corrected or abs(forecast.drift - 1) >= WORTH_SAYING:
         st.toggle("Correct lr for it", key="corr", help=CORRECT_HELP)
 
 
@@ -95,25 +95,25 @@ def snippet(scaled: ScaledConfig) -> None:
     imported = importing.current()
     names = [FILE] * bool(imported) + list(snippets.SNIPPETS)
     first = FILE if imported else snippets.native(scaled.base.optimizer)
-    label = {FILE: "Your file, patched", **{name: about.label for name, about in snippets.SNIPPETS.items()}}
-    chosen = st.selectbox("Copy for", names, index=names.index(first), format_func=label.get, key=f"snippet-{first}",
+    labels = {FILE: "Your file, patched", **{name: library.label for name, library in snippets.SNIPPETS.items()}}
+    chosen = st.selectbox("Copy for", names, index=names.index(first), format_func=labels.__getitem__, key=f"snippet-{first}",
                           label_visibility="collapsed")
     parts = importing.target_parts(scaled)
     try:
-        if chosen == FILE:
-            importing.patched(scaled, parts)
+        if imported and chosen == FILE:
+            importing.patched(imported, scaled, parts)
         else:
             _library(scaled, chosen, parts)
     except FieldError as error:
-        st.info(tables.plain(str(error)), title=f"Nothing to copy for {label[chosen]}")
+        st.info(tables.escaped(str(error)), title=f"Nothing to copy for {labels[chosen]}")
 
 
 def _library(scaled: ScaledConfig, name: str, parts: Batch | None) -> None:
-    about = snippets.SNIPPETS[name]
-    st.code(snippets.snippet(scaled, name, parts), language=about.language)
-    if about.language == "json" and scaled.complete:  # the others say it in comments
+    library = snippets.SNIPPETS[name]
+    st.code(snippets.snippet(scaled, name, parts), language=library.language)
+    if library.language == "json" and scaled.complete:  # the others say it in comments
         for remark in snippets.remarks(scaled, name):
-            st.caption(tables.plain(remark))
+            st.caption(tables.escaped(remark))
 
 
 def _address(link: dict[str, str]) -> str:

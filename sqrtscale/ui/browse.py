@@ -34,14 +34,15 @@ def show(store: Store) -> None:
     def look() -> None:
         if active:
             runner.reconcile(store)
-        found = store.list(text=text, states=states or None, outcomes=outcomes or None, deleted=deleted)
-        if not found:
-            st.info(_nothing_found(bool(text.strip() or states or outcomes), deleted))
+        summaries = store.summaries(text=text, states=states or None, outcomes=outcomes or None, deleted=deleted)
+        if not summaries:
+            st.info(_no_match(bool(text.strip() or states or outcomes), deleted))
             return
-        st.caption(f"{len(found)} calibration{'s' * (len(found) != 1)}, newest first. Choose a row to open it.")
+        st.caption(f"{len(summaries)} calibration{'s' * (len(summaries) != 1)}, newest first. Choose a row to open it.")
         times = st.session_state.get("rows opened", 0)
         # A key for each search: a table that is given other rows forgets a click that comes at once.
-        chosen = runs.table(found, key=f"stored-{times}-{deleted}-{'-'.join(states + outcomes)}-{text.strip()}")
+        chosen = runs.calibrations_table(
+            summaries, key=f"stored-{times}-{deleted}-{'-'.join([*states, *outcomes])}-{text.strip()}")
         if chosen:
             st.session_state["rows opened"] = times + 1  # the browser keeps a selection by key: another list, none selected
             st.switch_page("pages/results.py", query_params={"id": chosen})
@@ -49,7 +50,7 @@ def show(store: Store) -> None:
     look()
 
 
-def _nothing_found(filtered: bool, deleted: bool) -> str:
+def _no_match(filtered: bool, deleted: bool) -> str:
     if filtered:
         return "No calibration fits. Change the search, the states or the verdicts."
     return "Nothing is deleted." if deleted else "All calibrations are deleted. Switch on “Deleted” to see them."

@@ -49,10 +49,10 @@ def curves_figure(
     return figure
 
 
-def _arm(mine: pd.DataFrame, arm: str, look: tuple[str, str], band: str, seeds: bool, log_y: bool) -> list[go.Scatter]:
+def _arm(curves: pd.DataFrame, arm: str, look: tuple[str, str], band: str, seeds: bool, log_y: bool) -> list[go.Scatter]:
     """The traces of one arm: band, single seeds, mean. A uid each: what a user hides is known by it while data grow."""
     colour, dash = look
-    points = mine.groupby("x")["value"].agg(["mean", "std", "min", "max", "count"]).reset_index()
+    points = curves.groupby("x")["value"].agg(["mean", "std", "min", "max", "count"]).reset_index()
     several = len(points) and points["count"].max() > 1
     traces = []
     if several and band != "none":
@@ -67,12 +67,12 @@ def _arm(mine: pd.DataFrame, arm: str, look: tuple[str, str], band: str, seeds: 
             line={"width": 0}, hoverinfo="skip", showlegend=False, legendgroup=arm, name=f"{arm} band"))
     if seeds and several:
         traces += [go.Scatter(
-            uid=f"{arm} {seed}", x=one["x"].to_numpy(), y=one["value"].to_numpy(), mode="lines", name=f"{arm}, seed {seed}",
+            uid=f"{arm} {seed}", x=run["x"].to_numpy(), y=run["value"].to_numpy(), mode="lines", name=f"{arm}, seed {seed}",
             line={"color": faint(colour, 0.55), "width": 1, "dash": dash}, showlegend=False, legendgroup=arm,
-            hoverinfo="skip") for seed, one in mine.groupby("seed")]
-    lonely = points["mean"].notna().sum() == 1  # one point makes no line
+            hoverinfo="skip") for seed, run in curves.groupby("seed")]
+    single = points["mean"].notna().sum() == 1  # one point makes no line
     traces.append(go.Scatter(
-        uid=arm, x=points["x"].to_numpy(), y=points["mean"].to_numpy(), mode="markers" if lonely else "lines", name=arm,
+        uid=arm, x=points["x"].to_numpy(), y=points["mean"].to_numpy(), mode="markers" if single else "lines", name=arm,
         legendgroup=arm, line={"color": colour, "width": 2.5, "dash": dash}, marker={"color": colour, "size": 8},
         customdata=points["count"].to_numpy(),
         hovertemplate="%{y:.6g}" + (" (%{customdata} seeds)" if several else "")))
@@ -80,10 +80,10 @@ def _arm(mine: pd.DataFrame, arm: str, look: tuple[str, str], band: str, seeds: 
 
 
 def _range(values: pd.Series, log: bool) -> list[float] | None:
-    """Ends of an axis that holds the values with some room, in the axis' own units; None without values."""
+    """Ends of an axis that holds the values with a margin, in the axis' own units; None without values."""
     kept = values[values > 0] if log else values.dropna()
     if kept.empty:
         return None
     low, high = (math.log10(kept.min()), math.log10(kept.max())) if log else (float(kept.min()), float(kept.max()))
-    room = MARGIN * ((high - low) or abs(high) or 1.0)
-    return [low - room, high + room]
+    margin = MARGIN * ((high - low) or abs(high) or 1.0)
+    return [low - margin, high + margin]

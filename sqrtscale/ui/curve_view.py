@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
@@ -24,12 +26,12 @@ def show(record: CalibrationRecord, points: pd.DataFrame) -> None:
     if points.empty:
         st.info("No points were measured." if record.final else "Curves appear here after the first measurement.")
         return
-    plan, about = record.plan, task(record.plan.task)
+    plan, metrics = record.plan, task(record.plan.task).metrics
     arms, warm = points[points["arm"] != WARM_START], points[points["arm"] == WARM_START]
     lost = set(runs.diverged(record)) & set(arms["arm"])
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        metric = st.segmented_control("Metric", list(about.metrics), default=about.judged, required=True, wrap=True,
-                                      key=f"metric-{plan.task}", format_func=lambda name: about.metrics[name].label)
+        metric = st.segmented_control("Metric", list(metrics), default=task(plan.task).judged, required=True, wrap=True,
+                                      key=f"metric-{plan.task}", format_func=lambda name: metrics[name].label)
         band = st.segmented_control("Band over seeds", charts.BANDS, default=charts.BANDS[0], required=True, key="band")
         with st.popover("View"):
             seeds = st.toggle("Single seeds", key="single-seeds")
@@ -37,18 +39,16 @@ def show(record: CalibrationRecord, points: pd.DataFrame) -> None:
             steps = st.toggle("Optimizer steps instead of samples", key="steps-axis")
             whole = st.toggle("Range of arms that diverged", key="whole-range", disabled=not lost,
                               help="Off: the y axis fits the arms that trained; one that diverged leaves the chart.")
-    title = about.metrics[metric].title
-    view = dict(band=band, seeds=seeds, log_y=log_y)
+    title = metrics[metric].title
+    draw = partial(charts.curves_figure, metric=metric, title=title, band=band, seeds=seeds, log_y=log_y)
     if not arms.empty:
         batches = {arm.name: arm.config.batch_size for arm in plan.arms} if steps else None
-        figure = charts.curves_figure(
-            arms, metric, title, log_x=log_x, batches=batches, since="the branch point" if plan.warm_samples else BEGINNING,
-            fit=None if whole or not lost else set(arms["arm"]) - lost, **view)
+        figure = draw(arms, log_x=log_x, batches=batches, since="the branch point" if plan.warm_samples else BEGINNING,
+                      fit=None if whole or not lost else set(arms["arm"]) - lost)
         live_plot.show(figure, key=f"arms-{metric}-{steps}-{log_x}-{log_y}", alt=_words(arms["seed"].nunique(), band))
     if not warm.empty:
         with st.expander("Warm start", expanded=arms.empty):
-            figure = charts.curves_figure(warm, metric, title, since=BEGINNING, **view)
-            live_plot.show(figure, key=f"warm-{metric}-{log_y}",
+            live_plot.show(draw(warm, since=BEGINNING), key=f"warm-{metric}-{log_y}",
                            alt="The base configuration up to the branch point, from which every arm starts.")
 
 

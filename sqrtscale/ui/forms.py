@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from ..rules import DECAY_FORMS, FAMILIES, MOMENTUM_FORMS, RUN_FIELDS, Family, FieldError, family
 from ..rules.kind import Momentum
@@ -13,7 +15,7 @@ from . import inputs, tables
 from .inputs import Inputs
 
 MAIN = ("adam", "adamw", "rmsprop")
-MORE = "more"  # stands for every other family, chosen by name beside it
+MORE = "more"  # stands for every other family, chosen by name below it
 LABELS = {"batch_size": "Base batch", "target_batch": "Target batch", "groups": "Parameter groups",
           **{name: field.label for name, field in RUN_FIELDS.items()}}
 HELP = {
@@ -68,49 +70,50 @@ def configuration_from_query() -> Inputs | None:
     texts = inputs.carried(st.query_params.to_dict())
     if not texts:
         return None
-    found, errors = inputs.read(texts)
+    given, errors = inputs.read(texts)
     if errors:
         raise next(iter(errors.values()))
-    return found
+    return given
 
 
 def training_configuration() -> Asked:
     """The form: optimizer, batches, hyperparameters, lengths. Bad input is marked below its field."""
     _load()
     boxes = {"opt": st.container(gap="xxsmall")}
-    kin = _optimizer(boxes["opt"])
-    rest = [name for name in kin.fields if name not in ("lr", "weight_decay")]
-    second = ["lr"] + ["weight_decay"] * ("weight_decay" in kin.fields)
-    for names in (["batch_size", "target_batch"], second, rest):
-        boxes |= _texts(names, kin, len(names))
-    first = inputs.defaults(kin.name)
-    with st.expander("Schedule and decay form", expanded=_differs(("steps", "warmup", "schedule", "form", "mform"), first)):
-        boxes |= _texts(LENGTHS, kin, 2)
+    optimizer_family = _optimizer(boxes["opt"])
+    rest = [name for name in optimizer_family.fields if name not in ("lr", "weight_decay")]
+    rate = ["lr"] + ["weight_decay"] * ("weight_decay" in optimizer_family.fields)
+    for names in (["batch_size", "target_batch"], rate, rest):
+        boxes |= _texts(names, optimizer_family, len(names))
+    default_texts = inputs.defaults(optimizer_family.name)
+    with st.expander("Schedule and decay form",
+                     expanded=_differs(("steps", "warmup", "schedule", "form", "mform"), default_texts)):
+        boxes |= _texts(LENGTHS, optimizer_family, 2)
         boxes["schedule"] = _choice("schedule")
         boxes["form"] = st.container(gap="xxsmall")
         boxes["form"].segmented_control("Decay form", DECAY_FORMS, required=True, key="form", help=DECAY_HELP,
-                                        format_func=DECAY_LABELS.get)
-        if any(isinstance(field.kind, Momentum) for field in kin.fields.values()):
+                                        format_func=DECAY_LABELS.__getitem__)
+        if any(isinstance(field.kind, Momentum) for field in optimizer_family.fields.values()):
             boxes["mform"] = st.container(gap="xxsmall")
             boxes["mform"].segmented_control("Momentum", MOMENTUM_FORMS, required=True, key="mform", help=MOMENTUM_HELP,
-                                             format_func=MOMENTUM_LABELS.get)
+                                             format_func=MOMENTUM_LABELS.__getitem__)
     with st.expander("Intervals, averaging, clipping, groups",
-                     expanded=_differs((*map(inputs.key, FURTHER), "loss_reduction", "groups"), first)):
-        boxes |= _texts(FURTHER, kin, 2)
+                     expanded=_differs((*map(inputs.key, FURTHER), "loss_reduction", "groups"), default_texts)):
+        boxes |= _texts(FURTHER, optimizer_family, 2)
         boxes["loss_reduction"] = _choice("loss_reduction")
         boxes["groups"] = st.container(gap="xxsmall")
         boxes["groups"].text_area(LABELS["groups"], key="groups", help=HELP["groups"], placeholder="optional", height=80)
     texts = {name: st.session_state[name] for name in boxes} | {"opt": _chosen_optimizer()}
     texts["corr"] = inputs.ON if st.session_state.get("corr") else inputs.OFF  # its switch stands beside the answer
     texts |= {name: text for name, text in st.session_state[REFUSED].items() if texts[name] is None}
-    found, errors = inputs.read(texts)
+    given, errors = inputs.read(texts)
     for name, error in errors.items():
         advice = error.allowed.split(": ", 1)[-1]
-        boxes[name].markdown(f":small[:red[{tables.plain(advice[0].upper() + advice[1:])}]]")
-    return Asked(found, tuple(errors.values()), _save(texts))
+        boxes[name].markdown(f":small[:red[{tables.escaped(advice[0].upper() + advice[1:])}]]")
+    return Asked(given, tuple(errors.values()), _save(texts))
 
 
-def _optimizer(box) -> Family:
+def _optimizer(box: DeltaGenerator) -> Family:
     """The three that most people use, and every other by name."""
     box.segmented_control("Optimizer", (*MAIN, MORE), required=True, key="opt", width="stretch", on_change=_take_defaults,
                           format_func=lambda name: "Other" if name == MORE else family(name).label)
@@ -123,27 +126,27 @@ def _optimizer(box) -> Family:
 
 def _chosen_optimizer() -> str | None:
     """The family that the two optimizer widgets name together."""
-    return st.session_state["other"] if st.session_state["opt"] == MORE else st.session_state["opt"]
+    chosen: str | None = st.session_state["other"] if st.session_state["opt"] == MORE else st.session_state["opt"]
+    return chosen
 
 
-def _texts(names, kin, columns) -> dict:
+def _texts(names: Sequence[str], optimizer_family: Family, columns: int) -> dict[str, DeltaGenerator]:
     """A box with a text input for each name, by its key."""
     grid = st.grid(columns, min_column_width=NARROW)
-    optional = {"placeholder": "optional"}
-    return {inputs.key(name): _text(name, LABELS.get(name) or kin.fields[name].label, grid,
-                                    **(optional if name in RUN_FIELDS else {})) for name in names}
+    return {inputs.key(name): _text(name, LABELS.get(name) or optimizer_family.fields[name].label, grid,
+                                    "optional" if name in RUN_FIELDS else None) for name in names}
 
 
-def _choice(name):
+def _choice(name: str) -> DeltaGenerator:
     """A box with a choice among names, or none of them."""
     box = st.container(gap="xxsmall")
     box.selectbox(LABELS[name], CHOICES[name], key=name, format_func=lambda chosen: chosen or "—", help=HELP[name])
     return box
 
 
-def _differs(keys, first) -> bool:
+def _differs(keys: Iterable[str], default_texts: Mapping[str, str]) -> bool:
     """True where one of these inputs is not at its default, so that nobody misses it in a closed box."""
-    return any(st.session_state.get(name, first[name]) not in (first[name], None) for name in keys)
+    return any(st.session_state.get(name, default_texts[name]) not in (default_texts[name], None) for name in keys)
 
 
 def use_half_life() -> None:
@@ -151,10 +154,10 @@ def use_half_life() -> None:
     st.session_state["form"] = "half-life"
 
 
-def _text(name, label, grid, **options):
+def _text(name: str, label: str, grid: DeltaGenerator, placeholder: str | None) -> DeltaGenerator:
     box = grid.container(gap="xxsmall")
     box.text_input(label, key=inputs.key(name), live=PAUSE, max_chars=inputs.longest(name), help=HELP.get(name),
-                   **options)
+                   placeholder=placeholder)
     return box
 
 
@@ -170,14 +173,14 @@ def _load() -> None:
 
 def _fill(texts: dict[str, str]) -> None:
     """Put texts into the widgets; a choice that does not exist selects nothing and is remembered as refused."""
-    refused, chosen = {}, {}
+    refused: dict[str, str] = {}
+    chosen: dict[str, str | None] = {}
     for name, known in CHOICES.items():
         wanted = texts.get(name, inputs.defaults(inputs.DEFAULT_OPTIMIZER)[name])
         chosen[name] = wanted.lower() if wanted.lower() in known else None
         if chosen[name] is None:
             refused[name] = wanted
-    first = inputs.defaults(chosen["opt"] or inputs.DEFAULT_OPTIMIZER)
-    for name, text in first.items():
+    for name, text in inputs.defaults(chosen["opt"] or inputs.DEFAULT_OPTIMIZER).items():
         # One character more than there may be, so that what is too long is refused and not read as something shorter.
         st.session_state[name] = chosen[name] if name in chosen else texts.get(name, text)[:inputs.longest(name) + 1]
     if chosen["opt"] not in (*MAIN, None):
@@ -199,17 +202,17 @@ def typed(name: str) -> str:
 def _take_defaults() -> None:
     """Another optimizer: what still stands at the old one's default goes to the new one's; what was typed stays."""
     st.session_state.setdefault("other", next(name for name in FAMILIES if name not in MAIN))
-    was = inputs.defaults(st.session_state[KEPT].optimizer or inputs.DEFAULT_OPTIMIZER)
-    for name, text in inputs.defaults(_chosen_optimizer()).items():
-        if name not in CHOICES and st.session_state.get(name, was.get(name)) == was.get(name):
+    old = inputs.defaults(st.session_state[KEPT].optimizer or inputs.DEFAULT_OPTIMIZER)
+    for name, text in inputs.defaults(_chosen_optimizer() or inputs.DEFAULT_OPTIMIZER).items():
+        if name not in CHOICES and st.session_state.get(name, old.get(name)) == old.get(name):
             st.session_state[name] = text
 
 
 def _save(texts: dict[str, str]) -> dict[str, str]:
     """Write every input that differs from its default into the address, and return those."""
     optimizer = _chosen_optimizer()
-    first = inputs.defaults(optimizer or inputs.DEFAULT_OPTIMIZER) | {"opt": inputs.DEFAULT_OPTIMIZER}
-    link = {name: text for name, text in texts.items() if text != first[name]}
+    default_texts = inputs.defaults(optimizer or inputs.DEFAULT_OPTIMIZER) | {"opt": inputs.DEFAULT_OPTIMIZER}
+    link = {name: text for name, text in texts.items() if text != default_texts[name]}
     address = st.query_params.to_dict()
     if inputs.carried(address) != link:
         others = {name: text for name, text in address.items() if name not in inputs.carried(address)}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from .. import formats
 from ..formats import CHECKPOINTS, FORMATS, Imported, WhichFunction
@@ -14,7 +15,7 @@ from ..rules import FieldError, ScaledConfig
 from ..rules.batch import Batch, ways_to
 from . import forms, inputs
 from .inputs import Inputs
-from .tables import plain
+from .tables import escaped
 
 KEPT, PROBLEM, TEXT, UPLOAD, FORMAT = "imported", "import problem", "import text", "import upload", "import format"
 FUNCTIONS, FUNCTION = "import functions", "import function"
@@ -26,7 +27,7 @@ class Kept(NamedTuple):
     """The file as it came, what it says, and the answers to what it does not say."""
 
     text: str
-    found: Imported
+    imported: Imported
     answers: dict[str, Any]
 
 
@@ -42,22 +43,23 @@ def show() -> None:
             st.selectbox("Format", [BY_ITSELF, *FORMATS], key=FORMAT, format_func=_label)
             st.form_submit_button("Read", type="primary", on_click=_read)
         if PROBLEM in st.session_state:
-            st.error(plain(st.session_state[PROBLEM]))
+            st.error(escaped(st.session_state[PROBLEM]))
         if FUNCTIONS in st.session_state:
             st.selectbox("Which configuration?", st.session_state[FUNCTIONS], key=FUNCTION)
             st.button("Read this one", type="primary", on_click=_read)
         kept = st.session_state.get(KEPT)
-        if kept and kept.found.questions:
-            _ask(kept.found)
+        if kept and kept.imported.questions:
+            _ask(kept.imported)
     kept = current()
     if kept:
-        _about(kept.found)
+        _about(kept.imported)
 
 
 def current() -> Kept | None:
     """The imported file whose questions are answered, or None."""
-    kept = st.session_state.get(KEPT)
-    return kept if kept and all(one.field in kept.answers for one in kept.found.questions if one.required) else None
+    kept: Kept | None = st.session_state.get(KEPT)
+    return kept if kept and all(
+        question.field in kept.answers for question in kept.imported.questions if question.required) else None
 
 
 def target_parts(scaled: ScaledConfig) -> Batch | None:
@@ -70,19 +72,18 @@ def target_parts(scaled: ScaledConfig) -> Batch | None:
     return ways[-1] if ways else None
 
 
-def patched(scaled: ScaledConfig, parts: Batch | None) -> None:
+def patched(kept: Kept, scaled: ScaledConfig, parts: Batch | None) -> None:
     """The imported file with the scaled values in it, what changed, and what it has no field for."""
-    kept = current()
-    found = formats.patch(kept.text, kept.found, scaled, parts)
-    for problem in kept.found.problems(scaled):
-        st.caption(plain(problem))
+    new = formats.patch(kept.text, kept.imported, scaled, parts)
+    for problem in kept.imported.problems(scaled):
+        st.caption(escaped(problem))
     if parts is None:
         st.caption("Type the target batch as per device × accumulation × devices to have it in parts.")
-    st.code(found.diff or "Nothing changes.", language="diff")
-    for note in found.notes:
-        st.caption(plain(note))
-    name = f"scaled-{kept.found.format}.{SUFFIXES[kept.found.syntax]}"
-    st.download_button("Download the file", found.text, name, "text/plain", on_click="ignore")
+    st.code(new.diff or "Nothing changes.", language="diff")
+    for note in new.notes:
+        st.caption(escaped(note))
+    name = f"scaled-{kept.imported.format}.{SUFFIXES[kept.imported.syntax]}"
+    st.download_button("Download the file", new.text, name, "text/plain", on_click="ignore")
 
 
 def _read() -> None:
@@ -90,7 +91,7 @@ def _read() -> None:
     st.session_state.pop(PROBLEM, None)
     st.session_state.pop(KEPT, None)
     function = st.session_state.get(FUNCTION) if st.session_state.pop(FUNCTIONS, None) else None
-    wanted = st.session_state.get(FORMAT, BY_ITSELF)
+    chosen_format = st.session_state.get(FORMAT, BY_ITSELF)
     upload = st.session_state[UPLOAD]
     try:
         if upload is not None and upload.name.lower().endswith(CHECKPOINTS):
@@ -99,7 +100,8 @@ def _read() -> None:
             text = upload.getvalue()
         else:
             text = st.session_state[TEXT]
-        found = formats.read(text, upload.name if upload is not None else "", None if wanted == BY_ITSELF else wanted, function)
+        imported = formats.read(text, upload.name if upload is not None else "",
+                                None if chosen_format == BY_ITSELF else chosen_format, function)
     except WhichFunction as error:
         st.session_state[FUNCTIONS] = error.names
         st.session_state[PROBLEM] = f"The file holds several configurations: {', '.join(error.names)}."
@@ -107,8 +109,8 @@ def _read() -> None:
     except (FieldError, RuntimeError) as error:
         st.session_state[PROBLEM] = str(error)
         return
-    st.session_state[KEPT] = Kept(text if isinstance(text, str) else text.decode(), found, {})
-    if not found.questions:
+    st.session_state[KEPT] = Kept(text if isinstance(text, str) else text.decode(), imported, {})
+    if not imported.questions:
         _use()
 
 
@@ -116,7 +118,7 @@ def _label(key: str) -> str:
     return FORMATS[key].label if key in FORMATS else key
 
 
-def _checkpoint(upload) -> str:
+def _checkpoint(upload: UploadedFile) -> str:
     """The parameter groups of a checkpoint, read by a process of its own: this one never loads torch."""
     from ..runner import read_checkpoint  # which loads the store: the first page is there sooner without it
 
@@ -126,48 +128,49 @@ def _checkpoint(upload) -> str:
         return read_checkpoint(path)
 
 
-def _ask(found: Imported) -> None:
+def _ask(imported: Imported) -> None:
     """What the file does not say, and only that."""
-    st.markdown(f"**{plain(found.label)}.** The file does not say:")
-    for question in found.questions:
+    st.markdown(f"**{escaped(imported.label)}.** The file does not say:")
+    for question in imported.questions:
         default = "" if question.default is None else str(question.default)
-        st.text_input(plain(question.text), key=f"answer-{question.field}", value=default)
+        st.text_input(escaped(question.text), key=f"answer-{question.field}", value=default)
     st.button("Use it", type="primary", on_click=_use)
 
 
 def _use() -> None:
     """Callback: answers to questions and file together into the form."""
     st.session_state.pop(PROBLEM, None)
-    text, found, _ = st.session_state[KEPT]
-    texts = {one.field: st.session_state[f"answer-{one.field}"] for one in found.questions}
-    answers = {name: inputs.parsed(text) for name, text in texts.items() if text.strip()}
-    answers |= {one.field: None for one in found.questions if not one.required and texts[one.field].strip() == one.default}
+    text, imported, _ = st.session_state[KEPT]
+    texts = {question.field: st.session_state[f"answer-{question.field}"] for question in imported.questions}
+    answers = {name: inputs.parsed(answer) for name, answer in texts.items() if answer.strip()}
+    answers |= {question.field: None for question in imported.questions
+                if not question.required and texts[question.field].strip() == question.default}
     try:
-        config = found.config(answers)
-        parts = found.parts(answers)
+        config = imported.config(answers)
+        parts = imported.parts(answers)
         target = inputs.read({"b1": forms.typed("b1")})[0]
         given = Inputs(config, target.target_batch if target else config.batch_size, "linear")
         forms.fill(given, str(parts or config.batch_size))
     except FieldError as error:
         st.session_state[PROBLEM] = str(error)
         return
-    st.session_state[KEPT] = Kept(text, found, answers)
+    st.session_state[KEPT] = Kept(text, imported, answers)
 
 
-def _about(found: Imported) -> None:
+def _about(imported: Imported) -> None:
     """What was read, what was assumed, what was not read, in that order; then what a user should know."""
     with st.container(border=True, gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f":material/description: Read as **{plain(found.label)}**")
+            st.markdown(f":material/description: Read as **{escaped(imported.label)}**")
             st.button("Put aside", on_click=lambda: st.session_state.pop(KEPT, None), key="import aside")
-        for title, sentences in (("Read from the file", found.lines), ("Assumed, as the file does not say", found.assumed),
-                                 ("Not read: look whether it matters", found.unread)):
+        for title, sentences in (("Read from the file", imported.lines), ("Assumed, as the file does not say", imported.assumed),
+                                 ("Not read: look whether it matters", imported.unread)):
             if sentences:
                 st.markdown(f"**{title}**")
-                st.caption("\n".join(f"- {plain(sentence)}" for sentence in sentences))
-        for warning in found.double_scaling:
-            st.warning(plain(warning), title="Scaled twice")
-        for warning in found.uncovered:
-            st.warning(plain(warning), title="Not covered by the rule")
-        for note in found.notes:
-            st.caption(plain(note))
+                st.caption("\n".join(f"- {escaped(sentence)}" for sentence in sentences))
+        for warning in imported.double_scaling:
+            st.warning(escaped(warning), title="Scaled twice")
+        for warning in imported.uncovered:
+            st.warning(escaped(warning), title="Not covered by the rule")
+        for note in imported.notes:
+            st.caption(escaped(note))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ..rules import (
@@ -24,7 +24,7 @@ from ..rules import (
 )
 from ..rules.batch import Batch
 from ..rules.config import LARGEST_BATCH
-from ..rules.errors import whole
+from ..rules.errors import choice, whole
 
 DEFAULT_OPTIMIZER = "adamw"
 DEFAULT_TARGET = 1024
@@ -62,10 +62,10 @@ def longest(name: str) -> int:
     return LONGEST.get(name, SHORT)
 
 
-def number(value: Any) -> str:
+def format_number(value: Any) -> str:
     """A value with eight digits and without padding, fit for reading and typing: 1e-8, 0.00282843, 1024, 300 600, cosine."""
     if isinstance(value, tuple):
-        return " ".join(map(number, value))
+        return " ".join(map(format_number, value))
     if isinstance(value, (int, str)):
         return str(value)
     digits, power, exponent = f"{value:.8g}".partition("e")
@@ -74,13 +74,13 @@ def number(value: Any) -> str:
 
 def exact(value: Any) -> str:
     """A value with all its digits, and the short form where that has them all."""
-    short = number(value)
+    short = format_number(value)
     return short if not isinstance(value, float) or float(short) == value else repr(value)
 
 
 def defaults(optimizer: str) -> dict[str, str]:
     """Every input of that optimizer by key, as on a first visit."""
-    fields = {key(name): number(field.default) for name, field in family(optimizer).fields.items()}
+    fields = {key(name): format_number(field.default) for name, field in family(optimizer).fields.items()}
     run = {key(name): "" for name in RUN_FIELDS}
     return {"opt": optimizer, "b0": str(DEFAULT_BATCH), "b1": str(DEFAULT_TARGET), **fields, **run, "groups": "",
             "form": DECAY_FORMS[0], "mform": MOMENTUM_FORMS[0], "corr": OFF}
@@ -90,38 +90,39 @@ def read(texts: Mapping[str, str]) -> tuple[Inputs | None, dict[str, FieldError]
     """The inputs that texts say, or the errors by key; a key that is not there has its default."""
     errors: dict[str, FieldError] = {}
     try:
-        kin = family(texts.get("opt", DEFAULT_OPTIMIZER))
+        optimizer_family = family(texts.get("opt", DEFAULT_OPTIMIZER))
     except FieldError as error:
         errors["opt"] = error
-        kin = family(DEFAULT_OPTIMIZER)  # to check the other fields all the same
-    first = defaults(kin.name)
+        optimizer_family = family(DEFAULT_OPTIMIZER)  # to check the other fields all the same
+    default_texts = defaults(optimizer_family.name)
     for name, text in texts.items():
-        if name in first and len(text) > longest(name):
+        if name in default_texts and len(text) > longest(name):
             errors[name] = FieldError(FIELDS.get(name, name), text, f"is too long: give at most {longest(name)} characters")
-    texts = first | {name: text for name, text in texts.items() if name not in errors}
+    texts = default_texts | {name: text for name, text in texts.items() if name not in errors}
 
-    def checked(field, check, parse):
+    def checked(field: str, check: Callable[[str, Any], Any], parse: Callable[[str], Any]) -> Any:
+        """The value of a field; with None its error is kept, and nothing is made of the values."""
         try:
             return check(field, parse(texts[key(field)]))
         except FieldError as error:
             errors[key(field)] = error
+            return None
 
-    values = {name: checked(name, field.kind.check, parsed) for name, field in kin.fields.items()}
-    sizes = [checked(name, _batch_size, str) for name in ("batch_size", "target_batch")]
-    run = {name: checked(name, about.kind.check, PARSE.get(name, parsed)) for name, about in RUN_FIELDS.items()
+    values = {name: checked(name, field.kind.check, parsed) for name, field in optimizer_family.fields.items()}
+    base_batch, target_batch = (checked(name, _batch_size, str) for name in ("batch_size", "target_batch"))
+    run = {name: checked(name, field.kind.check, PARSE.get(name, parsed)) for name, field in RUN_FIELDS.items()
            if texts[key(name)].strip()}
-    groups = checked("groups", lambda _, text: _groups(text, kin), str)
-    for field, known in (("decay_form", DECAY_FORMS), ("momentum_form", MOMENTUM_FORMS)):
-        if texts[key(field)] not in known:
-            errors[key(field)] = FieldError(field, texts[key(field)], f"is not known: give one of {', '.join(known)}")
+    groups = checked("groups", lambda _, text: _groups(text, optimizer_family), str)
+    decay_form = checked("decay_form", lambda field, text: choice(field, text, DECAY_FORMS), str)
+    momentum_form = checked("momentum_form", lambda field, text: choice(field, text, MOMENTUM_FORMS), str)
     if errors:
         return None, errors
     try:  # what the fields say together: warm-up longer than the run, a value that leaves floating point
-        inputs = Inputs(TrainingConfig(kin.name, sizes[0], values, run=run, groups=groups), sizes[1], texts["form"],
-                        texts["mform"])
-        found = scale(*inputs)
+        config = TrainingConfig(optimizer_family.name, base_batch, values, run=run, groups=groups)
+        inputs = Inputs(config, target_batch, decay_form, momentum_form)
+        scaled = scale(*inputs)
         # A switch, not a value: where nothing can be corrected it has no effect.
-        inputs = inputs._replace(correct_lr=texts["corr"] == ON and found.forecast is not None)
+        inputs = inputs._replace(correct_lr=texts["corr"] == ON and scaled.forecast is not None)
     except FieldError as error:
         return None, {key(error.field) if key(error.field) in texts else "groups": error}
     return inputs, {}
@@ -130,25 +131,25 @@ def read(texts: Mapping[str, str]) -> tuple[Inputs | None, dict[str, FieldError]
 def texts_of(inputs: Inputs) -> dict[str, str]:
     """Every input as text with all its digits; ``read`` gives the same inputs back."""
     config = inputs.config
-    found = {name: exact(value) for name, value in config.hyperparameters.items()}
-    found |= {"optimizer": config.optimizer, "batch_size": str(config.batch_size),
+    texts = {name: exact(value) for name, value in config.hyperparameters.items()}
+    texts |= {"optimizer": config.optimizer, "batch_size": str(config.batch_size),
               "target_batch": str(inputs.target_batch), "decay_form": inputs.decay_form}
     if inputs.momentum_form != MOMENTUM_FORMS[0]:
-        found["momentum_form"] = inputs.momentum_form
+        texts["momentum_form"] = inputs.momentum_form
     if inputs.correct_lr:
-        found["correct_lr"] = ON
+        texts["correct_lr"] = ON
     for name, value in config.of_the_run().items():
-        found[name] = exact(value)
+        texts[name] = exact(value)
     if config.groups:
         lines = [" ".join(f"{name}={exact(value)}" for name, value in group.values.items()) for group in config.groups]
-        found["groups"] = "\n".join(f"{_written(group.name)}: {line}" for group, line in zip(config.groups, lines, strict=True))
-    return {key(name): text for name, text in found.items()}
+        texts["groups"] = "\n".join(f"{_written(group.name)}: {line}" for group, line in zip(config.groups, lines, strict=True))
+    return {key(name): text for name, text in texts.items()}
 
 
 def carried(texts: Mapping[str, str]) -> dict[str, str]:
     """Those of the texts that are inputs of a transfer: what a link from another page brought along."""
     known = {"groups", *KEYS.values(), *(key(name) for name in RUN_FIELDS),
-             *(key(name) for kin in FAMILIES.values() for name in kin.fields)}
+             *(key(name) for optimizer_family in FAMILIES.values() for name in optimizer_family.fields)}
     return {name: text for name, text in texts.items() if name in known}
 
 
@@ -168,7 +169,7 @@ def _batch_size(field: str, text: str) -> int:
     return whole(field, parts.size if parts else parsed(text), 1, 256, LARGEST_BATCH)
 
 
-def _groups(text: str, kin: Family) -> tuple[ParameterGroup, ...]:
+def _groups(text: str, optimizer_family: Family) -> tuple[ParameterGroup, ...]:
     """Parameter groups, one a line: ``no decay: weight_decay=0`` or ``head: lr=1e-4 beta2=0.99``.
 
     The last colon ends the name, so that may hold others: ``layers.0:norm: lr=1``. A name in double quotes is read as JSON.
@@ -183,15 +184,16 @@ def _groups(text: str, kin: Family) -> tuple[ParameterGroup, ...]:
                                              "example no decay: weight_decay=0")
         groups.append(ParameterGroup(_name(before.strip(), f"group {len(groups)}"), values))
     # Checked here, so that a refusal names the groups' own box.
-    return TrainingConfig(kin.name, 1, groups=tuple(groups)).groups
+    return TrainingConfig(optimizer_family.name, 1, groups=tuple(groups)).groups
 
 
-def _name(text: str, without: str) -> str:
-    """The name of a group as its line has it: in quotes or bare, and ``without`` where there is none."""
+def _name(text: str, default: str) -> str:
+    """The name of a group as its line has it: in quotes or bare, and ``default`` where there is none."""
     if not text.startswith('"'):
-        return text or without
+        return text or default
     try:
-        return json.loads(text)
+        name: str = json.loads(text)  # a text in quotes is nothing else
+        return name
     except ValueError as error:
         raise FieldError("groups", text, 'is not a name in quotes: end it with a quote, for example "no decay"') from error
 
@@ -202,8 +204,8 @@ def _written(name: str) -> str:
     return name if bare else json.dumps(name, ensure_ascii=False).replace(";", "\\u003b")
 
 
-def parsed(text: str) -> float | str:
-    """A number if it reads as one (1e-3, 0.001, 256), else the text itself, for the check to refuse."""
+def parsed(text: str) -> Any:
+    """A number if it reads as one (1e-3, 0.001, 256), else the text itself: unchecked, for the field's own check to refuse."""
     text = text.strip()
     try:
         value = float(text)
@@ -212,7 +214,7 @@ def parsed(text: str) -> float | str:
     return int(value) if math.isfinite(value) and value.is_integer() and "e" not in text.lower() else value
 
 
-PARSE = {
+PARSE: dict[str, Callable[[str], Any]] = {
     "schedule": str.strip,
     "loss_reduction": str.strip,
     "milestones": lambda text: [parsed(part) for part in re.split(r"[\s,;]+", text.strip())],

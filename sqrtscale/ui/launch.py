@@ -16,9 +16,9 @@ from ..schedules import CONSTANT, Schedule, schedule_of
 from ..tasks import TASKS, Task
 from ..training.optimizers import TRAINED
 from . import forms, schedule_choice
-from .inputs import Inputs, number, parsed
+from .inputs import Inputs, format_number, parsed
 from .runs import coloured
-from .tables import plain
+from .tables import escaped
 
 OWN, TESTED = "Your configuration", "The task's tested defaults"
 STARTS: dict[Start, str] = {"warm": "Warm start", "scratch": "From scratch"}
@@ -30,7 +30,7 @@ OF_A_SCHEDULE = ("schedule", "min_lr", "decay_steps", "milestones", "milestone_f
 def task_choice() -> Task:
     """Which task to train, with what it is."""
     name = st.pills("Task", list(TASKS), default=next(iter(TASKS)), required=True, key="task", wrap=True,
-                    format_func=lambda one: TASKS[one].title)
+                    format_func=lambda name: TASKS[name].title)
     st.caption(TASKS[name].description)
     return TASKS[name]
 
@@ -41,7 +41,7 @@ def transfer_choice(task: Task) -> tuple[Inputs, Schedule]:
     try:
         own = forms.configuration_from_query()
     except FieldError as error:
-        st.error(plain(f"The address carries no usable configuration: {error}"))
+        st.error(escaped(f"The address carries no usable configuration: {error}"))
         own = None
     if own is None:
         st.caption("Taken: the configuration this task was tested with. To test your own, fill in the Scale page and press "
@@ -52,8 +52,8 @@ def transfer_choice(task: Task) -> tuple[Inputs, Schedule]:
         return tested
     runs = trainable(own.config)
     if runs is None:
-        st.error(plain(f"{family(own.config.optimizer).label} cannot be trained here as it is: the engine has PyTorch's "
-                       f"{', '.join(TRAINED)}. Make it the same as one of them in the Scale page."))
+        st.error(escaped(f"{family(own.config.optimizer).label} cannot be trained here as it is: the engine has PyTorch's "
+                         f"{', '.join(TRAINED)}. Make it the same as one of them in the Scale page."))
         return tested
     carried = schedule_of(own.config)
     left_out = _left_out(own.config, runs, carried)
@@ -127,20 +127,20 @@ def _further_arms(inputs: Inputs, usual: list[str]) -> tuple[list[str], list[Any
                                     "run in l² times as many steps with the same SDE: where its arms agree, the SDE describes "
                                     "the run.")
         for name in names:
-            st.caption(f"**{name}**: {plain(KINDS[name].description)}")
+            st.caption(f"**{name}**: {escaped(KINDS[name].description)}")
         own = st.text_input("Own values at the target batch", key="own-arm", placeholder="lr=1e-3 beta2=0.99")
         text = st.text_input("The rule at these batches as well", key="targets", placeholder="16 32 128",
                              help="How far can I go? Each batch is an arm of its own with its own verdict.")
         reuse = st.toggle("Take identical runs from earlier calibrations", value=True, key="reuse",
                           help="Same task, configuration, seed, start and budget on the same kind of device: not trained again.")
-    return names + [f"own: {own.strip()}"] * bool(own.strip()), [parsed(one) for one in text.replace(",", " ").split()], reuse
+    return names + [f"own: {own.strip()}"] * bool(own.strip()), [parsed(batch) for batch in text.replace(",", " ").split()], reuse
 
 
 def arms_table(plan: CalibrationPlan) -> None:
     """The configuration of every arm, one column each."""
     rows = {"Batch size": [str(arm.config.batch_size) for arm in plan.arms]}
     for name, field in family(plan.base.optimizer).fields.items():
-        rows[field.label] = [number(arm.config[name]) for arm in plan.arms]
+        rows[field.label] = [format_number(arm.config[name]) for arm in plan.arms]
     if plan.base.warmup_steps:
         rows["Warm-up steps"] = [str(arm.config.warmup_steps) for arm in plan.arms]
     heads = [coloured(arm.name, arm.name.capitalize()) for arm in plan.arms]

@@ -15,7 +15,7 @@ from ..plan import WARM_START
 from ..store import CalibrationRecord
 from . import charts, live_plot
 from .colours import SCALED, UNSCALED
-from .tables import plain
+from .tables import escaped
 
 LABELS = {"noise_scale": "Noise scale", "ratio": "Second moments, base / scaled", "update_rms": "Update size",
           "eps_share": "Share of epsilon", "clipped": "Clipped steps"}
@@ -33,10 +33,10 @@ def show(record: CalibrationRecord, points: pd.DataFrame, measured: Mapping[str,
         return
     arms = points[points["arm"] != WARM_START]
     with box:
-        st.markdown(plain(measured["scaled"].sentence))
-        known = [name for name in LABELS if name in ("noise_scale", "ratio") or (arms["metric"] == name).any()]
-        chosen = st.segmented_control("Measured", known, default=known[0], required=True, format_func=LABELS.get, wrap=True,
-                                      key="measured")
+        st.markdown(escaped(measured["scaled"].sentence))
+        metrics = [name for name in LABELS if name in ("noise_scale", "ratio") or (arms["metric"] == name).any()]
+        chosen = st.segmented_control("Measured", metrics, default=metrics[0], required=True, wrap=True,
+                                      key="measured", format_func=LABELS.__getitem__)
         live_plot.show(_figure(record, arms, chosen), key=f"noise-{chosen}", alt=WORDS.get(chosen) or REGIME[chosen].meaning)
         _tails(arms)
 
@@ -72,15 +72,15 @@ def _ratio(arms: pd.DataFrame) -> pd.DataFrame:
 
 
 def _tails(arms: pd.DataFrame) -> None:
-    found = layer_tails(arms)
-    if not found:
+    indices = layer_tails(arms)
+    if not indices:
         return
-    st.markdown(f"**Tails.** {plain(describe_tails(found))}")
-    rows = [(one.arm, one.layer, f"{one.samples:,}", _index(one.stable), _index(one.hill), f"{one.not_normal:.0%}")
-            for one in found]
+    st.markdown(f"**Tails.** {escaped(describe_tails(indices))}")
+    rows = [(tail.arm, tail.layer, f"{tail.samples:,}", _index(tail.stable), _index(tail.hill), f"{tail.not_normal:.0%}")
+            for tail in indices]
     st.dataframe(pd.DataFrame(rows, columns=["Arm", "Layer", "Samples", "Stable index", "Hill index", "Not normal"]),
                  hide_index=True, width="stretch", alt="Tail index of every layer's gradient noise")
 
 
-def _index(one: Index | None) -> str:
-    return "" if one is None else f"{one.alpha:.2f} ({one.low:.2f} to {one.high:.2f})"
+def _index(index: Index | None) -> str:
+    return "" if index is None else f"{index.alpha:.2f} ({index.low:.2f} to {index.high:.2f})"

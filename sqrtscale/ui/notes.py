@@ -7,7 +7,7 @@ from typing import NamedTuple
 import streamlit as st
 
 from ..store import CalibrationRecord, Store
-from .tables import plain
+from .tables import escaped
 
 
 class Read(NamedTuple):
@@ -46,4 +46,4 @@ def _save(store: Store, id: str, name: str, note: str, read: str, clash: str) ->
         st.session_state[clash] = True
         return
     del st.session_state[note]  # filled anew, with what is stored now
-    st.toast(f"Saved{': ' + plain(st.session_state[name]) if st.session_state[name] else ''}.")
+    st.toast(f"Saved{': ' + escaped(st.session_state[name]) if st.session_state[name] else ''}.")

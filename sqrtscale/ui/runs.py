@@ -12,7 +12,7 @@ from ..rules import family
 from ..store import FINAL_STATES, CalibrationRecord, CalibrationSummary
 from ..tasks import TASKS, task
 from .colours import BASE, SCALED, style
-from .tables import plain
+from .tables import escaped
 
 STATE_COLOURS = {"DONE": "green", "RUNNING": "blue", "STARTING": "blue", "QUEUED": "gray", "CANCELLING": "orange",
                  "CANCELLED": "gray", "FAILED": "red", "LOST": "red", "TIMED_OUT": "red"}
@@ -30,7 +30,7 @@ def badge(state: str) -> str:
 
 def coloured(arm: str, text: str = "") -> str:
     """An arm's name, or another text, in the arm's colour."""
-    return f":{ARM_TEXT.get(style(arm)[0], 'gray')}[{plain(text or arm)}]"
+    return f":{ARM_TEXT.get(style(arm)[0], 'gray')}[{escaped(text or arm)}]"
 
 
 def title(name: str, task: str, base_batch: int, target_batch: int) -> str:
@@ -51,20 +51,20 @@ def fixed(value: float, decimals: int, sign: str = "") -> str:
     return f"{value:{sign}.6g}" if abs(value) >= LONGEST_NUMBER else f"{value:{sign}.{decimals}f}"
 
 
-def table(found: Sequence[CalibrationSummary], key: str) -> str | None:
+def calibrations_table(summaries: Sequence[CalibrationSummary], key: str) -> str | None:
     """The list; returns the id of a row that the user has just chosen, by its box or by any cell."""
-    ends = [_end(one, arm)[0] for one in found for arm in ("base", "scaled")]
+    ends = [_end(summary, arm)[0] for summary in summaries for arm in ("base", "scaled")]
     decimals = min(places(ends), 6)
     frame = pd.DataFrame([
-        {"State": one.state + ("" if one.state in FINAL_STATES or not one.progress else f" {one.progress:.0%}"),
-         "Verdict": one.outcome, "Name": title(one.name, one.task, one.base_batch, one.target_batch),
-         "Batch": f"{one.base_batch} → {one.target_batch}",
-         **{arm.capitalize(): end_value(one, arm, decimals) for arm in ("base", "scaled", "unscaled", "linear lr")},
-         "Task": one.task, "Optimizer": family(one.optimizer).label, "Created": one.created_at}
-        for one in found])
+        {"State": _state(summary), "Verdict": summary.outcome,
+         "Name": title(summary.name, summary.task, summary.base_batch, summary.target_batch),
+         "Batch": f"{summary.base_batch} → {summary.target_batch}",
+         **{arm.capitalize(): end_value(summary, arm, decimals) for arm in ("base", "scaled", "unscaled", "linear lr")},
+         "Task": summary.task, "Optimizer": family(summary.optimizer).label, "Created": summary.created_at}
+        for summary in summaries])
     # The row that comes back is numbered as the user saw the list, and a new one may have come on top since.
     seen = st.session_state.get(f"{key} seen", [])
-    st.session_state[f"{key} seen"] = [one.id for one in found]
+    st.session_state[f"{key} seen"] = [summary.id for summary in summaries]
     chosen = st.dataframe(
         frame, hide_index=True, width="stretch", key=key, on_select="rerun", selection_mode=("single-row", "single-cell"),
         column_config={"Created": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm", timezone="UTC", help="In UTC"),
@@ -77,21 +77,26 @@ def table(found: Sequence[CalibrationSummary], key: str) -> str | None:
     return seen[rows[0]] if rows and rows[0] < len(seen) else None
 
 
-def end_value(one: CalibrationSummary, arm: str, decimals: int) -> str:
+def _state(summary: CalibrationSummary) -> str:
+    """The state; of one under way, how far it is."""
+    return summary.state + ("" if summary.state in FINAL_STATES or not summary.progress else f" {summary.progress:.0%}")
+
+
+def end_value(summary: CalibrationSummary, arm: str, decimals: int) -> str:
     """Last value of an arm's judged metric over its seeds, or nothing where there is none."""
-    mean, std, count = _end(one, arm)
+    mean, std, count = _end(summary, arm)
     if not count:
         return ""
     return fixed(mean, decimals) + (f" ± {std:.2g}" if count > 1 else "")
 
 
-def _end(one: CalibrationSummary, arm: str) -> tuple[float, float, int]:
+def _end(summary: CalibrationSummary, arm: str) -> tuple[float, float, int]:
     """Mean, standard deviation and count of the last values of the metric that the calibration's task judges."""
-    ends = one.final.get(arm, {})
-    return ends.get(TASKS[one.task].judged, NO_END) if one.task in TASKS else NO_END
+    ends = summary.final.get(arm, {})
+    return ends.get(TASKS[summary.task].judged, NO_END) if summary.task in TASKS else NO_END
 
 
-def of(record: CalibrationRecord) -> None:
+def runs_table(record: CalibrationRecord) -> None:
     """Every run of a calibration with its state, its last values and why it ended."""
     metrics = task(record.plan.task).metrics
     decimals = {metric: places(run.final.get(metric, math.nan) for run in record.runs) for metric in metrics}
@@ -105,8 +110,8 @@ def of(record: CalibrationRecord) -> None:
 
 def diverged(record: CalibrationRecord) -> dict[str, list[str]]:
     """Arm -> reasons of its runs that diverged, for the arms that have some."""
-    found: dict[str, list[str]] = {}
+    reasons: dict[str, list[str]] = {}
     for run in record.runs:
         if run.state == "DIVERGED":
-            found.setdefault(run.arm, []).append(run.reason)
-    return found
+            reasons.setdefault(run.arm, []).append(run.reason)
+    return reasons

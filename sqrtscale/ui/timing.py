@@ -1,4 +1,4 @@
-"""The estimate of a calibration's time, made beside the pages: no page waits for it."""
+"""The estimate of a calibration's time, made in the background: no page waits for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import streamlit as st
 from ..plan import CalibrationPlan
 from ..rules import FieldError
 from ..runner import Estimate, estimate
-from .tables import plain
+from .tables import escaped
 
 MOST = 100  # plans whose timing is kept
 
@@ -21,19 +21,19 @@ class Timings:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="timing")
-        self._found: dict[str, Future[Estimate]] = {}
+        self._estimates: dict[str, Future[Estimate]] = {}
 
     def of(self, plan: CalibrationPlan, again: bool = False) -> Future[Estimate]:
         """The timing of a plan, done or under way; again: try once more where it failed (the machine was busy, say)."""
         key = json.dumps(plan.as_dict(), sort_keys=True)
-        known = self._found.get(key)
+        known = self._estimates.get(key)
         if known is None or known.cancelled() or (again and known.done() and isinstance(known.exception(), RuntimeError)):
-            for waiting in self._found.values():
+            for waiting in self._estimates.values():
                 waiting.cancel()
-            self._found[key] = self._pool.submit(estimate, plan)
-            while len(self._found) > MOST:
-                del self._found[next(iter(self._found))]
-        return self._found[key]
+            self._estimates[key] = self._pool.submit(estimate, plan)
+            while len(self._estimates) > MOST:
+                del self._estimates[next(iter(self._estimates))]
+        return self._estimates[key]
 
 
 @st.cache_resource(show_spinner=False)
@@ -71,15 +71,15 @@ def show(plan: CalibrationPlan) -> None:
             st.caption(":material/timer: Timing a few steps of every arm …")
             return
         try:
-            found = timing.result()
+            timed = timing.result()
         except (FieldError, RuntimeError) as error:
-            st.caption(f":material/timer: {plain(str(error))}")
+            st.caption(f":material/timer: {escaped(str(error))}")
             return
         if waiting and not first:
             st.rerun()  # once, so that it looks no more
-        parts = ", ".join(f"{arm} {duration(seconds)}" for arm, seconds in found.arms.items())
+        parts = ", ".join(f"{arm} {duration(seconds)}" for arm, seconds in timed.arms.items())
         most = "At most about" if plan.stop_early or plan.reuse else "About"
-        st.markdown(f":material/timer: {most} **{duration(found.seconds)}** on {found.device}, timed just now "
-                    f"(:small[{parts}])" + (f", in about {size(found.memory)} of memory." if found.memory else "."))
+        st.markdown(f":material/timer: {most} **{duration(timed.seconds)}** on {timed.device}, timed just now "
+                    f"(:small[{parts}])" + (f", in about {size(timed.memory)} of memory." if timed.memory else "."))
 
     look()

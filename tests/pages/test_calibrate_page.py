@@ -95,7 +95,7 @@ def launch(app: AppTest):
 def test_without_a_link_the_tasks_tested_defaults_are_offered():
     app = opened()
     defaults = task("digits").defaults
-    assert arms(app)["Base"][:2] == [str(defaults.base.batch_size), inputs.number(defaults.base["lr"])]
+    assert arms(app)["Base"][:2] == [str(defaults.base.batch_size), inputs.format_number(defaults.base["lr"])]
     assert arms(app)["Scaled"][0] == str(defaults.target_batch)
     assert list(arms(app)) == ["Field", "Base", "Scaled", "Unscaled", "Linear lr"]
     assert "Taken: the configuration this task was tested with" in said(app)
@@ -125,7 +125,7 @@ def test_each_task_says_what_it_is_and_brings_its_own_numbers(name):
     assert about.description in said(app)
     assert app.number_input(key=f"samples-{name}").value == about.defaults.samples
     assert app.number_input(key=f"warm-{name}").value == about.defaults.warm_samples
-    assert arms(app)["Base"][1] == inputs.number(about.defaults.base["lr"])
+    assert arms(app)["Base"][1] == inputs.format_number(about.defaults.base["lr"])
 
 
 def test_controls_can_be_left_out_and_there_is_no_warm_start_from_scratch():

@@ -93,7 +93,7 @@ def test_the_list_is_searched(store):
     app.multiselect(key="states").set_value(["FAILED", "LOST"]).run()
     assert list(frames(app, "State")[0]["Name"]) == ["beta"]
     app.multiselect(key="states").set_value([]).run()
-    store.set_verdict(store.list(text="alpha")[0].id, "not a test", "This run does not test the scaling.")
+    store.set_verdict(store.summaries(text="alpha")[0].id, "not a test", "This run does not test the scaling.")
     app.multiselect(key="outcomes").set_value(["differs", "not a test"]).run()
     assert list(frames(app, "State")[0]["Name"]) == ["alpha"]
     app.multiselect(key="outcomes").set_value([]).run()
@@ -315,7 +315,7 @@ def test_the_command_makes_the_same_plan(store, monkeypatch, chosen):
     id = stored.calibration(store, chosen=chosen)
     program, *arguments = shlex.split(command(store.get(id).plan))
     assert program == "sqrtscale" and main(arguments) == 0
-    assert store.get(store.list()[0].id).plan == chosen and len(store.list()) == 2
+    assert store.get(store.summaries()[0].id).plan == chosen and len(store.summaries()) == 2
 
 
 @pytest.mark.parametrize(("values", "expected"), [

@@ -148,7 +148,7 @@ def test_the_plan_says_which_arms_are_controls_and_the_headline_names_those_at_t
 def test_lists_show_the_outcome_of_the_headline(store, measured, outcome, answer):
     record = store.get(stored.calibration(store, chosen=stored.plan(seeds=5), measured=measured))
     assert judged(store, record).outcome == outcome
-    (listed,) = store.list()
+    (listed,) = store.summaries()
     assert listed.outcome == outcome and listed.answer.startswith(answer)
 
 

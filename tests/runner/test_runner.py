@@ -90,7 +90,7 @@ def test_one_that_cannot_be_read_any_more_ends_with_a_reason_and_stops_no_other(
     other = runner.submit(store, plan())
     assert [one.id for one in store.queue()] == [other] and [one.id for one in store.active()] == [id, other]
     assert ended(store, other).state == "DONE"
-    (found,) = [one for one in store.list() if one.id == id]
+    (found,) = [one for one in store.summaries() if one.id == id]
     assert found.state == "LOST" and "task = 'gone' is not known" in found.reason
     assert store.active() == []
 
@@ -244,7 +244,7 @@ def test_one_that_cannot_be_read_may_be_starting_elsewhere(store):
     assert runner.reconcile(store) == [] and [one.state for one in store.active()] == ["QUEUED"] * 2
     os.close(held)
     assert runner.reconcile(store) == [other]
-    (found,) = [one for one in store.list() if one.id == other]
+    (found,) = [one for one in store.summaries() if one.id == other]
     assert "is not a plan of this version of sqrtscale" in found.reason and "'newer'" in found.reason
 
 

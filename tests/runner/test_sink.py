@@ -8,7 +8,7 @@ from sqlalchemy.exc import OperationalError
 
 from runner.conftest import plan
 from sqrtscale.rules import FieldError
-from sqrtscale.runner import child, exit_codes, room
+from sqrtscale.runner import child, disk_reserve, exit_codes
 from sqrtscale.training import Measured, Progress, RunEnded
 
 
@@ -61,22 +61,23 @@ def test_a_database_that_refuses_for_good_ends_the_training(store, monkeypatch):
 
 def test_on_a_full_disk_the_reserve_takes_what_waits(store):
     id = store.create(plan())
-    room.reserve(id).parent.mkdir(parents=True)
-    room.keep(id)
+    disk_reserve.path(id).parent.mkdir(parents=True)
+    disk_reserve.keep(id)
     sink = child.Sink(Refusing(store, "database or disk is full"), id)
     sink.take(measured(1))
     with pytest.raises(OperationalError, match="disk is full"):
         sink.flush()
-    assert not room.reserve(id).exists() and len(store.curves(id)) == 1 and not sink.waiting
+    assert not disk_reserve.path(id).exists() and len(store.curves(id)) == 1 and not sink.waiting
 
 
 def test_a_full_disk_is_known_by_each_of_its_names(home, monkeypatch):
     home.mkdir()
-    assert room.is_full(OSError(28, "No space left on device")) and not room.is_full(PermissionError(13, "denied"))
+    assert disk_reserve.is_full(OSError(28, "No space left on device"))
+    assert not disk_reserve.is_full(PermissionError(13, "denied"))
     vague = OperationalError("INSERT", {}, Exception("disk I/O error"))
-    assert not room.is_full(vague)
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 0}))
-    assert room.is_full(vague)
+    assert not disk_reserve.is_full(vague)
+    monkeypatch.setattr(disk_reserve.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 0}))
+    assert disk_reserve.is_full(vague)
 
 
 def test_what_a_failure_is_called():

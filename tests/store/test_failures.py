@@ -31,7 +31,7 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path, pragma, message):
     event.listen(store._engine, "connect", lambda connection, record: connection.execute(f"PRAGMA {pragma}"))
     with pytest.raises(OperationalError) as failed:
         for _ in range(100):
-            store.create(plan(), "x" * 200, {"much": "y" * 10_000})
+            store.create(plan(), "x" * 200)
     assert str(failed.value.orig) == message.format(file=file) and str(file) in str(failed.value)
     assert store.get(id).state == "QUEUED"  # reading goes on
     store.close()
@@ -61,12 +61,13 @@ def test_a_damaged_chunk_is_named_to_readers_and_writers(store):
         store.curves(id)
     with pytest.raises(DamagedChunk, match=f"the last {named}"):
         store.write_points(id, [Measured("scaled", 1, 8, {"val_loss": 1.0})])
-    assert len(store.list()) == 1  # which reads no chunk
+    assert len(store.summaries()) == 1  # which reads no chunk
 
 
 def test_numbers_that_json_lacks_come_back(store):
     odd = {"loss": math.inf, "more": [-math.inf, 1, {"x": math.nan}], "words": "nan"}
-    id = store.create(plan(), environment=odd)
+    id = store.create(plan())
+    store.set_environment(id, odd)
     store.add_event(id, "odd", odd)
     store.write_points(id, [Measured("base", 0, 0, {"val_loss": -math.inf, "val_accuracy": math.nan})])
     for found in (store.get(id).environment, store.events(id)[0][2]):
@@ -85,7 +86,7 @@ def test_text_that_databases_refuse_is_cleaned(store):
     assert store.get(id).name == "ab?"
     store.rename(id, bad + "x" * 300)
     assert store.set_note(id, bad, 0) and store.get(id).note == "ab?"
-    assert len(store.get(id).name) == 200 and [one.id for one in store.list(text="ab\0")] == [id]
+    assert len(store.get(id).name) == 200 and [one.id for one in store.summaries(text="ab\0")] == [id]
     store.end_run(id, "base", 0, "DIVERGED", bad)
     store.transition(id, "FAILED", among=ACTIVE_STATES, reason=bad)
     assert {run.reason for run in store.get(id).runs} == {"ab?"} and store.get(id).reason == "ab?"

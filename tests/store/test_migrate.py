@@ -57,7 +57,7 @@ def test_many_processes_may_open_a_new_database_at_once(database_url):
     for opener in openers:
         opener.join(120)
         assert opener.exitcode == 0
-    assert Store.open(database_url).list() == []
+    assert Store.open(database_url).summaries() == []
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path):

@@ -32,7 +32,7 @@ def trained(store, chosen):
     id = store.create(chosen)
     store.transition(id, "STARTING", among=["QUEUED"])
     store.transition(id, "RUNNING", among=["STARTING"])
-    assert child.train(store, id, chosen, told=False)
+    assert child.train(store, id, chosen, end_request=False)
     store.transition(id, "DONE", among=["RUNNING"])
     return id
 
@@ -60,7 +60,7 @@ def test_reused_curves_are_what_training_again_gives_to_the_last_bit(store, task
     pd.testing.assert_frame_equal(store.curves(second), store.curves(again), check_exact=True)
     for mine, theirs in zip(store.get(second).runs, store.get(again).runs, strict=True):
         assert mine == theirs
-    listed = {one.id: str(one.final) for one in store.list()}  # as text, for NaN differs from itself
+    listed = {one.id: str(one.final) for one in store.summaries()}  # as text, for NaN differs from itself
     assert listed[second] == listed[again] and "'scaled': {'val_loss': (" in listed[second]
     # What was trained: the warm start, and four of the six runs.
     assert store.get(second).total == store.get(second).done == 320 + 4 * 640

@@ -21,9 +21,9 @@ def plan(**changes):
 
 
 def test_a_new_calibration_is_queued_with_all_its_runs(store):
-    id = store.create(plan(), "  first  ", {"note": "x"})
+    id = store.create(plan(), "  first  ")
     record = store.get(id)
-    assert (record.state, record.name, record.plan, record.environment) == ("QUEUED", "first", plan(), {"note": "x"})
+    assert (record.state, record.name, record.plan, record.environment) == ("QUEUED", "first", plan(), {})
     assert [(run.arm, run.seed) for run in record.runs] == list(plan().runs)
     assert {run.state for run in record.runs} == {"QUEUED"}
     assert record.runs[-1].config == plan().config_of("linear lr")
@@ -127,12 +127,11 @@ def test_deleted_is_put_away_restored_and_purged(store):
     store.write_points(gone, [Measured("base", 0, 0, {"val_loss": 1.0})])
     store.transition(gone, "DONE", among=ACTIVE_STATES)
     store.delete(gone)
-    assert [one.id for one in store.list()] == [keep] and [one.id for one in store.list(deleted=True)] == [gone]
+    assert [one.id for one in store.summaries()] == [keep] and [one.id for one in store.summaries(deleted=True)] == [gone]
     assert len(store.curves(gone)) == 1
     store.restore(gone)
-    assert {one.id for one in store.list()} == {keep, gone} and store.purge() == []
+    assert {one.id for one in store.summaries()} == {keep, gone} and store.purge() == []
     store.delete(gone)
-    assert store.purge(before=datetime.now(UTC) - timedelta(days=7)) == []
     store.delete(keep)  # still queued: purging must wait for its end
     assert store.purge() == [gone]
     with pytest.raises(NotFound):
@@ -158,22 +157,23 @@ def test_list_filters_and_summarises_without_curves(store):
     store.write_points(first, [Measured("scaled", 0, 0, {"val_loss": math.nan})])
     store.transition(second, "FAILED", among=ACTIVE_STATES)
     store.set_verdict(first, "cannot tell", "Not decided yet.")
-    assert [one.id for one in store.list()] == [second, first]
-    assert [(one.outcome, one.answer) for one in store.list()] == [("", ""), ("cannot tell", "Not decided yet.")]
-    assert [one.id for one in store.list(outcomes=["differs", "cannot tell"])] == [first] == [store.list(text="TELL")[0].id]
-    assert [one.id for one in store.list(text="ATTENTION")] == [first]
-    assert [one.id for one in store.list(text="0%")] == [first]
-    assert store.list(text="_") == []
-    assert [one.id for one in store.list(text="rmsprop")] == [second]
-    assert [one.id for one in store.list(states=["FAILED"])] == [second]
-    assert [one.id for one in store.list(limit=1, offset=1)] == [first]
-    found = store.list(text=first)[0]
+    assert [one.id for one in store.summaries()] == [second, first]
+    assert [(one.outcome, one.answer) for one in store.summaries()] == [("", ""), ("cannot tell", "Not decided yet.")]
+    assert [one.id for one in store.summaries(outcomes=["differs", "cannot tell"])] == [first]
+    assert [one.id for one in store.summaries(text="TELL")] == [first]
+    assert [one.id for one in store.summaries(text="ATTENTION")] == [first]
+    assert [one.id for one in store.summaries(text="0%")] == [first]
+    assert store.summaries(text="_") == []
+    assert [one.id for one in store.summaries(text="rmsprop")] == [second]
+    assert [one.id for one in store.summaries(states=["FAILED"])] == [second]
+    assert [one.id for one in store.summaries(limit=1)] == [second]
+    found = store.summaries(text=first)[0]
     assert found.final["base"]["val_loss"] == (2.0, pytest.approx(math.sqrt(2)), 2)
     mean, _, count = found.final["scaled"]["val_loss"]
     assert math.isnan(mean) and count == 0
     for seed, loss in ((0, -1.7e308), (1, 1.7e308)):  # still numbers
         store.write_points(first, [Measured("unscaled", seed, 0, {"val_loss": loss})])
-    assert store.list(text=first)[0].final["unscaled"]["val_loss"] == (0.0, math.inf, 2)
+    assert store.summaries(text=first)[0].final["unscaled"]["val_loss"] == (0.0, math.inf, 2)
     assert (found.task, found.base_batch, found.target_batch, found.seeds, found.start) == ("digits", 8, 64, 2, "warm")
 
 
@@ -194,7 +194,7 @@ def _hammer(url, id, seed, batches):
     for i in range(batches):
         store.write_points(id, [Measured("base", seed, i, {"val_loss": float(i)})])
         store.heartbeat(id, done=i)
-        store.list()
+        store.summaries()
     store.close()
 
 

@@ -115,18 +115,18 @@ def test_what_the_first_schema_stored_is_kept_and_judged_when_it_is_opened(datab
     store = Store.open(database_url)
     id = stored.calibration(store, name="precious")
     store.add_event(id, "kept", {})
-    ends = str(store.list()[0].final)  # as text, for NaN differs from itself
+    ends = str(store.summaries()[0].final)  # as text, for NaN differs from itself
     take_back(store, "0001")
     before = everything(store)
     assert not {*LATER} & columns(store) and before["chunk"] and before["event"]
     store.close()
     store = Store.open(database_url)
     assert everything(store) == before
-    record, (listed,) = store.get(id), store.list()
+    record, (listed,) = store.get(id), store.summaries()
     assert (record.outcome, record.answer, listed.outcome, listed.answer) == ("", "", "", "")
     assert str(listed.final) == ends and listed.final["base"]["val_loss"][2] == 2
     assert judged(store, record) == store.get(id)
-    (listed,) = store.list(text="matches")
+    (listed,) = store.summaries(text="matches")
     assert listed.outcome == "matches" and listed.answer.startswith("Yes: ") and everything(store) == before
     store.close()
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as some
 
 from sqrtscale.rules import FAMILIES, FieldError, ParameterGroup, TrainingConfig, scale
 from sqrtscale.rules.kind import DecayRate
-from sqrtscale.ui.inputs import Inputs, carried, defaults, longest, number, read, texts_of
-from sqrtscale.ui.tables import plain, with_numbers
+from sqrtscale.ui.inputs import Inputs, carried, defaults, format_number, longest, read, texts_of
+from sqrtscale.ui.tables import escaped, with_numbers
 
 positive = some.floats(1e-12, 1e6, allow_subnormal=False)
 decay = some.floats(0, 0.9999999, allow_subnormal=False)  # libraries switch them off for the whole process
@@ -20,14 +20,15 @@ names = printable | some.text(some.sampled_from(' :;="\\,lr1'), max_size=10) | s
 
 @some.composite
 def transfers(draw):
-    kin = FAMILIES[draw(some.sampled_from(sorted(FAMILIES)))]
-    values = {name: draw(decay if isinstance(field.kind, DecayRate) else positive) for name, field in kin.fields.items()}
+    optimizer_family = FAMILIES[draw(some.sampled_from(sorted(FAMILIES)))]
+    values = {name: draw(decay if isinstance(field.kind, DecayRate) else positive)
+              for name, field in optimizer_family.fields.items()}
     total = draw(some.none() | some.integers(1, 10**9))
     warmup = draw(some.none() | some.integers(0, total or 10**9))
     run = draw(some.fixed_dictionaries({}, optional={"loss_reduction": some.sampled_from(["mean", "sum"]),
                                                      "clip_norm": positive}))
     groups = tuple(ParameterGroup(name, {"lr": lr}) for name, lr in draw(some.lists(some.tuples(names, positive), max_size=3)))
-    config = TrainingConfig(kin.name, draw(some.integers(1, 10**6)), values, total, warmup, run, groups)
+    config = TrainingConfig(optimizer_family.name, draw(some.integers(1, 10**6)), values, total, warmup, run, groups)
     return Inputs(config, draw(some.integers(1, 10**6)), draw(some.sampled_from(["linear", "half-life"])))
 
 
@@ -130,7 +131,7 @@ def test_foreign_parameters_are_not_inputs():
     (1e-8, "1e-8"), (0.00282842712474619, "0.0028284271"), (2.5e-7, "2.5e-7"), (1024, "1024"), (0.0, "0"),
     (1e20, "1e20"), (100000.0, "100000"), (10**12, "1000000000000")])
 def test_numbers_keep_their_digits(value, text):
-    assert number(value) == text
+    assert format_number(value) == text
     assert float(text) == pytest.approx(value, rel=1e-7)
 
 
@@ -143,5 +144,5 @@ def test_formulas_carry_their_numbers():
 
 
 def test_plain_text_is_not_markdown():
-    assert plain("a*b_c [d](e) :red[f] $g$ <h>") == (
+    assert escaped("a*b_c [d](e) :red[f] $g$ <h>") == (
         r"a\*b\_c \[d\](e) \:red\[f\] \$g\$ \<h\>")

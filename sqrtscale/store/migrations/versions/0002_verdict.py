@@ -22,11 +22,11 @@ def upgrade() -> None:
     op.add_column("calibration", sa.Column("outcome", sa.String(12), nullable=False, server_default=""))
     op.add_column("calibration", sa.Column("answer", sa.Text(), nullable=False, server_default=""))
     op.add_column("calibration", sa.Column("ends", sa.JSON(), nullable=False, server_default="{}"))
-    runs = defaultdict(list)
+    runs: defaultdict[str, list[tuple[str, dict[str, float]]]] = defaultdict(list)
     for run in op.get_bind().execute(sa.select(RUN).order_by(RUN.c.id)):
-        runs[run.calibration_id].append(run)
-    for id, found in runs.items():
-        op.get_bind().execute(CALIBRATION.update().where(CALIBRATION.c.id == id).values(ends=ends(found)))
+        runs[run.calibration_id].append((run.arm, run.final))
+    for id, finals in runs.items():
+        op.get_bind().execute(CALIBRATION.update().where(CALIBRATION.c.id == id).values(ends=ends(finals)))
 
 
 def downgrade() -> None:

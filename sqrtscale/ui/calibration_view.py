@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import streamlit as st
 
 from .. import runner
-from ..report import REPORTS, reported
+from ..report import REPORTS, Report, reported
 from ..rules import family
 from ..runner.device import rivals
 from ..runner.log import LARGEST
@@ -13,9 +16,9 @@ from ..schedules import CONSTANT
 from ..store import CalibrationRecord, DamagedChunk, NotFound, Store
 from ..store.export import FORMATS
 from ..tasks import task
-from . import curve_view, launch, noise_view, notes, outcome, repeat, runs
-from .inputs import Inputs, number, texts_of
-from .tables import plain, reasons
+from . import curve_view, launch, noise_view, notes, repeat, runs, verdict_view
+from .inputs import Inputs, format_number, texts_of
+from .tables import escaped, reasons
 from .timing import duration
 
 LOOK_EVERY = 2.0
@@ -27,28 +30,28 @@ def show(store: Store, id: str) -> None:
     """Everything about one calibration; raises NotFound."""
     record = store.get(id)
     _heading(store, record)
-    _live(store, id, ended=record.final)
+    _results(store, id, ended=record.final)
     with st.expander("Configuration of the arms"):
         launch.arms_table(record.plan)
         _carry_on(record)
     with st.expander("Runs"):
-        runs.of(record)
+        runs.runs_table(record)
         if record.executors:
             st.caption(f"Steps were carried out by the executor `{record.executors}`.")
         if taken := store.reused(id):
             st.caption(f"{len(taken)} of these runs were not trained again but taken from "
-                       f"{', '.join(f'`{one}`' for one in dict.fromkeys(taken.values()))}.")
+                       f"{', '.join(f'`{source}`' for source in dict.fromkeys(taken.values()))}.")
     with st.expander("Note and name"):
         notes.show(store, record)
     with st.expander("How to repeat it"):
         repeat.show(record)
     with st.container(horizontal=True):
-        for kind, make in FORMATS.items():
-            st.download_button(f"Download {kind.upper()}", lambda make=make: make(store, store.get(id)),
+        for kind, export in FORMATS.items():
+            st.download_button(f"Download {kind.upper()}", partial(_exported, store, id, export),
                                f"calibration-{id}.{kind}", MIME[kind], on_click="ignore", key=f"download-{kind}")
         if record.final:
-            for kind, write in REPORTS.items():
-                st.download_button(f"Report {kind.upper()}", lambda write=write: write(reported(store, store.get(id))),
+            for kind, report in REPORTS.items():
+                st.download_button(f"Report {kind.upper()}", partial(_report, store, id, report),
                                    f"calibration-{id}.{kind}", MIME[kind], on_click="ignore", key=f"report-{kind}")
         if record.deleted_at:
             st.button("Bring it back", icon=":material/undo:", on_click=store.restore, args=(id,))
@@ -56,13 +59,21 @@ def show(store: Store, id: str) -> None:
             st.button("Delete", icon=":material/delete:", on_click=_delete, args=(store, id))
 
 
+def _exported(store: Store, id: str, export: Callable[[Store, CalibrationRecord], str]) -> str:
+    return export(store, store.get(id))
+
+
+def _report(store: Store, id: str, write: Callable[[Report], str]) -> str:
+    return write(reported(store, store.get(id)))
+
+
 def _heading(store: Store, record: CalibrationRecord) -> None:
     plan = record.plan
     name = runs.title(record.name, task(plan.task).title, plan.base.batch_size, plan.target_batch)
     schedule = f", schedule `{plan.schedule}`" if plan.schedule != CONSTANT else ""
-    st.subheader(plain(name), anchor=False)
+    st.subheader(escaped(name), anchor=False)
     st.caption(f"{family(plan.base.optimizer).label}, batch {plan.base.batch_size} → {plan.target_batch} "
-               f"(κ = {number(plan.target_batch / plan.base.batch_size)}), {task(plan.task).title}, "
+               f"(κ = {format_number(plan.target_batch / plan.base.batch_size)}), {task(plan.task).title}, "
                f"{plan.size} model, {plan.seeds_in_words}, {plan.start} start{schedule} · "
                f"{record.created_at:%Y-%m-%d %H:%M} UTC · `{record.id}`")
     if record.deleted_at:
@@ -76,7 +87,11 @@ def _delete(store: Store, id: str) -> None:
     st.toast("Deleted. Undo brings it back.", icon=":material/delete:")
 
 
-def _live(store: Store, id: str, ended: bool) -> None:
+def _cancel(store: Store, id: str) -> None:
+    runner.cancel(store, id)
+
+
+def _results(store: Store, id: str, ended: bool) -> None:
     """State, outcome, curves and log; looks again every two seconds until the end."""
     @st.fragment(run_every=None if ended else LOOK_EVERY, key=f"live-{id}")
     def look() -> None:
@@ -93,10 +108,10 @@ def _live(store: Store, id: str, ended: bool) -> None:
             version = store.curves_version(id)
             points = curve_view.curves(store, id, version)
         except DamagedChunk as error:
-            st.error(plain(str(error)), title="The curves cannot be read")
+            st.error(escaped(str(error)), title="The curves cannot be read")
         else:
-            measured = outcome.measured(record, points, id, version)
-            outcome.show(store, record, points, version, measured)
+            measured = verdict_view.measured(record, points, id, version)
+            verdict_view.show(store, record, points, version, measured)
             curve_view.show(record, points)
             noise_view.show(record, points, measured)
         _log(record)
@@ -107,17 +122,19 @@ def _live(store: Store, id: str, ended: bool) -> None:
 def _state(store: Store, record: CalibrationRecord) -> None:
     """Badge and reason, or progress with a way to cancel."""
     if record.final:
-        took = duration((record.ended_at - record.started_at).total_seconds()) if record.started_at else ""
-        st.markdown(f"{runs.badge(record.state)} {plain(record.reason)}" + (f" :gray[in {took}]" if took else ""))
+        took = ""
+        if record.started_at and record.ended_at:
+            took = duration((record.ended_at - record.started_at).total_seconds())
+        st.markdown(f"{runs.badge(record.state)} {escaped(record.reason)}" + (f" :gray[in {took}]" if took else ""))
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(runs.badge(record.state), width="content")
         if record.state == "CANCELLING":
             st.caption("The processes are being ended. What was measured is kept.", width="content")
         else:
-            st.button("Cancel", icon=":material/stop:", on_click=runner.cancel, args=(store, record.id), key="cancel")
+            st.button("Cancel", icon=":material/stop:", on_click=_cancel, args=(store, record.id), key="cancel")
     if record.state == "QUEUED":
-        waiting = [one.id for one in rivals(store.queue(), record)]
+        waiting = [rival.id for rival in rivals(store.queue(), record)]
         ahead = waiting.index(record.id) if record.id in waiting else 0  # it may have ended meanwhile
         st.info(f"Waiting for its turn: {ahead} ahead of it." if ahead else "Starting …")
         return

@@ -1,4 +1,4 @@
-"""What unfolds below the answer of the Scale page: what is not covered, other rules, ways to reach the batch, a batch ramp."""
+"""The expanders below the answer of the Scale page: what is not covered, other rules, ways to reach the batch, a batch ramp."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import streamlit as st
 from ..rules import UNDERIVED, FieldError, ScaledConfig, family
 from ..rules.alternatives import alternatives
 from ..rules.batch import Batch, nearest, ways_to
-from ..rules.stages import stages as ramp
+from ..rules.stages import stages as batch_ramp
 from . import forms, inputs
-from .inputs import Inputs, number
-from .tables import NONE, plain
+from .inputs import Inputs, format_number
+from .tables import NONE, escaped
 
 NOT_COVERED = (
     "**BatchNorm** normalises over the batch of one device, so the loss itself changes with that batch: keep it. "
@@ -26,8 +26,8 @@ def limits() -> None:
     """What the rule says nothing about."""
     st.markdown(f"**Not covered**  \n{NOT_COVERED}")
     with st.popover("Optimizers without a derived rule"):
-        for one in UNDERIVED.values():
-            st.markdown(f"**{one.label}**: {plain(one.known)} :gray[({plain(one.source)})]")
+        for optimizer in UNDERIVED.values():
+            st.markdown(f"**{optimizer.label}**: {escaped(optimizer.known)} :gray[({escaped(optimizer.source)})]")
 
 
 def other_rules(scaled: ScaledConfig) -> None:
@@ -35,19 +35,20 @@ def other_rules(scaled: ScaledConfig) -> None:
     text = st.text_input("Gradient noise scale in samples, if you know it", key="noise", placeholder="optional",
                          help="tr Σ / |G|² (McCandlish et al. 2018). With it the surge rule has a number.")
     try:
-        found = alternatives(scaled.base, scaled.target_batch, inputs.parsed(text) if text.strip() else None)
+        rules = alternatives(scaled.base, scaled.target_batch, inputs.parsed(text) if text.strip() else None)
     except FieldError as error:
-        st.error(plain(str(error)))
+        st.error(escaped(str(error)))
         return
     names = [*family(scaled.base.optimizer).fields, "total_steps", "warmup_steps"]
     columns = {":orange[Square root]": {row.name: row.scaled for row in scaled.fields}}
-    columns |= {one.label: dict(one.config.hyperparameters) | one.config.of_the_run() for one in found}
-    rows = [(_label(scaled, name), *(NONE if values[name] is None else number(values[name]) for values in columns.values()))
+    columns |= {rule.label: dict(rule.config.hyperparameters) | rule.config.of_the_run() for rule in rules}
+    rows = [(_label(scaled, name),
+             *(NONE if values[name] is None else format_number(values[name]) for values in columns.values()))
             for name in names if all(name in values for values in columns.values())]
     st.table(pd.DataFrame(rows, columns=["Field", *columns]), border="horizontal", hide_index=True,
              alt="The scaled configuration by this rule and by others")
-    for one in found:
-        st.markdown(f"**{one.label}**: {plain(one.idea)} :gray[{plain(one.source)}]")
+    for rule in rules:
+        st.markdown(f"**{rule.label}**: {escaped(rule.idea)} :gray[{escaped(rule.source)}]")
 
 
 def _label(scaled: ScaledConfig, name: str) -> str:
@@ -58,25 +59,25 @@ def devices(scaled: ScaledConfig) -> None:
     """Which per-device batches, accumulations and devices make the target batch."""
     base = inputs.batch_in_parts(forms.typed("b0")) or Batch(min(scaled.base.batch_size, 32))
     left, right = st.columns(2)
-    most = left.text_input("Largest batch of one device", key="fits", placeholder=str(base.per_device))
-    count = right.text_input("Devices at most", key="devices", placeholder=str(max(base.devices, 8)))
-    per_device = inputs.parsed(most) if most.strip() else base.per_device
-    number_of = inputs.parsed(count) if count.strip() else max(base.devices, 8)
+    largest = left.text_input("Largest batch of one device", key="fits", placeholder=str(base.per_device))
+    most = right.text_input("Devices at most", key="devices", placeholder=str(max(base.devices, 8)))
+    per_device = inputs.parsed(largest) if largest.strip() else base.per_device
+    most_devices = inputs.parsed(most) if most.strip() else max(base.devices, 8)
     try:
-        ways = ways_to(scaled.target_batch, per_device, number_of)
-        close = nearest(scaled.target_batch, per_device, number_of)
+        ways = ways_to(scaled.target_batch, per_device, most_devices)
+        closest = nearest(scaled.target_batch, per_device, most_devices)
     except FieldError as error:
-        st.error(plain(str(error)))
+        st.error(escaped(str(error)))
         return
     if ways:
-        rows = [(str(one.devices), str(one.per_device), str(one.accumulation), str(one)) for one in ways]
+        rows = [(str(batch.devices), str(batch.per_device), str(batch.accumulation), str(batch)) for batch in ways]
         st.table(pd.DataFrame(rows, columns=["Devices", "Per device", "Accumulation", "Type as target"]), border="horizontal",
                  hide_index=True, alt="Ways to reach the target batch")
-    if close.size != scaled.target_batch:
-        kappa = close.size / scaled.base.batch_size
-        st.caption(f"{close.devices} devices with {close.per_device} each come to {close.size} at the nearest "
-                   f"({plain(str(close))}): κ = {number(kappa)} instead of {number(scaled.kappa)}. Type that as the target to "
-                   "scale for the batch you really run.")
+    if closest.size != scaled.target_batch:
+        kappa = closest.size / scaled.base.batch_size
+        st.caption(f"{closest.devices} devices with {closest.per_device} each come to {closest.size} at the nearest "
+                   f"({escaped(str(closest))}): κ = {format_number(kappa)} instead of {format_number(scaled.kappa)}. Type "
+                   "that as the target to scale for the batch you really run.")
 
 
 def stages(given: Inputs) -> None:
@@ -88,14 +89,14 @@ def stages(given: Inputs) -> None:
         return
     pairs = [part.partition(":") for part in text.replace(",", " ").split()]
     try:
-        found = ramp(given.config, [(inputs.parsed(batch), inputs.parsed(samples)) for batch, _, samples in pairs],
-                     given.decay_form, given.momentum_form)
+        ramp = batch_ramp(given.config, [(inputs.parsed(batch), inputs.parsed(samples)) for batch, _, samples in pairs],
+                          given.decay_form, given.momentum_form)
     except FieldError as error:
-        st.error(plain(str(error)))
+        st.error(escaped(str(error)))
         return
-    rows = [[str(i), str(one.batch), f"{one.first_sample:,}", f"{one.steps:,}",
-             *(NONE if row.scaled is None else number(row.scaled) for row in one.scaled.fields
-               if row.name in given.config.hyperparameters)] for i, one in enumerate(found, 1)]
+    rows = [[str(i), str(stage.batch), f"{stage.first_sample:,}", f"{stage.steps:,}",
+             *(NONE if row.scaled is None else format_number(row.scaled) for row in stage.scaled.fields
+               if row.name in given.config.hyperparameters)] for i, stage in enumerate(ramp, 1)]
     labels = [field.label for field in family(given.config.optimizer).fields.values()]
     st.table(pd.DataFrame(rows, columns=["Stage", "Batch", "From sample", "Steps", *labels]), border="horizontal",
              hide_index=True, alt="Configuration of every stage")

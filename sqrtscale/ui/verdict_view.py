@@ -15,7 +15,7 @@ from ..rules import FieldError
 from ..store import CalibrationRecord, Store
 from ..tasks import task
 from . import inputs, runs
-from .tables import plain
+from .tables import escaped
 
 COLOURS = {"matches": "green", "differs": "red", "cannot tell": "orange", "not a test": "gray"}
 BOXES = {"matches": st.success, "differs": st.error, "cannot tell": st.warning, "not a test": st.info}
@@ -42,29 +42,29 @@ def show(store: Store, record: CalibrationRecord, points: pd.DataFrame, version:
     if not record.final or points[points["arm"] != WARM_START].empty:
         return
     margin = _margin(record)
-    found, ends = judged(record, points, measured, record.id, version, margin)
+    verdicts, ends = judged(record, points, measured, record.id, version, margin)
     if margin is None:
-        keep(store, record, found)
-    answered = "scaled" in found and found["scaled"].reason != "no pairs"
-    BOXES[found["scaled"].outcome if answered else "not a test"](headline(record, found))
-    if further := frontier(record, found):
-        st.markdown(f"**{plain(further)}**".replace("kappa", "κ"))
-    if said := stopped_early(record):
-        st.caption(said)
+        keep(store, record, verdicts)
+    answered = "scaled" in verdicts and verdicts["scaled"].reason != "no pairs"
+    BOXES[verdicts["scaled"].outcome if answered else "not a test"](headline(record, verdicts))
+    if further := frontier(record, verdicts):
+        st.markdown(f"**{escaped(further)}**".replace("kappa", "κ"))
+    if early := stopped_early(record):
+        st.caption(early)
     if record.state != "DONE":
         st.caption("It did not run to its end: this is the verdict on what was measured.")
-    if found and not measured:
+    if verdicts and not measured:
         st.caption("The gradient noise was not measured in this calibration, so whether it was a test of the rule is not known.")
-    lost = [f"**{plain(arm)}** diverged on {len(why)} of {len(record.plan.seeds)} seeds: {plain(why[0])}."
-            for arm, why in runs.diverged(record).items()]
-    told = [one.sentence for one in found.values() if one.reason != "no pairs"]
-    st.markdown("\n".join(f"- {sentence}" for sentence in (*told, *reasons(record, found, measured), *lost)))
-    if any(one.n for one in ends.values()):
-        _arms(record, found, ends)
-    if found:
+    lost = [f"**{escaped(arm)}** diverged on {len(causes)} of {len(record.plan.seeds)} seeds: {escaped(causes[0])}."
+            for arm, causes in runs.diverged(record).items()]
+    sentences = [verdict.sentence for verdict in verdicts.values() if verdict.reason != "no pairs"]
+    st.markdown("\n".join(f"- {sentence}" for sentence in (*sentences, *reasons(record, verdicts, measured), *lost)))
+    if any(end.n for end in ends.values()):
+        _arms(record, verdicts, ends)
+    if verdicts:
         with st.expander("The numbers behind the verdict"):
             _margin_box(record)
-            _numbers(found)
+            _numbers(verdicts)
 
 
 def _margin(record: CalibrationRecord) -> float | None:
@@ -74,36 +74,36 @@ def _margin(record: CalibrationRecord) -> float | None:
     return value if isinstance(value, (int, float)) and value > 0 and math.isfinite(value) else None
 
 
-def _arms(record: CalibrationRecord, found: Mapping[str, Verdict], ends: Mapping[str, ArmSummary]) -> None:
+def _arms(record: CalibrationRecord, verdicts: Mapping[str, Verdict], ends: Mapping[str, ArmSummary]) -> None:
     """A line an arm: where it ends, what is said of it, its difference to base, in seed noise and in samples."""
-    decimals = runs.places(one.mean for one in ends.values())
+    decimals = runs.places(end.mean for end in ends.values())
     rows = []
     for arm, end in ends.items():
         value = runs.fixed(end.mean, decimals) + (f" ± {end.std:.2g}" if end.n > 1 else "")
         row = (runs.coloured(arm), value, str(end.n))
-        rows.append((*row, *(_against_base(found[arm], record, decimals) if arm in found else ("", "", "", ""))))
+        rows.append((*row, *(_against_base(verdicts[arm], record, decimals) if arm in verdicts else ("", "", "", ""))))
     heads = ["Arm", "End validation loss", "Seeds", "Against base", "Difference to base", "In seed deviations", "Samples ahead"]
     st.table(pd.DataFrame(rows, columns=heads), border="horizontal", hide_index=True, alt="The verdict on every arm")
     st.caption("End value: mean over the last tenth of the samples, ± standard deviation over seeds. Differences are paired by "
                "seed, with the interval of the test.")
 
 
-def _against_base(one: Verdict, record: CalibrationRecord, decimals: int) -> tuple[str, str, str, str]:
-    end = one.end
+def _against_base(verdict: Verdict, record: CalibrationRecord, decimals: int) -> tuple[str, str, str, str]:
+    end = verdict.end
     difference = runs.fixed(end.difference, decimals, "+") if end else ""
-    if end and one.pairs > 1:
+    if end and verdict.pairs > 1:
         difference += f" ({runs.fixed(end.low, decimals, '+')} to {runs.fixed(end.high, decimals, '+')})"
-    ahead = "" if one.samples_ahead is None else f"{one.samples_ahead / record.plan.samples:+.1%}"
-    return (f":{COLOURS[one.outcome]}-badge[{one.outcome}]", difference,
-            "" if math.isnan(one.effect_sd) else f"{one.effect_sd:+.2g}", ahead)
+    ahead = "" if verdict.samples_ahead is None else f"{verdict.samples_ahead / record.plan.samples:+.1%}"
+    return (f":{COLOURS[verdict.outcome]}-badge[{verdict.outcome}]", difference,
+            "" if math.isnan(verdict.effect_sd) else f"{verdict.effect_sd:+.2g}", ahead)
 
 
-def _numbers(found: Mapping[str, Verdict]) -> None:
-    margin = next(iter(found.values())).margin
-    st.markdown(f"Margin: **{margin.value:.4g} {plain(margin.unit)}** ({plain(margin.origin)}).")
-    rows = [(runs.coloured(arm), one.name, f"{one.difference:+.5g}", f"{one.low:+.4g} to {one.high:+.4g}",
-             f"{one.p_within:.3g}", f"{one.p_beyond:.3g}", "" if math.isnan(one.sd) else f"{one.sd:.3g}")
-            for arm, verdict in found.items() for one in verdict.functionals]
+def _numbers(verdicts: Mapping[str, Verdict]) -> None:
+    margin = next(iter(verdicts.values())).margin
+    st.markdown(f"Margin: **{margin.value:.4g} {escaped(margin.unit)}** ({escaped(margin.origin)}).")
+    rows = [(runs.coloured(arm), test.name, f"{test.difference:+.5g}", f"{test.low:+.4g} to {test.high:+.4g}",
+             f"{test.p_within:.3g}", f"{test.p_beyond:.3g}", "" if math.isnan(test.sd) else f"{test.sd:.3g}")
+            for arm, verdict in verdicts.items() for test in verdict.functionals]
     heads = ["Arm", "Measured over", "Difference", "Interval", "p within", "p beyond", "Sd of pairs"]
     st.table(pd.DataFrame(rows, columns=heads), border="horizontal", hide_index=True, alt="Tests of every arm")
     st.caption("Differences are paired by seed. Within: two one-sided t-tests against the margin; all three must hold for a "
@@ -118,4 +118,4 @@ def _margin_box(record: CalibrationRecord) -> None:
     text = st.session_state.get(f"margin-{record.id}", "").strip()
     if text and _margin(record) is None:
         error = FieldError("margin", text, "is no margin: give a positive number in the unit of the loss, for example 0.01")
-        st.error(plain(str(error)))
+        st.error(escaped(str(error)))

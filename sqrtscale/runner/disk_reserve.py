@@ -1,4 +1,4 @@
-"""Room on the disk that is kept back, so that the end of a calibration can be written on a full one."""
+"""Disk space that is kept back, so that the end of a calibration can be written on a full one."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from pathlib import Path
 
 from ..home import calibration_folder, home
 
-RESERVE = 4_000_000  # bytes
+BYTES = 4_000_000
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def reserve(id: str) -> Path:
-    """The file whose room is given back at the end."""
+def path(id: str) -> Path:
+    """The file whose space is given back at the end."""
     return calibration_folder(id) / "reserve"
 
 
 def keep(id: str) -> None:
-    """Take the room; raises OSError where there is not as much."""
-    reserve(id).write_bytes(b"\0" * RESERVE)
+    """Take the space; raises OSError where there is not as much."""
+    path(id).write_bytes(b"\0" * BYTES)
 
 
 def free(id: str) -> None:
-    """Give the room back, if it is still kept."""
-    reserve(id).unlink(missing_ok=True)
+    """Give the space back, if it is still kept."""
+    path(id).unlink(missing_ok=True)
 
 
 def is_full(error: BaseException) -> bool:
@@ -33,5 +33,5 @@ def is_full(error: BaseException) -> bool:
         return error.errno in FULL
     text = str(error)
     if "disk I/O error" in text:  # SQLite says no more than this where its shared memory cannot grow
-        return shutil.disk_usage(home()).free < RESERVE // 4
+        return shutil.disk_usage(home()).free < BYTES // 4
     return "disk is full" in text or "No space left" in text
