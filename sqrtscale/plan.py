@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal
 
-from .arms import AT, KINDS, MOST_SVAG, Arm, default_arms, frontier_name, make_arm, spaced
+from .arms import KINDS, MOST_SVAG, Arm, default_arms, frontier_name, make_arm
 from .devices import devices
 from .rules import DecayForm, FieldError, MomentumForm, ScaledConfig, TrainingConfig, scale
 from .rules.errors import choice, shown, whole
@@ -253,7 +253,8 @@ def make_plan(
     if choice("start", start, STARTS) == "warm":
         warm = whole("warm_samples", defaults.warm_samples if warm_samples is None else warm_samples, 1, defaults.warm_samples)
     names = default_arms(scaled) if arms is None else arms
-    chosen = tuple(make_arm(name, scaled) for name in _in_order(names, targets, scaled))
+    further = [frontier_name(Fraction(batch, base.batch_size)) for batch in targets if batch != scaled.target_batch]
+    chosen = _in_order(make_arm(name, scaled) for name in ("base", "scaled", *further, *_listed("arms", names)))
     unit = math.lcm(*(arm.config.batch_size for arm in chosen))
     if unit > samples and len({arm.config.batch_size for arm in chosen}) > 2:
         raise FieldError("targets", ", ".join(sorted({str(arm.config.batch_size) for arm in chosen}, key=int)),
@@ -267,25 +268,22 @@ def make_plan(
     )
 
 
-def _in_order(arms: Iterable[str], targets: Iterable[int], scaled: ScaledConfig) -> list[str]:
-    """Names of arms, each once: base, scaled, the frontier by its batch, the kinds in their own order, then the others."""
-    kappas = {Fraction(target, scaled.base.batch_size) for target in targets if target != scaled.target_batch}
-    names = [spaced(name) for name in _listed("arms", arms)]
-    kappas |= {Fraction(at["kappa"]) for name in names if _is_frontier(name) and (at := AT.fullmatch(name))}
-    order = ["base", "scaled", *map(frontier_name, sorted(kappas)), *KINDS]
-    chosen = dict.fromkeys([*order[: 2 + len(kappas)], *(name for name in names if not _is_frontier(name))])
-    return sorted(chosen, key=lambda name: order.index(name) if name in order else len(order))
+def _in_order(arms: Iterable[Arm]) -> tuple[Arm, ...]:
+    """Each arm once: base, scaled, the rule at other batches by these, the kinds in their own order, then the others."""
+    order = list(KINDS)
+
+    def place(arm: Arm) -> tuple[int, int]:
+        if arm.name in KINDS:
+            return order.index(arm.name), 0
+        return (order.index("scaled"), arm.config.batch_size) if arm.group == "rule" else (len(order), 0)
+
+    return tuple(sorted({arm.name: arm for arm in arms}.values(), key=place))
 
 
 def _listed(field: str, values: object) -> list[Any]:
     if not isinstance(values, Iterable) or isinstance(values, (str, bytes, Mapping)):
         raise FieldError(field, values, "is not a list: give a list of them, also where it is only one")
     return list(values)
-
-
-def _is_frontier(name: str) -> bool:
-    found = AT.fullmatch(name)
-    return found is not None and found["name"] == "scaled"
 
 
 def _check_fits(task_name: str, base_batch: int, target_batch: int, *targets: int) -> None:

@@ -80,8 +80,9 @@ def build_parser() -> Parser:
                          "cosine:0.1, wsd:0.2,1-sqrt or milestones:0.5,0.75,gamma=0.3 (default: constant)")
     command.add_argument("--targets", type=number, nargs="+", default=[], metavar="N", help="more target batches for the full "
                          "rule, each an arm (scaled 2x, scaled 1/2x ...): how far it goes, in one calibration")
+    kinds = ", ".join(name for name in KINDS if name not in ("base", "scaled"))
     command.add_argument("--arms", nargs="+", metavar="ARM", help="what competes beside base and "
-                         f"scaled, names with spaces in quotes: {', '.join(list(KINDS)[2:])}; 'own: lr=1e-3 beta2=0.99' for "
+                         f"scaled, names with spaces in quotes: {kinds}; 'own: lr=1e-3 beta2=0.99' for "
                          "other values, the rest as in scaled; 'unscaled 2x' for an arm at another kappa (default: unscaled "
                          "and linear lr; for SGD, whose rule that is, sqrt lr)")
     command.add_argument("--no-reuse", action="store_true", help="train also what is stored already, run for run the same")

@@ -60,9 +60,10 @@ def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[st
     arms = curves[curves["arm"] != WARM_START]
     start = (f"after a warm start of {plan.warm_samples:,} samples at the base configuration" if plan.warm_samples
              else "from the initial weights")
-    question = (f"Somebody tuned {family(plan.base.optimizer).label} at batch {plan.base.batch_size}. Does training at batch "
+    optimizer = family(plan.base.optimizer)
+    question = (f"Somebody tuned {optimizer.label} at batch {plan.base.batch_size}. Does training at batch "
                 f"{plan.target_batch} (kappa = {plan.target_batch / plan.base.batch_size:.6g}), with every hyperparameter moved "
-                f"by the square-root rule, follow the same course? Tried on {about.title}: {about.description} The "
+                f"by the {optimizer.rule}, follow the same course? Tried on {about.title}: {about.description} The "
                 f"{plan.size} model has {about.sizes[plan.size]:,} parameters. Every arm trains "
                 f"{plan.samples:,} samples with {plan.seeds_in_words} {start}; arms share their samples seed by seed."
                 + (f" From there on the learning rate of every arm {plan.schedule.words} (schedule {plan.schedule})."

@@ -1,18 +1,20 @@
 """The colours that carry meaning on every page, chart and table. The theme in .streamlit/config.toml repeats them."""
 
+from __future__ import annotations
+
+from ..arms import group_of
+from ..plan import WARM_START
+
 BASE = "#2563EB"  # blue: the base configuration
 SCALED = "#EA580C"  # orange: the same, scaled by the rule
 UNSCALED = "#6B7280"  # grey, dashed: base hyperparameters at the target batch
 LINEAR_LR = "#8B94A3"  # lighter grey (3:1 on white), dotted: kappa times the learning rate
 
-ARM_COLOURS: dict[str, str] = {
-    "base": BASE, "scaled": SCALED, "unscaled": UNSCALED, "linear lr": LINEAR_LR, "warm start": BASE,
+OF_AN_ARM = {  # colour and dash
+    "base": (BASE, "solid"), "scaled": (SCALED, "solid"), "unscaled": (UNSCALED, "dash"), "linear lr": (LINEAR_LR, "dot"),
+    WARM_START: (BASE, "dashdot"),
 }
-ARM_DASHES: dict[str, str] = {
-    "base": "solid", "scaled": "solid", "unscaled": "dash", "linear lr": "dot", "warm start": "dashdot",
-}
-
-
+OF_A_GROUP = {"svag": BASE, "rule": SCALED, "form": SCALED}  # grey stands for all other arms
 OTHER_DASHES = ("longdash", "longdashdot", "dashdot", "dot", "dash")
 
 
@@ -21,14 +23,9 @@ def style(arm: str, place: int = 0) -> tuple[str, str]:
 
     Blue goes with base and its SVAG runs, orange with the rule at whatever batch and in whatever form, grey with all else.
     """
-    if arm in ARM_COLOURS:
-        return ARM_COLOURS[arm], ARM_DASHES[arm]
-    dash = OTHER_DASHES[place % len(OTHER_DASHES)]
-    if arm.startswith("svag"):
-        return BASE, dash
-    if arm.startswith("scaled ") or arm in ("half-life", "linear form"):
-        return SCALED, dash
-    return (UNSCALED, LINEAR_LR)[place % 2], dash
+    if arm in OF_AN_ARM:
+        return OF_AN_ARM[arm]
+    return OF_A_GROUP.get(group_of(arm), (UNSCALED, LINEAR_LR)[place % 2]), OTHER_DASHES[place % len(OTHER_DASHES)]
 
 
 def faint(colour: str, alpha: float = 0.18) -> str:

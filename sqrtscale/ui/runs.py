@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 import streamlit as st
 
+from ..arms import DEFAULT_ARMS
 from ..rules import family
 from ..store import FINAL_STATES, CalibrationRecord, CalibrationSummary
 from ..tasks import TASKS, task
@@ -59,7 +60,7 @@ def calibrations_table(summaries: Sequence[CalibrationSummary], key: str) -> str
         {"State": _state(summary), "Verdict": summary.outcome,
          "Name": title(summary.name, summary.task, summary.base_batch, summary.target_batch),
          "Batch": f"{summary.base_batch} → {summary.target_batch}",
-         **{arm.capitalize(): end_value(summary, arm, decimals) for arm in ("base", "scaled", "unscaled", "linear lr")},
+         **{arm.capitalize(): end_value(summary, arm, decimals) for arm in DEFAULT_ARMS},
          "Task": summary.task, "Optimizer": family(summary.optimizer).label, "Created": summary.created_at}
         for summary in summaries])
     # The row that comes back is numbered as the user saw the list, and a new one may have come on top since.
@@ -71,7 +72,7 @@ def calibrations_table(summaries: Sequence[CalibrationSummary], key: str) -> str
                        "Verdict": st.column_config.TextColumn(help=VERDICT_HELP),
                        "Name": st.column_config.TextColumn(width="medium"),
                        **{arm: st.column_config.TextColumn(width=128, help=END_HELP)
-                          for arm in ("Base", "Scaled", "Unscaled", "Linear lr")}},
+                          for arm in map(str.capitalize, DEFAULT_ARMS)}},
         alt="Stored calibrations; choose a row to open it").selection
     rows = [*chosen.rows, *(cell[0] for cell in chosen.cells)]
     return seen[rows[0]] if rows and rows[0] < len(seen) else None

@@ -82,7 +82,9 @@ def _arms(record: CalibrationRecord, verdicts: Mapping[str, Verdict], ends: Mapp
         value = runs.fixed(end.mean, decimals) + (f" ± {end.std:.2g}" if end.n > 1 else "")
         row = (runs.coloured(arm), value, str(end.n))
         rows.append((*row, *(_against_base(verdicts[arm], record, decimals) if arm in verdicts else ("", "", "", ""))))
-    heads = ["Arm", "End validation loss", "Seeds", "Against base", "Difference to base", "In seed deviations", "Samples ahead"]
+    about = task(record.plan.task)
+    heads = ["Arm", f"End {about.metrics[about.judged].label.lower()}", "Seeds", "Against base", "Difference to base",
+             "In seed deviations", "Samples ahead"]
     st.table(pd.DataFrame(rows, columns=heads), border="horizontal", hide_index=True, alt="The verdict on every arm")
     st.caption("End value: mean over the last tenth of the samples, ± standard deviation over seeds. Differences are paired by "
                "seed, with the interval of the test.")

@@ -14,7 +14,7 @@ from plotly.utils import PlotlyJSONEncoder
 from sqrtscale.arms import DEFAULT_ARMS as ARMS
 from sqrtscale.plan import WARM_START
 from sqrtscale.ui import charts
-from sqrtscale.ui.colours import ARM_COLOURS
+from sqrtscale.ui.colours import style
 
 TITLE = "Validation loss (nats per image)"
 
@@ -46,7 +46,7 @@ def test_every_arm_has_one_line_in_its_colour_and_one_band():
     assert [trace.name for trace in made.data if trace.showlegend is not False] == list(ARMS)
     for arm in ARMS:
         line, band = by_uid(made)[arm], by_uid(made)[f"{arm} band"]
-        assert line.line.color == ARM_COLOURS[arm] and line.mode == "lines" == band.mode
+        assert line.line.color == style(arm)[0] and line.mode == "lines" == band.mode
         assert line.legendgroup == band.legendgroup == arm and band.hoverinfo == "skip"
     assert {line.dash for arm in ("base", "scaled") for line in [by_uid(made)[arm].line]} == {"solid"}
     assert {line.dash for arm in ("unscaled", "linear lr") for line in [by_uid(made)[arm].line]} == {"dash", "dot"}

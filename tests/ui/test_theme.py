@@ -28,8 +28,8 @@ def contrast(one: str, other: str) -> float:
 
 def test_every_arm_has_its_colour_and_the_theme_repeats_them():
     arms = [colours.BASE, colours.SCALED, colours.UNSCALED, colours.LINEAR_LR]
-    assert [colours.ARM_COLOURS[arm] for arm in ARMS] == arms == CONFIG["theme"]["chartCategoricalColors"]
-    assert {WARM_START, *ARMS} == set(colours.ARM_DASHES) == set(colours.ARM_COLOURS)
+    assert [colours.style(arm)[0] for arm in ARMS] == arms == CONFIG["theme"]["chartCategoricalColors"]
+    assert {WARM_START, *ARMS} == set(colours.OF_AN_ARM)
     for mode in ("light", "dark"):
         assert CONFIG["theme"][mode]["blueColor"] == colours.BASE
         assert CONFIG["theme"][mode]["orangeColor"] == colours.SCALED
@@ -38,7 +38,7 @@ def test_every_arm_has_its_colour_and_the_theme_repeats_them():
 @pytest.mark.parametrize("mode", ["light", "dark"])
 def test_colours_can_be_seen_on_both_backgrounds(mode):
     theme = CONFIG["theme"][mode]
-    for arm, colour in colours.ARM_COLOURS.items():
+    for arm, (colour, _) in colours.OF_AN_ARM.items():
         assert contrast(colour, theme["backgroundColor"]) >= LEAST_FOR_LINES, arm
     for name in ("textColor", "blueTextColor", "orangeTextColor", "grayTextColor", "linkColor"):
         assert contrast(theme[name], theme["backgroundColor"]) >= LEAST_FOR_TEXT, name

@@ -17,8 +17,6 @@ from ...rules.translate import translate
 from . import deepspeed, huggingface, keras, lightning, optax, pytorch, timm
 from ._recipe import Recipe, commented, joined, shown
 
-RULE = {"linear": "square-root rule", "half-life": "square-root rule, decays by half-life"}
-
 
 @dataclass(frozen=True)
 class Snippet:
@@ -71,7 +69,8 @@ def native(optimizer: str) -> str:
 
 
 def _head(scaled: ScaledConfig) -> str:
-    return f"batch {scaled.base.batch_size} -> {scaled.target_batch} (kappa = {scaled.kappa:.8g}), {RULE[scaled.decay_form]}"
+    rule = family(scaled.base.optimizer).rule + ", decays by half-life" * (scaled.decay_form == "half-life")
+    return f"batch {scaled.base.batch_size} -> {scaled.target_batch} (kappa = {scaled.kappa:.8g}), {rule}"
 
 
 def _recipe(scaled: ScaledConfig, library: str, batch: Batch | None) -> Recipe:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..kind import Decay, Kind
+from ..kind import Decay, Kind, Power
 
 LIBRARIES = {"pytorch": "PyTorch", "keras": "Keras 3", "optax": "optax", "timm": "timm", "composer": "Composer"}
 
@@ -51,6 +51,12 @@ class Family:
     moments: tuple[str, str] | None = None
     treated: bool = True
     notes: tuple[str, ...] = ()
+
+    @property
+    def rule(self) -> str:
+        """What the rule is called, after the factor on lr."""
+        kind = self.fields["lr"].kind
+        return "linear rule" if isinstance(kind, Power) and kind.exponent == 1 else "square-root rule"
 
     @property
     def argument_names(self) -> dict[str, str]:
