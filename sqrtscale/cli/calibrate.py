@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..plan import make_plan
+from ..plan import CalibrationPlan, make_plan
 from ..schedules import schedule
 from ..tasks import task
 from . import configuration
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ..store import CalibrationRecord
 
 
-def run_calibrate(options: argparse.Namespace) -> int:
-    """``sqrtscale calibrate``"""
+def plan_of(options: argparse.Namespace) -> CalibrationPlan:
+    """The plan that the options say; raises FieldError for what cannot be run."""
     defaults = task(options.task).defaults
     target = defaults.target_batch if options.target is None else options.target
     if options.target is None and options.targets:  # a text among them is refused by name below
@@ -33,12 +33,19 @@ def run_calibrate(options: argparse.Namespace) -> int:
         stop_early=bool(options.stop_early), size=options.size,
         decay_form=options.decay_form, momentum_form=options.momentum_form, correct_lr=options.correct_lr,
         schedule=schedule(options.schedule))
-
-    from .. import runner  # loads pandas and sqlalchemy: only once the plan is known to be good
-    from ..runner.device import occupied
-
+    if options.evaluations is not None:
+        plan = replace(plan, evaluations=options.evaluations)
     if options.stop_early is None:
+        from ..runner.device import occupied
+
         plan = replace(plan, stop_early=occupied(plan.device) == ("cpu",))
+    return plan
+
+
+def run_calibrate(options: argparse.Namespace) -> int:
+    """``sqrtscale calibrate``"""
+    plan = plan_of(options)
+    from .. import runner  # loads pandas and sqlalchemy: only once the plan is known to be good
 
     with open_store() as store:
         id = runner.submit(store, plan, options.name)

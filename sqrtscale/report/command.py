@@ -24,16 +24,18 @@ def command(plan: CalibrationPlan) -> str:
     if plan.size != SMALLEST:
         parts += ["--size", plan.size]
     parts += ["--batch", str(base.batch_size), "--target", str(plan.target_batch), "--seeds", str(len(plan.seeds)),
-              "--samples", str(plan.samples), "--start", plan.start]
+              "--samples", str(plan.samples), "--evaluations", str(plan.evaluations), "--start", plan.start]
     if plan.warm_samples:
         parts += ["--warm-samples", str(plan.warm_samples)]
     if plan.schedule != CONSTANT:
         parts += ["--schedule", str(plan.schedule)]
-    if base.total_steps:
+    if base.total_steps is not None:
         parts += ["--steps", str(base.total_steps)]
-    if base.warmup_steps:
+    if base.warmup_steps is not None:
         parts += ["--warmup", str(base.warmup_steps)]
     parts += ["--arms", *(arm.name for arm in plan.arms), "--decay-form", plan.decay_form, "--device", plan.device]
+    if not plan.reuse:
+        parts.append("--no-reuse")
     parts.append("--stop-early" if plan.stop_early else "--no-stop-early")
     if plan.momentum_form != "kept":
         parts += ["--momentum-form", plan.momentum_form]
