@@ -3,7 +3,7 @@
 import streamlit as st
 
 from sqrtscale import FieldError, runner
-from sqrtscale.ui import launch, runs, timing
+from sqrtscale.ui import again, launch, runs, timing
 from sqrtscale.ui.state import open_store, through_app
 from sqrtscale.ui.tables import escaped
 
@@ -20,6 +20,7 @@ left, right = st.columns([1, 1.5], gap="large")
 plan = None
 with left:
     st.subheader("What to train", anchor=False)
+    again.open_form(store)
     task = launch.task_choice()
     size = launch.size_choice(task)
     inputs, carried = launch.transfer_choice(task)

@@ -16,8 +16,8 @@ from ..schedules import CONSTANT
 from ..store import CalibrationRecord, DamagedChunk, NotFound, Store
 from ..store.export import FORMATS
 from ..tasks import task
-from . import curve_view, launch, noise_view, notes, repeat, runs, verdict_view
-from .inputs import Inputs, format_number, texts_of
+from . import again, curve_view, launch, noise_view, notes, repeat, runs, verdict_view
+from .inputs import format_number, texts_of
 from .tables import escaped, reasons
 from .timing import duration
 
@@ -163,9 +163,10 @@ def _log(record: CalibrationRecord) -> None:
 
 def _carry_on(record: CalibrationRecord) -> None:
     plan = record.plan
-    given = texts_of(Inputs(plan.base, plan.target_batch, plan.decay_form, plan.momentum_form, plan.correct_lr))
     with st.container(horizontal=True, vertical_alignment="center"):
         with st.popover("Formulas"):
             reasons(plan.scaled)
-        st.page_link("pages/calibrate.py", label="Calibrate again", icon=":material/replay:", query_params=given)
-        st.page_link("pages/scale.py", label="Open in Scale", icon=":material/calculate:", query_params=given)
+        st.page_link("pages/calibrate.py", label="Calibrate again", icon=":material/replay:",
+                     query_params={launch.AGAIN: record.id})
+        st.page_link("pages/scale.py", label="Open in Scale", icon=":material/calculate:",
+                     query_params=texts_of(again.inputs_of(plan)))

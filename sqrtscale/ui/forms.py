@@ -62,18 +62,37 @@ class Asked(NamedTuple):
     link: dict[str, str]
 
 
-def configuration_from_query() -> Inputs | None:
-    """What a link from the Scale page carries: (config, target_batch, decay_form), or None when it carries nothing.
+def current() -> Inputs | None:
+    """The one configuration of all pages: the address's, else what was typed on Scale last; None where nothing was typed.
 
-    Raises FieldError with one readable sentence for an address that does not make a configuration.
+    Raises FieldError with one readable sentence for texts that do not make a configuration.
     """
-    texts = inputs.carried(st.query_params.to_dict())
+    address = inputs.carried(st.query_params.to_dict())
+    texts = address or _kept().link
     if not texts:
         return None
     given, errors = inputs.read(texts)
-    if errors:
+    if given is None:
         raise next(iter(errors.values()))
+    if address:
+        keep(given)
     return given
+
+
+def typed_address() -> dict[str, str]:
+    """The inputs that were typed on Scale and differ from its defaults, as its address has them."""
+    return dict(_kept().link)
+
+
+def keep(given: Inputs) -> None:
+    """Make it the current configuration, as it was typed where that says the same."""
+    if inputs.read(_kept().link)[0] != given:
+        st.session_state[KEPT] = Kept({}, inputs.texts_of(given), given.config.optimizer)
+
+
+def _kept() -> Kept:
+    kept: Kept = st.session_state.get(KEPT, Kept({}, {}, None))
+    return kept
 
 
 def training_configuration() -> Asked:
@@ -163,7 +182,7 @@ def _text(name: str, label: str, grid: DeltaGenerator, placeholder: str | None) 
 
 def _load() -> None:
     """Fill the widgets from the address or from what was typed before, when either is new to them."""
-    kept = st.session_state.get(KEPT, Kept({}, {}, None))
+    kept = _kept()
     address = inputs.carried(st.query_params.to_dict())
     if "opt" not in st.session_state:  # opened by a link, or again after another page
         _fill(address or kept.link)

@@ -24,6 +24,8 @@ OWN, TESTED = "Your configuration", "The task's tested defaults"
 STARTS: dict[Start, str] = {"warm": "Warm start", "scratch": "From scratch"}
 START_HELP = ("Warm: train once at the base configuration, then branch every arm from there with fresh data. From scratch "
               "the signal dominates at first, and the rule is not tested there.")
+AGAIN = "again"  # in the address: the id of a calibration whose plan fills the form
+OWN_ARM = "own: "  # begins the name of an arm with values typed in
 OF_A_SCHEDULE = ("schedule", "min_lr", "decay_steps", "milestones", "milestone_factor")
 
 
@@ -39,7 +41,7 @@ def transfer_choice(task: Task) -> tuple[Inputs, Schedule]:
     """The configuration to test, the one carried over from Scale or the one the task was tested with, and its schedule."""
     tested = Inputs(task.defaults.base, task.defaults.target_batch, "linear"), CONSTANT
     try:
-        own = forms.configuration_from_query()
+        own = forms.current()
     except FieldError as error:
         st.error(escaped(f"The address carries no usable configuration: {error}"))
         own = None
@@ -56,6 +58,10 @@ def transfer_choice(task: Task) -> tuple[Inputs, Schedule]:
                          f"{', '.join(TRAINED)}. Make it the same as one of them in the Scale page."))
         return tested
     carried = schedule_of(own.config)
+    if own.config == runs and st.query_params.get(AGAIN):
+        st.caption("Taken from the calibration that is run again, with every choice below. Its hyperparameters can be changed "
+                   "on the Scale page.")
+        return own, carried or CONSTANT
     left_out = _left_out(own.config, runs, carried)
     st.caption("Your learning rate was tuned for your model; on this small task it may train worse or not at all. What is "
                "tested is whether scaled follows base." + (f" Left out here: {', '.join(left_out)}." if left_out else ""))
@@ -83,9 +89,9 @@ def _rounded(count: int) -> str:
 def plan_choice(task: Task, inputs: Inputs, size: str, carried: Schedule) -> CalibrationPlan:
     """Arms, seeds, budget, start, schedule and device; raises FieldError for what cannot be run."""
     defaults = task.defaults
-    usual = [name for name in default_arms(scale(*inputs)) if name not in ("base", "scaled")]
+    usual, controls_key = usual_controls(inputs)
     controls = st.pills("Controls beside base and scaled", usual, default=usual, selection_mode="multi",
-                        key="controls" if "linear lr" in usual else "controls-sgd",
+                        key=controls_key,
                         help=" ".join(KINDS[name].description for name in usual))
     more, targets, reuse = _further_arms(inputs, usual)
     grid = st.grid(2, min_column_width=150)
@@ -106,6 +112,8 @@ def plan_choice(task: Task, inputs: Inputs, size: str, carried: Schedule) -> Cal
                **{f"cuda:{i}": f"cuda:{i} ({name})" for i, name in enumerate(names)}}
     if len(names) > 1:
         devices["all"] = f"all {len(names)} GPUs, models spread over them"
+    asked = st.session_state.get("device", "auto")  # of a plan that is run again, perhaps from another machine
+    devices.setdefault(asked, asked)
     device = grid.selectbox("Device", list(devices), format_func=devices.__getitem__, key="device")
     early = st.toggle("Stop as soon as the verdict is clear", value=occupied(device) == ("cpu",), key=f"early-{device}",
                       help=f"The arms are judged after {', '.join(map(str, LOOKS[:3]))} … seeds; the looks share the error rate. "
@@ -118,22 +126,29 @@ def plan_choice(task: Task, inputs: Inputs, size: str, carried: Schedule) -> Cal
                      schedule=schedule)
 
 
+def usual_controls(inputs: Inputs) -> tuple[list[str], str]:
+    """Names of the controls of that transfer, and the key of their widget."""
+    usual = [name for name in default_arms(scale(*inputs)) if name not in ("base", "scaled")]
+    return usual, "controls" if "linear lr" in usual else "controls-sgd"
+
+
 def _further_arms(inputs: Inputs, usual: list[str]) -> tuple[list[str], list[Any], bool]:
     """Names of further arms, further target batches, and whether stored runs are reused."""
     with st.expander("More arms and batches"):
         known = [kind.name for kind in offered(scale(*inputs)) if kind.name not in ("base", "scaled", *usual)]
+        known += [name for name in st.session_state.get("more-arms", ()) if name not in KINDS]  # of a plan that is run again
         names = st.multiselect("Ablations, other rules, SVAG", known, key="more-arms", placeholder="none",
                                help="An ablation is the full rule with one hyperparameter left as it was. SVAG takes the base "
                                     "run in l² times as many steps with the same SDE: where its arms agree, the SDE describes "
                                     "the run.")
-        for name in names:
+        for name in filter(KINDS.__contains__, names):
             st.caption(f"**{name}**: {escaped(KINDS[name].description)}")
         own = st.text_input("Own values at the target batch", key="own-arm", placeholder="lr=1e-3 beta2=0.99")
         text = st.text_input("The rule at these batches as well", key="targets", placeholder="16 32 128",
                              help="How far can I go? Each batch is an arm of its own with its own verdict.")
         reuse = st.toggle("Take identical runs from earlier calibrations", value=True, key="reuse",
                           help="Same task, configuration, seed, start and budget on the same kind of device: not trained again.")
-    return names + [f"own: {own.strip()}"] * bool(own.strip()), [parsed(batch) for batch in text.replace(",", " ").split()], reuse
+    return names + [OWN_ARM + own.strip()] * bool(own.strip()), [parsed(batch) for batch in text.replace(",", " ").split()], reuse
 
 
 def arms_table(plan: CalibrationPlan) -> None:

@@ -15,9 +15,10 @@ WIDTH, HEIGHT = 240, 40  # of the picture, in pixels
 
 def choose(carried: Schedule = CONSTANT) -> Schedule:
     """What the user chooses, at first ``carried``; raises FieldError for a text that is no schedule."""
-    texts = list(dict.fromkeys((*KINDS, str(carried))))
+    key = f"schedule-{carried}"
+    texts = list(dict.fromkeys((*KINDS, str(carried), st.session_state.get(key) or str(carried))))
     text = st.selectbox("Learning rate after the branch point", texts, index=texts.index(str(carried)), accept_new_options=True,
-                        format_func=_label, key=f"schedule-{carried}", help=HELP)
+                        format_func=_label, key=key, help=HELP)
     chosen = schedule(text)
     if chosen != CONSTANT:
         st.image(_picture(chosen), width=WIDTH, caption="Learning rate over its peak, from the branch point to the end")

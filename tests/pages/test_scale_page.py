@@ -216,10 +216,10 @@ def from_query():
     import streamlit as st
 
     from sqrtscale.rules import FieldError
-    from sqrtscale.ui.forms import configuration_from_query
+    from sqrtscale.ui.forms import current
 
     try:
-        st.session_state.found = configuration_from_query()
+        st.session_state.found = current()
     except FieldError as error:
         st.session_state.found = str(error)
 

@@ -1,0 +1,63 @@
+"""What the Calibrate form opens with: the plan of a calibration that is run again, or what was typed on Scale."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ..plan import CalibrationPlan
+from ..rules import FieldError
+from ..schedules import CONSTANT
+from ..store import NotFound, Store
+from . import forms, launch
+from .inputs import Inputs
+from .tables import escaped
+
+TAKEN = "taken from"  # the id whose plan fills the form
+
+
+def open_form(store: Store) -> None:
+    """Once for a visit: fill the form with the plan that the address names, or put into the address what was typed on Scale.
+
+    The address keeps it when the page is loaded anew, and can be sent to somebody.
+    """
+    id = st.query_params.get(launch.AGAIN)
+    new = "task" not in st.session_state
+    if id and (new or st.session_state.get(TAKEN) != id):
+        _take_up(store, id)
+    elif new and not st.query_params:
+        st.query_params.update(forms.typed_address())
+
+
+def _take_up(store: Store, id: str) -> None:
+    """The whole plan of that calibration into the form, every choice still free."""
+    try:
+        plan = store.get(id).plan
+    except NotFound:
+        st.error("There is no calibration with the id of this address to run again. It may have been removed for good.")
+    except FieldError as error:  # its task is gone, or today's rules refuse its plan
+        st.error(escaped(str(error)), title="This calibration cannot be run again by this version of sqrtscale")
+    else:
+        st.session_state[TAKEN] = id
+        forms.keep(inputs_of(plan))
+        st.session_state.update(_choices(plan))
+
+
+def inputs_of(plan: CalibrationPlan) -> Inputs:
+    """The transfer that a plan tests."""
+    return Inputs(plan.base, plan.target_batch, plan.decay_form, plan.momentum_form, plan.correct_lr)
+
+
+def _choices(plan: CalibrationPlan) -> dict[str, object]:
+    """What each widget of the form holds, by its key, where the form makes that plan."""
+    usual, controls = launch.usual_controls(inputs_of(plan))
+    further = [arm for arm in plan.arms if arm.group == "rule" and arm.config.batch_size != plan.target_batch]
+    names = [arm.name for arm in plan.arms if arm not in further and arm.name not in ("base", "scaled")]
+    own = names.pop().removeprefix(launch.OWN_ARM) if names and names[-1].startswith(launch.OWN_ARM) else ""
+    return {
+        "task": plan.task, f"size-{plan.task}": plan.size, "source": launch.OWN,
+        controls: [name for name in names if name in usual],
+        "more-arms": [name for name in names if name not in usual],
+        "own-arm": own, "targets": " ".join(str(arm.config.batch_size) for arm in further), "reuse": plan.reuse,
+        f"seeds-{plan.task}": len(plan.seeds), f"samples-{plan.task}": plan.samples, "start": plan.start,
+        "device": plan.device, f"early-{plan.device}": plan.stop_early, f"schedule-{CONSTANT}": str(plan.schedule),
+    } | ({f"warm-{plan.task}": plan.warm_samples} if plan.start == "warm" else {})
