@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import streamlit as st
@@ -47,11 +48,15 @@ REFUSED = "refused choices"
 
 
 class Kept(NamedTuple):
-    """What the last run left behind: the widgets' values, those inputs that went into the address, and the family."""
+    """What the last run left behind: the widgets' values, those inputs that went into the address, and the family.
+
+    typed: what was typed for families that were chosen before, so that it is there when they are chosen again.
+    """
 
     values: dict[str, str | None]
     link: dict[str, str]
     optimizer: str | None
+    typed: Mapping[str, str] = MappingProxyType({})
 
 
 class Asked(NamedTuple):
@@ -185,13 +190,17 @@ def _load() -> None:
     kept = _kept()
     address = inputs.carried(st.query_params.to_dict())
     if "opt" not in st.session_state:  # opened by a link, or again after another page
-        _fill(address or kept.link)
+        _fill(address or kept.link, {} if address else kept.typed)
     elif address != kept.link and all(st.session_state.get(name) == was for name, was in kept.values.items()):
         _fill(address)  # the address changed and no input did: Back or Forward
 
 
-def _fill(texts: dict[str, str]) -> None:
-    """Put texts into the widgets; a choice that does not exist selects nothing and is remembered as refused."""
+def _fill(texts: dict[str, str], typed: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Put texts into the widgets; a choice that does not exist selects nothing and is remembered as refused.
+
+    typed: what other families than the texts' have to remember.
+    """
+    st.session_state[KEPT] = _kept()._replace(typed=typed)
     refused: dict[str, str] = {}
     chosen: dict[str, str | None] = {}
     for name, known in CHOICES.items():
@@ -219,12 +228,25 @@ def typed(name: str) -> str:
 
 
 def _take_defaults() -> None:
-    """Another optimizer: what still stands at the old one's default goes to the new one's; what was typed stays."""
+    """Another optimizer: what still stands at the old one's default goes to the new one's; what was typed stays or returns."""
     st.session_state.setdefault("other", next(name for name in FAMILIES if name not in MAIN))
-    old = inputs.defaults(st.session_state[KEPT].optimizer or inputs.DEFAULT_OPTIMIZER)
-    for name, text in inputs.defaults(_chosen_optimizer() or inputs.DEFAULT_OPTIMIZER).items():
-        if name not in CHOICES and st.session_state.get(name, old.get(name)) == old.get(name):
-            st.session_state[name] = text
+    kept, state = _kept(), st.session_state
+    typed = dict(kept.typed)
+    for name, default in _texts_by_default(kept.optimizer):
+        if state.get(name) not in (None, default):
+            typed[name] = state[name]
+        elif state.get(name) == default != typed.get(name):
+            typed.pop(name, None)  # put back to the default since
+    for name, default in _texts_by_default(_chosen_optimizer()):
+        if state.get(name, default) is not None:  # None: a choice that was refused stays so
+            state[name] = typed.get(name, default)
+    state[KEPT] = kept._replace(typed=typed)
+
+
+def _texts_by_default(optimizer: str | None) -> list[tuple[str, str]]:
+    """(key, default) of every input of a family that is a text or a name."""
+    return [(name, text) for name, text in inputs.defaults(optimizer or inputs.DEFAULT_OPTIMIZER).items()
+            if name not in ("opt", "corr")]
 
 
 def _save(texts: dict[str, str]) -> dict[str, str]:
@@ -237,5 +259,5 @@ def _save(texts: dict[str, str]) -> dict[str, str]:
         others = {name: text for name, text in address.items() if name not in inputs.carried(address)}
         st.query_params.from_dict(others | link)
     values = {name: st.session_state.get(name) for name in texts} | {"other": st.session_state.get("other")}
-    st.session_state[KEPT] = Kept(values, link, optimizer)
+    st.session_state[KEPT] = Kept(values, link, optimizer, _kept().typed)
     return link

@@ -46,8 +46,7 @@ def transfer_choice(task: Task) -> tuple[Inputs, Schedule]:
         st.error(escaped(f"The address carries no usable configuration: {error}"))
         own = None
     if own is None:
-        st.caption("Taken: the configuration this task was tested with. To test your own, fill in the Scale page and press "
-                   "“Calibrate this” there.")
+        st.caption("Taken: the configuration this task was tested with. To test your own, type it on the Scale page.")
         return tested
     chosen = st.segmented_control("Configuration", [OWN, TESTED], default=OWN, required=True, key="source", wrap=True)
     if chosen == TESTED:

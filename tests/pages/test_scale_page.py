@@ -123,7 +123,51 @@ def test_another_optimizer_takes_its_defaults_but_keeps_what_was_typed():
     assert app.query_params == {"opt": "rmsprop", "b1": "512"}
     app.text_input(key="lr").set_value("0.02").run()
     app.get("button_group")[0].set_value("adam").run()
-    assert answer(app)["Learning rate"][0] == "0.02" and answer(app)["beta1"][0] == "0.9"
+    assert answer(app)["Learning rate"][0] == "0.02" and answer(app)["beta1"][0] == "0.8"
+    assert app.query_params == {"opt": "adam", "b1": "512", "beta1": "0.8", "lr": "0.02"}
+
+
+def choose(app: AppTest, *optimizers: str) -> None:
+    for optimizer in optimizers:
+        app.get("button_group")[0].set_value(optimizer).run()
+
+
+def test_another_optimizer_and_back_keeps_what_was_typed():
+    app = opened("lr=0.01&beta1=0.8&wd=0.3&b0=2x4x2&steps=90&groups=head:+lr=0.5")
+    shown, address = answer(app), dict(app.query_params)
+    choose(app, "rmsprop", "adam", "more", "adamw")  # 0.01 is RMSprop's default lr
+    assert answer(app) == shown and app.query_params == address
+    choose(app, "rmsprop")
+    app.text_input(key="alpha").set_value("0.95").run()
+    app.segmented_control(key="mform").set_value("scaled").run()
+    choose(app, "adamw")
+    assert answer(app) == shown and app.query_params == address
+    choose(app, "rmsprop")
+    assert app.query_params["alpha"] == "0.95" and app.query_params["mform"] == "scaled"
+
+
+def test_what_was_put_back_to_the_default_is_forgotten():
+    app = opened("lr=0.02")
+    choose(app, "rmsprop")
+    app.text_input(key="lr").set_value("0.01").run()  # its default
+    choose(app, "adamw")
+    assert answer(app)["Learning rate"][0] == "0.001" and not app.query_params
+
+
+def test_what_was_typed_for_another_optimizer_outlives_another_page_and_not_another_address():
+    app = opened("beta1=0.8")
+    choose(app, "rmsprop")
+    app.query_params.clear()
+    app.switch_page("pages/results.py").run()
+    app.query_params.clear()
+    app.switch_page("pages/scale.py").run()
+    choose(app, "adamw")
+    assert answer(app)["beta1"][0] == "0.8"
+    app.query_params.clear()
+    app.query_params["opt"] = "rmsprop"
+    app.run()
+    choose(app, "adamw")
+    assert answer(app)["beta1"][0] == "0.9"
 
 
 def test_the_half_life_form_is_offered_beside_a_decay_without_a_number():
