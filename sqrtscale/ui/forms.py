@@ -80,7 +80,7 @@ def current() -> Inputs | None:
     if given is None:
         raise next(iter(errors.values()))
     if address:
-        keep(given)
+        keep(address)
     return given
 
 
@@ -89,10 +89,10 @@ def typed_address() -> dict[str, str]:
     return dict(_kept().link)
 
 
-def keep(given: Inputs) -> None:
-    """Make it the current configuration, as it was typed where that says the same."""
-    if inputs.read(_kept().link)[0] != given:
-        st.session_state[KEPT] = Kept({}, inputs.texts_of(given), given.config.optimizer)
+def keep(texts: dict[str, str]) -> None:
+    """Make these the current configuration; what was typed stays as it was typed where it says the same."""
+    if inputs.read(_kept().link)[0] != inputs.read(texts)[0]:
+        st.session_state[KEPT] = Kept({}, texts, None)
 
 
 def _kept() -> Kept:

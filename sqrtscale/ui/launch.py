@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -114,15 +115,18 @@ def plan_choice(task: Task, inputs: Inputs, size: str, carried: Schedule) -> Cal
     asked = st.session_state.get("device", "auto")  # of a plan that is run again, perhaps from another machine
     devices.setdefault(asked, asked)
     device = grid.selectbox("Device", list(devices), format_func=devices.__getitem__, key="device")
+    evaluations = grid.number_input("Evaluations per run", value=CalibrationPlan.evaluations, step=1, key="evaluations",
+                                    help="How many times every run is measured after the branch point.")
     early = st.toggle("Stop as soon as the verdict is clear", value=occupied(device) == ("cpu",), key=f"early-{device}",
                       help=f"The arms are judged after {', '.join(map(str, LOOKS[:3]))} … seeds; the looks share the error rate. "
                            "A GPU trains all seeds at once in about the time of one, so there it saves nothing.")
     with schedule_box:  # last, so that a text which is no schedule hides no other choice
         schedule = schedule_choice.choose(carried)
-    return make_plan(task.name, inputs.config, inputs.target_batch, arms=[*controls, *more], targets=targets, seeds=seeds,
+    plan = make_plan(task.name, inputs.config, inputs.target_batch, arms=[*controls, *more], targets=targets, seeds=seeds,
                      samples=samples, start=start, warm_samples=warm_samples, decay_form=inputs.decay_form, device=device,
                      momentum_form=inputs.momentum_form, correct_lr=inputs.correct_lr, reuse=reuse, stop_early=early, size=size,
                      schedule=schedule)
+    return replace(plan, evaluations=evaluations)
 
 
 def usual_controls(inputs: Inputs) -> tuple[list[str], str]:

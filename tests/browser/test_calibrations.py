@@ -13,6 +13,7 @@ import stored
 from driving import until, wait_ready
 from playwright.sync_api import Page, expect
 
+from sqrtscale.schedules import schedule
 from sqrtscale.store import ACTIVE_STATES, Store
 
 
@@ -162,6 +163,39 @@ def test_a_configuration_is_carried_over_from_scale(visit):
     table = page.get_by_test_id("stTable")
     expect(table.get_by_role("row").filter(has_text="Learning rate")).to_contain_text("0.0040.0080.0040.016")
     expect(table.get_by_role("row").filter(has_text="Batch size")).to_contain_text("16646464")
+
+
+def test_the_navigation_keeps_what_was_typed_and_a_reload_too(visit):
+    page = visit("/?b0=16&b1=64")
+    box = page.get_by_role("textbox", name="Learning rate")
+    box.fill("4e-3")
+    box.press("Enter")
+    expect(page).to_have_url(re.compile("lr=4e-3"))
+    page.get_by_role("link", name="Calibrate", exact=True).click()
+    expect(page).to_have_url(re.compile(r"/calibrate\?b0=16&b1=64&lr=4e-3"))
+    rate = page.get_by_test_id("stTable").get_by_role("row").filter(has_text="Learning rate")
+    expect(rate).to_contain_text("0.0040.0080.0040.016")
+    page.reload()
+    expect(rate).to_contain_text("0.0040.0080.0040.016")
+    page.get_by_text("The task's tested defaults").click()
+    expect(rate).not_to_contain_text("0.0040.008")
+    page.get_by_role("link", name="Scale", exact=True).click()
+    expect(box).to_have_value("4e-3")
+
+
+def test_calibrate_again_opens_the_whole_plan_also_after_a_reload(visit, store):
+    plan = stored.plan(task="pydoc", seeds=3, start="scratch", warm_samples=None, arms=["unscaled"], schedule=schedule("cosine"))
+    page = visit(f"/results?id={stored.calibration(store, chosen=plan)}")
+    page.get_by_text("Configuration of the arms").click()
+    page.get_by_role("link", name="Calibrate again").click()
+    for _ in range(2):
+        expect(page.get_by_role("spinbutton", name="Seeds")).to_have_value("3")
+        expect(page.get_by_role("spinbutton", name=re.compile("Samples per run"))).to_have_value(str(plan.samples))
+        expect(page.get_by_role("spinbutton", name="Warm-start samples")).to_have_count(0)
+        expect(page.get_by_text("the learning rate falls along a cosine to 0")).to_be_visible()
+        expect(page.get_by_role("columnheader")).to_have_count(4)  # field, base, scaled, unscaled
+        page.reload()
+        wait_ready(page)
 
 
 def test_a_schedule_is_carried_over_from_scale_and_typed_with_its_settings(visit):
