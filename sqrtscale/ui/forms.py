@@ -108,9 +108,14 @@ def training_configuration() -> Asked:
     texts |= {name: text for name, text in st.session_state[REFUSED].items() if texts[name] is None}
     given, errors = inputs.read(texts)
     for name, error in errors.items():
-        advice = error.allowed.split(": ", 1)[-1]
-        boxes[name].markdown(f":small[:red[{tables.escaped(advice[0].upper() + advice[1:])}]]")
+        mark(boxes[name], error)
     return Asked(given, tuple(errors.values()), _save(texts))
+
+
+def mark(box: DeltaGenerator, error: FieldError) -> None:
+    """What to do about a field, below it."""
+    advice = error.allowed.split(": ", 1)[-1]
+    box.markdown(f":small[:red[{tables.escaped(advice[0].upper() + advice[1:])}]]")
 
 
 def _optimizer(box: DeltaGenerator) -> Family:

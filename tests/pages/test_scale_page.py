@@ -132,6 +132,8 @@ def test_the_half_life_form_is_offered_beside_a_decay_without_a_number():
     assert "half-life gives 0.034336838" in app.table[0].value.iloc[2, 3]
     assert "beta1 has no number" in app.code[0].value
     assert app.get("page_link")[0].proto.disabled
+    assert "It cannot be calibrated at this κ: no number for beta1." in [caption.value for caption in app.caption]
+    assert button(app, "Test κ = 32 at 8 → 256 instead")
     button(app, "Use the half-life form").click().run()
     assert answer(app)["beta1"] == ("0.9", "0.034336838")
     assert app.query_params == {"b1": "8192", "form": "half-life"}
@@ -181,7 +183,10 @@ def test_any_other_optimizer_is_chosen_by_name_and_library():
     link = app.get("page_link")[0].proto
     assert not link.disabled and "opt=keras_rmsprop" in link.query_string and "PyTorch's convention" in link.help
     assert not opened("opt=nadam").get("page_link")[0].proto.disabled
-    link = opened("opt=optax_adam&eps_root=1e-8").get("page_link")[0].proto
+    refused = opened("opt=optax_adam&eps_root=1e-8")
+    assert any("cannot be calibrated as it is: The calibration engine has" in caption.value for caption in refused.caption)
+    assert button(refused, "Test κ = 4 at 8 → 32 instead")
+    link = refused.get("page_link")[0].proto
     assert link.disabled and "nadam" in link.help  # what the engine has: no second eps
     again = opened("opt=keras_rmsprop")
     assert answer(again) == answer(app) and again.selectbox(key="other").value == "keras_rmsprop"
