@@ -91,7 +91,7 @@ def plan_choice(task: Task, inputs: Inputs, size: str, carried: Schedule) -> Cal
     grid = st.grid(2, min_column_width=150)
     seeds = grid.number_input("Seeds", value=defaults.seeds, step=1, key=f"seeds-{task.name}",
                               help="Runs of every arm, at most. More seeds make smaller differences visible.")
-    samples = grid.number_input(f"Samples per run ({task.sample}s)", value=defaults.samples, step=1000,
+    samples = grid.number_input(f"Samples per run ({task.samples})", value=defaults.samples, step=1000,
                                 key=f"samples-{task.name}", help="Counted from the branch point; the same in every arm.")
     start = st.segmented_control("Start", list(STARTS), default="warm", required=True, key="start", help=START_HELP,
                                  format_func=STARTS.__getitem__)
