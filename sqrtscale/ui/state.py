@@ -34,18 +34,18 @@ def boundary() -> None:
     error_util.show_uncaught_app_exception = show_failure
 
 
-def show_failure(error: BaseException) -> None:
+def show_failure(ex: BaseException) -> None:
     """One sentence in place of the rest of the page; unless that says all, a fold with what to send along."""
-    sentence = _sentence(error)
-    log.error("A page failed: %s", sentence or repr(error))
+    sentence = _sentence(ex)
+    log.error("A page failed: %s", sentence or repr(ex))
     if sentence:
         st.error(escaped(sentence))
         return
-    st.error(escaped(f"This part of the page failed ({type(error).__name__}: {shown(str(error))}): reload the page, and if it "
+    st.error(escaped(f"This part of the page failed ({type(ex).__name__}: {shown(str(ex))}): reload the page, and if it "
                      "fails again, report it with the text below."))
     with st.expander("What to report", icon=":material/bug_report:"):
         st.code(f"sqrtscale {__version__}, Streamlit {st.__version__}, Python {platform.python_version()}\n"
-                + "".join(traceback.format_exception(error)), language=None)
+                + "".join(traceback.format_exception(ex)), language=None)
 
 
 def _sentence(error: BaseException) -> str:
