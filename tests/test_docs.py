@@ -120,3 +120,12 @@ def test_the_page_of_formats_is_what_the_catalogue_makes():
     command = [sys.executable, "docs/formats_page.py", "--check"]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, "run: python docs/formats_page.py"
+
+
+def test_the_walk_names_files_that_are_there_each_once_in_fifteen_steps():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    walk = text.partition("## A walk from a button to a stored point\n")[2].partition("\n## ")[0]
+    files = re.findall(r"`([\w/]+\.py)`", walk)
+    assert re.findall(r"^\d+", walk, re.MULTILINE) == [str(i) for i in range(1, 16)]
+    assert files[0] == "pages/calibrate.py" and "sqrtscale/store/points.py" in files and len(files) == len(set(files)) > 15
+    assert all((ROOT / file).is_file() for file in files)

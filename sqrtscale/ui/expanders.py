@@ -40,8 +40,8 @@ def other_rules(scaled: ScaledConfig) -> None:
         st.error(escaped(str(error)))
         return
     names = [*family(scaled.base.optimizer).fields, "total_steps", "warmup_steps"]
-    rule = family(scaled.base.optimizer).rule.removesuffix(" rule").replace("-", " ").capitalize()
-    columns = {f":orange[{rule}]": {row.name: row.scaled for row in scaled.fields}}
+    own = family(scaled.base.optimizer).rule.removesuffix(" rule").replace("-", " ").capitalize()
+    columns = {f":orange[{own}]": {row.name: row.scaled for row in scaled.fields}}
     columns |= {rule.label: dict(rule.config.hyperparameters) | rule.config.of_the_run() for rule in rules}
     rows = [(_label(scaled, name),
              *(NONE if values[name] is None else format_number(values[name]) for values in columns.values()))
