@@ -12,7 +12,6 @@ import streamlit as st
 from streamlit import error_util
 from streamlit.runtime.pages_manager import PagesManager
 
-from .. import __version__
 from ..home import home
 from ..rules import FieldError
 from ..rules.errors import shown
@@ -23,14 +22,17 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
+_version = ""  # of sqrtscale, as app.py names it
 
 
-def boundary() -> None:
+def boundary(version: str) -> None:
     """From now on ``show_failure`` says what no page, fragment or callback has caught.
 
     Streamlit (1.67) writes the traceback to the server's log first, and its own rerun and stop never come here. Its setting
     for this, ``on_script_error``, wants an app of another kind, and a run's own context is not there yet for a fragment.
     """
+    global _version
+    _version = version
     error_util.show_uncaught_app_exception = show_failure
 
 
@@ -44,7 +46,7 @@ def show_failure(ex: BaseException) -> None:
     st.error(escaped(f"This part of the page failed ({type(ex).__name__}: {shown(str(ex))}): reload the page, and if it "
                      "fails again, report it with the text below."))
     with st.expander("What to report", icon=":material/bug_report:"):
-        st.code(f"sqrtscale {__version__}, Streamlit {st.__version__}, Python {platform.python_version()}\n"
+        st.code(f"sqrtscale {_version}, Streamlit {st.__version__}, Python {platform.python_version()}\n"
                 + "".join(traceback.format_exception(ex)), language=None)
 
 
