@@ -133,6 +133,12 @@ class Task(ABC):
         """The data on ``device``."""
 
     @property
+    def samples(self) -> str:
+        """``sample`` in the plural: images, windows of 32 bytes."""
+        noun, of, rest = self.sample.partition(" of ")
+        return f"{noun}s{of}{rest}"
+
+    @property
     def judged(self) -> str:
         """The name of the metric that a verdict compares."""
         return next(iter(self.metrics))

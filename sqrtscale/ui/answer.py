@@ -72,8 +72,8 @@ def take_away(scaled: ScaledConfig, given: Inputs, link: dict[str, str]) -> None
                      disabled=not scaled.complete or runs is None,
                      help=_what_runs(given, runs))
         name = f"sqrtscale-{scaled.base.optimizer}-{scaled.base.batch_size}-{scaled.target_batch}.json"
-        st.download_button("Download JSON", as_json(scaled), name, "application/json",
-                           on_click="ignore")
+        # Made when it is asked for: what every rerun offers anew, a browser may look for when it is gone.
+        st.download_button("Download JSON", lambda: as_json(scaled), name, "application/json", on_click="ignore")
         with st.popover("Share"):
             st.caption("The address of this page holds every input. Copy it from here:")
             st.code(_address(link), language=None, wrap_lines=True)

@@ -105,7 +105,7 @@ def training_configuration() -> Asked:
         boxes["groups"].text_area(LABELS["groups"], key="groups", help=HELP["groups"], placeholder="optional", height=80)
     texts = {name: st.session_state[name] for name in boxes} | {"opt": _chosen_optimizer()}
     texts["corr"] = inputs.ON if st.session_state.get("corr") else inputs.OFF  # its switch stands beside the answer
-    texts |= {name: text for name, text in st.session_state[REFUSED].items() if texts[name] is None}
+    texts |= {name: text for name, text in st.session_state[REFUSED].items() if texts.get(name, '') is None}
     given, errors = inputs.read(texts)
     for name, error in errors.items():
         mark(boxes[name], error)

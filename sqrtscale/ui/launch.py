@@ -106,7 +106,7 @@ def _plan(task: Task, inputs: Inputs, size: str, carried: Schedule, boxes: dict[
     seeds = boxes["seeds"].number_input("Seeds", value=defaults.seeds, step=1, key=f"seeds-{task.name}",
                                         help="Runs of every arm, at most. More seeds make smaller differences visible.")
     samples = boxes["samples"].number_input(
-        f"Samples per run ({task.sample}s)", value=defaults.samples, step=1000, key=f"samples-{task.name}",
+        f"Samples per run ({task.samples})", value=defaults.samples, step=1000, key=f"samples-{task.name}",
         help="Counted from the branch point; the same in every arm.")
     start = st.segmented_control("Start", list(STARTS), default="warm", required=True, key="start", help=START_HELP,
                                  format_func=STARTS.__getitem__)

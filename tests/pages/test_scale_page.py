@@ -107,6 +107,14 @@ def test_a_bad_link_shows_its_errors(query):
     assert dict(app.query_params) == dict(parse_qsl(query, keep_blank_values=True)) or len(query) > 400
 
 
+@pytest.mark.parametrize("value", ["x", " " * 2000])
+def test_a_choice_that_the_optimizer_does_not_have_is_left_out_of_the_link(value):
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.query_params["mform"] = value
+    app.run()
+    assert not app.error and headline(app).startswith("κ = 4") and not app.query_params
+
+
 def test_an_unknown_optimizer_is_mended_by_a_choice():
     app = opened("opt=lion")
     assert "optimizer = 'lion' has no derived rule" in app.error[0].value
