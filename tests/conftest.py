@@ -5,6 +5,11 @@ import uuid
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes depends on what else this machine does.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 # Read when torch is first loaded: waiting threads must not spin on the few cores that tests share.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
