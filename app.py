@@ -5,9 +5,11 @@ from pathlib import Path
 import streamlit as st
 
 import sqrtscale
+from sqrtscale.ui.state import boundary
 
 ASSETS = Path(sqrtscale.__file__).parent / "ui" / "assets"
 
+boundary(sqrtscale.__version__)
 st.set_page_config(page_title="sqrtscale", page_icon=ASSETS / "icon.png", layout="wide")
 st.logo(ASSETS / "logo.svg", size="large")
 st.navigation(

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from sqrtscale import FieldError, runner
-from sqrtscale.ui import launch, runs, timing
+from sqrtscale.ui import launch, light, runs, timing
 from sqrtscale.ui.state import open_store, through_app
 from sqrtscale.ui.tables import escaped
 
@@ -30,13 +30,14 @@ with left:
 with right:
     st.subheader("The arms", anchor=False)
     if plan is None:
-        st.error(escaped(str(problem)), title="This cannot be run")
+        light.refusal(problem, task, inputs)
     else:
         launch.arms_table(plan)
         st.caption(f"{len(plan.arms)} arms × {plan.seeds_in_words} × {plan.samples:,} samples"
                    + (f", after a warm start of {plan.warm_samples:,} samples." if plan.warm_samples else ".")
                    + f" After any warm-up the learning rate {plan.schedule.words}.")
+        seen = light.show(store, plan, inputs)
         timing.show(plan)
         name = st.text_input("Name", key="name", max_chars=200, placeholder="optional")
-        if st.button("Launch", type="primary", icon=":material/play_arrow:"):
+        if st.button("Launch", type="secondary" if seen.level == "hopeless" else "primary", icon=":material/play_arrow:"):
             st.switch_page("pages/results.py", query_params={"id": runner.submit(store, plan, name)})

@@ -138,9 +138,7 @@ def offered(scaled: ScaledConfig) -> tuple[ArmKind, ...]:
 
 def default_arms(scaled: ScaledConfig) -> tuple[str, ...]:
     """``DEFAULT_ARMS``; with sqrt lr for a control where linear lr is the rule itself, as it is SGD's."""
-    try:
-        KINDS["linear lr"].make(scaled)
-    except FieldError:
+    if family(scaled.base.optimizer).rule == "linear rule":
         return tuple("sqrt lr" if name == "linear lr" else name for name in DEFAULT_ARMS)
     return DEFAULT_ARMS
 
@@ -196,6 +194,8 @@ def _rival(name: str, rule: str, scaled: ScaledConfig) -> Arm:
     if rule not in configs:
         label = family(scaled.base.optimizer).label
         raise FieldError("arms", name, f"is no arm of {label}, which has no second moment: leave it out")
+    if rule == "linear lr" and rule not in default_arms(scaled):  # also where the scaled arm has another momentum for it
+        raise FieldError("arms", name, "is what the scaled arm is already: give another, for example sqrt lr, or leave it out")
     return _unlike_scaled(name, configs[rule], scaled)
 
 

@@ -136,11 +136,11 @@ def test_the_linear_rule_is_sgds_own_and_another_control_stands_in_for_it():
         make_arm("half-life", sgd)
     with pytest.raises(FieldError, match=r"beta2 half-life' is no arm of SGD .*, which has no second moment: leave it out"):
         make_arm("lr constant + beta2 half-life", sgd)
-    # With its momentum scaled as well, lr moves by another power, and kappa * lr is a rule of its own again.
+    # With its momentum scaled as well, kappa * lr at the same momentum is the same rule in its other form, and no control.
     both = scale(sgd.base, 24, momentum_form="scaled")
-    assert default_arms(both) == DEFAULT_ARMS and make_arm("linear lr", both).config["lr"] == pytest.approx(0.3, rel=1e-12)
-    # At the base batch every arm repeats base, which shows how far seeds alone lie apart.
-    assert default_arms(scale(sgd.base, 8)) == DEFAULT_ARMS
+    assert default_arms(both) == default_arms(sgd)
+    with pytest.raises(FieldError, match="'linear lr' is what the scaled arm is already"):
+        make_arm("linear lr", both)
 
 
 ALL = ["linear lr", "own: lr=1e-3", "svag 4", "without eps", "svag 1", "half-life", "unscaled 2x"]

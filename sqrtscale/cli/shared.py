@@ -31,7 +31,7 @@ def open_store() -> Iterator[Store]:
     """The open store, closed at the end; a database that fails ends the command with one line."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from ..store import NotFound, Store
+    from ..store import NotFound, Store, failure
 
     store = Store.open()
     try:
@@ -39,7 +39,7 @@ def open_store() -> Iterator[Store]:
     except NotFound as error:
         raise BadInput(str(error)) from error
     except SQLAlchemyError as error:
-        raise RuntimeError(f"the database failed: {getattr(error, 'orig', None) or error}") from error
+        raise RuntimeError(failure(error)) from error
     finally:
         store.close()
 

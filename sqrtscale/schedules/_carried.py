@@ -11,7 +11,8 @@ from .kinds import Constant, Cosine, InverseSqrt, Linear, Milestones, WarmupStab
 def schedule_of(config: TrainingConfig) -> Schedule | None:
     """The schedule that a configuration carries, in shares of its run after the warm-up; None for none, or one of no kind here.
 
-    A setting that the configuration does not decide takes the kind's default.
+    A setting that the configuration does not decide takes the kind's default. inverse-sqrt is in shares of the whole run, with
+    its warm-up, as a calibration from scratch walks it: after a warm start the same function begins anew.
     """
     try:
         return _carried(config)

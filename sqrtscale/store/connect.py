@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, ExceptionContext, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..home import home
@@ -30,6 +30,13 @@ AGAIN = {"40001", "40P01"}
 
 class StoreError(RuntimeError):
     """The database cannot be used; the message names it and says what to do."""
+
+
+def failure(error: BaseException) -> str:
+    """What users read of a database that cannot be opened or has failed since, in one line; nothing of any other error."""
+    if isinstance(error, SQLAlchemyError):
+        error = StoreError(f"the database failed: {getattr(error, 'orig', None) or error}")
+    return " ".join(str(error).split()) if isinstance(error, StoreError) else ""
 
 
 def database_url(url: str | None = None) -> URL:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..rules import FieldError
 from ._batch import Batch
 from ._network import Network, Parameter
-from ._task import SMALLEST, Data, Defaults, Metric, Task
+from ._task import SMALLEST, Data, Defaults, Metric, NoiseScale, Task
 from .digits import TASK as _digits
 from .pydoc import TASK as _pydoc
 
@@ -20,4 +20,4 @@ def task(name: object) -> Task:
     return about
 
 
-__all__ = ["SMALLEST", "TASKS", "Batch", "Data", "Defaults", "Metric", "Network", "Parameter", "Task", "task"]
+__all__ = ["SMALLEST", "TASKS", "Batch", "Data", "Defaults", "Metric", "Network", "NoiseScale", "Parameter", "Task", "task"]

@@ -42,12 +42,19 @@ class Network(ABC):
         """Parameters [P] of one model at its start, one behind the other; the same for the same seed."""
 
     def buffers(self, seed: int) -> dict[str, Tensor]:
-        """What one model holds and does not train, at its start: running averages, frozen weights."""
+        """What one model holds, does not train and changes in training, at its start: running averages, for example."""
+        return {}
+
+    def frozen(self, seed: int) -> dict[str, Tensor]:
+        """What one model holds and nothing changes: weights that are not trained."""
         return {}
 
     @abstractmethod
     def __call__(self, parameters: Mapping[str, Tensor], inputs: Any, buffers: Mapping[str, Tensor], training: bool) -> Any:
-        """The predictions from inputs as the task's data have them. In training, buffers may be changed in place."""
+        """The predictions from inputs as the task's data have them.
+
+        buffers: those and what is frozen; in training, buffers may be changed in place.
+        """
 
     @abstractmethod
     def losses(self, predictions: Any, targets: Any) -> Tensor:

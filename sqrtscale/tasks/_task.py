@@ -57,6 +57,21 @@ class Metric:
         return f"{self.label} ({self.unit})"
 
 
+@dataclass(frozen=True)
+class NoiseScale:
+    """tr(Sigma) / |G|^2 of a task in samples, with its 95 % interval, and in a sentence where it was measured."""
+
+    value: float
+    low: float
+    high: float
+    source: str
+
+    @property
+    def safe_batch(self) -> int:
+        """The largest batch that lies below it also for another configuration, which may halve it [our choice]."""
+        return int(self.low / 2)
+
+
 class Data(ABC):
     """A task's data on ``device``.
 
@@ -91,8 +106,8 @@ class Task(ABC):
     smallest first, for which the defaults were tested; hopeless: a mean training loss of a batch from which on a run counts as
     diverged, even where it is finite; micro: where the loss of a sample depends on the others (batch norm, contrastive losses),
     the samples of a micro-batch, the unit of which every batch is made in every arm: statistics are taken over one, running
-    averages move once for each; tf32: whether a GPU may round what enters a matrix product to TF32, which takes a
-    measurement that the curves stay the same (benchmarks/precision.py).
+    averages move once for each; noise_scale: of the defaults, None where nobody has measured it; tf32: whether a GPU may round
+    what enters a matrix product to TF32, which takes a measurement that the curves stay the same (benchmarks/precision.py).
     """
 
     name: str
@@ -106,6 +121,7 @@ class Task(ABC):
     defaults: Defaults
     hopeless: float = math.inf
     micro: int | None = None
+    noise_scale: NoiseScale | None = None
     tf32: bool = False
 
     @abstractmethod
@@ -115,6 +131,12 @@ class Task(ABC):
     @abstractmethod
     def data(self, device: torch.device) -> Data:
         """The data on ``device``."""
+
+    @property
+    def samples(self) -> str:
+        """``sample`` in the plural: images, windows of 32 bytes."""
+        noun, of, rest = self.sample.partition(" of ")
+        return f"{noun}s{of}{rest}"
 
     @property
     def judged(self) -> str:

@@ -43,9 +43,10 @@ class ModuleNetwork(Network):
         return torch.cat([p.detach().flatten() for p in self._made(seed).parameters() if p.requires_grad])
 
     def buffers(self, seed: int) -> dict[str, Tensor]:
-        module = self._made(seed)
-        frozen = {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
-        return frozen | dict(module.named_buffers())
+        return dict(self._made(seed).named_buffers())
+
+    def frozen(self, seed: int) -> dict[str, Tensor]:
+        return {name: p.detach() for name, p in self._made(seed).named_parameters() if not p.requires_grad}
 
     def __call__(self, parameters: Mapping[str, Tensor], inputs: Any, buffers: Mapping[str, Tensor], training: bool) -> Any:
         self.module.train(training)
@@ -69,5 +70,5 @@ class ModuleNetwork(Network):
     def _made(self, seed: int) -> nn.Module:
         """A module as it starts from that seed."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
             return self.make()

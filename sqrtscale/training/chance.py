@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,19 @@ class Chance:
 
 @contextmanager
 def drawing(device: torch.device) -> Iterator[None]:
-    """Inside, torch's generators may be seeded and drawn from; they are given back as they were."""
+    """Inside, torch's generators of processor and device may be seeded and drawn from; they are given back as they were."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield
+
+
+def seed_generators(device: torch.device, seed: int) -> None:
+    """Seed the processor's generator and the device's own; ``torch.manual_seed`` would seed those of all other devices, too."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+
+
+def generator_states(device: torch.device) -> list[Tensor]:
+    """Where the generators stand that a pass on the device draws from."""
+    return [torch.get_rng_state()] + ([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ..plan import WARM_START, CalibrationPlan
+from ..rules import FieldError
 from ..tasks import Batch, Data, Task, task
 from . import regime
 from .device import fast_settings, resolve
@@ -44,6 +45,10 @@ def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -
         return
     about = task(plan.task)
     data = [about.data(device) for device in devices]
+    for name, split in (("validation", data[0].validation), ("train_sample", data[0].train_sample)):
+        if split.count() < (about.micro or 1):
+            raise FieldError("micro", about.micro, f"is more than the {split.count()} samples of {name} of task {about.name}: "
+                                                   "give the task more of them, or a smaller micro-batch")
     arms.pop((WARM_START, plan.seeds[0]), None)
     clock = _Clock(total=plan.warm_samples + plan.samples * sum(arm.work for arm in arms.values()))
     with fast_settings(about):
@@ -173,8 +178,8 @@ class Group:
             arm, seed = self.runs[i]
             yield Measured(arm, seed, samples, {name: math.nan for name in self.population.task.metrics})
             what = "is not a number" if math.isnan(losses[i]) else f"reached {losses[i]:.4g}"
-            yield RunEnded(arm, seed, "DIVERGED", f"training loss {what} before {samples} samples "
-                                                  f"(ended above {self.hopeless:.4g})")
+            limit = f" (ended above {self.hopeless:.4g})" if self.hopeless < math.inf else ""
+            yield RunEnded(arm, seed, "DIVERGED", f"training loss {what} before {samples} samples{limit}")
         if gone:
             kept = [i for i in range(len(self.runs)) if i not in gone]
             self.runs = [self.runs[i] for i in kept]

@@ -56,6 +56,7 @@ def estimate(plan: CalibrationPlan) -> dict[str, Any]:
                 arms |= {arm: arms.get(arm, 0.0) + times * seconds / len(names) for arm in names}
                 population = group.population
                 states += len(population) * state_bytes(population.flat.shape[1])
+                states += sum(x.nbytes for x in population.held.values())
                 passes = max(passes, population.executor.peak_bytes(population))
                 graphs += population.executor.kept_bytes(population)
             memory = max(memory, states + passes + graphs)

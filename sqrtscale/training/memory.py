@@ -103,6 +103,9 @@ def how_many_fit(each: int, device: torch.device) -> int:
 
 def seed_parts(plan: CalibrationPlan, devices: Sequence[torch.device]) -> list[tuple[int, int]]:
     """(first, end) of the seeds that train at the same time: up to each look, or fewer where memory has no room for more."""
-    seed = len(plan.arms) * state_bytes(task(plan.task).sizes[plan.size])
+    about = task(plan.task)
+    network = about.network(plan.size)
+    held = sum(x.nbytes for tensors in (network.buffers(0), network.frozen(0)) for x in tensors.values())
+    seed = len(plan.arms) * (state_bytes(about.sizes[plan.size]) + held)
     fit = len(devices) * min(how_many_fit(seed, device) for device in devices)
     return [(first, min(first + fit, look)) for start, look in pairwise((0, *plan.looks)) for first in range(start, look, fit)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -24,8 +24,8 @@ class Population:
     configs: one per model, same family and batch size; seeds: one per model, for initial weights and chance; svag: 0 for
     ordinary steps, l for steps along r1 g1 + r2 g2 of two batches [Malladi et al. 2022], so that a step takes ``drawn`` = 2 B
     samples; size: of the model, one of the task's. Parameters live in one flat tensor [M, P]; ``views`` are its named pieces
-    [M, *shape]; ``buffers`` [M, *shape] are what models hold and do not train. Tensors that a step reads and writes stay where
-    they are, because a captured step runs no Python.
+    [M, *shape]; ``buffers`` and ``frozen`` [M, *shape] are what models hold and do not train. Tensors that a step reads and
+    writes stay where they are, because a captured step runs no Python.
     """
 
     def __init__(self, task: Task, configs: Sequence[TrainingConfig], seeds: Sequence[int], device: torch.device,
@@ -51,8 +51,8 @@ class Population:
         self.update_rms: Tensor | None = None  # [M], of the last step that was watched
         self.executor = choose(self.network, configs[0].optimizer, device)(self.network, device)
         self._adopt(torch.stack([self.network.initial(seed) for seed in seeds]).to(device))
-        held = [self.network.buffers(seed) for seed in seeds]
-        self.buffers = {name: torch.stack([buffers[name] for buffers in held]).to(device) for name in held[0]}
+        self.buffers = self._stacked([self.network.buffers(seed) for seed in seeds])
+        self.frozen = self._stacked([self.network.frozen(seed) for seed in seeds])
         self.optimizer = make_optimizer(configs, self.flat)
 
     def _adopt(self, flat: Tensor) -> None:
@@ -65,12 +65,20 @@ class Population:
             self.views[name] = flat[:, start : start + size].view(-1, *parameter.shape).detach().requires_grad_()
             start += size
 
+    def _stacked(self, models: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        return {name: torch.stack([held[name] for held in models]).to(self.device) for name in models[0]}
+
     def __len__(self) -> int:
         return len(self.flat)
 
     def rows(self, start: int, end: int) -> dict[str, Tensor]:
         """The parameters of some models, in place."""
         return {name: view[start:end].detach().requires_grad_() for name, view in self.views.items()}
+
+    @property
+    def held(self) -> dict[str, Tensor]:
+        """What models hold beside their parameters: buffers, and what is frozen."""
+        return {**self.buffers, **self.frozen}
 
     @property
     def state(self) -> list[Tensor]:
@@ -101,8 +109,8 @@ class Population:
         rows = torch.zeros(len(self), dtype=torch.long, device=self.device)
         with torch.no_grad():
             self.flat.copy_(parent.flat[:1].to(self.device))
-            for name, buffer in self.buffers.items():
-                buffer.copy_(parent.buffers[name][:1].to(self.device))
+            for name, held in self.held.items():
+                held.copy_(parent.held[name][:1].to(self.device))
         self.optimizer.take(parent.optimizer, rows)
         self.executor.forget()
         self.optimizer.move_to_batch(torch.full((len(self), 1), kappa, dtype=torch.float64, device=self.device))
@@ -113,8 +121,8 @@ class Population:
         twin = Population(self.task, [self.configs[row]], [self.seeds[row]], self.device, size=self.size, stream=self.stream)
         with torch.no_grad():
             twin.flat.copy_(self.flat[row : row + 1])
-            for name, buffer in twin.buffers.items():
-                buffer.copy_(self.buffers[name][row : row + 1])
+            for name, held in twin.held.items():
+                held.copy_(self.held[name][row : row + 1])
         return twin
 
     def gradients(self, batch: Batch, weights: Sequence[float] = (1.0,), place: int = 0) -> tuple[Tensor, Tensor]:
@@ -150,7 +158,7 @@ class Population:
         chosen = torch.tensor(rows, dtype=torch.long, device=self.device)
         self.configs, self.seeds = tuple(self.configs[row] for row in rows), tuple(self.seeds[row] for row in rows)
         self._adopt(self.flat[chosen].clone())
-        self.buffers = {name: buffer[chosen] for name, buffer in self.buffers.items()}
+        self.buffers, self.frozen = ({name: x[chosen] for name, x in held.items()} for held in (self.buffers, self.frozen))
         self.warmup_steps, self.lr_factor = self.warmup_steps[rows], self.lr_factor[chosen]
         self.clip_norm = None if self.clip_norm is None else self.clip_norm[chosen]
         self.clipped = self.clipped[chosen]

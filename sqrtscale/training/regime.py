@@ -123,11 +123,11 @@ def gradient_noise(population: Population, batches: Iterable[Batch]) -> dict[str
 def optimizer_state(population: Population) -> dict[str, Tensor]:
     """What the optimizers hold and last did: name -> [M]; without what is not there before a first step."""
     optimizer, values = population.optimizer, {}
-    second, denominator, clipped = optimizer.second_moment_hat(), optimizer.denominator(), population.share_clipped()
+    second, eps_share, clipped = optimizer.second_moment_hat(), optimizer.eps_share(), population.share_clipped()
     if second is not None:
         values["second_moment"] = second.mean(1)
-    if denominator is not None:
-        values["eps_share"] = (optimizer.hyper["eps"] / denominator).mean(1)
+    if eps_share is not None:
+        values["eps_share"] = eps_share.mean(1)
     if population.update_rms is not None:
         values["update_rms"] = population.update_rms
     return values if clipped is None else values | {"clipped": clipped}

@@ -12,8 +12,9 @@ from ..plan import trainable
 from ..rules import FieldError, ScaledConfig, TrainingConfig
 from ..rules.batch import Batch
 from ..rules.forecast import WORTH_SAYING, sentence
+from ..tasks import TASKS
 from ..training.optimizers import TRAINED
-from . import forms, importing, inputs, tables
+from . import forms, importing, inputs, remedy, tables
 from .inputs import Inputs, format_number
 
 FILE = "file"  # stands for the imported file among the snippets
@@ -71,11 +72,18 @@ def take_away(scaled: ScaledConfig, given: Inputs, link: dict[str, str]) -> None
                      disabled=not scaled.complete or runs is None,
                      help=_what_runs(given, runs))
         name = f"sqrtscale-{scaled.base.optimizer}-{scaled.base.batch_size}-{scaled.target_batch}.json"
-        st.download_button("Download JSON", as_json(scaled), name, "application/json",
-                           on_click="ignore")
+        # Made when it is asked for: what every rerun offers anew, a browser may look for when it is gone.
+        st.download_button("Download JSON", lambda: as_json(scaled), name, "application/json", on_click="ignore")
         with st.popover("Share"):
             st.caption("The address of this page holds every input. Copy it from here:")
             st.code(_address(link), language=None, wrap_lines=True)
+    if runs is None:
+        st.caption(f"It cannot be calibrated as it is: {tables.escaped(_what_runs(given, runs))}")
+    elif not scaled.complete:
+        missing = " and ".join(dict.fromkeys(row.label for row in scaled.rows if row.scaled is None))
+        st.caption(f"It cannot be calibrated at this κ: no number for {tables.escaped(missing)}.")
+    if runs is None or not scaled.complete:
+        remedy.button(next(iter(TASKS.values())), given)
 
 
 def _what_runs(given: Inputs, runs: TrainingConfig | None) -> str:

@@ -105,12 +105,17 @@ def training_configuration() -> Asked:
         boxes["groups"].text_area(LABELS["groups"], key="groups", help=HELP["groups"], placeholder="optional", height=80)
     texts = {name: st.session_state[name] for name in boxes} | {"opt": _chosen_optimizer()}
     texts["corr"] = inputs.ON if st.session_state.get("corr") else inputs.OFF  # its switch stands beside the answer
-    texts |= {name: text for name, text in st.session_state[REFUSED].items() if texts[name] is None}
+    texts |= {name: text for name, text in st.session_state[REFUSED].items() if texts.get(name, '') is None}
     given, errors = inputs.read(texts)
     for name, error in errors.items():
-        advice = error.allowed.split(": ", 1)[-1]
-        boxes[name].markdown(f":small[:red[{tables.escaped(advice[0].upper() + advice[1:])}]]")
+        mark(boxes[name], error)
     return Asked(given, tuple(errors.values()), _save(texts))
+
+
+def mark(box: DeltaGenerator, error: FieldError) -> None:
+    """What to do about a field, below it."""
+    advice = error.allowed.split(": ", 1)[-1]
+    box.markdown(f":small[:red[{tables.escaped(advice[0].upper() + advice[1:])}]]")
 
 
 def _optimizer(box: DeltaGenerator) -> Family:

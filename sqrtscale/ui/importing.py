@@ -83,7 +83,7 @@ def patched(kept: Kept, scaled: ScaledConfig, parts: Batch | None) -> None:
     for note in new.notes:
         st.caption(escaped(note))
     name = f"scaled-{kept.imported.format}.{SUFFIXES[kept.imported.syntax]}"
-    st.download_button("Download the file", new.text, name, "text/plain", on_click="ignore")
+    st.download_button("Download the file", lambda: new.text, name, "text/plain", on_click="ignore")
 
 
 def _read() -> None:

@@ -147,10 +147,13 @@ def texts_of(inputs: Inputs) -> dict[str, str]:
 
 
 def carried(texts: Mapping[str, str]) -> dict[str, str]:
-    """Those of the texts that are inputs of a transfer: what a link from another page brought along."""
+    """Those of the texts that are inputs of a transfer: what a link from another page brought along.
+
+    Each is cut one character beyond its length, so that what is too long costs no more and is refused all the same.
+    """
     known = {"groups", *KEYS.values(), *(key(name) for name in RUN_FIELDS),
              *(key(name) for optimizer_family in FAMILIES.values() for name in optimizer_family.fields)}
-    return {name: text for name, text in texts.items() if name in known}
+    return {name: text[:longest(name) + 1] for name, text in texts.items() if name in known}
 
 
 def batch_in_parts(text: str) -> Batch | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from ..arms import KINDS, default_arms, offered
 from ..plan import LOOKS, CalibrationPlan, Start, make_plan, trainable
@@ -15,7 +16,7 @@ from ..runner.device import occupied
 from ..schedules import CONSTANT, Schedule, schedule_of
 from ..tasks import TASKS, Task
 from ..training.optimizers import TRAINED
-from . import forms, schedule_choice
+from . import forms, remedy, schedule_choice
 from .inputs import Inputs, format_number, parsed
 from .runs import coloured
 from .tables import escaped
@@ -54,6 +55,7 @@ def transfer_choice(task: Task) -> tuple[Inputs, Schedule]:
     if runs is None:
         st.error(escaped(f"{family(own.config.optimizer).label} cannot be trained here as it is: the engine has PyTorch's "
                          f"{', '.join(TRAINED)}. Make it the same as one of them in the Scale page."))
+        remedy.button(task, own, "remedy-untrained")
         return tested
     carried = schedule_of(own.config)
     left_out = _left_out(own.config, runs, carried)
@@ -81,36 +83,51 @@ def _rounded(count: int) -> str:
 
 
 def plan_choice(task: Task, inputs: Inputs, size: str, carried: Schedule) -> CalibrationPlan:
-    """Arms, seeds, budget, start, schedule and device; raises FieldError for what cannot be run."""
+    """Arms, seeds, budget, start, schedule and device; raises FieldError for what cannot be run, marked below its field."""
+    boxes: dict[str, DeltaGenerator] = {}
+    try:
+        return _plan(task, inputs, size, carried, boxes)
+    except FieldError as error:
+        if error.field in boxes:
+            forms.mark(boxes[error.field], error)
+        raise
+
+
+def _plan(task: Task, inputs: Inputs, size: str, carried: Schedule, boxes: dict[str, DeltaGenerator]) -> CalibrationPlan:
+    """The plan; boxes: filled with the place below each field."""
     defaults = task.defaults
     usual = [name for name in default_arms(scale(*inputs)) if name not in ("base", "scaled")]
     controls = st.pills("Controls beside base and scaled", usual, default=usual, selection_mode="multi",
                         key="controls" if "linear lr" in usual else "controls-sgd",
                         help=" ".join(KINDS[name].description for name in usual))
-    more, targets, reuse = _further_arms(inputs, usual)
+    more, targets, reuse = _further_arms(inputs, usual, boxes)
     grid = st.grid(2, min_column_width=150)
-    seeds = grid.number_input("Seeds", value=defaults.seeds, step=1, key=f"seeds-{task.name}",
-                              help="Runs of every arm, at most. More seeds make smaller differences visible.")
-    samples = grid.number_input(f"Samples per run ({task.sample}s)", value=defaults.samples, step=1000,
-                                key=f"samples-{task.name}", help="Counted from the branch point; the same in every arm.")
+    boxes |= {"seeds": grid.container(gap="xxsmall"), "samples": grid.container(gap="xxsmall")}
+    seeds = boxes["seeds"].number_input("Seeds", value=defaults.seeds, step=1, key=f"seeds-{task.name}",
+                                        help="Runs of every arm, at most. More seeds make smaller differences visible.")
+    samples = boxes["samples"].number_input(
+        f"Samples per run ({task.samples})", value=defaults.samples, step=1000, key=f"samples-{task.name}",
+        help="Counted from the branch point; the same in every arm.")
     start = st.segmented_control("Start", list(STARTS), default="warm", required=True, key="start", help=START_HELP,
                                  format_func=STARTS.__getitem__)
     grid = st.grid(2, min_column_width=150)
     warm_samples = None
     if start == "warm":
-        warm_samples = grid.number_input("Warm-start samples", value=defaults.warm_samples, step=1000,
-                                         key=f"warm-{task.name}")
-    schedule_box = st.container()
+        boxes["warm_samples"] = grid.container(gap="xxsmall")
+        warm_samples = boxes["warm_samples"].number_input("Warm-start samples", value=defaults.warm_samples, step=1000,
+                                                          key=f"warm-{task.name}")
+    boxes["schedule"] = st.container(gap="xxsmall")
     names = cuda_devices()
     devices = {"auto": "auto: " + (names[0] if names else "CPU, no GPU found"), "cpu": "CPU",
                **{f"cuda:{i}": f"cuda:{i} ({name})" for i, name in enumerate(names)}}
     if len(names) > 1:
         devices["all"] = f"all {len(names)} GPUs, models spread over them"
-    device = grid.selectbox("Device", list(devices), format_func=devices.__getitem__, key="device")
+    boxes["device"] = grid.container(gap="xxsmall")
+    device = boxes["device"].selectbox("Device", list(devices), format_func=devices.__getitem__, key="device")
     early = st.toggle("Stop as soon as the verdict is clear", value=occupied(device) == ("cpu",), key=f"early-{device}",
                       help=f"The arms are judged after {', '.join(map(str, LOOKS[:3]))} … seeds; the looks share the error rate. "
                            "A GPU trains all seeds at once in about the time of one, so there it saves nothing.")
-    with schedule_box:  # last, so that a text which is no schedule hides no other choice
+    with boxes["schedule"]:  # last, so that a text which is no schedule hides no other choice
         schedule = schedule_choice.choose(carried)
     return make_plan(task.name, inputs.config, inputs.target_batch, arms=[*controls, *more], targets=targets, seeds=seeds,
                      samples=samples, start=start, warm_samples=warm_samples, decay_form=inputs.decay_form, device=device,
@@ -118,7 +135,7 @@ def plan_choice(task: Task, inputs: Inputs, size: str, carried: Schedule) -> Cal
                      schedule=schedule)
 
 
-def _further_arms(inputs: Inputs, usual: list[str]) -> tuple[list[str], list[Any], bool]:
+def _further_arms(inputs: Inputs, usual: list[str], boxes: dict[str, DeltaGenerator]) -> tuple[list[str], list[Any], bool]:
     """Names of further arms, further target batches, and whether stored runs are reused."""
     with st.expander("More arms and batches"):
         known = [kind.name for kind in offered(scale(*inputs)) if kind.name not in ("base", "scaled", *usual)]
@@ -128,8 +145,9 @@ def _further_arms(inputs: Inputs, usual: list[str]) -> tuple[list[str], list[Any
                                     "the run.")
         for name in names:
             st.caption(f"**{name}**: {escaped(KINDS[name].description)}")
-        own = st.text_input("Own values at the target batch", key="own-arm", placeholder="lr=1e-3 beta2=0.99")
-        text = st.text_input("The rule at these batches as well", key="targets", placeholder="16 32 128",
+        boxes |= {"arms": st.container(gap="xxsmall"), "targets": st.container(gap="xxsmall")}
+        own = boxes["arms"].text_input("Own values at the target batch", key="own-arm", placeholder="lr=1e-3 beta2=0.99")
+        text = boxes["targets"].text_input("The rule at these batches as well", key="targets", placeholder="16 32 128",
                              help="How far can I go? Each batch is an arm of its own with its own verdict.")
         reuse = st.toggle("Take identical runs from earlier calibrations", value=True, key="reuse",
                           help="Same task, configuration, seed, start and budget on the same kind of device: not trained again.")

@@ -1,17 +1,61 @@
-"""What pages share: the way in through app.py, and one open store."""
+"""What pages share: the way in through app.py, one open store, and the last boundary of what goes wrong."""
 
 from __future__ import annotations
 
+import logging
 import os
+import platform
+import traceback
 from typing import TYPE_CHECKING
 
 import streamlit as st
+from streamlit import error_util
 from streamlit.runtime.pages_manager import PagesManager
 
 from ..home import home
+from ..rules import FieldError
+from ..rules.errors import shown
+from .tables import escaped
 
 if TYPE_CHECKING:
     from ..store import Store
+
+
+log = logging.getLogger(__name__)
+_version = ""  # of sqrtscale, as app.py names it
+
+
+def boundary(version: str) -> None:
+    """From now on ``show_failure`` says what no page, fragment or callback has caught.
+
+    Streamlit (1.67) writes the traceback to the server's log first, and its own rerun and stop never come here. Its setting
+    for this, ``on_script_error``, wants an app of another kind, and a run's own context is not there yet for a fragment.
+    """
+    global _version
+    _version = version
+    error_util.show_uncaught_app_exception = show_failure
+
+
+def show_failure(ex: BaseException) -> None:
+    """One sentence in place of the rest of the page; unless that says all, a fold with what to send along."""
+    sentence = _sentence(ex)
+    log.error("A page failed: %s", sentence or repr(ex))
+    if sentence:
+        st.error(escaped(sentence))
+        return
+    st.error(escaped(f"This part of the page failed ({type(ex).__name__}: {shown(str(ex))}): reload the page, and if it "
+                     "fails again, report it with the text below."))
+    with st.expander("What to report", icon=":material/bug_report:"):
+        st.code(f"sqrtscale {_version}, Streamlit {st.__version__}, Python {platform.python_version()}\n"
+                + "".join(traceback.format_exception(ex)), language=None)
+
+
+def _sentence(error: BaseException) -> str:
+    """What the command line says of it, where that is made for users; else nothing."""
+    from ..store import DamagedChunk, NotFound, failure
+
+    known = isinstance(error, (FieldError, NotFound, DamagedChunk))
+    return failure(error) or (" ".join(str(error).split()) if known else "")
 
 
 def through_app() -> None:

@@ -4,6 +4,9 @@ import gc
 import sys
 
 import pytest
+from streamlit import error_util
+
+from sqrtscale.ui import state
 
 
 @pytest.fixture(autouse=True)
@@ -18,3 +21,14 @@ def little_garbage():
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def failures(monkeypatch):
+    """What reached the last boundary of the pages: nothing may, unless a test expects it and empties this list."""
+    caught: list[BaseException] = []
+    show = state.show_failure
+    monkeypatch.setattr(error_util, "show_uncaught_app_exception", error_util.show_uncaught_app_exception)  # undone afterwards
+    monkeypatch.setattr(state, "show_failure", lambda error: [caught.append(error), show(error)])
+    yield caught
+    assert caught == []

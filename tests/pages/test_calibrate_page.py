@@ -20,6 +20,7 @@ from sqrtscale.runner import Estimate
 from sqrtscale.schedules import schedule
 from sqrtscale.store import Store
 from sqrtscale.tasks import TASKS, task
+from sqrtscale.training.events import Measured
 from sqrtscale.training.optimizers import TRAINED
 from sqrtscale.ui import inputs, timing
 from sqrtscale.ui import launch as launch_form
@@ -158,6 +159,7 @@ def test_a_bad_number_is_named_and_cannot_be_launched(key, value, message):
     app = opened()
     app.number_input(key=key).set_value(value).run()
     assert message in said(app) and not launch(app) and not app.exception
+    assert any(":red[Give" in element.value for element in app.markdown) and not ways(app)  # below its field
 
 
 @pytest.mark.parametrize(("query", "message"), [
@@ -176,6 +178,46 @@ def test_a_configuration_that_does_not_fit_says_so_and_the_defaults_do(query, me
 def test_an_address_that_makes_no_configuration_is_said(query):
     app = opened(query)
     assert "The address carries no usable configuration" in said(app) and launch(app)
+
+
+def light(app: AppTest) -> str:
+    """The title of the light before Launch."""
+    return next(box.proto.title for kind in (app.success, app.warning, app.error) for box in kind if box.proto.title)
+
+
+def ways(app: AppTest) -> list[str]:
+    return [button.label for button in app.button if button.label.startswith("Test κ")]
+
+
+def test_the_default_is_a_test_of_the_rule_and_says_so_before_launch():
+    app = opened()
+    assert light(app) == "This can test the rule" and not ways(app)
+    assert "Batch 64 lies below this task's noise scale of about 600 samples" in app.success[0].value
+
+
+@pytest.mark.parametrize(("query", "title"), [
+    ("b0=256&b1=1024&beta1=0.95&opt=adam", "This would not test the rule"),
+    ("b0=1024&b1=4096&beta1=0.95&opt=adam", "This cannot be run"),
+    ("b0=8&b1=32&opt=optax_adam&eps_root=1e-8&beta1=0.95", None)])
+def test_where_nothing_can_be_told_one_click_asks_the_same_at_the_tasks_own_batch(submitted, query, title):
+    app = opened(query)
+    if title:
+        assert light(app) == title
+    assert ways(app) == ["Test κ = 4 at 8 → 32 instead"]
+    app.button[[button.label for button in app.button].index(ways(app)[0])].click().run()
+    assert not app.exception and not app.error and not ways(app) and launch(app)
+    assert arms(app)["Base"][:3] == ["8", "0.002", "0.95"] and arms(app)["Scaled"][:3] == ["32", "0.004", "0.8"]
+    assert light(app) == "This can test the rule"
+
+
+def test_what_earlier_calibrations_showed_counts_for_the_same_configuration(store):
+    chosen = stored.plan(seeds=3, target=32)
+    measured = [*stored.points(chosen), *(Measured("base", seed, 0, {"noise": 40 + seed / 10, "signal": 1.0})
+                                          for seed in chosen.seeds)]
+    id = stored.calibration(store, chosen=chosen, measured=measured)
+    app = opened("opt=adam&b0=8&b1=64&lr=0.002")
+    assert light(app) == "This would not test the rule" and f"measured in calibration `{id}`" in app.error[0].value
+    assert light(opened("opt=adam&b0=8&b1=64&lr=0.001")) == "This can test the rule"
 
 
 def test_the_time_is_said_before_launch_and_timed_once_for_a_plan(timed):

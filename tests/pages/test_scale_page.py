@@ -107,6 +107,14 @@ def test_a_bad_link_shows_its_errors(query):
     assert dict(app.query_params) == dict(parse_qsl(query, keep_blank_values=True)) or len(query) > 400
 
 
+@pytest.mark.parametrize("value", ["x", " " * 2000])
+def test_a_choice_that_the_optimizer_does_not_have_is_left_out_of_the_link(value):
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.query_params["mform"] = value
+    app.run()
+    assert not app.error and headline(app).startswith("κ = 4") and not app.query_params
+
+
 def test_an_unknown_optimizer_is_mended_by_a_choice():
     app = opened("opt=lion")
     assert "optimizer = 'lion' has no derived rule" in app.error[0].value
@@ -132,6 +140,8 @@ def test_the_half_life_form_is_offered_beside_a_decay_without_a_number():
     assert "half-life gives 0.034336838" in app.table[0].value.iloc[2, 3]
     assert "beta1 has no number" in app.code[0].value
     assert app.get("page_link")[0].proto.disabled
+    assert "It cannot be calibrated at this κ: no number for beta1." in [caption.value for caption in app.caption]
+    assert button(app, "Test κ = 32 at 8 → 256 instead")
     button(app, "Use the half-life form").click().run()
     assert answer(app)["beta1"] == ("0.9", "0.034336838")
     assert app.query_params == {"b1": "8192", "form": "half-life"}
@@ -181,7 +191,10 @@ def test_any_other_optimizer_is_chosen_by_name_and_library():
     link = app.get("page_link")[0].proto
     assert not link.disabled and "opt=keras_rmsprop" in link.query_string and "PyTorch's convention" in link.help
     assert not opened("opt=nadam").get("page_link")[0].proto.disabled
-    link = opened("opt=optax_adam&eps_root=1e-8").get("page_link")[0].proto
+    refused = opened("opt=optax_adam&eps_root=1e-8")
+    assert any("cannot be calibrated as it is: The calibration engine has" in caption.value for caption in refused.caption)
+    assert button(refused, "Test κ = 4 at 8 → 32 instead")
+    link = refused.get("page_link")[0].proto
     assert link.disabled and "nadam" in link.help  # what the engine has: no second eps
     again = opened("opt=keras_rmsprop")
     assert answer(again) == answer(app) and again.selectbox(key="other").value == "keras_rmsprop"

@@ -42,3 +42,7 @@ def test_little_of_the_validation_text_is_trained():
     assert common < 0.2 * data.validation.count()  # topics share rules of asterisks and stock sentences
     windows = len(data.text) // data.validation.inputs.shape[1]
     assert 0.8 * windows < about.train_size <= windows
+
+
+def test_samples_in_the_plural():
+    assert task("digits").samples == "images" and task("pydoc").samples == "windows of 32 bytes"

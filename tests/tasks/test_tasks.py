@@ -86,7 +86,7 @@ def test_every_metric_is_the_mean_of_its_measure_by_one_call_of_the_network(abou
             def own(x, model=model):
                 return x[model : model + 1] if network.stacked else x[model]
 
-            parameters, buffers = ({key: own(x) for key, x in names.items()} for names in (population.views, population.buffers))
+            parameters, buffers = ({key: own(x) for key, x in names.items()} for names in (population.views, population.held))
             means = []
             for piece in pieces(split):
                 piece = piece.map(lambda x: x.unsqueeze(0)) if network.stacked else piece

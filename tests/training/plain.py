@@ -17,7 +17,7 @@ def stacked(*batches):
 def losses(population, batch, parts=1):
     """Mean loss of each model on each of so many equal parts of its own samples, by autograd: batch [M, B, ...] -> [M, parts]."""
     network = population.network
-    each = network.losses(network(population.views, batch.inputs, population.buffers, True), batch.targets)
+    each = network.losses(network(population.views, batch.inputs, population.held, True), batch.targets)
     return each.reshape(len(population), parts, -1).mean(2)
 
 
@@ -30,7 +30,7 @@ class PlainLoop:
         pieces = self.network.initial(seed).split([math.prod(shape) for shape in shapes.values()])
         self.parameters = {name: piece.clone().view(shape).requires_grad_()
                            for (name, shape), piece in zip(shapes.items(), pieces, strict=True)}
-        self.buffers = {name: buffer.clone() for name, buffer in self.network.buffers(seed).items()}
+        self.buffers = {name: buffer.clone() for name, buffer in (self.network.buffers(seed) | self.network.frozen(seed)).items()}
         self.optimizer = torch_optimizer(config, list(self.parameters.values()))
         warmup = config.warmup_steps or 1
         self.warm_up = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda k: min(1, (k + 1) / warmup))

@@ -21,6 +21,7 @@ from sqrtscale.training import Measured, calibrate, executors, regime
 from sqrtscale.training.executors import Captured, captured
 from sqrtscale.training.executors.recording import capture, cuda_graph
 from sqrtscale.training.measuring import measure
+from sqrtscale.training.optimizers import TRAINED
 from sqrtscale.training.population import Population
 from sqrtscale.training.streams import Stream
 
@@ -238,7 +239,23 @@ def test_a_module_that_draws_random_numbers_is_not_captured(name, monkeypatch):
     one = Population(about, [replace(BASE, batch_size=8)] * 2, range(2), CPU)
     batch = stacked(*(Stream(about.data(CPU), seed, "x").take(8) for seed in range(2)))
     drops = any(isinstance(part, torch.nn.Dropout) for part in one.network.module.modules())
-    assert (one.executor.capture(one, batch, one.chance(0)) is None) is drops
+    assert (one.executor.capture(one, batch, one.chance(0)) is None) is drops is one.executor.seeded
+
+
+@pytest.mark.parametrize("way", [pytest.param("graph", marks=NEEDS_GPU)])
+@pytest.mark.parametrize("name", sorted(name for name, about in EVERY.items() if not about.network().stacked))
+def test_modules_train_on_a_gpu_as_on_the_processor(name, way, monkeypatch):
+    """By a graph, where they draw no random numbers; dropout is another on another device."""
+    monkeypatch.setattr(executors, "TABLE", (executors.Looped,))
+    about, device = EVERY[name], DEVICES[way]
+    here, there = (Population(about, [replace(BASE, batch_size=8)] * 2, range(2), where) for where in (CPU, device))
+    streams = [Stream(about.data(CPU), seed, "x") for seed in range(2)]
+    for _ in range(3):
+        batch = stacked(*(stream.take(8) for stream in streams))
+        a, b = here.step(batch), there.step(batch.map(lambda x: x.to(device)))
+        if not there.executor.seeded:
+            torch.testing.assert_close(b.cpu(), a, rtol=1e-2, atol=1e-3)
+    assert bool(there.executor.recording) is not there.executor.seeded
 
 
 def test_memory_that_lacks_for_a_recording_alone_does_not_split_the_steps(monkeypatch):
@@ -296,7 +313,7 @@ class AllOnOneDevice(TorchDispatchMode):
         return result
 
 
-@pytest.mark.parametrize("family", ["adam", "adamw", "rmsprop"])
+@pytest.mark.parametrize("family", TRAINED)
 @pytest.mark.parametrize("name", sorted(TASKS))
 def test_a_step_stays_on_its_device_and_waits_for_no_number(name, family):
     """On the device that holds no numbers every read of one is an error, as it is while a graph is recorded; so is a number of

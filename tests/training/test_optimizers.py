@@ -151,3 +151,19 @@ def test_the_catalogue_is_of_families_in_torchs_convention_and_a_kernel_belongs_
             pass
 
         assert Relative.kernel is None
+
+
+def test_the_share_of_epsilon_is_that_of_the_sum_it_is_added_in():
+    """RAdam adds it to sqrt(v) before the bias is corrected, and divides by nothing in its first steps."""
+    gradient, eps, beta2 = 0.3, 0.05, 0.9
+    for family, by_hand in (("adam", lambda v, k: eps / ((v / (1 - beta2**k)) ** 0.5 + eps)),
+                            ("radam", lambda v, k: eps / (v**0.5 + eps) if k > 5 else 0.0)):
+        config = TrainingConfig(family, 8, {"lr": 1e-3, "beta2": beta2, "eps": eps})
+        parameters = torch.zeros(1, 1, dtype=torch.float64)
+        optimizer, v = make_optimizer([config], parameters), 0.0
+        assert optimizer.eps_share() is None
+        for k in range(1, 30):
+            optimizer.step(parameters, torch.full((1, 1), gradient, dtype=torch.float64))
+            v = beta2 * v + (1 - beta2) * gradient**2
+            if k <= 3 or k > 10:  # in between RAdam begins to divide
+                assert optimizer.eps_share().item() == pytest.approx(by_hand(v, k), rel=1e-12)

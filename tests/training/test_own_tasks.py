@@ -1,6 +1,7 @@
 """Calibrations of tasks that are no classification by a stack of transformers: dropout, batch norm, frozen parts, any inputs."""
 
 import math
+from typing import ClassVar
 
 import pytest
 import torch
@@ -9,8 +10,8 @@ from plain import stacked
 from torch import nn
 
 from sqrtscale.plan import make_plan
-from sqrtscale.rules import TrainingConfig
-from sqrtscale.tasks import TASKS
+from sqrtscale.rules import FieldError, TrainingConfig
+from sqrtscale.tasks import TASKS, Batch
 from sqrtscale.tasks.module import ModuleNetwork
 from sqrtscale.training import Measured, RunEnded, calibrate
 from sqrtscale.training.chance import Chance, drawing
@@ -63,8 +64,8 @@ def test_dropout_is_drawn_from_the_seed_and_the_samples_seen_alone(about):
     state = torch.get_rng_state()
     first, other = (Population(about, [CONFIG], [seed], CPU) for seed in (3, 4))
     other.flat.data.copy_(first.flat)
-    for name, held in other.buffers.items():
-        held.copy_(first.buffers[name])
+    for name, held in other.held.items():
+        held.copy_(first.held[name])
     seen = [one.gradients(batch)[1] for one in (first, first, other)]
     assert torch.equal(seen[0], seen[1]) and not torch.equal(seen[0], seen[2])
     assert not torch.equal(first.gradients(batch, place=1)[1], seen[0])
@@ -141,3 +142,60 @@ def test_a_module_gets_its_inputs_by_place_or_name_and_its_buffers_are_kept():
     network(parameters, (x, y), buffers, False)
     assert buffers["calls"] == 2
     assert network.measures(torch.tensor([3.0]), torch.tensor([1.0])) == {"loss": torch.tensor([2.0])}
+
+
+class Branched(nn.Module):
+    """Dropout in a branch that starts at zero, a head that nothing uses, a mask of truth values, a frozen layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.frozen, self.last, self.branch, self.unused = (nn.Linear(1, 1) for _ in range(4))
+        self.frozen.requires_grad_(False)
+        nn.init.zeros_(self.branch.weight)
+        nn.init.zeros_(self.branch.bias)
+        self.register_buffer("mask", torch.ones(1, dtype=torch.bool))
+
+    def forward(self, x):
+        x = self.frozen(x.unsqueeze(1)) * self.mask
+        return (self.last(x) + self.branch(nn.functional.dropout(x, 0.5, self.training))).squeeze(1)
+
+
+class Odd(type(OWN["plane"])):
+    """Lines through noise."""
+
+    name, micro = "odd", None
+    sizes: ClassVar = {"tiny": sum(p.numel() for p in Branched().parameters() if p.requires_grad)}
+
+    def network(self, size="tiny"):
+        return ModuleNetwork(Branched, lambda predicted, true: (predicted - true) ** 2)
+
+    def data(self, device):
+        points = super().data(device)
+        drawn = points.draw
+        points.draw = lambda *of: Batch((batch := drawn(*of)).inputs[0], batch.targets)
+        points.validation, points.train_sample = (Batch(split.inputs[0], split.targets)
+                                                  for split in (points.validation, points.train_sample))
+        return points
+
+
+def test_a_module_with_parts_that_a_pass_leaves_out_trains_and_is_known_to_draw():
+    about = Odd()
+    population = Population(about, [CONFIG] * 2, [0, 1], CPU)
+    stream = Stream(about.data(CPU), 0, "x")
+    batch = stacked(*(stream.take(8) for _ in range(2)))
+    assert population.executor.draws(population, batch)
+    before = {name: view.clone() for name, view in population.views.items()}
+    for _ in range(3):
+        population.step(stacked(*(stream.take(8) for _ in range(2))))
+    assert torch.equal(population.views["unused.weight"], before["unused.weight"])
+    assert not torch.equal(population.views["last.weight"], before["last.weight"])
+    assert set(population.frozen) == {"frozen.weight", "frozen.bias"} and set(population.buffers) == {"mask"}
+
+
+def test_a_split_that_holds_no_whole_micro_batch_is_refused_by_name(monkeypatch):
+    about = next(about for about in OWN.values() if about.micro)
+    monkeypatch.setitem(TASKS, about.name, about)
+    monkeypatch.setattr(type(about), "micro", 512)
+    plan = make_plan(about.name, TrainingConfig("adam", 512), 1024, seeds=1, samples=1024, start="scratch", device="cpu")
+    with pytest.raises(FieldError, match=r"micro = 512 is more than the \d+ samples of validation of task .*: give"):
+        next(calibrate(plan))

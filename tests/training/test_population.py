@@ -54,15 +54,15 @@ def test_a_stack_trains_each_arm_as_a_plain_torch_loop_trains_it_alone(family, n
         for name, value in loop.parameters.items():
             torch.testing.assert_close(stack.views[name][i], value, rtol=2e-3, atol=2e-5, msg=name)
         for name, value in loop.buffers.items():
-            torch.testing.assert_close(stack.buffers[name][i], value, rtol=1e-4, atol=1e-6, msg=name)
+            torch.testing.assert_close(stack.held[name][i], value, rtol=1e-4, atol=1e-6, msg=name)
 
 
 def test_same_seed_same_weights_other_seed_other_weights(about):
     first, again = (Population(about, [TrainingConfig("adam", 4)] * 2, [0, 1], CPU) for _ in range(2))
     assert torch.equal(first.flat, again.flat)
     assert not torch.equal(first.flat[0], first.flat[1])
-    assert first.buffers.keys() == again.buffers.keys()
-    assert all(torch.equal(held, again.buffers[name]) for name, held in first.buffers.items())
+    assert first.held.keys() == again.held.keys()
+    assert all(torch.equal(held, again.held[name]) for name, held in first.held.items())
 
 
 def test_warm_up_starts_slowly_and_arms_agree_in_samples(about, data):
@@ -86,7 +86,7 @@ def test_branch_copies_weights_and_moves_the_state(about, data):
     child.branch_from(parent, 4.0)
     for i in range(len(arms)):
         assert torch.equal(child.flat[i], parent.flat[0])
-        assert all(torch.equal(child.buffers[name][i], held[0]) for name, held in parent.buffers.items())
+        assert all(torch.equal(child.held[name][i], held[0]) for name, held in parent.held.items())
         assert torch.equal(child.optimizer.state["exp_avg_sq"][i], parent.optimizer.state["exp_avg_sq"][0] / 4)
         assert torch.equal(child.optimizer.state["exp_avg"][i], parent.optimizer.state["exp_avg"][0])
     # Also bias corrected: arms with another beta2 count other steps.

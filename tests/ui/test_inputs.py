@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as some
@@ -14,6 +17,9 @@ from sqrtscale.ui.tables import escaped, with_numbers
 positive = some.floats(1e-12, 1e6, allow_subnormal=False)
 decay = some.floats(0, 0.9999999, allow_subnormal=False)  # libraries switch them off for the whole process
 
+links = some.dictionaries(some.sampled_from([*defaults("rmsprop"), "beta1", "groups", "x"]), some.text(max_size=60) | some.builds(
+    lambda text, count: text * count, some.sampled_from([" ", "a: lr=1;", "9", "\t\n", "1x", "-1e9", "\u2003", '"']),
+    some.integers(1, 5000)), max_size=6)
 printable = some.text(some.characters(blacklist_categories=["Cs"]).filter(str.isprintable), max_size=60)
 names = printable | some.text(some.sampled_from(' :;="\\,lr1'), max_size=10) | some.sampled_from(["layers.0:norm", "a: lr=1"])
 
@@ -76,6 +82,35 @@ def test_texts_of_a_link_are_read_up_to_their_length_and_refused_beyond(name):
         for _, errors in (read(optimizer | {name: full}), read(optimizer | {name: full + " " * limit})):
             assert all(str(error).isprintable() and len(str(error)) < 700 for error in errors.values())
         assert name in errors if name == "opt" else "is too long: give at most" in str(errors[name])
+
+
+@given(links)
+@example({"mform": "x"})
+@example({"opt": "sgd", "mform": " " * 3000})
+def test_any_link_is_read_or_refused_in_sentences(link):
+    texts = carried(link)
+    assert set(texts) <= set(link) and all(len(text) <= longest(name) + 1 for name, text in texts.items())
+    given_inputs, errors = read(texts)
+    assert (given_inputs is None) == bool(errors)
+    assert all(str(error).isprintable() and len(str(error)) < 700 for error in errors.values())
+    always = {"opt", "b0", "b1", "lr", "groups", "form", "mform"}  # whatever the optimizer
+    assert {name for name in always & set(texts) if len(texts[name]) > longest(name)} <= set(errors)
+
+
+@pytest.mark.parametrize("unit", [" ", ": ", "a", ";", "\n", "a:", "a: lr=1;", "\t\n", '"', "x=1 ", "a: lr=1 "])
+def test_the_work_for_groups_grows_with_their_length_only(unit):
+    """Counted are the calls of Python and C functions: eight times the text, at most eight times the work (and a constant)."""
+
+    def work(length: int) -> int:
+        calls: Counter[str] = Counter()
+        sys.setprofile(lambda frame, event, argument: calls.update([event]))
+        try:
+            read({"groups": (unit * length)[:length]})
+        finally:
+            sys.setprofile(None)
+        return calls["call"] + calls["c_call"]
+
+    assert work(longest("groups")) <= 8 * work(longest("groups") // 8) + 2000
 
 
 def test_a_summed_loss_stands_in_the_link():

@@ -75,7 +75,9 @@ class Eager(Executor):
     def plan_passes(self, population: Population, batch: Batch) -> None:
         """Count the memory of one model's pass, once for each number of samples, and choose how many models go through one."""
         samples = self.a_pass(population, batch)
-        first, buffers = batch.cut(slice(1), slice(samples)), {name: x[:1].clone() for name, x in population.buffers.items()}
+        if samples in self.passes.at_once:
+            return
+        first, buffers = batch.cut(slice(1), slice(samples)), {name: x[:1].clone() for name, x in population.held.items()}
         self.passes.plan(samples, lambda: self.losses(population.rows(0, 1), first, buffers, [0]), population.flat)
 
     def _gradients(self, population: Population, batch: Batch, weights: Sequence[float], chance: Chance,
@@ -85,7 +87,7 @@ class Eager(Executor):
         for start in range(0, len(population), at_once):
             rows = slice(start, min(start + at_once, len(population)))
             views = population.views if at_once >= len(population) else population.rows(rows.start, rows.stop)
-            held, losses, total = {name: x[rows] for name, x in buffers.items()}, [], None
+            held, losses, total = {name: x[rows] for name, x in {**population.frozen, **buffers}.items()}, [], None
             for first in range(0, batch.count(1), samples):
                 part = batch.cut(rows, slice(first, first + samples))
                 seeds = [chance.later(first).seed(model) for model in range(rows.start, rows.stop)]
@@ -148,7 +150,7 @@ class Eager(Executor):
         for start in range(0, samples - samples % at_once if population.task.micro else samples, at_once):
             piece = split.cut(slice(start, start + at_once))
             stack = piece.map(lambda x: x.expand(models, *x.shape))
-            for name, values in self.measures(population.views, stack, population.buffers).items():
+            for name, values in self.measures(population.views, stack, population.held).items():
                 flat = values.reshape(models, -1)
                 total = flat.sum(1, dtype=torch.float64)
                 totals[name] = totals[name] + total if name in totals else total
@@ -173,7 +175,7 @@ def _gradient(losses: Tensor, views: Mapping[str, Tensor], weights: Sequence[flo
     # The models share no parameter, so the gradient of the sum is each model's own gradient.
     first, *others = (weight * part.sum() for weight, part in zip(weights, parts.unbind(1), strict=True))
     whole = first + sum(others) if others else first
-    gradients = torch.autograd.grad(whole, list(views.values()))
+    gradients = torch.autograd.grad(whole, list(views.values()), materialize_grads=True)  # zero where a pass leaves one out
     return parts.detach().mean(1), torch.cat([gradient.flatten(1) for gradient in gradients], 1)
 
 

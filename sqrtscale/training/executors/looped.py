@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ...tasks import Batch, Network
-from ..chance import drawing
+from ..chance import drawing, generator_states, seed_generators
 from .captured import Captured
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ class Looped(Captured):
     when = "any torch module (`sqrtscale.tasks.module`)"
     how = "autograd on one module after another; on a GPU as a CUDA graph where that can be had"
 
+    def __init__(self, network: Network, device: torch.device):
+        super().__init__(network, device)
+        self.seeded = True
+
     @classmethod
     def suits(cls, network: Network, optimizer: str, device: torch.device) -> bool:
         return not network.stacked
@@ -34,12 +39,26 @@ class Looped(Captured):
     def losses(self, parameters: Mapping[str, Tensor], batch: Batch, buffers: Mapping[str, Tensor], seeds: Sequence[int]
                ) -> Tensor:
         losses = []
-        with drawing(self.device):
+        # Nothing may be seeded while a graph is captured, and then nothing need be: see ``draws``.
+        with drawing(self.device) if self.seeded else nullcontext():
             for model, seed in enumerate(seeds):
-                torch.manual_seed(seed)
+                if self.seeded:
+                    seed_generators(self.device, seed)
                 own, held = _of(model, parameters), _of(model, buffers)
                 losses.append(super().losses(own, batch.cut(model), held, ()))
         return torch.stack(losses)
+
+    @torch.no_grad()
+    def draws(self, population: Population, batch: Batch) -> bool:
+        """By whether a pass has moved a generator. Where it has not, no pass is seeded from now on."""
+        first = batch.cut(0, slice(self.a_pass(population, batch)))
+        held = {name: x.clone() for name, x in _of(0, population.held).items()}
+        with drawing(self.device):
+            before = generator_states(self.device)
+            super().losses(_of(0, population.views), first, held, ())
+            after = generator_states(self.device)
+        self.seeded = not all(map(torch.equal, before, after))
+        return self.seeded
 
     def measures(self, parameters: Mapping[str, Tensor], batch: Batch, buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
         models = [super(Looped, self).measures(_of(model, parameters), batch.cut(model), _of(model, buffers))

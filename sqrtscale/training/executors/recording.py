@@ -102,7 +102,8 @@ def capture(step: Step, state: Sequence[Tensor], batch: Batch, record: Recorder 
                 recording = Recording(step, batch, record)
                 _restore(state, before)
                 same = _near(recording(batch), losses) and all(
-                    _near(value - old, new - old) for value, old, new in zip(state, before, after, strict=True))
+                    _near(value - old, new - old) if value.is_floating_point() else torch.equal(value, new)
+                    for value, old, new in zip(state, before, after, strict=True))
             finally:
                 _restore(state, before)
     except RuntimeError as error:  # also what CUDA says, and a lack of memory

@@ -95,6 +95,11 @@ class StackedOptimizer(ABC):
         second = self.second_moment_hat()
         return None if second is None else second.sqrt() + self.hyper["eps"]
 
+    def eps_share(self) -> Tensor | None:
+        """Share of epsilon in what divides a gradient, [M, P]; None where nothing does."""
+        denominator = self.denominator()
+        return None if denominator is None else self.hyper["eps"] / denominator
+
     def move_to_batch(self, kappa: Tensor) -> None:
         """Carry the state to a kappa [M, 1] times larger batch, each piece by its exponent. ``take`` sees to the steps."""
         for piece in self.pieces:

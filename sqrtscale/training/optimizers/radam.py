@@ -51,5 +51,12 @@ class RAdam(Moments):
         divisor = self._divisor()
         return torch.where(self._length() > SHORTEST, divisor, torch.ones_like(divisor))
 
+    def eps_share(self) -> Tensor | None:
+        """Of sqrt(v) + eps, which is corrected as a whole; 0 where the step is not divided yet."""
+        if self.second_moment_hat() is None:
+            return None
+        share = self.hyper["eps"] / (self.state["exp_avg_sq"].sqrt() + self.hyper["eps"])
+        return torch.where(self._length() > SHORTEST, share, torch.zeros_like(share))
+
 
 OPTIMIZER = RAdam

@@ -1,0 +1,65 @@
+"""The light before Launch: what a calibration can tell, and the way on where it can tell nothing or can't be run."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import streamlit as st
+
+from ..plan import CalibrationPlan
+from ..report.foresight import Foresight, Known, Level, foresee, learnt, newest_alike
+from ..rules import FieldError
+from ..store import CalibrationRecord, DamagedChunk, Store
+from ..tasks import Task, task
+from . import remedy
+from .inputs import Inputs
+from .tables import escaped
+
+
+class Light(NamedTuple):
+    """title: the level in words; icon: a shape of its own, so that colour is not all there is."""
+
+    title: str
+    icon: str
+
+
+LIGHTS: dict[Level, Light] = {
+    "good": Light("This can test the rule", ":material/check_circle:"),
+    "doubtful": Light("This may not decide", ":material/help:"),
+    "hopeless": Light("This would not test the rule", ":material/block:"),
+}
+BOXES = {"good": st.success, "doubtful": st.warning, "hopeless": st.error}
+OF_THE_RUNS = ("seeds", "samples", "warm_samples", "arms", "targets", "schedule", "device", "size", "start")
+
+
+def show(store: Store, plan: CalibrationPlan, given: Inputs) -> Foresight:
+    """The light of a plan; where it is hopeless with the button for the test that the task can make instead."""
+    seen = foresee(plan, _known(store, plan))
+    light = LIGHTS[seen.level]
+    BOXES[seen.level](" ".join(seen.sentences).replace("kappa", "κ"), title=light.title, icon=light.icon)
+    if seen.level == "hopeless":
+        remedy.button(task(plan.task), given)
+    return seen
+
+
+def refusal(error: FieldError, about: Task, given: Inputs) -> None:
+    """Why a calibration can't be run, and the way on where the configuration is the reason."""
+    st.error(escaped(str(error)), title="This cannot be run")
+    if error.field not in OF_THE_RUNS:
+        remedy.button(about, given)
+
+
+def _known(store: Store, plan: CalibrationPlan) -> Known:
+    record = newest_alike(store, plan)
+    if record is not None:
+        try:
+            return _learnt(store, record, record.id, store.curves_version(record.id))
+        except DamagedChunk:  # Results says so; the task's own noise scale will do here
+            pass
+    return Known(task(plan.task).noise_scale)
+
+
+@st.cache_data(max_entries=50, show_spinner=False)
+def _learnt(_store: Store, _record: CalibrationRecord, id: str, version: str) -> Known:
+    """What a stored calibration has shown, computed once for every version of its points."""
+    return learnt(_record, _store.curves(id))
