@@ -89,7 +89,7 @@ def record_text(store: Store, record: CalibrationRecord) -> str:
 
 def _ends(store: Store, record: CalibrationRecord) -> list[str]:
     """Where every arm ended, and the verdicts; nothing before there are points. Raises DamagedChunk."""
-    from ..evidence import summarise
+    from ..evidence import layer_tails, passes_for_normal, summarise
     from ..report import frontier, headline, reasons, regimes, stopped_early, verdicts
 
     curves = store.curves(record.id)
@@ -105,7 +105,8 @@ def _ends(store: Store, record: CalibrationRecord) -> list[str]:
         outcome = judged[arm].outcome if arm in judged else ""
         rows.append((arm, f"{end.mean:.6g}", f"{end.std:.3g}", str(end.n), outcome, difference))
     sentences = [headline(record, judged), *filter(None, [frontier(record, judged)]),
-                 *(verdict.sentence for verdict in judged.values()), *reasons(record, judged, measured),
+                 *(verdict.sentence for verdict in judged.values()),
+                 *reasons(record, judged, measured, passes_for_normal(layer_tails(curves))),
                  *filter(None, [stopped_early(record)])]
     return ["", *table(rows), "", *(sentence.replace("**", "") for sentence in sentences)]
 

@@ -3,14 +3,15 @@
 from .equivalence import Functional
 from .judging import Comparison, judge
 from .noise import Ratio, Regime, noise_scale, regime, regimes, second_moment_ratio
+from .pairing import differences_over_samples
 from .sequential import Looks
 from .summary import ArmSummary, end_values, summarise
-from .tails import Index, LayerTails, describe_tails, layer_tails
+from .tails import Index, LayerTails, describe_tails, layer_tails, passes_for_normal
 from .verdict import OUTCOMES, Margin, Outcome, Verdict
 from .wording import headline
 
 __all__ = [
     "OUTCOMES", "ArmSummary", "Comparison", "Functional", "Index", "LayerTails", "Looks", "Margin", "Outcome", "Ratio", "Regime",
-    "Verdict", "describe_tails", "end_values", "headline", "judge", "layer_tails", "noise_scale", "regime", "regimes",
-    "second_moment_ratio", "summarise",
+    "Verdict", "describe_tails", "differences_over_samples", "end_values", "headline", "judge", "layer_tails", "noise_scale",
+    "passes_for_normal", "regime", "regimes", "second_moment_ratio", "summarise",
 ]

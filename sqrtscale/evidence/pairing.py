@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .summary import END_SHARE
-
 FunctionalName = Literal["first quarter", "whole curve", "end"]  # declared before any curve is seen
 EARLY_SHARE = 0.25
+END_SHARE = 0.1  # the end value of a run is its mean over the last tenth of its samples, wherever a verdict is shown
+DIFFERENCE_COLUMNS = ["arm", "samples", "difference", "low", "high", "pairs"]
 CLEAR = 0.01  # level at which the base curve must rise or fall, for a difference to be read as samples
 
 
@@ -22,11 +22,13 @@ CLEAR = 0.01  # level at which the base curve must rise or fall, for a differenc
 class PairedCurves:
     """One arm against base, on the points of the curve that both have.
 
-    differences: of each functional, [pairs], arm - base, seed by seed; empty without a pair; base: curves of the paired base
-    runs [pairs, points]; samples: [points], all above 0; arm_diverged, base_diverged: runs of each that ended without a finite
-    value, among ``runs`` seeds that both began; split: seeds on which one of the two diverged and the other did not.
+    course: arm - base, seed by seed [pairs, points]; differences: the functionals of it, [pairs] each; empty without a pair;
+    base: curves of the paired base runs [pairs, points]; samples: [points], all above 0; arm_diverged, base_diverged: runs of
+    each that ended without a finite value, among ``runs`` seeds that both began; split: seeds on which one of the two diverged
+    and the other did not.
     """
 
+    course: np.ndarray
     differences: Mapping[FunctionalName, np.ndarray]
     base: np.ndarray
     samples: np.ndarray
@@ -59,8 +61,9 @@ def pair(base: pd.DataFrame, arm: pd.DataFrame) -> PairedCurves:
     is_whole = ~(np.isnan(base_values) | np.isnan(arm_values)).any(axis=1)
     paired = is_whole & ~base_gone & ~arm_gone & (len(points) > 0)
     samples = points.to_numpy(float)
-    differences = functionals(arm_values[paired] - base_values[paired], samples) if paired.any() else {}
-    return PairedCurves(differences, base_values[paired], samples, len(seeds), int(arm_gone.sum()), int(base_gone.sum()),
+    course = arm_values[paired] - base_values[paired]
+    differences = functionals(course, samples) if paired.any() else {}
+    return PairedCurves(course, differences, base_values[paired], samples, len(seeds), int(arm_gone.sum()), int(base_gone.sum()),
                         int((arm_gone != base_gone).sum()))
 
 
@@ -73,9 +76,36 @@ def functionals(curves: np.ndarray, samples: np.ndarray) -> dict[FunctionalName,
     parts: dict[FunctionalName, np.ndarray] = {
         "first quarter": samples <= max(EARLY_SHARE * last, samples[0]),
         "whole curve": samples > 0,
-        "end": samples >= (1 - END_SHARE) * last,
+        "end": at_end(samples),
     }
     return {name: curves[:, part].mean(1) for name, part in parts.items()}
+
+
+def at_end(samples: np.ndarray) -> np.ndarray:
+    """Which points [points] of ascending ``samples`` belong to the end: those of the last tenth."""
+    return samples >= (1 - END_SHARE) * samples[-1]
+
+
+def differences_over_samples(curves: pd.DataFrame, metric: str, level: float, base: str = "base") -> pd.DataFrame:
+    """The mean of arm - base over paired seeds at every point, with its t interval of confidence 1 - 2 ``level``.
+
+    curves: columns arm, seed, metric, samples, value. Columns of the answer: arm, samples, difference, low, high (NaN for one
+    pair), pairs. Pairs and points are those of the verdict, so the mean over the last tenth is its difference at the end; the
+    intervals hold point by point, not for a whole curve at once.
+    """
+    base_runs = runs_of(curves, metric, base)
+    tables = []
+    for arm in dict.fromkeys(curves["arm"][curves["metric"] == metric]):
+        paired = pair(base_runs, runs_of(curves, metric, arm))
+        if arm == base or not paired.pairs:
+            continue
+        mean, n = paired.course.mean(0), paired.pairs
+        half = np.full_like(mean, math.nan)
+        if n > 1:
+            half = stats.t.isf(level, n - 1) * paired.course.std(0, ddof=1) / math.sqrt(n)
+        tables.append(pd.DataFrame({"arm": arm, "samples": paired.samples, "difference": mean, "low": mean - half,
+                                    "high": mean + half, "pairs": n}))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=DIFFERENCE_COLUMNS)
 
 
 def samples_ahead(difference: float, base: np.ndarray, samples: np.ndarray) -> tuple[float | None, str]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 from scipy import stats
 
-END_SHARE = 0.1  # the end value of a run is its mean over the last tenth of the samples
+from .pairing import at_end, pair, runs_of
+
 CONFIDENCE = 0.95
 
 
@@ -19,9 +21,10 @@ CONFIDENCE = 0.95
 class ArmSummary:
     """End values of one arm over its seeds, and its difference to base on the same seeds.
 
-    mean, std: over the ``n`` seeds that ended with finite values (std is NaN for one seed);
-    difference: mean over seeds of (this arm - base), NaN for base itself; half_width: of its 95 %
-    t interval (infinite where there are fewer than two pairs); pairs: seeds that have both.
+    mean, std: over the ``n`` seeds that ended with finite values (std is NaN for one seed); samples: where the arm's curve
+    stops, less than planned in a run that was cancelled; difference: mean over seeds of (this arm - base) at the end of the
+    range that both have, NaN for base itself; half_width: of its 95 % t interval (infinite where there are fewer than two
+    pairs); pairs: seeds that have both.
     """
 
     arm: str
@@ -29,6 +32,7 @@ class ArmSummary:
     mean: float
     std: float
     n: int
+    samples: int
     difference: float
     half_width: float
     pairs: int
@@ -40,22 +44,17 @@ class ArmSummary:
 
 
 def end_values(curves: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """End value of every run: rows are seeds, columns arms, NaN where a run has none.
+    """End value of every run, its mean over the last tenth of its arm's samples: rows are seeds, columns arms, NaN without one.
 
-    curves: columns arm, seed, metric, samples, value. Averaging over the last tenth of the samples
-    takes out the noise of single evaluations [our choice, the same for every arm].
+    curves: columns arm, seed, metric, samples, value. The mean takes out the noise of single evaluations [our choice, the same
+    for every arm]; a run that diverged, or is not as far as the others of its arm, has no end value.
     """
-    chosen = curves[curves["metric"] == metric]
-    if chosen.empty:
-        return pd.DataFrame()
-    last = chosen.groupby("arm")["samples"].transform("max")
-    ends = chosen[chosen["samples"] >= (1 - END_SHARE) * last]
-    # A NaN there is a run that diverged: it has no end value.
-    return ends.pivot_table(index="seed", columns="arm", values="value", aggfunc=_mean_with_nan, dropna=False)
-
-
-def _mean_with_nan(values: pd.Series) -> float:
-    return float(values.mean(skipna=False))
+    ends = {}
+    for arm in dict.fromkeys(curves["arm"][curves["metric"] == metric]):
+        runs = runs_of(curves, metric, arm)
+        last = runs.loc[:, at_end(runs.columns.to_numpy(float))].replace(math.inf, math.nan)
+        ends[arm] = last.mean(axis=1, skipna=False)
+    return pd.DataFrame(ends)
 
 
 def summarise(curves: pd.DataFrame, metric: str, base: str = "base") -> dict[str, ArmSummary]:
@@ -63,21 +62,18 @@ def summarise(curves: pd.DataFrame, metric: str, base: str = "base") -> dict[str
 
     base: the arm that every other one is held against.
     """
-    ends = end_values(curves, metric)
+    every_end = end_values(curves, metric)
+    if every_end.empty:
+        return {}
     summaries = {}
-    for arm in dict.fromkeys(curves["arm"]):  # in the order of the plan
-        if arm not in ends:
-            continue
-        values = _finite(ends[arm])
-        paired = _finite(ends[arm] - ends[base]) if arm != base and base in ends else pd.Series(dtype=float)
-        half_width = math.inf
-        if len(paired) > 1:
-            half_width = stats.t.ppf((1 + CONFIDENCE) / 2, len(paired) - 1) * paired.std() / math.sqrt(len(paired))
-        summaries[arm] = ArmSummary(
-            arm=arm, metric=metric, mean=values.mean(), std=values.std(), n=len(values),
-            difference=paired.mean() if len(paired) else math.nan, half_width=float(half_width), pairs=len(paired))
+    base_runs = runs_of(curves, metric, base)
+    for arm, ends in every_end.items():  # in the order of the plan
+        values, runs = ends.dropna(), runs_of(curves, metric, str(arm))
+        differences = np.empty(0) if arm == base else pair(base_runs, runs).differences.get("end", np.empty(0))
+        pairs, half_width = len(differences), math.inf
+        if pairs > 1:
+            half_width = stats.t.ppf((1 + CONFIDENCE) / 2, pairs - 1) * differences.std(ddof=1) / math.sqrt(pairs)
+        summaries[str(arm)] = ArmSummary(
+            arm=str(arm), metric=metric, mean=values.mean(), std=values.std(), n=len(values), samples=int(runs.columns.max()),
+            difference=float(differences.mean()) if pairs else math.nan, half_width=float(half_width), pairs=pairs)
     return summaries
-
-
-def _finite(values: pd.Series) -> pd.Series:
-    return values[values.map(math.isfinite)]

@@ -34,9 +34,14 @@ def sentence(verdict: Verdict, paired: PairedCurves, no_test: str = "") -> str:
         chance = "" if verdict.outcome == "differs" else ", which may be chance: train more seeds"
         return f"{arm} {judged}: {counts}{chance}."
     if verdict.outcome == "differs":
-        clearest = min(reversed(verdict.functionals), key=lambda test: (not test.beyond, test.name != "end", test.p_beyond))
+        clearest = _clearest(verdict)
         return f"{arm} differs from base by more than {margin}: {_place(clearest, verdict)}{_size(clearest, verdict, paired)}."
     return f"{arm} cannot be told yet: {_open(verdict, paired)}"
+
+
+def _clearest(verdict: Verdict) -> Functional:
+    """What shows best that the arm differs: the end where that does, otherwise the functional with the smallest p."""
+    return min(reversed(verdict.functionals), key=lambda test: (not test.beyond, test.name != "end", test.p_beyond))
 
 
 def _open(verdict: Verdict, paired: PairedCurves) -> str:
@@ -111,7 +116,7 @@ def headline(verdicts: Mapping[str, Verdict], arm: str = "scaled") -> str:
     scaled = verdicts.get(arm)
     if scaled is None or (not scaled.pairs and scaled.reason != "diverged"):
         return "There are not yet both a base and a scaled run to compare."
-    margin, end = _margin(scaled), scaled.end
+    margin = _margin(scaled)
     seeds = f"{scaled.pairs} seed{'s' * (scaled.pairs > 1)}"
     if scaled.reason == "diverged":
         return ("No: training with the scaled settings breaks down where the base settings train." if scaled.outcome == "differs"
@@ -122,9 +127,12 @@ def headline(verdicts: Mapping[str, Verdict], arm: str = "scaled") -> str:
             " No other setting was trained for comparison, so whether this run would have shown a wrong one is not known.")
         return f"Yes: the scaled settings train like the base settings, to within {margin} ({seeds}).{also}"
     if scaled.outcome == "differs":
-        place = f"ends {abs(end.difference):.2g} {scaled.margin.unit} {'above' if end.difference > 0 else 'below'} the base run" \
-            if end and end.beyond else "takes another course on its way"
-        return f"No: the scaled run {place}, more than the {margin} that would pass as equal ({seeds})."
+        clearest = _clearest(scaled)
+        side = "above" if clearest.difference > 0 else "below"
+        place = f"{abs(clearest.difference):.2g} {scaled.margin.unit} {side} the base run"
+        where = {"end": f"ends {place}", "whole curve": f"lies {place} over the whole curve",
+                 "first quarter": f"lies {place} over the first quarter"}[clearest.name]
+        return f"No: the scaled run {where}, more than the {margin} that would pass as equal ({seeds})."
     if scaled.reason == "signal dominates":
         return ("This run does not test the scaling: at this stage of training larger batches do not yet average out much noise, "
                 "which the scaling is made for. Start from a trained model, or choose smaller batches.")

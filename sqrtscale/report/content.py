@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..evidence import Regime, Verdict
+from ..evidence import Regime, Verdict, differences_over_samples, layer_tails, passes_for_normal
 from ..plan import WARM_START, CalibrationPlan
 from ..rules import family
 from ..schedules import CONSTANT
@@ -70,8 +70,9 @@ def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[st
                    if plan.schedule != CONSTANT else ""))
     pictures = tuple(_picture(curves, metric, plan) for name, metric in about.metrics.items()
                      if len(curves := arms[arms["metric"] == name]))
-    sentences = (frontier, *(verdict.sentence for verdict in verdicts.values()), *reasons(record, verdicts, measured),
-                 stopped_early(record))
+    is_normal = passes_for_normal(layer_tails(arms))
+    sentences = (frontier, *(verdict.sentence for verdict in verdicts.values()),
+                 *reasons(record, verdicts, measured, is_normal), stopped_early(record))
     return Report(
         title=record.name or f"{about.title}: batch {plan.base.batch_size} → {plan.target_batch}",
         answer=headline(record, verdicts),
@@ -80,6 +81,7 @@ def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[st
             Section("What came out", tuple(filter(None, sentences)), tables=(_verdicts(verdicts),)),
             *([Section("Was it a test of the rule?", (measured["scaled"].sentence,))] if "scaled" in measured else []),
             Section("The curves", ("Mean over seeds with the band from the smallest to the largest.",), pictures),
+            *_differences(arms, verdicts, plan),
             Section("The arms", (), tables=(_arms(record),)),
             Section("How to repeat it", (_made_with(record),), code=command(plan)),
         ))
@@ -87,21 +89,40 @@ def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[st
 
 def _picture(curves: pd.DataFrame, metric: Metric, plan: CalibrationPlan) -> str:
     """The chart of a metric; curves: of that metric alone."""
+    finite = curves.assign(value=curves["value"].where(np.isfinite(curves["value"])))
+    table = finite.groupby(["arm", "samples"])["value"].agg(["mean", "min", "max"]).reset_index()
+    table.columns = pd.Index(["arm", "samples", "y", "low", "high"])
+    return chart(_lines(table, plan), "samples seen", metric.title)
+
+
+def _differences(arms: pd.DataFrame, verdicts: Mapping[str, Verdict], plan: CalibrationPlan) -> tuple[Section, ...]:
+    """The differences to base over samples with the margin; nothing without a pair."""
+    tests = [(test.level, verdict.margin) for verdict in verdicts.values() for test in verdict.functionals]
+    if not tests:
+        return ()
+    level, margin = tests[0]
+    table = differences_over_samples(arms, task(plan.task).judged, level).rename(columns={"difference": "y"})
+    words = (f"Arm minus base on the same seed: mean over seeds with its {100 * (1 - 2 * level):.3g}% interval at every point. "
+             f"Grey band: the margin, ± {margin.value:.2g} {margin.unit}. What lies beyond six margins is outside the picture.")
+    picture = chart(_lines(table, plan), "samples seen", f"Difference ({margin.unit})", margin.value)
+    return (Section("The difference to base", (words,), (picture,)),)
+
+
+def _lines(table: pd.DataFrame, plan: CalibrationPlan) -> list[Line]:
+    """A line an arm with its band; table: columns arm, samples, y, low, high."""
     lines, others = [], 0
     for arm in plan.arms:
-        points = curves[curves["arm"] == arm.name]
+        points = table[table["arm"] == arm.name]
         if points.empty:
             continue
-        finite = points.assign(value=points["value"].where(np.isfinite(points["value"])))
-        table = finite.groupby("samples")["value"].agg(["mean", "min", "max"])
         colour, dash = COLOURS.get(arm.name), ""
         if colour is None:  # orange for the rule at other batches, grey for all else
             colours = (COLOURS["scaled"],) if arm.group == "rule" else GREYS
             colour, dash = colours[others % len(colours)], DASHES[others % len(DASHES)]
             others += 1
-        lines.append(Line(arm.name, table.index.tolist(), table["mean"].tolist(), colour, dash, table["min"].tolist(),
-                          table["max"].tolist()))
-    return chart(lines, "samples seen", metric.title)
+        x, y, low, high = (points[name].tolist() for name in ("samples", "y", "low", "high"))
+        lines.append(Line(arm.name, x, y, colour, dash, low, high))
+    return lines
 
 
 def _verdicts(verdicts: Mapping[str, Verdict]) -> Table:

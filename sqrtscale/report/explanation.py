@@ -12,16 +12,18 @@ from ..store import CalibrationRecord
 EXPLAINS = 0.03  # of the speed per sample; less than that moves no curve visibly
 
 
-def reasons(record: CalibrationRecord, verdicts: Mapping[str, Verdict], measured: Mapping[str, Regime]) -> tuple[str, ...]:
+def reasons(record: CalibrationRecord, verdicts: Mapping[str, Verdict], measured: Mapping[str, Regime],
+            is_normal: bool | None = None) -> tuple[str, ...]:
     """A sentence for each batch at which the full rule differs from base, in Markdown; none where it nowhere does.
 
-    verdicts: as the function of that name gave them; measured: as ``regimes`` did.
+    verdicts: as the function of that name gave them; measured: as ``regimes`` did; is_normal: as ``evidence.passes_for_normal``
+    says of the gradient noise, None where its tails were not measured.
     """
-    return tuple(_reason(record, name, measured.get(name)) for _, name in record.plan.frontier
+    return tuple(_reason(record, name, measured.get(name), is_normal) for _, name in record.plan.frontier
                  if name in verdicts and verdicts[name].outcome == "differs" and verdicts[name].reason != "diverged")
 
 
-def _reason(record: CalibrationRecord, name: str, regime: Regime | None) -> str:
+def _reason(record: CalibrationRecord, name: str, regime: Regime | None, is_normal: bool | None) -> str:
     plan, batch, kappa = record.plan, record.plan.config_of(name).batch_size, record.plan.arm_kappa(name)
     moved = scale(plan.base, batch, plan.decay_form, plan.momentum_form, plan.correct_lr)
     of_the_rule = moved.forecast.drift if moved.forecast and not moved.lr_corrected else 1.0
@@ -33,10 +35,12 @@ def _reason(record: CalibrationRecord, name: str, regime: Regime | None) -> str:
     known = f"Why **{name}** may differ: {'; '.join(parts)}."
     expected = f"Expected together: {_change(speed)} per sample than the base run." if abs(speed - 1) >= EXPLAINS \
         else "That does not explain it."
+    noise = {True: ". The gradient noise passes for normal", False: ", and gradient noise that is not normal (see its tails)",
+             None: ", and gradient noise that may be far from Gaussian, which was not settled here"}
     steps = max(math.sqrt(kappa), 1 / math.sqrt(kappa))
     return (f"{known} {expected} Not in these numbers: steps {steps:.2g} times as {'large' if kappa > 1 else 'small'} meet the "
             "curvature of the loss otherwise, which the rule leaves out (a loss that rises right after the branch point speaks "
-            "for it), and gradient noise that is far from Gaussian (see its tails).")
+            f"for it){noise[is_normal]}.")
 
 
 def _change(speed: float) -> str:

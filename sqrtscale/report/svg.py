@@ -10,7 +10,8 @@ from html import escape
 WIDTH, HEIGHT = 760, 320
 LEFT, RIGHT, TOP, BOTTOM = 70, 14, 34, 46
 TICKS = 5
-INK, GRID = "#374151", "#E5E7EB"
+FURTHEST = 6.0  # margins from zero
+INK, GRID, BAND = "#374151", "#E5E7EB", "#6B7280"
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,19 @@ class Line:
     high: Sequence[float] = ()
 
 
-def chart(lines: Sequence[Line], x_title: str, y_title: str) -> str:
-    """The chart of the lines; values that are not finite leave a gap."""
+def chart(lines: Sequence[Line], x_title: str, y_title: str, margin: float | None = None) -> str:
+    """The chart of the lines; values that are not finite leave a gap.
+
+    margin: for differences, the half width of a band around zero; what lies further than FURTHEST margins is cut off.
+    """
     x_ends = _ends([value for line in lines for value in line.x], 0)
-    y_ends = _ends([value for line in lines for value in (*line.y, *line.low, *line.high)], 0.06)
+    heights = [value for line in lines for value in (*line.y, *line.low, *line.high)]
+    if margin is None:
+        y_ends = _ends(heights, 0.06)
+    else:
+        most = FURTHEST * margin
+        inside = [min(max(value, -most), most) for value in heights if math.isfinite(value)]
+        y_ends = _ends([*inside, -1.5 * margin, 1.5 * margin], 0)
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
              f'font-family="sans-serif" font-size="12" fill="{INK}">']
 
@@ -46,6 +56,13 @@ def chart(lines: Sequence[Line], x_title: str, y_title: str) -> str:
         x, _ = at(tick, y_ends[0])
         parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}" stroke="{GRID}"/>'
                      f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{_short(tick)}</text>')
+    width, height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+    frame = f'x="{LEFT}" y="{TOP}" width="{width}" height="{height}" viewBox="{LEFT} {TOP} {width} {height}"'
+    parts.append(f"<svg {frame}>")
+    if margin is not None:
+        (_, top), (_, zero), (_, bottom) = (at(x_ends[0], value) for value in (margin, 0, -margin))
+        parts.append(f'<rect x="{LEFT}" y="{top:.1f}" width="{width}" height="{bottom - top:.1f}" fill="{BAND}" '
+                     f'opacity="0.2"/><line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{zero:.1f}" y2="{zero:.1f}" stroke="{BAND}"/>')
     for line in lines:
         if len(line.low):
             edge = [*zip(line.x, line.low, strict=True), *reversed(list(zip(line.x, line.high, strict=True)))]
@@ -56,7 +73,7 @@ def chart(lines: Sequence[Line], x_title: str, y_title: str) -> str:
             points = " ".join("{:.1f},{:.1f}".format(*at(x, y)) for x, y in piece)
             parts.append(f'<polyline points="{points}" fill="none" stroke="{line.colour}" stroke-width="2"'
                          + (f' stroke-dasharray="{line.dash}"' if line.dash else "") + "/>")
-    parts += _legend(lines)
+    parts += ["</svg>", *_legend(lines)]
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text x="{middle}" y="{HEIGHT - 8}" text-anchor="middle">{escape(x_title)}</text>'
                  f'<text x="16" y="{HEIGHT / 2}" text-anchor="middle" transform="rotate(-90 16 {HEIGHT / 2})">{escape(y_title)}'

@@ -111,8 +111,13 @@ def _results(store: Store, id: str, ended: bool) -> None:
             st.error(escaped(str(error)), title="The curves cannot be read")
         else:
             measured = verdict_view.measured(record, points, id, version)
-            verdict_view.show(store, record, points, version, measured)
+            judgement = verdict_view.judge(store, record, points, version, measured)
+            if judgement:
+                verdict_view.answer(record, judgement)
             curve_view.show(record, points)
+            if judgement:
+                verdict_view.details(record, judgement, measured)
+            curve_view.warm_start(record, points)
             noise_view.show(record, points, measured)
         _log(record)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pandas as pd
 import streamlit as st
 
@@ -22,12 +20,12 @@ def curves(_store: Store, id: str, version: str) -> pd.DataFrame:
 
 
 def show(record: CalibrationRecord, points: pd.DataFrame) -> None:
-    """The chart of the arms with its choices, and the warm start's own curve."""
+    """The chart of the arms with its choices."""
     if points.empty:
         st.info("No points were measured." if record.final else "Curves appear here after the first measurement.")
         return
     plan, metrics = record.plan, task(record.plan.task).metrics
-    arms, warm = points[points["arm"] != WARM_START], points[points["arm"] == WARM_START]
+    arms = points[points["arm"] != WARM_START]
     lost = set(runs.diverged(record)) & set(arms["arm"])
     with st.container(horizontal=True, vertical_alignment="bottom"):
         metric = st.segmented_control("Metric", list(metrics), default=task(plan.task).judged, required=True, wrap=True,
@@ -39,17 +37,24 @@ def show(record: CalibrationRecord, points: pd.DataFrame) -> None:
             steps = st.toggle("Optimizer steps instead of samples", key="steps-axis")
             whole = st.toggle("Range of arms that diverged", key="whole-range", disabled=not lost,
                               help="Off: the y axis fits the arms that trained; one that diverged leaves the chart.")
-    title = metrics[metric].title
-    draw = partial(charts.curves_figure, metric=metric, title=title, band=band, seeds=seeds, log_y=log_y)
     if not arms.empty:
         batches = {arm.name: arm.config.batch_size for arm in plan.arms} if steps else None
-        figure = draw(arms, log_x=log_x, batches=batches, since="the branch point" if plan.warm_samples else BEGINNING,
-                      fit=None if whole or not lost else set(arms["arm"]) - lost)
+        figure = charts.curves_figure(
+            arms, metric, metrics[metric].title, band=band, seeds=seeds, log_x=log_x, log_y=log_y, batches=batches,
+            since="the branch point" if plan.warm_samples else BEGINNING,
+            fit=None if whole or not lost else set(arms["arm"]) - lost)
         live_plot.show(figure, key=f"arms-{metric}-{steps}-{log_x}-{log_y}", alt=_words(arms["seed"].nunique(), band))
-    if not warm.empty:
-        with st.expander("Warm start", expanded=arms.empty):
-            live_plot.show(draw(warm, since=BEGINNING), key=f"warm-{metric}-{log_y}",
-                           alt="The base configuration up to the branch point, from which every arm starts.")
+
+
+def warm_start(record: CalibrationRecord, points: pd.DataFrame) -> None:
+    """The curve that leads to the branch point, in the metric chosen above; folded once the arms have begun."""
+    warm, about = points[points["arm"] == WARM_START], task(record.plan.task)
+    if warm.empty:
+        return
+    metric = st.session_state.get(f"metric-{record.plan.task}", about.judged)
+    with st.expander("Warm start", expanded=len(warm) == len(points)):
+        live_plot.show(charts.curves_figure(warm, metric, about.metrics[metric].title, since=BEGINNING), key=f"warm-{metric}",
+                       alt="The base configuration up to the branch point, from which every arm starts.")
 
 
 def _words(seeds: int, band: str) -> str:

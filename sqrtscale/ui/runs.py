@@ -19,7 +19,8 @@ STATE_COLOURS = {"DONE": "green", "RUNNING": "blue", "STARTING": "blue", "QUEUED
                  "CANCELLED": "gray", "FAILED": "red", "LOST": "red", "TIMED_OUT": "red"}
 ARM_TEXT = {BASE: "blue", SCALED: "orange"}
 NO_END = (math.nan, math.nan, 0)
-END_HELP = "Last value of what is judged, mostly the validation loss: mean ± standard deviation over seeds"
+END_HELP = ("Last value of what is judged, mostly the validation loss: mean ± standard deviation over seeds. A verdict compares "
+            "means over the last tenth of the samples instead.")
 VERDICT_HELP = "Does scaled do what base does? By the default margin; empty where nothing was compared or nobody has looked yet"
 LONGEST_NUMBER = 1e7  # from here on with an exponent
 
@@ -71,7 +72,7 @@ def calibrations_table(summaries: Sequence[CalibrationSummary], key: str) -> str
         column_config={"Created": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm", timezone="UTC", help="In UTC"),
                        "Verdict": st.column_config.TextColumn(help=VERDICT_HELP),
                        "Name": st.column_config.TextColumn(width="medium"),
-                       **{arm: st.column_config.TextColumn(width=128, help=END_HELP)
+                       **{arm: st.column_config.TextColumn(f"{arm}, last", width=128, help=END_HELP)
                           for arm in map(str.capitalize, DEFAULT_ARMS)}},
         alt="Stored calibrations; choose a row to open it").selection
     rows = [*chosen.rows, *(cell[0] for cell in chosen.cells)]
@@ -104,7 +105,7 @@ def runs_table(record: CalibrationRecord) -> None:
     rows = [(run.arm, str(run.seed), run.state,
              *(fixed(run.final.get(metric, math.nan), decimals[metric]) for metric in metrics), run.reason)
             for run in record.runs]
-    heads = [metric.label for metric in metrics.values()]
+    heads = [f"Last {metric.label[0].lower()}{metric.label[1:]}" for metric in metrics.values()]
     st.dataframe(pd.DataFrame(rows, columns=["Arm", "Seed", "State", *heads, "Reason"]), hide_index=True, width="stretch",
                  alt="Every run with its state and its last values")
 

@@ -1,24 +1,34 @@
-"""What a calibration says: the verdict in one line, then every arm, then the numbers behind it."""
+"""What a calibration says: the verdict in one line; under the curves its pictures, every arm, and the numbers behind it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pandas as pd
 import streamlit as st
 
-from ..evidence import ArmSummary, Regime, Verdict, summarise
+from ..evidence import (
+    ArmSummary,
+    Regime,
+    Verdict,
+    differences_over_samples,
+    layer_tails,
+    passes_for_normal,
+    summarise,
+)
 from ..plan import WARM_START
 from ..report import frontier, headline, keep, reasons, regimes, stopped_early, verdicts
 from ..rules import FieldError
 from ..store import CalibrationRecord, Store
 from ..tasks import task
-from . import inputs, runs
+from . import curve_view, difference_charts, inputs, live_plot, runs
 from .tables import escaped
 
 COLOURS = {"matches": "green", "differs": "red", "cannot tell": "orange", "not a test": "gray"}
 BOXES = {"matches": st.success, "differs": st.error, "cannot tell": st.warning, "not a test": st.info}
+USUAL_LEVEL = 0.05
 MARGIN_HELP = ("How far apart the curves may lie and still count as equal. Matching is shown, not assumed: the whole interval of "
                "the difference must lie inside the margin.")
 
@@ -29,42 +39,98 @@ def measured(_record: CalibrationRecord, _points: pd.DataFrame, id: str, version
     return regimes(_record, _points)
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What is said of the curves: a verdict and end values by arm, and the differences to base over samples."""
+
+    verdicts: Mapping[str, Verdict]
+    ends: Mapping[str, ArmSummary]
+    differences: pd.DataFrame
+    level: float
+    is_normal: bool | None  # the gradient noise, where its tails were measured
+
+
 @st.cache_data(max_entries=50, show_spinner=False)
-def judged(_record: CalibrationRecord, _points: pd.DataFrame, _measured: Mapping[str, Regime], id: str, version: str,
-           margin: float | None) -> tuple[dict[str, Verdict], dict[str, ArmSummary]]:
-    """The verdicts and the end values, computed once for every version of the points and every margin."""
-    return verdicts(_record, _points, margin, _measured), summarise(
-        _points[_points["arm"] != WARM_START], task(_record.plan.task).judged)
+def _judged(_record: CalibrationRecord, _points: pd.DataFrame, _measured: Mapping[str, Regime], id: str, version: str,
+            margin: float | None) -> Judgement:
+    """Computed once for every version of the points and every margin."""
+    arms, metric = _points[_points["arm"] != WARM_START], task(_record.plan.task).judged
+    judged = verdicts(_record, _points, margin, _measured)
+    level = next((test.level for verdict in judged.values() for test in verdict.functionals), USUAL_LEVEL)
+    return Judgement(judged, summarise(arms, metric), differences_over_samples(arms, metric, level), level,
+                     passes_for_normal(layer_tails(arms)))
 
 
-def show(store: Store, record: CalibrationRecord, points: pd.DataFrame, version: str, measured: Mapping[str, Regime]) -> None:
-    """The verdict, once the arms have ended; before that nothing. What the default margin gives is kept for lists."""
+def judge(store: Store, record: CalibrationRecord, points: pd.DataFrame, version: str,
+          measured: Mapping[str, Regime]) -> Judgement | None:
+    """The judgement, once the arms have ended; None before that. What the default margin gives is kept for lists."""
     if not record.final or points[points["arm"] != WARM_START].empty:
-        return
+        return None
     margin = _margin(record)
-    verdicts, ends = judged(record, points, measured, record.id, version, margin)
+    judgement = _judged(record, points, measured, record.id, version, margin)
     if margin is None:
-        keep(store, record, verdicts)
+        keep(store, record, judgement.verdicts)
+    return judgement
+
+
+def answer(record: CalibrationRecord, judgement: Judgement) -> None:
+    """The verdict in one coloured sentence, and what limits it."""
+    verdicts = judgement.verdicts
     answered = "scaled" in verdicts and verdicts["scaled"].reason != "no pairs"
     BOXES[verdicts["scaled"].outcome if answered else "not a test"](headline(record, verdicts))
     if further := frontier(record, verdicts):
         st.markdown(f"**{escaped(further)}**".replace("kappa", "κ"))
-    if early := stopped_early(record):
-        st.caption(early)
+    limits = [stopped_early(record), _cut_short(judgement.ends)]
     if record.state != "DONE":
-        st.caption("It did not run to its end: this is the verdict on what was measured.")
-    if verdicts and not measured:
-        st.caption("The gradient noise was not measured in this calibration, so whether it was a test of the rule is not known.")
+        limits.insert(0, "It did not run to its end: this is the verdict on what was measured.")
+    if limits := list(filter(None, limits)):
+        st.caption(" ".join(limits))
+
+
+def _cut_short(ends: Mapping[str, ArmSummary]) -> str:
+    """Which arms stop before others, other than by divergence, and what they are compared over; "" where none does."""
+    longest = max((end.samples for end in ends.values()), default=0)
+    short = [f"{arm} at {end.samples:,}" for arm, end in ends.items() if end.n and end.samples < longest]
+    return (f"Stopped before {longest:,} samples: {', '.join(short)}. Every arm is compared with base over the samples that both "
+            "have.") if short else ""
+
+
+def details(record: CalibrationRecord, judgement: Judgement, measured: Mapping[str, Regime]) -> None:
+    """Under the curves: the differences against the margin as pictures, every arm in a line, and the rest folded."""
+    verdicts = judgement.verdicts
+    if not judgement.differences.empty:
+        _pictures(record, judgement)
+    if any(end.n for end in judgement.ends.values()):
+        _arms(record, verdicts, judgement.ends)
     lost = [f"**{escaped(arm)}** diverged on {len(causes)} of {len(record.plan.seeds)} seeds: {escaped(causes[0])}."
             for arm, causes in runs.diverged(record).items()]
     sentences = [verdict.sentence for verdict in verdicts.values() if verdict.reason != "no pairs"]
-    st.markdown("\n".join(f"- {sentence}" for sentence in (*sentences, *reasons(record, verdicts, measured), *lost)))
-    if any(end.n for end in ends.values()):
-        _arms(record, verdicts, ends)
+    if words := [*sentences, *reasons(record, verdicts, measured, judgement.is_normal), *lost]:
+        with st.expander("The verdict on every arm in words"):
+            st.markdown("\n".join(f"- {sentence}" for sentence in words))
+            if verdicts and not measured:
+                st.caption("The gradient noise was not measured in this calibration, so whether it was a test of the rule is "
+                           "not known.")
     if verdicts:
-        with st.expander("The numbers behind the verdict"):
+        with st.expander("The numbers behind the verdict, and the margin"):
             _margin_box(record)
             _numbers(verdicts)
+
+
+def _pictures(record: CalibrationRecord, judgement: Judgement) -> None:
+    """The differences over samples, and the forest plot of what is tested."""
+    margin = next(iter(judgement.verdicts.values())).margin
+    size, pairs = f"± {margin.value:.2g} {margin.unit}", int(judgement.differences["pairs"].max())
+    interval = f" with its {100 * (1 - 2 * judgement.level):.3g}% interval" if pairs > 1 else ""
+    live_plot.show(difference_charts.over_samples(judgement.differences, margin.value, margin.unit,
+                                                  "the branch point" if record.plan.warm_samples else curve_view.BEGINNING),
+                   key="differences",
+                   alt=f"Difference to base over samples: arm minus base on the same seed, mean over {pairs} "
+                       f"seed{'s' * (pairs > 1)}{interval} at every point. Grey band: the margin, {size}. "
+                       "Double-click for what lies outside the picture.")
+    live_plot.show(difference_charts.forest(judgement.verdicts), key="forest",
+                   alt=f"What the verdict tests: an arm matches where all three intervals lie inside the grey band, {size}, and "
+                       "differs where one lies clearly outside. An arrow points to what lies outside the picture.")
 
 
 def _margin(record: CalibrationRecord) -> float | None:

@@ -8,7 +8,16 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from sqrtscale.evidence.tails import anderson_darling, describe_tails, hill, layer_tails, not_normal, on_one_scale, stable_index
+from sqrtscale.evidence.tails import (
+    anderson_darling,
+    describe_tails,
+    hill,
+    layer_tails,
+    not_normal,
+    on_one_scale,
+    passes_for_normal,
+    stable_index,
+)
 
 
 def share_held(estimate, draw, truth, times=100):
@@ -93,7 +102,7 @@ def test_variance_is_finite_infinite_or_unclear():
         "light": "finite", "heavy": "infinite", "between": "unclear", "bursts": "finite", "sparse": "unclear"}
     assert {layer for layer, one in found.items() if one.bursts} == {"heavy", "sparse"}
     assert found["heavy"].hill.high == pytest.approx(1.4 + 0.196) and found["light"].not_normal == 0.3
-    assert "of sparse jump, but projections" in describe_tails(layer_tails(table[~table["metric"].str.endswith("heavy")]))
+    assert "of sparse jump, but most projections" in describe_tails(layer_tails(table[~table["metric"].str.endswith("heavy")]))
 
 
 def test_the_sentence_names_the_heavy_layers_or_the_lowest_light_one():
@@ -103,6 +112,15 @@ def test_the_sentence_names_the_heavy_layers_or_the_lowest_light_one():
     assert "finite variance" in said and "in lower" in said and "30%" in said and "down to 1.8" in said
     assert "passes for normal" in describe_tails(layer_tails(points(normality=0.06, light=(1.9, 4)))) and "not normal" in said
     assert describe_tails(()) == "" and describe_tails(layer_tails(points())) == ""
+
+
+def test_one_answer_to_whether_the_noise_is_normal():
+    """The verdict's reasons and the sentence on the tails cannot say opposite things."""
+    light, odd = layer_tails(points(normality=0.06, light=(1.9, 4))), layer_tails(points(normality=0.3, light=(1.9, 4)))
+    heavy = layer_tails(pd.concat([points(normality=0.02, light=(1.9, 4)), points(normality=0.9, heavy=(1.5, 1.4))]))
+    assert [passes_for_normal(tails) for tails in (light, odd, heavy, ())] == [True, False, False, None]
+    assert "passes for normal" in describe_tails(light) and "passes for normal" not in describe_tails(odd)
+    assert "infinite (90% of random projections" in describe_tails(heavy)  # of the heavy layer, not averaged with light ones
 
 
 def test_a_layer_without_noise_in_its_coordinates_is_unclear():

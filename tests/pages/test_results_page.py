@@ -158,7 +158,11 @@ def test_a_finished_calibration_whole(store):
     assert [end.split(" ")[0] for end in table["End validation loss"]] == ["0.316989", "0.326989", "0.236989", "0.416989"]
     assert list(table["Difference to base"])[:2] == ["", "+0.010000 (+0.010000 to +0.010000)"]
     assert [said.split("[")[-1].rstrip("]") for said in table["Against base"]] == ["", "matches", "differs", "differs"]
-    arms, warm = charts(app)
+    arms, differences, forest, warm = charts(app)
+    named = [trace["name"] for trace in differences["data"] if trace.get("showlegend") is not False]
+    assert named == [trace["name"] for trace in forest["data"]] == ["scaled", "unscaled", "linear lr"]
+    words = [note["text"] for note in forest["layout"]["annotations"]]
+    assert words[:2] == ["<b>scaled</b>", "<b>✓ matches</b>"] and words[-1] == "<b>✗ differs</b>"
     assert [one["name"] for one in arms["data"] if one.get("showlegend") is not False] == list(ARMS)
     assert [one["name"] for one in warm["data"]] == [WARM_START]
     assert arms["layout"]["yaxis"]["title"]["text"] == "Validation loss (nats per image)"
@@ -206,8 +210,9 @@ def test_a_metric_of_one_task_does_not_break_another(store):
 
 
 def test_from_scratch_there_is_no_branch_point(store):
-    (arms,) = charts(opened(stored.calibration(store, chosen=stored.plan(start="scratch"))))
-    assert arms["layout"]["xaxis"]["title"]["text"] == "Samples seen since the initial weights"
+    arms, differences, _ = charts(opened(stored.calibration(store, chosen=stored.plan(start="scratch"))))
+    for figure in (arms, differences):
+        assert figure["layout"]["xaxis"]["title"]["text"] == "Samples seen since the initial weights"
 
 
 @pytest.mark.parametrize(("measured", "text"), [
@@ -222,7 +227,17 @@ def test_from_scratch_there_is_no_branch_point(store):
 def test_odd_data_do_not_break_the_page(store, state, measured, text):
     app = opened(stored.calibration(store, state, measured=measured, reason="the reason with <b>marks</b>"))
     assert state in said(app) and r"the reason with \<b\>marks\</b\>" in said(app) and text in said(app)
-    assert len(charts(app)) == len({one.arm == WARM_START for one in measured})
+    judged = 2 * (text == "It did not run to its end")  # the differences and the forest plot, where there are pairs
+    assert len(charts(app)) == len({one.arm == WARM_START for one in measured}) + judged
+
+
+def test_a_cancelled_calibration_says_which_arms_stopped_and_compares_where_both_have_been(store):
+    chosen = stored.plan(seeds=3)
+    cut = [point for point in stored.points(chosen) if point.arm != "unscaled" or point.samples <= chosen.samples / 2]
+    app = opened(stored.calibration(store, "CANCELLED", chosen=chosen, measured=cut))
+    assert "Stopped before 6,400 samples: unscaled at 3,200." in said(app)
+    (table,) = frames(app, "Difference to base")
+    assert table["Difference to base"][2].startswith("-0.080000 ")  # as in the whole curves, which lie 0.08 apart throughout
 
 
 def test_a_diverged_arm_is_told_and_does_not_squeeze_the_others(store):

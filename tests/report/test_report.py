@@ -13,7 +13,7 @@ from sqlalchemy import event
 
 from sqrtscale.evidence import Regime
 from sqrtscale.report import frontier, headline, html, judged, markdown, reasons, report, reported, verdicts
-from sqrtscale.report.svg import Line, chart
+from sqrtscale.report.svg import BOTTOM, HEIGHT, TOP, Line, chart
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.schedules import schedule
 from sqrtscale.store import Store
@@ -56,7 +56,8 @@ def test_the_page_is_whole_by_itself_and_says_what_the_verdict_says(store, recor
     assert not {"script", "link", "img", "iframe", "b"} & set(page.tags) and page.addresses == []
     found = verdicts(record, store.curves(record.id))
     assert headline(record, found) in text and "A <b>bold</b> name | with marks" in text
-    assert page.tags.count("svg") == 3 and "sqrtscale calibrate --task digits" in text and record.id in text
+    assert html(reported(store, record)).count('role="img"') == 4  # three metrics, and the difference to base
+    assert "sqrtscale calibrate --task digits" in text and record.id in text
     for arm in ("base", "scaled", "unscaled", "linear lr"):
         assert arm in text
     assert "on a test, executor eager with torch 2.13.0;" in text
@@ -84,7 +85,7 @@ def test_markdown_has_the_same_words_and_its_tables_keep_their_columns(store, re
     assert len(tables) == 2
     for table in tables:
         assert len({line.replace("\\|", "").count("|") for line in table.splitlines()}) == 1
-    assert text.count("data:image/svg+xml;base64,") == 3 and "```bash\nsqrtscale calibrate" in text
+    assert text.count("data:image/svg+xml;base64,") == 4 and "```bash\nsqrtscale calibrate" in text
 
 
 @pytest.mark.parametrize("measured", [[], stored.points(stored.plan())[:1], stored.all_nan(stored.plan())],
@@ -169,6 +170,15 @@ def test_the_chart_places_points_where_they_belong():
     assert (low - middle) == pytest.approx((low - high) / 2, abs=0.2)
     texts = [one.text for one in svg.iter("{http://www.w3.org/2000/svg}text")]
     assert "a <b>" in texts and {"1", "2", "3", "10", "20", "30"} <= set(texts)
+
+
+def test_the_margin_of_differences_is_a_band_around_zero_and_what_is_far_away_does_not_squeeze_it():
+    svg = ElementTree.fromstring(chart([Line("a", [0, 1], [0.01, 9.0], "#123456")], "x", "y", 0.02))
+    (band,) = svg.iter("{http://www.w3.org/2000/svg}rect")
+    drawn = HEIGHT - TOP - BOTTOM
+    # The axis goes from -1.5 margins, as nothing lies lower, to 6: the band is 2 of 7.5 margins high and begins 5 from the top.
+    assert float(band.get("height")) == pytest.approx(drawn * 2 / 7.5, abs=0.2)
+    assert float(band.get("y")) == pytest.approx(TOP + drawn * 5 / 7.5, abs=0.2)
 
 
 @pytest.mark.parametrize("y", [[], [NAN], [2.0], [0.0, 0.0], [1e-9, 1e9]])
