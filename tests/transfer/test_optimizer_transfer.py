@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rules.updates import STEPS
 from torch.optim import lr_scheduler
@@ -19,9 +19,6 @@ import sqrtscale
 from sqrtscale.rules import FieldError, TrainingConfig, scale
 from sqrtscale.transfer.optimizer import ema_decay, transfer_optimizer_
 from sqrtscale.transfer.optimizer_move import batch_ratio
-
-settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
-settings.load_profile("untimed")
 
 SECOND = ("exp_avg_sq", "max_exp_avg_sq", "square_avg")
 

@@ -1,6 +1,0 @@
-"""Property tests without a time limit for each example: a busy machine is no failure."""
-
-from hypothesis import settings
-
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
