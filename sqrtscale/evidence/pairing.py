@@ -83,7 +83,8 @@ def functionals(curves: np.ndarray, samples: np.ndarray) -> dict[FunctionalName,
 
 def at_end(samples: np.ndarray) -> np.ndarray:
     """Which points [points] of ascending ``samples`` belong to the end: those of the last tenth."""
-    return samples >= (1 - END_SHARE) * samples[-1]
+    last: np.ndarray = samples >= (1 - END_SHARE) * samples[-1]
+    return last
 
 
 def differences_over_samples(curves: pd.DataFrame, metric: str, level: float, base: str = "base") -> pd.DataFrame:
