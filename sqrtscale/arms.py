@@ -24,6 +24,7 @@ from .training.optimizers import TRAINED
 
 LONGEST_NAME = 80  # characters; what the store keeps
 MOST_SVAG = 16  # l^2 as many steps: 256 times those of the base
+ALREADY = "is what the scaled arm is already: give another, for example sqrt lr, or leave it out"
 DEFAULT_ARMS = ("base", "scaled", "unscaled", "linear lr")
 SVAG = re.compile(r"svag ([1-9]\d*)")
 AT = re.compile(r"(?P<name>.+) (?P<kappa>[1-9]\d*(/[1-9]\d*)?)x")
@@ -195,7 +196,7 @@ def _rival(name: str, rule: str, scaled: ScaledConfig) -> Arm:
         label = family(scaled.base.optimizer).label
         raise FieldError("arms", name, f"is no arm of {label}, which has no second moment: leave it out")
     if rule == "linear lr" and rule not in default_arms(scaled):  # also where the scaled arm has another momentum for it
-        raise FieldError("arms", name, "is what the scaled arm is already: give another, for example sqrt lr, or leave it out")
+        raise FieldError("arms", name, ALREADY)
     return _unlike_scaled(name, configs[rule], scaled)
 
 
@@ -203,7 +204,7 @@ def _unlike_scaled(name: str, config: TrainingConfig, scaled: ScaledConfig) -> A
     """The arm with that configuration; raises FieldError where its optimizer's hyperparameters are those of the scaled arm."""
     if scaled.kappa != 1 and scaled.complete and all(
             math.isclose(value, scaled.config[field], rel_tol=SAME) for field, value in config.hyperparameters.items()):
-        raise FieldError("arms", name, "is what the scaled arm is already: give another, for example sqrt lr, or leave it out")
+        raise FieldError("arms", name, ALREADY)
     return Arm(name, config)
 
 

@@ -235,7 +235,7 @@ def make_plan(
     targets: Iterable[int] = (), seeds: int | None = None, samples: int | None = None, start: Start = "warm",
     warm_samples: int | None = None, decay_form: DecayForm = "linear", device: str = "auto",
     momentum_form: MomentumForm = "kept", correct_lr: bool = False, reuse: bool = True, stop_early: bool = False,
-    size: str = SMALLEST, schedule: Schedule = CONSTANT,
+    size: str = SMALLEST, schedule: Schedule = CONSTANT, evaluations: int | None = None,
 ) -> CalibrationPlan:
     """A plan from a few choices; what is left out takes the task's default.
 
@@ -264,7 +264,7 @@ def make_plan(
         task=task_name, base=base, target_batch=scaled.target_batch, arms=chosen, seeds=tuple(range(seeds)),
         samples=_round_up(samples, unit), start=start, warm_samples=_round_up(warm, base.batch_size), decay_form=decay_form,
         device=device, momentum_form=momentum_form, correct_lr=correct_lr, reuse=reuse, stop_early=stop_early,
-        size=size, schedule=schedule,
+        size=size, schedule=schedule, evaluations=CalibrationPlan.evaluations if evaluations is None else evaluations,
     )
 
 

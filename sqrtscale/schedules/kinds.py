@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, Self, get_args
+from typing import ClassVar, Literal, Self, get_args
 
 from ._schedule import Schedule
 
@@ -49,6 +49,12 @@ class Falling(Schedule):
 
     final: float = 0.0
 
+    course: ClassVar[str]
+
+    @property
+    def words(self) -> str:
+        return f"falls {self.course} to {_of_peak(self.final)}"
+
     @classmethod
     def read(cls, settings: Sequence[str]) -> Self:
         (final,) = _filled(settings, "0")
@@ -74,11 +80,8 @@ class Cosine(Falling):
 
     name = "cosine"
     label = "Cosine"
+    course = "along a cosine"
     usage = "cosine, or cosine:FINAL with the last learning rate over its peak, from 0 to below 1, for example cosine:0.1"
-
-    @property
-    def words(self) -> str:
-        return f"falls along a cosine to {_of_peak(self.final)}"
 
     def _fall(self, share: float) -> float:
         return (1 + math.cos(math.pi * share)) / 2
@@ -90,11 +93,8 @@ class Linear(Falling):
 
     name = "linear"
     label = "Linear"
+    course = "linearly"
     usage = "linear, or linear:FINAL with the last learning rate over its peak, from 0 to below 1, for example linear:0.1"
-
-    @property
-    def words(self) -> str:
-        return f"falls linearly to {_of_peak(self.final)}"
 
     def _fall(self, share: float) -> float:
         return 1 - share

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -140,11 +139,10 @@ def _plan(task: Task, inputs: Inputs, size: str, carried: Schedule, boxes: dict[
                            "A GPU trains all seeds at once in about the time of one, so there it saves nothing.")
     with boxes["schedule"]:  # last, so that a text which is no schedule hides no other choice
         schedule = schedule_choice.choose(carried)
-    plan = make_plan(task.name, inputs.config, inputs.target_batch, arms=[*controls, *more], targets=targets, seeds=seeds,
+    return make_plan(task.name, inputs.config, inputs.target_batch, arms=[*controls, *more], targets=targets, seeds=seeds,
                      samples=samples, start=start, warm_samples=warm_samples, decay_form=inputs.decay_form, device=device,
                      momentum_form=inputs.momentum_form, correct_lr=inputs.correct_lr, reuse=reuse, stop_early=early, size=size,
-                     schedule=schedule)
-    return replace(plan, evaluations=evaluations)
+                     schedule=schedule, evaluations=evaluations)
 
 
 def usual_controls(inputs: Inputs) -> tuple[list[str], str]:

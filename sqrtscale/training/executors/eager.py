@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,7 +39,7 @@ class Eager(Executor):
     def suits(cls, network: Network, optimizer: str, device: torch.device) -> bool:
         return network.stacked
 
-    def losses(self, parameters: Mapping[str, Tensor], batch: Batch, buffers: Mapping[str, Tensor], seeds: Sequence[int]
+    def losses(self, parameters: Mapping[str, Tensor], batch: Batch, buffers: Mapping[str, Tensor], seeds: Iterable[int]
                ) -> Tensor:
         """The loss of every sample in training, [M, B, ...]; seeds: of every model's random numbers."""
         return self.network.losses(self.network(parameters, batch.inputs, buffers, True), batch.targets)
@@ -90,7 +90,8 @@ class Eager(Executor):
             held, losses, total = {name: x[rows] for name, x in {**population.frozen, **buffers}.items()}, [], None
             for first in range(0, batch.count(1), samples):
                 part = batch.cut(rows, slice(first, first + samples))
-                seeds = [chance.later(first).seed(model) for model in range(rows.start, rows.stop)]
+                here = chance.later(first)
+                seeds = (here.seed(model) for model in range(rows.start, rows.stop))  # made only where they are asked for
                 loss, gradient = _gradient(self.losses(views, part, held, seeds), views,
                                            _weights(weights, batch.count(1), first, samples))
                 losses.append(loss)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,7 @@ class Looped(Captured):
     def suits(cls, network: Network, optimizer: str, device: torch.device) -> bool:
         return not network.stacked
 
-    def losses(self, parameters: Mapping[str, Tensor], batch: Batch, buffers: Mapping[str, Tensor], seeds: Sequence[int]
+    def losses(self, parameters: Mapping[str, Tensor], batch: Batch, buffers: Mapping[str, Tensor], seeds: Iterable[int]
                ) -> Tensor:
         losses = []
         # Nothing may be seeded while a graph is captured, and then nothing need be: see ``draws``.
