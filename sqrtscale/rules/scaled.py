@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from .config import ParameterGroup, TrainingConfig, named_as_pytorch
@@ -53,7 +54,8 @@ class ScaledConfig:
     kappa: target batch / base batch; fields: in the order of the family, then those of the run;
     groups: parameter groups; warnings: sentences about the transfer as a whole and about single fields;
     forecast: the rule's own error at this kappa while noise dominates, or None where it is not known;
-    lr_corrected: whether lr makes up for that error's drift.
+    lr_corrected: whether lr makes up for that error's drift; noise_scale: what the transfer was made with, by parameter group
+    ("" for the others); empty for the paper's rule.
     """
 
     base: TrainingConfig
@@ -66,6 +68,7 @@ class ScaledConfig:
     warnings: tuple[str, ...]
     forecast: Forecast | None = None
     lr_corrected: bool = False
+    noise_scale: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def rows(self) -> tuple[ScaledField, ...]:
