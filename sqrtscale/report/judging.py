@@ -125,5 +125,5 @@ def _reach(targets: list[Tried], direction: str) -> str:
 
 def regimes(record: CalibrationRecord, curves: pd.DataFrame) -> dict[str, Regime]:
     """Arm -> what dominates the gradient between the base batch and that arm's; without those that were not measured."""
-    batches = {arm.name: arm.config.batch_size for arm in record.plan.arms if arm.group not in ("base", "svag")}
+    batches = {arm.name: arm.config.batch_size for arm in record.plan.arms if arm.group not in ("base", "svag", "noise-aware")}
     return evidence.regimes(curves[curves["arm"] != WARM_START], record.plan.base.batch_size, batches)
