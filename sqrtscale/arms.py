@@ -32,10 +32,10 @@ AT = re.compile(r"(?P<name>.+) (?P<kappa>[1-9]\d*(/[1-9]\d*)?)x")
 NOISE_AWARE = re.compile(r"noise-aware (?P<noise>[^ ]+)")
 OWN = re.compile(r"(?P<name>[^:]+): *(?P<values>.+)")
 
-# What an arm is for. base; rule: the full rule under test, at whatever batch; noise-aware: the transfer by a measured noise scale,
-# a test whatever dominates; form: the full rule in the other decay form;
-# control: should differ from base, so it shows whether a calibration can tell arms apart; rival: another published rule, which
-# may well agree with base; ablation: the full rule without one of its parts; svag; own: values typed in.
+# What an arm is for. base; rule: the full rule under test, at whatever batch; noise-aware: the transfer by a measured noise
+# scale, a test whatever dominates; form: the full rule in the other decay form; control: should differ from base, so it shows
+# whether a calibration can tell arms apart; rival: another published rule, which may well agree with base; ablation: the full
+# rule without one of its parts; svag; own: values typed in.
 Group = Literal["base", "rule", "noise-aware", "form", "control", "rival", "ablation", "svag", "own"]
 GROUPS: tuple[Group, ...] = get_args(Group)
 
