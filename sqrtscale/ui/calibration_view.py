@@ -30,6 +30,7 @@ def show(store: Store, id: str) -> None:
     """Everything about one calibration; raises NotFound."""
     record = store.get(id)
     _heading(store, record)
+    curve_view.open_view(record)
     _results(store, id, ended=record.final)
     with st.expander("Configuration of the arms"):
         launch.arms_table(record.plan)
