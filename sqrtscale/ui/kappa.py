@@ -116,7 +116,7 @@ def figure(scaled: ScaledConfig) -> go.Figure:
                        range=[math.log10(kappas[0]), math.log10(kappas[-1])])
     panels.update_yaxes(exponentformat="e", nticks=4)
     panels.update_annotations(font_size=13)
-    panels.update_layout(height=ROW_HEIGHT * height + 40, margin={"l": 56, "r": 12, "t": 32, "b": 36}, showlegend=False,
+    panels.update_layout(height=ROW_HEIGHT * height + 52, margin={"l": 56, "r": 12, "t": 32, "b": 48}, showlegend=False,
                         hovermode="closest", uirevision="kept")
     return panels
 
