@@ -5,8 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 import sqrtscale
-from sqrtscale.ui import running
-from sqrtscale.ui.state import TAB, TITLE, boundary
+from sqrtscale.ui.state import TAB, TITLE, boundary, something_stored
 
 ASSETS = Path(sqrtscale.__file__).parent / "ui" / "assets"
 
@@ -21,5 +20,8 @@ page = st.navigation(
     ],
     position="top",
 )
-running.show(page.url_path)
+if something_stored():
+    from sqrtscale.ui import running  # loads the store
+
+    running.show(page.url_path)
 page.run()

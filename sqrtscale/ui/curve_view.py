@@ -34,8 +34,9 @@ def open_view(record: CalibrationRecord) -> None:
 
     For the page's own run alone: what looks again by itself may still carry the address from before a choice.
     """
-    about, address = task(record.plan.task), view.carried(st.query_params.to_dict())
-    keys = _keys(record)
+    about, keys = task(record.plan.task), _keys(record)
+    address = view.carried(st.query_params.to_dict())
+    st.query_params.from_dict(st.query_params.to_dict())  # Streamlit 1.67 leaves the browser's after a link on the same page
     if st.session_state.get(SHOWN) != (record.id, address) or keys["band"] not in st.session_state:
         asked = view.read(address, about.metrics, about.judged)
         st.session_state.update({key: getattr(asked, choice) for choice, key in keys.items()})
@@ -53,7 +54,7 @@ def _save(record: CalibrationRecord, chosen: View) -> None:
     texts, address = view.texts_of(chosen, task(record.plan.task).judged), st.query_params.to_dict()
     if view.carried(address) != texts:
         others = {name: text for name, text in address.items() if name not in view.KEYS}
-        st.query_params.from_dict(others | texts)
+        st.query_params.from_dict(others | {"id": record.id} | texts)
     st.session_state[SHOWN] = record.id, texts
 
 

@@ -13,7 +13,7 @@ import streamlit as st
 from streamlit import error_util
 from streamlit.runtime.pages_manager import PagesManager
 
-from ..home import home
+from ..home import database_file, home
 from ..rules import FieldError
 from ..rules.errors import shown
 from .tables import escaped
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
+URL = "SQRTSCALE_DATABASE_URL"
 TITLE = "sqrtscale"
 TAB = "title of the tab"  # as it was when something last looked at what runs
 _version = ""  # of sqrtscale, as app.py names it
@@ -72,12 +73,17 @@ def through_app() -> None:
         st.rerun()
 
 
+def something_stored() -> bool:
+    """False on a first visit, where a page that needs no store need not wait for what opens it."""
+    return bool(os.environ.get(URL)) or database_file().exists()
+
+
 def open_store(patience: float | None = None) -> Store:
     """The store, opened (and migrated) once for the server; tried again where that has failed.
 
     With a patience in seconds it waits no longer (TimeoutError), and a failure is not tried again: for what a page does without.
     """
-    place = os.environ.get("SQRTSCALE_DATABASE_URL", ""), str(home())
+    place = os.environ.get(URL, ""), str(home())
     opening = _opening(*place)
     if patience is None and opening.done() and opening.exception():
         _opening.clear(*place)

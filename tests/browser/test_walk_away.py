@@ -121,6 +121,24 @@ def test_a_switch_that_is_off_tells_nothing(context, visit, store):
     assert notified(page) == []
 
 
+def test_the_line_leads_from_one_result_to_another_and_back(visit, store):
+    first, runs = stored.calibration(store, name="the first"), stored.calibration(store, "RUNNING", name="it runs")
+    page = visit(f"/results?id={first}&metric=val_accuracy")
+    for start in (page.url, None):
+        if start is None:  # from the list
+            page.get_by_role("link", name="All results").click()
+            expect(page).to_have_url(re.compile("/results$"))
+        page.locator(f"a[href*='id={runs}']").click()
+        expect(page.get_by_role("heading", name="it runs")).to_be_visible()
+        expect(page).to_have_url(re.compile(rf"/results\?id={runs}$"))
+        expect(page.locator(".live-plot .ytitle").first).to_have_text("Validation loss (nats per image)")
+        if start:
+            page.go_back()
+            expect(page.get_by_role("heading", name="the first")).to_be_visible()
+            expect(page).to_have_url(start)
+            expect(page.locator(".live-plot .ytitle").first).to_have_text("Validation accuracy (share right)")
+
+
 @pytest.mark.parametrize("width", [390, 1440])
 def test_the_line_fits_the_screen_and_takes_no_place_when_nothing_runs(visit, page, store, width):
     page.set_viewport_size({"width": width, "height": 900})
