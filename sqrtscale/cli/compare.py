@@ -34,10 +34,13 @@ def run_compare(options: argparse.Namespace) -> int:
                           "fields": [{**json_value(vars(field)), "differs": field.differs} for field in fields]}, indent=2))
     else:
         lines = [{"id": row.id, **cells(row)} for row in rows]
-        different = [[field.name, *field.values] for field in fields if field.differs]
-        parts = [[list(lines[0]), *(list(line.values()) for line in lines)],
-                 *([[["differs", *(row.id for row in rows)], *different]] if different else [])]
-        print("\n\n".join("\n".join(table(part)).replace("→", "->") for part in parts))
+        print("\n".join(_table([list(lines[0]), *(list(line.values()) for line in lines)])))
+        if different := [[field.name, *field.values] for field in fields if field.differs]:
+            print("\n".join(["", *_table([["differs", *(row.id for row in rows)], *different])]))
     for problem in problems:
         print(problem, file=sys.stderr)
     return 0
+
+
+def _table(rows: list[list[str]]) -> list[str]:
+    return table([[cell.replace("→", "->") for cell in row] for row in rows])

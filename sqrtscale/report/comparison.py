@@ -27,7 +27,8 @@ LEVEL = 0.05  # of the intervals where no verdict says another one
 Axis = Literal["samples", "steps", "epochs"]
 AXES: tuple[Axis, ...] = get_args(Axis)
 COLUMNS = ["place", "arm", "x", "value", "low", "high", "seeds", "diverged"]
-POINTS = ["arm", "seed", "metric", "samples", "value"]
+NO_CURVES = pd.DataFrame({"arm": np.empty(0, object), "seed": np.empty(0, int), "metric": np.empty(0, object),
+                          "samples": np.empty(0, int), "value": np.empty(0)})
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def gather(store: Store, ids: Iterable[str], read: Callable[[Store, CalibrationR
     members, problems = [], []
     for id in dict.fromkeys(ids):
         try:
-            record = store.get(id)
+            record = _stored(store, id)
         except NotFound:
             problems.append(f"There is no calibration {shown(id)}: it may have been removed for good.")
             continue
@@ -157,8 +158,14 @@ def gather(store: Store, ids: Iterable[str], read: Callable[[Store, CalibrationR
             members.append(read(store, record))
         except DamagedChunk as error:
             problems.append(f"The curves of calibration {id} cannot be read: {error}.")
-            members.append(Member(record, pd.DataFrame(columns=POINTS), {}, None))
+            members.append(Member(record, NO_CURVES, {}, None))
     return tuple(members), tuple(problems)
+
+
+def _stored(store: Store, id: str) -> CalibrationRecord:
+    if not (id.isascii() and id.isalnum()):  # no database need see what no id can be
+        raise NotFound(id)
+    return store.get(id)
 
 
 def metrics(members: Sequence[Member]) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -211,8 +218,7 @@ def courses(members: Sequence[Member], metric: str, chosen: Sequence[str], axis:
     tables = []
     for place, member in enumerate(members):
         curves = member.curves
-        curves = curves[curves["arm"].isin(chosen) & (curves["metric"] == member.name_of(metric)) & np.isfinite(
-            curves["value"].astype(float))]
+        curves = curves[curves["arm"].isin(chosen) & (curves["metric"] == member.name_of(metric)) & np.isfinite(curves["value"])]
         table = curves.groupby(["arm", "samples"], sort=False)["value"].agg(["mean", "min", "max", "count"]).reset_index()
         table = table.rename(columns={"mean": "value", "min": "low", "max": "high", "count": "seeds"})
         tables.append(_on_axis(table, member, place, axis))

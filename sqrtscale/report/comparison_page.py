@@ -14,7 +14,7 @@ from .settings import settings
 from .svg import Line, chart
 
 COLOURS = ("#7C3AED", "#0F766E", "#BE185D", "#4D7C0F", "#B45309", "#0E7490")
-DASHES = ("", "6 4", "2 3", "8 3 2 3")
+DASHES = ("", "6 4", "2 3", "8 3 2 3", "12 4", "1 5")
 
 
 def cells(row: Row) -> dict[str, str]:
@@ -37,7 +37,7 @@ def _size(noise_scale: float | None) -> str:
 
 
 def comparison_report(members: Sequence[Member]) -> Report:
-    """The comparison as a page: what came out of each, the picture, what differs between them."""
+    """The comparison as a page: what came out of each, the picture, what differs between them. For no more than 26."""
     lines = [cells(Row.of(member)) for member in members]
     outcomes = Counter(line["Verdict"] for line in lines)
     counted = [f"{outcomes[outcome]} × {outcome}" for outcome in OUTCOMES if outcomes[outcome]]
