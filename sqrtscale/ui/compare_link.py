@@ -11,7 +11,7 @@ from ..rules.errors import shown
 
 PAGE = "pages/compare.py"
 MOST = 12  # calibrations: more cannot be told apart in one figure
-MOST_ARMS = 20
+MOST_ARMS = 6  # of each, for the same reason
 LONGEST = 2000  # characters of a value that are read
 BETWEEN_IDS, BETWEEN_ARMS = ",", ";"
 
@@ -64,15 +64,15 @@ def read(texts: Mapping[str, str]) -> tuple[View, tuple[str, ...]]:
         words.append(f"{name} = {shown(text)} is not known here: it shows {known[0]}. Possible are {', '.join(known)}.")
         return known[0]
 
-    ids = _listed(texts.get("ids", ""), BETWEEN_IDS)
-    if len(ids) > MOST:
-        words.append(f"At most {MOST} calibrations are compared at once: the first {MOST} of this address are shown.")
-    arms = _listed(texts["arms"], BETWEEN_ARMS)[:MOST_ARMS] if "arms" in texts else None
-    view = View(ids[:MOST], chosen("show", SHOWS), chosen("axis", AXES), texts.get("metric", "")[:LONGEST],
+    def listed(name: str, between: str, most: int, what: str) -> tuple[str, ...]:
+        """The parts of a text, each once; of one that is too long, those at its beginning."""
+        parts = tuple(dict.fromkeys(filter(None, map(str.strip, texts.get(name, "")[:LONGEST].split(between)))))
+        if len(parts) > most:
+            words.append(f"At most {most} {what} are shown at once: these are the first {most} of this address.")
+        return parts[:most]
+
+    ids = listed("ids", BETWEEN_IDS, MOST, "calibrations")
+    arms = listed("arms", BETWEEN_ARMS, MOST_ARMS, "arms of each calibration") if "arms" in texts else None
+    view = View(ids, chosen("show", SHOWS), chosen("axis", AXES), texts.get("metric", "")[:LONGEST],
                 chosen("unit", UNITS), arms)
     return view, tuple(words)
-
-
-def _listed(text: str, between: str) -> tuple[str, ...]:
-    """The parts of a text, each once; of one that is too long, those at its beginning."""
-    return tuple(dict.fromkeys(filter(None, map(str.strip, text[:LONGEST].split(between)))))

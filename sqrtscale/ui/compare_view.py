@@ -119,22 +119,23 @@ def _figure(members: Sequence[Member], view: View) -> None:
     if table.empty:
         st.info("Choose an arm." if not arms else "There is nothing to draw yet: no points were measured.")
         return
-    label, unit = members[0].metric(view.metric).label, comparison.unit(members, view.metric)
     x_title = f"{AXIS_TITLES[view.axis]} since {_since(members)}"
-    names = "; ".join(f"{_tag(place)} {member.title}" for place, member in enumerate(members))
-    bands = len(table[["place", "arm"]].drop_duplicates()) <= compare_charts.MOST_BANDS
+    label, unit = members[0].metric(view.metric).label, comparison.unit(members, view.metric)
     if view.show == "differences":
         margins = [1.0 if in_margins else member.margin(view.metric) for member in members]
-        figure = compare_charts.differences(
-            table, arms, (x_title, f"Difference ({'margins' if in_margins else unit})"), margins)
-        words = (f"{label}: arm minus base on the same seed, mean over seeds. " + (
-            "Grey band: the margin, each calibration's own. " if in_margins else
-            "Grey band, or dotted lines in the colours: the margins. ") + "Double-click for what lies outside the picture.")
+        figure = compare_charts.differences(table, arms, (x_title, f"Difference ({'margins' if in_margins else unit})"), margins)
+        words = [f"{label}: arm minus base on the same seed, mean over seeds.", "Grey band: the margin, each calibration's own."
+                 if in_margins else "Grey band, or dotted lines in the colours: the margins.",
+                 "Double-click for what lies outside the picture."]
     else:
         figure = compare_charts.courses(table, arms, (x_title, f"{label} ({unit})"))
-        words = "Mean over seeds, from the smallest to the largest." if bands else "Mean over seeds."
-    live_plot.show(figure, key=f"compare-{view.show}-{view.axis}-{view.metric}-{view.unit}",
-                   alt=f"{words}{'' if bands else ' Without bands, which would hide each other.'} {names}.")
+        words = ["Mean over seeds; band: min to max."]
+    if len(table[["place", "arm"]].drop_duplicates()) > compare_charts.MOST_BANDS:
+        words.append("Bands are left out: so many would hide each other.")
+    words.append("Letters and symbols are those of the table above.")
+    if missing := [compare_charts.letter(place) for place in range(len(members)) if place not in set(table["place"])]:
+        words.append(f"Nothing to draw of {', '.join(missing)}: no points, or too few seeds that did not diverge.")
+    live_plot.show(figure, key=f"compare-{view.show}-{view.axis}-{view.metric}-{view.unit}", alt=" ".join(words))
 
 
 def _since(members: Sequence[Member]) -> str:

@@ -154,15 +154,17 @@ def test_no_more_than_can_be_told_apart(store):
     ids = [stored.calibration(store, chosen=chosen) for _ in range(MOST + 1)]
     app = opened(ids=",".join(ids), show="curves")
     assert len(app.multiselect(key="compare-ids").value) == MOST == len(app.table[0].value)
-    assert warned(app) == [f"At most {MOST} calibrations are compared at once: the first {MOST} of this address are shown."]
-    assert "Without bands" in app.caption[-2].value
+    assert warned(app) == [f"At most {MOST} calibrations are shown at once: these are the first {MOST} of this address."]
+    assert any("Bands are left out" in caption.value for caption in app.caption)
 
 
 @pytest.mark.parametrize("state", [*ACTIVE_STATES, "FAILED", "CANCELLED"])
 def test_what_has_no_points_yet_does_not_hide_the_other(store, state):
     whole, other = stored.calibration(store), stored.calibration(store, state, measured=[])
     app = opened(ids=f"{other},{whole}", arms="scaled;unscaled")
-    assert lines(app) == ["B scaled", "B unscaled"] and f"badge[{state}]" in app.table[0].value["Verdict"][0]
+    assert lines(app) == ["B scaled", "B unscaled"]
+    assert any("Nothing to draw of A: no points" in caption.value for caption in app.caption)
+    assert f"badge[{state}]" in app.table[0].value["Verdict"][0]
     alone = opened(ids=other)
     assert [info.value for info in alone.info] == ["There is nothing to draw yet: no points were measured."]
 

@@ -13,7 +13,7 @@ from plotly.utils import PlotlyJSONEncoder
 from sqrtscale.ui import compare_charts
 from sqrtscale.ui.colours import BASE, LINEAR_LR, SCALED, UNSCALED
 from sqrtscale.ui.compare_charts import COLOURS, DASHES, MOST_BANDS, SYMBOLS
-from sqrtscale.ui.compare_link import MOST
+from sqrtscale.ui.compare_link import MOST, MOST_ARMS
 
 TITLES = ("Samples seen", "Difference (margins)")
 
@@ -48,7 +48,7 @@ def test_every_line_is_seen_on_both_themes(colour, background):
 
 
 def test_calibrations_differ_by_more_than_colour_and_take_nobodys_meaning():
-    assert len(SYMBOLS) >= MOST and len(set(SYMBOLS.values())) == len(SYMBOLS)
+    assert len(DASHES) >= MOST_ARMS and len(SYMBOLS) >= MOST and len(set(SYMBOLS.values())) == len(SYMBOLS)
     assert not set(COLOURS) & {BASE, SCALED, UNSCALED, LINEAR_LR}
     traces = checked(compare_charts.courses(table(MOST), ["scaled"], TITLES))
     assert list(traces) == [*"ABCDEFGHIJKL"]

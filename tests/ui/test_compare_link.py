@@ -39,7 +39,8 @@ def test_too_many_ids_and_too_long_texts_are_cut():
     ids = ",".join(f"{i:012x}" for i in range(40))
     view, words = read({"ids": ids, "arms": ";".join(map(str, range(99))), "metric": "m" * 9999})
     assert view.ids == tuple(f"{i:012x}" for i in range(MOST)) and len(view.arms) == MOST_ARMS and len(view.metric) <= 2000
-    assert words == (f"At most {MOST} calibrations are compared at once: the first {MOST} of this address are shown.",)
+    assert words == tuple(f"At most {most} {what} are shown at once: these are the first {most} of this address."
+                          for most, what in ((MOST, "calibrations"), (MOST_ARMS, "arms of each calibration")))
     assert read({"ids": "," * 10**6})[0] == View()
 
 
