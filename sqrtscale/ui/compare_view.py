@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -79,6 +80,8 @@ def _calibrations(store: Store, members: Sequence[Member]) -> bool:
     labels |= {summary.id: " · ".join(filter(None, [
         runs.title(summary.name, summary.task, summary.base_batch, summary.target_batch), family(summary.optimizer).label,
         summary.outcome or summary.state.lower(), f"{summary.created_at:%m-%d %H:%M}"])) for summary in store.summaries()}
+    times = Counter(labels.values())
+    labels = {id: f"{label} · {id}" if times[label] > 1 else label for id, label in labels.items()}  # the browser knows labels
     if labels:
         st.multiselect("Calibrations", list(labels), format_func=labels.__getitem__, key=IDS, max_selections=MOST,
                        placeholder="Choose two or more; type to search")

@@ -124,6 +124,11 @@ def test_after_another_page_it_is_as_it_was(store):
     app.query_params.clear()
     app.switch_page("pages/compare.py").run()
     assert address(app) == {"ids": ids, "show": "curves", "axis": "epochs"} and lines(app)[-1] == "B base"
+    app.switch_page("pages/results.py").run()
+    app.query_params.clear()
+    app.query_params["ids"] = ids.partition(",")[0]  # a link to another comparison
+    app.switch_page("pages/compare.py").run()
+    assert address(app) == {"ids": ids.partition(",")[0]} and lines(app) == ["A"]
 
 
 def test_another_address_wins_where_no_widget_was_touched(store):
@@ -186,6 +191,14 @@ def test_one_seed_and_mixed_starts(store):
     assert app.table[0].value["Difference at the end"][0] == "+0.01"
     alone = figure(opened(ids=ids[0]))
     assert alone["layout"]["xaxis"]["title"]["text"] == "Samples seen since the initial weights"
+
+
+def test_two_of_one_name_can_be_told_apart_where_they_are_chosen(store):
+    ids = [stored.calibration(store, name="same"), stored.calibration(store, name="same")]
+    for id in ids:
+        app = opened()
+        app.multiselect(key="compare-ids").set_value([id]).run()
+        assert address(app) == {"ids": id}
 
 
 def test_the_same_configuration_twice(store):
