@@ -23,7 +23,7 @@ SYMBOLS = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "�
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 MOST_BANDS = 6  # lines that have their interval drawn; more would hide each other
 MARKS = 10  # symbols along a line
-LEGEND_ROW = 20  # pixels
+LEGEND_ENTRY = 10  # pixels that a further line of the legend may take: two stand beside each other on a telephone
 
 
 def mark(place: int) -> str:
@@ -76,9 +76,10 @@ def _lines(table: pd.DataFrame, chosen: Sequence[str], titles: tuple[str, str]) 
             name = letter(place) + (f" {arm}" if len(chosen) > 1 else "")
             figure.add_traces(_line(points, name, place, DASHES[which % len(DASHES)], len(lines) <= MOST_BANDS))
     figure.update_layout(
-        height=380 + LEGEND_ROW * (len(lines) // MOST_BANDS), margin={"l": 64, "r": 12, "t": 36, "b": 52}, hovermode="x unified",
-        uirevision="kept", legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
-        showlegend=True, xaxis={"title": {"text": titles[0]}, "automargin": True, "rangemode": "tozero"},
+        height=380 + LEGEND_ENTRY * max(len(lines) - MOST_BANDS, 0), margin={"l": 64, "r": 12, "t": 36, "b": 52},
+        hovermode="x unified", uirevision="kept", showlegend=True,
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
+        xaxis={"title": {"text": titles[0]}, "automargin": True, "rangemode": "tozero"},
         yaxis={"title": {"text": titles[1]}, "automargin": True})
     return figure
 

@@ -99,7 +99,8 @@ def _lines(members: Sequence[Member]) -> None:
         rows.append({"": f"**{_tag(place)}**", **line})
     frame = pd.DataFrame(rows).rename(columns={"kappa": "κ"})
     st.table(frame, border="horizontal", hide_index=True, alt="A line for each calibration")
-    st.caption("Verdict and difference are of the scaled arm against base, with the interval of the test. Noise scale in samples."
+    st.caption("Of the scaled arm against base, in the metric that the task judges, by the default margin: the difference at the "
+               "end with the interval of the test. Noise scale in samples."
                + (" Choose another calibration above to compare it with this one." if len(members) == 1 else ""))
 
 

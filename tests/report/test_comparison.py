@@ -80,9 +80,9 @@ def test_differences_in_margins_over_steps_and_epochs(store):
     assert table[table["arm"] == "unscaled"]["value"].to_numpy() == pytest.approx(-0.08)  # 0.22 and 0.30
     in_margins = comparison.differences(compared, "val_loss", ["scaled"], "steps", in_margins=True)
     for place, member in enumerate(compared):
-        found, margin = in_margins[in_margins["place"] == place], margin_by_hand(store.curves(member.record.id))
-        assert found["value"].to_numpy() == pytest.approx(0.01 / margin)
-        assert found["x"].max() == 6400 / 64  # both have the same target batch
+        course, margin = in_margins[in_margins["place"] == place], margin_by_hand(store.curves(member.record.id))
+        assert course["value"].to_numpy() == pytest.approx(0.01 / margin)
+        assert course["x"].max() == 6400 / 64  # both have the same target batch
     epochs = comparison.differences(compared, "val_loss", ["scaled"], "epochs").groupby("place")["x"].max()
     assert list(epochs) == pytest.approx([6400 / 1437, 6400 / 13_000])
 
@@ -139,8 +139,8 @@ def test_metrics_are_those_that_all_have(store, monkeypatch):
 
 
 def test_arms_are_named_once_with_the_rule_first(store):
-    one, two = stored.calibration(store), stored.calibration(store, chosen=stored.plan(arms=["sqrt lr"]))
-    assert comparison.arms(members(store, one, two)) == ("scaled", "base", "unscaled", "linear lr", "sqrt lr")
+    ids = stored.calibration(store), stored.calibration(store, chosen=stored.plan(arms=["sqrt lr"]))
+    assert comparison.arms(members(store, *ids)) == ("scaled", "base", "unscaled", "linear lr", "sqrt lr")
 
 
 def test_what_cannot_be_shown_is_named_and_the_rest_is_there(store):
@@ -150,14 +150,14 @@ def test_what_cannot_be_shown_is_named_and_the_rest_is_there(store):
             select(Run.id).where(Run.calibration_id == damaged))).values({Chunk.data: b"junk"}))
         session.execute(update(Calibration).where(Calibration.id == strange).values(
             {Calibration.plan: stored.plan().as_dict() | {"task": "gone"}}))
-    found, problems = gather(store, ["nowhere", whole, "x\0y", damaged, whole, strange, "\ud800"])
-    assert [member.record.name for member in found] == ["whole", "damaged"]
+    gathered, problems = gather(store, ["nowhere", whole, "x\0y", damaged, whole, strange, "\ud800"])
+    assert [member.record.name for member in gathered] == ["whole", "damaged"]
     assert [problem.split(":")[0] for problem in problems] == [
         "There is no calibration 'nowhere'", r"There is no calibration 'x\x00y'",
         f"The curves of calibration {damaged} cannot be read",
         f"Calibration {strange} cannot be shown by this version of sqrtscale", r"There is no calibration '\ud800'"]
-    assert found[1].curves.empty and Row.of(found[1]).outcome == "" and math.isnan(found[1].margin(JUDGED))
-    assert set(comparison.differences(found, "val_loss", ["scaled"])["place"]) == {0}
+    assert gathered[1].curves.empty and Row.of(gathered[1]).outcome == "" and math.isnan(gathered[1].margin(JUDGED))
+    assert set(comparison.differences(gathered, "val_loss", ["scaled"])["place"]) == {0}
 
 
 def test_settings_say_what_differs(store):
