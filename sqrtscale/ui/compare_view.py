@@ -133,13 +133,19 @@ def _figure(members: Sequence[Member], view: View) -> None:
                  "Double-click for what lies outside the picture."]
     else:
         figure = compare_charts.courses(table, arms, (x_title, f"{label} ({unit})"))
-        words = ["Mean over seeds; band: min to max."]
-    if len(table[["place", "arm"]].drop_duplicates()) > compare_charts.MOST_BANDS:
-        words.append("Bands are left out: so many would hide each other.")
+        words = ["Mean over seeds."]
+    words.append(_band(table, view))
     words.append("Letters and symbols are those of the table above.")
     if missing := [compare_charts.letter(place) for place in range(len(members)) if place not in set(table["place"])]:
         words.append(f"Nothing to draw of {', '.join(missing)}: no points, or too few seeds that did not diverge.")
     live_plot.show(figure, key=f"compare-{view.show}-{view.axis}-{view.metric}-{view.unit}", alt=" ".join(words))
+
+
+def _band(table: pd.DataFrame, view: View) -> str:
+    """What the coloured bands are."""
+    if len(table[["place", "arm"]].drop_duplicates()) > compare_charts.MOST_BANDS:
+        return "Bands are left out: so many would hide each other."
+    return "Coloured bands: intervals of the test, point by point." if view.show == "differences" else "Bands: min to max."
 
 
 def _since(members: Sequence[Member]) -> str:
