@@ -137,7 +137,7 @@ def _figure(members: Sequence[Member], view: View) -> None:
     words.append(_band(table, view))
     words.append("Letters and symbols are those of the table above.")
     if missing := [compare_charts.letter(place) for place in range(len(members)) if place not in set(table["place"])]:
-        words.append(f"Nothing to draw of {', '.join(missing)}: no points, or too few seeds that did not diverge.")
+        words.append(f"Nothing to draw of {', '.join(missing)}: no points, or every seed diverged.")
     live_plot.show(figure, key=f"compare-{view.show}-{view.axis}-{view.metric}-{view.unit}", alt=" ".join(words))
 
 
