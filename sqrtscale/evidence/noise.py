@@ -17,6 +17,7 @@ import pandas as pd
 from scipy import stats
 
 CONFIDENCE = 0.95
+GROWTH = 3.0  # of the noise scale, by chance and in no time
 Values = Sequence[float] | np.ndarray
 Dominated = Literal["noise", "signal", "unclear"]
 
@@ -65,6 +66,15 @@ class Regime:
         if math.isinf(self.noise_scale):
             return self.kappa
         return self.kappa * (self.noise_scale + self.base_batch) / (self.noise_scale + self.target_batch)
+
+    def stays_signal(self, before: int, after: int) -> bool:
+        """Whether the signal dominates so clearly, measured after ``before`` samples, that it will to the end, ``after`` later.
+
+        The noise scale may grow meanwhile: with the training, and because one state of the weights has one gradient, whose
+        square scatters about its course by a factor of three. The batch must lie above the interval by
+        ``GROWTH * (1 + after / before)``: docs/experiments.md has the measurements behind it.
+        """
+        return max(self.base_batch, self.target_batch) > GROWTH * (1 + after / before) * self.high
 
     @property
     def signal(self) -> str:
