@@ -21,6 +21,7 @@ from .judging import (
     sentences,
     stopped_early,
     verdicts,
+    was_stopped,
 )
 
 STYLE = """
@@ -92,4 +93,5 @@ REPORTS = {"html": html, "md": markdown}
 __all__ = [
     "NO_TEST", "REPORTS", "Report", "command", "decided", "frontier", "headline", "html", "judged", "keep", "markdown",
     "never_a_test", "reasons", "regimes", "report", "reported", "sentences", "stopped_early", "verdicts",
+    "was_stopped",
 ]

@@ -48,17 +48,22 @@ def level(record: CalibrationRecord) -> float | None:
     return looks.levels()[looks.look(fewest) or 0]
 
 
+def was_stopped(record: CalibrationRecord) -> bool:
+    """Whether it ended at its branch point, where no arm could become a test of the rule."""
+    return any(run.state == "SKIPPED" and run.reason == NO_TEST for run in record.runs)
+
+
 def stopped_early(record: CalibrationRecord) -> str:
     """That runs were left out because the verdict was clear without them, in a sentence; "" where none were."""
     skipped = [run for run in record.runs if run.state == "SKIPPED"]
     if not skipped:
         return ""
-    if any(run.reason == NO_TEST for run in skipped):
+    if was_stopped(record):
         return ("It was stopped after the warm start: the noise scale measured there lies so far below the batch that no arm "
                 "would have become a test of the rule, so the arms were not trained.")
     left, count = len({run.seed for run in skipped}), len(record.plan.seeds)
     return (f"Every verdict was clear after {count - left} seeds, so the other {left} of at most {count} were not "
-            "trained. The looks share the error rate.")
+            "trained. Judging several times shares one error rate, so that it makes no more wrong verdicts.")
 
 
 def never_a_test(record: CalibrationRecord, curves: pd.DataFrame) -> bool:
