@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import streamlit as st
 
@@ -116,18 +117,19 @@ def _time(record: CalibrationRecord, work: int) -> str:
 
 def _smaller_batches(record: CalibrationRecord, regime: Regime | None) -> list[Action]:
     """A test that can be made: the largest kappa below the noise scale that was measured, at the user's own base batch, where
-    that is at least 2; else the user's kappa at the task's own batch."""
+    that is at least 2; else the user's kappa at the task's own batch and after its own warm start."""
     plan, given = record.plan, again.inputs_of(record.plan)
     batch = _nearer(plan, regime.low if regime else plan.target_batch) if plan.target_batch > plan.base.batch_size else None
     if batch is not None and regime is not None:
         return [_test(record, given._replace(target_batch=batch),
                       f"your own batch {plan.base.batch_size} and the largest κ whose batch lies below the noise scale measured "
                       f"here (at least {regime.low:.3g} samples).")]
-    instead = remedy.remedy(task(plan.task), given)
+    about = task(plan.task)
+    instead = remedy.remedy(about, given) or (given if plan.warm_samples < about.defaults.warm_samples else None)
     if instead is None:
         return []
-    return [_test(record, instead, f"your decays, at the batch and the learning rate that suit {task(plan.task).title}, below "
-                                   "its noise scale.")]
+    return [_test(record, instead, f"your decays, at the batch, the learning rate and the warm start that suit {about.title}, "
+                                   "below its noise scale.", {again.BUDGET: again.OF_THE_TASK})]
 
 
 def _smaller_kappa(record: CalibrationRecord) -> list[Action]:
@@ -146,11 +148,12 @@ def _nearer(plan: CalibrationPlan, below: float = float("inf")) -> int | None:
     return 2 * target if 2 * target < base else None
 
 
-def _test(record: CalibrationRecord, inputs: Inputs, means: str) -> Action:
-    """Calibrate, opened with this plan and another transfer."""
+def _test(record: CalibrationRecord, inputs: Inputs, means: str, more: Mapping[str, str] = MappingProxyType({})) -> Action:
+    """Calibrate, opened with this plan and another transfer; more: what else the address says."""
     base, target = inputs.config.batch_size, inputs.target_batch
+    address = {launch.AGAIN: record.id, **more, **texts_of(inputs)}
     return Action(f"Test κ = {format_number(target / base)} at {base} → {target}", ":material/alt_route:",
-                  lambda: st.switch_page("pages/calibrate.py", query_params={launch.AGAIN: record.id, **texts_of(inputs)}), means)
+                  lambda: st.switch_page("pages/calibrate.py", query_params=address), means)
 
 
 def _calibrate_again(record: CalibrationRecord) -> Action:

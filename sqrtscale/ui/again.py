@@ -8,10 +8,12 @@ from ..plan import CalibrationPlan
 from ..rules import FieldError
 from ..schedules import CONSTANT
 from ..store import NotFound, Store
+from ..tasks import task
 from . import forms, launch
 from .inputs import Inputs, carried, texts_of
 from .tables import escaped
 
+BUDGET, OF_THE_TASK = "budget", "task"  # in the address: that start and samples are the task's own, not those of the plan
 TAKEN = "taken from"  # the id whose plan fills the form
 
 
@@ -42,6 +44,10 @@ def _take_up(store: Store, id: str) -> None:
         st.session_state.update(_choices(plan))
         if carried(st.query_params.to_dict()):  # another transfer, by this plan: other batches were chosen for the old one
             st.session_state["targets"] = ""
+        if st.query_params.get(BUDGET) == OF_THE_TASK:
+            defaults = task(plan.task).defaults
+            st.session_state.update({"start": "warm", f"warm-{plan.task}": defaults.warm_samples,
+                                     f"samples-{plan.task}": defaults.samples})
 
 
 def inputs_of(plan: CalibrationPlan) -> Inputs:

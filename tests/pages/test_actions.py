@@ -12,6 +12,7 @@ from sqrtscale.evidence import Regime
 from sqrtscale.plan import MOST_SEEDS, WARM_START, CalibrationPlan
 from sqrtscale.report import NO_TEST
 from sqrtscale.store import CalibrationRecord, Store
+from sqrtscale.tasks import task
 from sqrtscale.training.events import Measured
 from sqrtscale.ui import actions
 
@@ -53,6 +54,7 @@ def plan_of(store: Store) -> CalibrationPlan:
 
 
 THREE = stored.plan(seeds=3)
+LONG = stored.plan(seeds=3, warm_samples=task("digits").defaults.warm_samples)
 VERDICTS = {
     "matches": (THREE, stored.points(THREE), ["*Use these values", "Calibrate again"]),
     "differs": (THREE, shifted(THREE, [0.2, 0.2, 0.2]), ["*Test κ = 4 at 8 → 32", *REST]),
@@ -63,7 +65,8 @@ VERDICTS = {
     "no power": (stored.plan(seeds=3, arms=["unscaled"]), [replace(point, values=dict.fromkeys(point.values, 0.3)) for point in
                  stored.points(stored.plan(seeds=3, arms=["unscaled"]))], ["*Train twice as long", *REST]),
     "signal": (THREE, with_signal(THREE, 40), ["*Test κ = 4 at 8 → 32", *REST]),
-    "signal at every batch": (THREE, with_signal(THREE, 2), ["*Calibrate again", "Open in Scale"]),
+    "signal at every batch, trained too little": (THREE, with_signal(THREE, 2), ["*Test κ = 8 at 8 → 64", *REST]),
+    "signal at every batch": (LONG, with_signal(LONG, 2), ["*Calibrate again", "Open in Scale"]),
 }
 
 
@@ -118,7 +121,7 @@ def test_a_plan_has_no_more_seeds_than_it_may(store):
 @pytest.mark.usefixtures("submitted")
 def test_one_that_was_stopped_goes_on_when_it_is_told_to(store):
     app = opened(stored.stopped(store))
-    assert offered(app) == ["*Calibrate again", "Go on anyway", "Open in Scale"]
+    assert offered(app) == ["*Test κ = 8 at 8 → 64", "Go on anyway", "Calibrate again", "Open in Scale"]
     assert "It was stopped after the warm start" in said(app) and "the noise scale is 1.98 samples" in said(app)
     assert NO_TEST not in said(app) and not app.error
     button(app, "Go on anyway").click().run()
@@ -161,6 +164,18 @@ def test_use_these_values_opens_scale_with_them_and_the_snippet_is_beside_it(sto
     assert any("lr=0.00565685424949" in code.value for code in app.code)
     button(app, "Use these values").click().run()
     assert [app.text_input(key=key).value for key in ("b0", "b1", "lr")] == ["8", "64", "0.002"]
+
+
+@pytest.mark.usefixtures("submitted")
+def test_the_test_that_suits_the_task_has_its_own_budget_too(store):
+    """A signal that dominates at every batch, after a warm start of 3,200 samples, with a learning rate of the user's own."""
+    chosen = stored.plan(seeds=3, base=replace(stored.BASE, hyperparameters={"lr": 5e-4}))
+    app = opened(stored.calibration(store, chosen=chosen, measured=with_signal(chosen, 2)))
+    button(app, "Test κ = 8 at 8 → 64").click().run()
+    defaults = task("digits").defaults
+    assert [app.number_input(key=f"{name}-digits").value for name in ("seeds", "samples", "warm")] == [
+        3, defaults.samples, defaults.warm_samples]
+    assert app.query_params["lr"] == "0.002"
 
 
 @pytest.mark.usefixtures("submitted")
