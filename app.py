@@ -17,6 +17,7 @@ st.navigation(
         st.Page("pages/scale.py", title="Scale", default=True),
         st.Page("pages/calibrate.py", title="Calibrate"),
         st.Page("pages/results.py", title="Results"),
+        st.Page("pages/compare.py", title="Compare"),
     ],
     position="top",
 ).run()
