@@ -10,18 +10,16 @@ import streamlit as st
 
 from .. import runner
 from ..evidence import Regime, Verdict
-from ..home import app_folder
 from ..plan import MOST_SEEDS, CalibrationPlan
 from ..report import was_stopped
 from ..store import CalibrationRecord, Store
 from ..tasks import task
-from . import again, answer, launch, remedy
+from . import again, answer, compare_link, launch, remedy
 from .inputs import Inputs, format_number, texts_of
 from .timing import duration
 
 MOST = 4  # buttons
 MORE_SEEDS = 5  # where nobody knows how many would decide
-COMPARE = "pages/compare.py"
 
 
 @dataclass(frozen=True)
@@ -43,8 +41,8 @@ def show(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict
         return
     first = _asked_for(store, record, verdicts.get("scaled"), measured.get("scaled")) if record.final else []
     matches = bool(first) and first[0].label == USE
-    others = [] if was_stopped(record) or not record.final or "scaled" not in verdicts else _compare(record)
-    rest = [*others, _calibrate_again(record), *([] if matches else [_in_scale(record)])]
+    compares = "scaled" in verdicts and not was_stopped(record)
+    rest = [*([_compare(record)] if compares else []), _calibrate_again(record), *([] if matches else [_in_scale(record)])]
     every = list({action.label: action for action in (*first, *rest)}.values())
     with st.container(horizontal=True):
         for place, action in enumerate(every[: MOST - matches]):
@@ -170,11 +168,10 @@ def _open(record: CalibrationRecord, page: str) -> None:
     st.switch_page(page, query_params=texts_of(again.inputs_of(record.plan)))
 
 
-def _compare(record: CalibrationRecord) -> list[Action]:
-    if not (app_folder() / COMPARE).exists():
-        return []
-    return [Action("Compare with …", ":material/compare_arrows:",
-                   lambda: st.switch_page(COMPARE, query_params={"ids": record.id}), "lays other calibrations beside this one.")]
+def _compare(record: CalibrationRecord) -> Action:
+    return Action("Compare with …", ":material/compare_arrows:",
+                  lambda: st.switch_page(compare_link.PAGE, query_params={"ids": record.id}),
+                  "lays other calibrations beside this one.")
 
 
 def _take_away(plan: CalibrationPlan) -> None:
