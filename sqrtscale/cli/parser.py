@@ -11,7 +11,7 @@ from ..plan import MOST_SEEDS, STARTS
 from ..schedules import CONSTANT
 from ..schedules import KINDS as SCHEDULES
 from ..tasks import SMALLEST, TASKS
-from . import checkpoint, configuration, scale, stages
+from . import checkpoint, compare, configuration, scale, stages
 from .app import run_app
 from .calibrate import run_calibrate
 from .runs import run_cancel, run_delete, run_export, run_list, run_restore, run_show
@@ -90,6 +90,8 @@ def build_parser() -> Parser:
     command.add_argument("--no-reuse", action="store_true", help="train also what is stored already, run for run the same")
     command.add_argument("--stop-early", action=argparse.BooleanOptionalAction, help="train seeds in parts and leave out the "
                          "rest where every verdict is clear (default: on a CPU; a GPU trains all seeds at once)")
+    command.add_argument("--go-on", action="store_true", help="train the arms also where the noise scale, measured after the "
+                         "warm start, says that none of them can test the rule")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda:N, or several GPUs: all, or cuda:0,cuda:1 (default: "
                          "auto, the first GPU, or the CPU)")
     configuration.add_arguments(command, task=True)
@@ -114,6 +116,9 @@ def build_parser() -> Parser:
         command.set_defaults(run=action)
         if name == "show":
             command.add_argument("--json", action="store_true", help="print one JSON object")
+    command = runs.add_parser("compare", help="a line for each of several calibrations, and what differs between them")
+    compare.add_arguments(command)
+    command.set_defaults(run=compare.run_compare)
     command = runs.add_parser("export", help="write out the curves and everything stored with them")
     command.add_argument("id", metavar="ID", help="its id, or the first characters of it")
     command.add_argument("--format", default="csv", metavar="csv|json|html|md", help="csv: curves; json: all; html, "
