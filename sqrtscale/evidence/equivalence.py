@@ -8,9 +8,9 @@ margin and delta the true difference.
 - beyond: |delta| <= m is rejected, p = 2 P(T > (|d| - m) / e). With m = 0 it is the common two-sided t-test.
 
 A margin that holds a standard deviation r, estimated from the n seeds, may be too small by chance: curves that lie apart by the
-margin of many seeds would be called "differs" in 27%. So sqrt(e^2 + r^2 / (2 (n - 1))) stands for e in the test for beyond,
-with the standard error of r to first order in 1 / n [our choice; limits of a sum from those of its parts, Zou & Donner 2008, were wrong
-in under 1% and told only half of the controls]. The rates that come out stand in docs/error_rates.md.
+margin of many seeds would be called "differs" in 27%. So sqrt(e^2 + r^2 / (2 (n - 1))) stands for e in the test for beyond, with
+the standard error of r to first order in 1 / n [our choice; limits of a sum from those of its parts, Zou & Donner 2008, were
+wrong in under 1% and told only half of the controls]. The rates that come out stand in docs/error_rates.md.
 
 Both cannot hold at once, and neither holds where the interval straddles the margin.
 """
