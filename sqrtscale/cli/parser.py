@@ -73,7 +73,7 @@ def build_parser() -> Parser:
     command.add_argument("--seeds", type=number, metavar="N", help=f"seeds per arm, 1 to {MOST_SEEDS} (default: the task's)")
     command.add_argument("--samples", type=number, metavar="N", help="samples per run after the branch point")
     command.add_argument("--evaluations", type=number, metavar="N", help="how many times each run is measured after the branch "
-                         "point (default: 24)")
+                         "point (default: the task's)")
     command.add_argument("--start", default="warm", metavar="|".join(STARTS), help="warm: branch every arm from one "
                          "warm start; scratch: from initial weights (default: warm)")
     command.add_argument("--warm-samples", type=number, metavar="N", help="samples of the warm start")

@@ -80,7 +80,7 @@ def test_the_list_shows_configuration_state_and_end_values(store):
     assert list(frame["State"]) == ["FAILED", "RUNNING 50%", "DONE"]
     assert list(frame["Name"]) == ["pydoc: batch 8 → 64", "digits: batch 8 → 64", "first"]
     assert list(frame["Batch"]) == ["8 → 64"] * 3 and list(frame["Optimizer"]) == ["Adam"] * 3
-    assert frame["Base"][2] == "0.313108 ± 0.0064" and frame["Base"][1] == "" and "±" not in frame["Base"][0]
+    assert frame["Base"][2] == "0.313108 ± 6.3e-05" and frame["Base"][1] == "" and "±" not in frame["Base"][0]
 
 
 def test_the_list_is_searched(store):
@@ -152,8 +152,8 @@ def test_a_finished_calibration_whole(store):
     id = stored.calibration(store, name="A *name* with $marks$")
     app = opened(id)
     assert r"A \*name\* with \$marks\$" in said(app) and "DONE" in said(app)
-    assert "**scaled** matches base within 0.017 nats per image" in said(app)
-    assert app.success[0].value.startswith("Yes: the scaled settings train like the base settings, to within 0.017")
+    assert "**scaled** matches base within 0.011 nats per image" in said(app)
+    assert app.success[0].value.startswith("Yes: the scaled settings train like the base settings, to within 0.011")
     (table,) = frames(app, "Difference to base")
     assert [end.split(" ")[0] for end in table["End validation loss"]] == ["0.316989", "0.326989", "0.236989", "0.416989"]
     assert list(table["Difference to base"])[:2] == ["", "+0.010000 (+0.010000 to +0.010000)"]
