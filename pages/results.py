@@ -3,7 +3,7 @@
 import streamlit as st
 
 from sqrtscale import FieldError, runner
-from sqrtscale.store import NotFound
+from sqrtscale.store import Filter, NotFound
 from sqrtscale.ui import browse, calibration_view
 from sqrtscale.ui.state import open_store, through_app
 from sqrtscale.ui.tables import escaped
@@ -23,7 +23,7 @@ if id:
     st.stop()
 
 st.query_params.clear()  # Streamlit 1.67: a link from one calibration to the list leaves the id in the address
-if store.summaries(limit=1) or store.summaries(deleted=True, limit=1):
+if store.count() or store.count(Filter(deleted=True)):
     browse.show(store)
 else:
     browse.nothing_yet()

@@ -17,15 +17,18 @@ from .shared import BadInput, open_store, table
 if TYPE_CHECKING:
     from ..store import CalibrationRecord, Store
 
+EVERY = 10**9  # more calibrations than any store has
+
 
 def run_list(options: argparse.Namespace) -> int:
     """``sqrtscale runs list``"""
     from ..runner import reconcile
+    from ..store import Filter
     from ..store.export import json_value
 
     with open_store() as store:
         reconcile(store)
-        summaries = store.summaries(deleted=options.deleted, text=options.text, limit=10**9)
+        summaries = store.summaries(Filter(deleted=options.deleted, text=options.text, limit=EVERY))
     if options.json:
         print(json.dumps([json_value(vars(summary)) for summary in summaries], indent=2))
         return 0
@@ -56,7 +59,7 @@ def print_record(store: Store, record: CalibrationRecord, as_json: bool) -> None
     from ..store import DamagedChunk
     from ..store.export import record_json
 
-    if record.final and not record.answer:  # nobody has judged it yet
+    if record.final and not record.judged:
         with suppress(DamagedChunk):  # then there is none
             record = judged(store, record)
     print(json.dumps(record_json(store, record), indent=2) if as_json else record_text(store, record))
@@ -170,7 +173,9 @@ def run_export(options: argparse.Namespace) -> int:
 
 def _find(store: Store, id: str) -> CalibrationRecord:
     """The calibration whose id starts with ``id``, deleted or not."""
-    ids = [summary.id for deleted in (False, True) for summary in store.summaries(deleted=deleted, limit=10**9)
+    from ..store import Filter
+
+    ids = [summary.id for deleted in (False, True) for summary in store.summaries(Filter(deleted=deleted, limit=EVERY))
            if id and summary.id.startswith(id)]
     if len(ids) > 1:
         raise BadInput(f"ID = {id!r} fits {len(ids)} calibrations: give more of it, for example {ids[0]}")

@@ -9,7 +9,7 @@ from ..store import CalibrationRecord, Store
 from .command import command
 from .content import Report, Section, Table, report
 from .explanation import reasons
-from .judging import decided, frontier, headline, judged, keep, regimes, stopped_early, verdicts
+from .judging import catch_up, decided, differences, frontier, headline, judged, keep, regimes, stopped_early, verdicts
 
 STYLE = """
 :root { color-scheme: light; }
@@ -78,6 +78,6 @@ def _table(table: Table) -> str:
 REPORTS = {"html": html, "md": markdown}
 
 __all__ = [
-    "REPORTS", "Report", "command", "decided", "frontier", "headline", "html", "judged", "keep", "markdown", "reasons", "regimes",
-    "report", "reported", "stopped_early", "verdicts",
+    "REPORTS", "Report", "catch_up", "command", "decided", "differences", "frontier", "headline", "html", "judged", "keep",
+    "markdown", "reasons", "regimes", "report", "reported", "stopped_early", "verdicts",
 ]

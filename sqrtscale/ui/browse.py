@@ -6,7 +6,7 @@ import streamlit as st
 
 from .. import runner
 from ..evidence import OUTCOMES
-from ..store import STATES, Store
+from ..store import STATES, Filter, Store
 from . import runs
 
 LOOK_EVERY = 4.0
@@ -34,7 +34,7 @@ def show(store: Store) -> None:
     def look() -> None:
         if active:
             runner.reconcile(store)
-        summaries = store.summaries(text=text, states=states or None, outcomes=outcomes or None, deleted=deleted)
+        summaries = store.summaries(Filter(text, tuple(states), tuple(outcomes), deleted=deleted))
         if not summaries:
             st.info(_no_match(bool(text.strip() or states or outcomes), deleted))
             return

@@ -69,7 +69,7 @@ def judge(store: Store, record: CalibrationRecord, points: pd.DataFrame, version
     margin = _margin(record)
     judgement = _judged(record, points, measured, record.id, version, margin)
     if margin is None:
-        keep(store, record, judgement.verdicts)
+        keep(store, record, judgement.verdicts, measured, judgement.differences)
     return judgement
 
 

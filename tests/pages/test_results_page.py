@@ -19,7 +19,7 @@ from sqrtscale.home import calibration_folder
 from sqrtscale.plan import WARM_START
 from sqrtscale.report import command
 from sqrtscale.rules import TrainingConfig
-from sqrtscale.store import STATES, Store
+from sqrtscale.store import STATES, Filter, Result, Store
 from sqrtscale.store.models import Calibration, Chunk
 from sqrtscale.ui import runs
 
@@ -93,7 +93,7 @@ def test_the_list_is_searched(store):
     app.multiselect(key="states").set_value(["FAILED", "LOST"]).run()
     assert list(frames(app, "State")[0]["Name"]) == ["beta"]
     app.multiselect(key="states").set_value([]).run()
-    store.set_verdict(store.summaries(text="alpha")[0].id, "not a test", "This run does not test the scaling.")
+    store.set_verdict(store.summaries(Filter(text="alpha"))[0].id, Result("not a test", "This run does not test the scaling."))
     app.multiselect(key="outcomes").set_value(["differs", "not a test"]).run()
     assert list(frames(app, "State")[0]["Name"]) == ["alpha"]
     app.multiselect(key="outcomes").set_value([]).run()
