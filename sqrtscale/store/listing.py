@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, ColumnExpressionArgument, and_, delete, desc, func, nulls_last, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, delete, func, nulls_last, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from ..rules import FieldError
 from .models import Calibration, SavedFilter, Tag
@@ -21,8 +21,8 @@ SUMMARY = [name for name in CalibrationSummary.__dataclass_fields__ if name not 
 KAPPA = Calibration.target_batch * 1.0 / Calibration.base_batch
 
 
-def _largest(value: ColumnExpressionArgument[float | None]) -> ColumnElement[Any]:
-    return nulls_last(desc(value))
+def _largest(value: ColumnElement[Any] | InstrumentedAttribute[Any]) -> ColumnElement[Any]:
+    return nulls_last(value.desc())
 
 
 ORDERS: dict[str, Callable[[], ColumnElement[Any]]] = {
