@@ -22,7 +22,8 @@ KAPPA = Calibration.target_batch * 1.0 / Calibration.base_batch
 
 
 def _largest(value: ColumnElement[Any] | InstrumentedAttribute[Any]) -> ColumnElement[Any]:
-    return nulls_last(value.desc())
+    largest: ColumnElement[Any] = value.desc()
+    return nulls_last(largest)
 
 
 ORDERS: dict[str, Callable[[], ColumnElement[Any]]] = {
