@@ -22,8 +22,8 @@ KAPPA = Calibration.target_batch * 1.0 / Calibration.base_batch
 
 
 def _largest(value: ColumnElement[Any] | InstrumentedAttribute[Any]) -> ColumnElement[Any]:
-    largest: ColumnElement[Any] = value.desc()
-    return nulls_last(largest)
+    largest: ColumnElement[Any] = value.desc().nulls_last()
+    return largest
 
 
 ORDERS: dict[str, Callable[[], ColumnElement[Any]]] = {
