@@ -24,9 +24,9 @@ from ..rules import FieldError
 from ..store import CalibrationRecord, Store
 from ..tasks import task
 from . import curve_view, difference_charts, inputs, live_plot, runs
+from .colours import OF_AN_OUTCOME
 from .tables import escaped
 
-COLOURS = {"matches": "green", "differs": "red", "cannot tell": "orange", "not a test": "gray"}
 BOXES = {"matches": st.success, "differs": st.error, "cannot tell": st.warning, "not a test": st.info}
 USUAL_LEVEL = 0.05
 MARGIN_HELP = ("How far apart the curves may lie and still count as equal. Matching is shown, not assumed: the whole interval of "
@@ -162,7 +162,7 @@ def _against_base(verdict: Verdict, record: CalibrationRecord, decimals: int) ->
     if end and verdict.pairs > 1:
         difference += f" ({runs.fixed(end.low, decimals, '+')} to {runs.fixed(end.high, decimals, '+')})"
     ahead = "" if verdict.samples_ahead is None else f"{verdict.samples_ahead / record.plan.samples:+.1%}"
-    return (f":{COLOURS[verdict.outcome]}-badge[{verdict.outcome}]", difference,
+    return (f":{OF_AN_OUTCOME[verdict.outcome]}-badge[{verdict.outcome}]", difference,
             "" if math.isnan(verdict.effect_sd) else f"{verdict.effect_sd:+.2g}", ahead)
 
 
