@@ -1,4 +1,4 @@
-"""``sqrtscale runs``: list, show, cancel, export, delete, restore."""
+"""``sqrtscale runs``: list, show, cancel, export, tag, delete, restore, purge."""
 
 from __future__ import annotations
 
@@ -28,17 +28,18 @@ def run_list(options: argparse.Namespace) -> int:
 
     with open_store() as store:
         reconcile(store)
-        summaries = store.summaries(Filter(deleted=options.deleted, text=options.text, limit=EVERY))
+        summaries = store.summaries(Filter(text=options.text, tags=tuple(options.tag), deleted=options.deleted, limit=EVERY))
     if options.json:
         print(json.dumps([json_value(vars(summary)) for summary in summaries], indent=2))
         return 0
     if not summaries:
-        print("nothing stored yet: sqrtscale calibrate --task digits --wait")
+        asked = options.text.strip() or options.tag or options.deleted
+        print("no calibration fits" if asked else "nothing stored yet: sqrtscale calibrate --task digits --wait")
         return 0
-    rows = [("id", "state", "verdict", "task", "optimizer", "batch", "seeds", "created (UTC)", "name")]
+    rows = [("id", "state", "verdict", "task", "optimizer", "batch", "seeds", "created (UTC)", "name", "tags")]
     rows += [(summary.id, summary.state, summary.outcome, summary.task, summary.optimizer,
               f"{summary.base_batch} -> {summary.target_batch}", str(summary.seeds), f"{summary.created_at:%Y-%m-%d %H:%M}",
-              summary.name) for summary in summaries]
+              summary.name, ", ".join(summary.tags)) for summary in summaries]
     print("\n".join(table(rows)))
     return 0
 
@@ -146,6 +147,30 @@ def run_restore(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_tag(options: argparse.Namespace) -> int:
+    """``sqrtscale runs tag``"""
+    with open_store() as store:
+        record = _find(store, options.id)
+        (store.untag if options.remove else store.tag)([record.id], *options.tags)
+        tags = store.tags_of(record.id)
+    print(f"{record.id} has {'the tags ' + ', '.join(tags) if tags else 'no tags'}")
+    return 0
+
+
+def run_purge(options: argparse.Namespace) -> int:
+    """``sqrtscale runs purge``"""
+    from ..store import FINAL_STATES, Filter
+
+    with open_store() as store:
+        if not options.yes:
+            count = store.count(Filter(deleted=True, states=FINAL_STATES))
+            raise BadInput(f"this would remove {count} deleted calibration{'s' * (count != 1)} for good: sqrtscale runs list "
+                           "--deleted shows them, sqrtscale runs purge --yes removes them")
+        gone = store.purge()
+    print("\n".join([f"{id} is removed for good" for id in gone] or ["nothing is deleted"]))
+    return 0
+
+
 def run_export(options: argparse.Namespace) -> int:
     """``sqrtscale runs export``"""
     from ..report import REPORTS, reported
@@ -175,7 +200,7 @@ def _find(store: Store, id: str) -> CalibrationRecord:
     """The calibration whose id starts with ``id``, deleted or not."""
     from ..store import Filter
 
-    ids = [summary.id for deleted in (False, True) for summary in store.summaries(Filter(deleted=deleted, limit=EVERY))
+    ids = [summary.id for deleted in (False, True) for summary in store.summaries(Filter(text=id, deleted=deleted, limit=EVERY))
            if id and summary.id.startswith(id)]
     if len(ids) > 1:
         raise BadInput(f"ID = {id!r} fits {len(ids)} calibrations: give more of it, for example {ids[0]}")
