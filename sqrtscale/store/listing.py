@@ -97,10 +97,12 @@ def summaries(session: Session, chosen: Filter) -> list[CalibrationSummary]:
     tagged = select(Tag.calibration_id, Tag.tag).join(Calibration, Calibration.id == Tag.calibration_id)
     for id, tag in session.execute(tagged.where(chosen.conditions).order_by(Tag.tag)):
         tags[id].append(tag)
-    return [
-        CalibrationSummary(**{name: row._mapping[name] for name in SUMMARY}, final=row.ends, tags=tuple(tags[row.id]),
-                           progress=row.done / row.total if row.total else float(row.state == "DONE"))
-        for row in rows]
+    listed = []
+    for *values, done, total, ends in rows:
+        shown = dict(zip(SUMMARY, values, strict=True))
+        progress = done / total if total else float(shown["state"] == "DONE")
+        listed.append(CalibrationSummary(**shown, progress=progress, final=ends, tags=tuple(tags[shown["id"]])))
+    return listed
 
 
 def count(session: Session, chosen: Filter) -> int:

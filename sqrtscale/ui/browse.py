@@ -11,7 +11,7 @@ from .. import runner
 from ..evidence import OUTCOMES
 from ..report import catch_up
 from ..rules import FieldError
-from ..store import FINAL_STATES, ORDERS, STATES, CalibrationSummary, Filter, Store
+from ..store import FINAL_STATES, ORDERS, STATES, CalibrationSummary, Filter, Store, tags
 from . import compare_link, filters, runs
 from .tables import escaped
 
@@ -53,9 +53,9 @@ def _filter(store: Store, text: str, order: str) -> Filter:
     with st.popover(f"Filter ({made})" if made else "Filter", icon=":material/filter_list:", key="filter"):
         outcomes = st.multiselect("Verdict", OUTCOMES, key="outcomes", placeholder="any")
         states = st.multiselect("State", STATES, key="states", placeholder="any")
-        tags = tag_choice(store)
+        chosen = tag_choice(store)
         deleted = st.toggle("Deleted", key="deleted")
-    return Filter(text.strip(), tuple(states), tuple(outcomes), tags, deleted=deleted, order=order)
+    return Filter(text.strip(), tuple(states), tuple(outcomes), chosen, deleted=deleted, order=order)
 
 
 def tag_choice(store: Store) -> tuple[str, ...]:
@@ -142,7 +142,7 @@ def _actions(store: Store, ticked: Sequence[CalibrationSummary], deleted: bool) 
                  help=f"Tick 2 to {compare_link.MOST} rows"):
         st.switch_page(compare_link.PAGE, query_params={"ids": compare_link.BETWEEN_IDS.join(ids)})
     with st.popover("Tag", icon=":material/sell:", disabled=not ids, key="tag"):
-        st.text_input("New tag", key="new tag", max_chars=filters.LONGEST_TAG)
+        st.text_input("New tag", key="new tag", max_chars=tags.LONGEST)
         if known := list(store.tags()):
             st.pills("Known tags", known, selection_mode="multi", key="known tags")
         with st.container(horizontal=True):

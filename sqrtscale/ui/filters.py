@@ -14,7 +14,7 @@ import streamlit as st
 from ..evidence import OUTCOMES
 from ..rules import FAMILIES
 from ..store import ORDERS, STATES, Filter
-from ..store.tags import LONGEST as LONGEST_TAG
+from ..store import tags as stored_tags
 from ..tasks import TASKS
 
 Address = dict[str, list[str]]
@@ -31,11 +31,12 @@ KEPT = "address of the list"  # as it was written last
 def read(address: Mapping[str, Sequence[str]]) -> Filter:
     """The filter that an address says; what is not known is left out, what is too long is cut."""
     kinds = {name: tuple(value for value in known if value in address.get(name, ())) for name, known in KNOWN.items()}
-    tags = tuple(dict.fromkeys(tag for tag in address.get("tags", ())[:MOST] if 0 < len(tag) <= LONGEST_TAG))
+    tags = tuple(dict.fromkeys(tag for tag in address.get("tags", ())[:MOST] if 0 < len(tag) <= stored_tags.LONGEST))
     order = _first(address, "order")
     low, high = _kappa(_first(address, "kappa_from")), _kappa(_first(address, "kappa_to"))
-    return Filter(text=_first(address, "text")[:LONGEST_TEXT], tags=tags, kappa=(low or 0.0, high or math.inf),
-                  deleted=_first(address, "deleted") == "1", order=order if order in ORDERS else "newest", **kinds)
+    return Filter(_first(address, "text")[:LONGEST_TEXT], tags=tags, kappa=(low or 0.0, high or math.inf),
+                  deleted=_first(address, "deleted") == "1", order=order if order in ORDERS else "newest",
+                  states=kinds["states"], outcomes=kinds["outcomes"], optimizers=kinds["optimizers"], tasks=kinds["tasks"])
 
 
 def address_of(chosen: Filter) -> Address:
@@ -69,8 +70,7 @@ def view() -> str:
     """List or Library: as the address says when it is new, else as the user chose."""
     if "view" not in st.session_state or current_address() != st.session_state.get(KEPT):
         st.session_state["view"] = VIEWS[st.query_params.get("view") == VIEWS[1].lower()]
-    chosen: str = st.segmented_control("View", VIEWS, key="view", required=True, label_visibility="collapsed")
-    return chosen
+    return st.segmented_control("View", VIEWS, key="view", required=True, label_visibility="collapsed") or VIEWS[0]
 
 
 def fill(view: str) -> None:
