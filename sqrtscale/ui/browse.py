@@ -98,7 +98,7 @@ def _say_problem() -> None:
 
 
 def rows(store: Store, chosen: Filter, key: str) -> None:
-    """The rows that the filter lets through, with what can be done with them; it follows those that still run."""
+    """The rows that the filter lets through, with what can be done with them; follows those that still run."""
     active, behind = bool(store.queue()), bool(store.unjudged())
 
     @st.fragment(run_every=LOOK_EVERY if active or behind else None, key=key)
@@ -116,13 +116,10 @@ def rows(store: Store, chosen: Filter, key: str) -> None:
         bar = st.container(horizontal=True, vertical_alignment="center", key="actions")
         st.caption(_count(store, chosen, len(summaries))
                    + (f" {waiting:,} of an earlier version are being judged." if waiting else ""))
-        times = st.session_state.get("rows opened", 0)
         # A key for each search: a table that is given other rows forgets a click that comes at once.
-        table = runs.calibrations_table(summaries, key=f"{key}-{times}-{filters.text_of(filters.address_of(chosen))}")
+        table = runs.calibrations_table(summaries, key=f"{key}-{filters.text_of(filters.address_of(chosen))}")
         if table.opened:
-            st.session_state["rows opened"] = times + 1  # the browser keeps a selection by key: another list, none selected
-            st.session_state.pop(UNDO, None)
-            st.switch_page("pages/results.py", query_params={"id": table.opened})
+            _open(table.opened)
         with bar:
             _actions(store, [summary for summary in summaries if summary.id in table.ticked], chosen.deleted)
 
@@ -132,12 +129,22 @@ def rows(store: Store, chosen: Filter, key: str) -> None:
 def _count(store: Store, chosen: Filter, shown: int) -> str:
     total = store.count(chosen) if shown == chosen.limit else shown
     many = f"{shown:,} of {total:,} calibrations" if total > shown else f"{shown:,} calibration{'s' * (shown != 1)}"
-    return f"{many}, {ORDER_WORDS[chosen.order]}. Click a row to open it; tick rows to compare, tag or delete them."
+    return f"{many}, {ORDER_WORDS[chosen.order]}. Click a name to open it; tick rows to compare, tag or delete them."
+
+
+def _open(id: str) -> None:
+    st.session_state.pop(UNDO, None)
+    st.switch_page("pages/results.py", query_params={"id": id})
 
 
 def _actions(store: Store, ticked: Sequence[CalibrationSummary], deleted: bool) -> None:
-    """What can be done with the ticked rows; always there, so that the list does not move under the pointer."""
+    """What can be done with the ticked rows (Shift and Space tick by the keyboard, which has no other way to open one).
+
+    Always there, so that the list does not move under the pointer.
+    """
     ids = [summary.id for summary in ticked]
+    if st.button("Open", icon=":material/open_in_full:", disabled=len(ids) != 1):
+        _open(ids[0])
     if st.button("Compare", icon=":material/compare_arrows:", disabled=not 2 <= len(ids) <= compare_link.MOST,
                  help=f"Tick 2 to {compare_link.MOST} rows"):
         st.switch_page(compare_link.PAGE, query_params={"ids": compare_link.BETWEEN_IDS.join(ids)})

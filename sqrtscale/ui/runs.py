@@ -57,7 +57,7 @@ def fixed(value: float, decimals: int, sign: str = "") -> str:
 
 
 class Chosen(NamedTuple):
-    """What the user chose in a list: a row to open, by clicking any cell, and the rows that are ticked."""
+    """What the user chose in a list: a row to open, by its name, and the rows that are ticked."""
 
     opened: str | None
     ticked: frozenset[str]
@@ -68,16 +68,16 @@ def calibrations_table(summaries: Sequence[CalibrationSummary], key: str) -> Cho
     seen: list[str] = st.session_state.get(f"{key} seen", [])
     ids = st.session_state[f"{key} seen"] = [summary.id for summary in summaries]
     # The rows that come back are numbered as the user saw the list, and new ones may have come on top since.
-    clicked: dict[str, Any] = st.session_state.get(key, {}).get("selection", {})
-    ticked = frozenset(seen[row] for row in clicked.get("rows", ()) if row < len(seen))
-    opened = next((seen[row] for row, _ in clicked.get("cells", ()) if row < len(seen)), None)
-    if clicked and seen != ids:
+    rows: list[int] = st.session_state.get(key, {}).get("selection", {}).get("rows", [])
+    ticked = frozenset(seen[row] for row in rows if row < len(seen))
+    clicked = st.session_state.get(f"{key} name")
+    opened = seen[clicked.row] if clicked and clicked.row < len(seen) else None
+    if rows and seen != ids:
         st.session_state[key] = {"selection": {"rows": [row for row, id in enumerate(ids) if id in ticked]}}
     st.dataframe(
         pd.DataFrame({name: column(summaries) for name, column in COLUMNS.items()}), hide_index=True, width="stretch", key=key,
-        on_select="rerun", selection_mode=("multi-row", "single-cell"), column_config=_columns(summaries), row_height=ROW,
-        placeholder="",
-        alt="Stored calibrations")
+        on_select="rerun", selection_mode="multi-row", column_config=_columns(summaries, f"{key} name"), row_height=ROW,
+        placeholder="", alt="Stored calibrations")
     return Chosen(opened, ticked)
 
 
@@ -98,15 +98,16 @@ COLUMNS: dict[str, Callable[[Sequence[CalibrationSummary]], list[Any]]] = {
 }
 
 
-def _columns(summaries: Sequence[CalibrationSummary]) -> dict[str, Any]:
-    """How each column is shown."""
+def _columns(summaries: Sequence[CalibrationSummary], name: str) -> dict[str, Any]:
+    """How each column is shown; name: the key that holds a click on one."""
     column = st.column_config
     tags = sorted({tag for row in summaries for tag in row.tags})
     return {
         "State": column.TextColumn(width=100),
         "Verdict": column.MultiselectColumn(options=[verdict(outcome) for outcome in OUTCOMES], width=114, help=VERDICT_HELP,
                                             color=[OF_AN_OUTCOME[outcome] for outcome in OUTCOMES]),
-        "Name": column.TextColumn(width=168), "Optimizer": column.TextColumn(width=84), "Task": column.TextColumn(width=60),
+        "Name": column.ButtonColumn(width=176, type="secondary", alignment="left", key=name),
+        "Optimizer": column.TextColumn(width=84), "Task": column.TextColumn(width=60),
         "κ": column.NumberColumn(format="%.4g", width=52, help="Target batch over base batch"),
         "Batch": column.TextColumn(width=88),
         "lr": column.NumberColumn(format="%.4g", width=72, help="Learning rate of base"),

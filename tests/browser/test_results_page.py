@@ -32,12 +32,12 @@ def cell(page: Page, text: str):
 
 
 def open_row(page: Page, name: str) -> None:
-    """Click into the row of the list that has the name."""
+    """Click the name in the list."""
     expect(cell(page, name)).to_be_attached()
     box = page.get_by_test_id("stDataFrame").bounding_box()
     number = int(cell(page, name).locator("..").get_attribute("aria-rowindex")) - 1  # the heads are row 1
-    page.mouse.move(box["x"] + 200, box["y"] + ROW * (number + 0.5))  # a grid that no pointer has entered forgets a click
-    page.mouse.click(box["x"] + 220, box["y"] + ROW * (number + 0.5))
+    page.mouse.move(box["x"] + 270, box["y"] + ROW * (number + 0.5))  # a grid that no pointer has entered forgets a click
+    page.mouse.click(box["x"] + 280, box["y"] + ROW * (number + 0.5))
 
 
 def tick(page: Page, name: str) -> None:
@@ -62,7 +62,7 @@ def view(page: Page) -> dict:
                  hidden: plot._fullData.filter(trace => trace.visible === 'legendonly').map(trace => trace.name).sort()}} }}""")
 
 
-def test_a_click_on_a_row_opens_it_and_the_way_back_leads_to_the_list(visit, store):
+def test_a_click_on_a_name_opens_it_and_the_way_back_leads_to_the_list(visit, store):
     old, new = stored.calibration(store, name="the old one"), stored.calibration(store, name="the new one")
     page = visit("/results")
     open_row(page, "the old one")
@@ -117,6 +117,23 @@ def test_rows_that_are_ticked_go_to_compare_and_stay_ticked_while_the_list_grows
     expect(compare).to_be_enabled()
     compare.click()
     expect(page).to_have_url(re.compile(f"/compare.ids={ids[1]}(,|%2C){ids[0]}$"))
+
+
+def test_the_keyboard_moves_through_the_list_ticks_and_opens(visit, store):
+    first, _ = stored.calibration(store, name="by keyboard 0"), stored.calibration(store, name="by keyboard 1")
+    page = visit("/results?text=by keyboard")
+    page.get_by_test_id("stDataFrame").locator("canvas").first.focus()
+    for key in ("ArrowDown", "ArrowDown", "ArrowRight"):
+        page.keyboard.press(key)
+    wait_ready(page)
+    expect(page).to_have_url(re.compile("text="))  # to move is not to open
+    page.keyboard.press("Shift+Space")
+    expect(cell(page, "by keyboard 0").locator("..")).to_have_attribute("aria-selected", "true")
+    button = page.locator(".st-key-actions").get_by_role("button", name="Open")
+    expect(button).to_be_enabled()
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(f"id={first}"))
 
 
 def test_the_way_back_and_the_browsers_back_keep_the_filter(visit, store):
