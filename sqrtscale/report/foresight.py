@@ -13,7 +13,7 @@ from ..evidence import Looks
 from ..evidence.equivalence import power_beyond, power_within
 from ..plan import CalibrationPlan
 from ..rules.forecast import sentence as forecast_in_words
-from ..store import CalibrationRecord, Store
+from ..store import CalibrationRecord, Filter, Store
 from ..tasks import NoiseScale, task
 from .judging import regimes, verdicts
 
@@ -76,8 +76,8 @@ def foresee(plan: CalibrationPlan, known: Known) -> Foresight:
 
 def newest_alike(store: Store, plan: CalibrationPlan) -> CalibrationRecord | None:
     """The newest stored calibration of the same task, size, start and base configuration that ran to its end."""
-    kind = plan.task, plan.base.optimizer, plan.base.batch_size, plan.start
-    rows = [row for row in store.summaries(states=["DONE"]) if (row.task, row.optimizer, row.base_batch, row.start) == kind]
+    kind = Filter(states=("DONE",), tasks=(plan.task,), optimizers=(plan.base.optimizer,))
+    rows = [row for row in store.summaries(kind) if (row.base_batch, row.start) == (plan.base.batch_size, plan.start)]
     for row in rows[:CANDIDATES]:
         record = store.get(row.id)
         if _alike(record.plan, plan):
