@@ -138,8 +138,10 @@ def differences(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mappi
 def headline(record: CalibrationRecord, verdicts: Mapping[str, Verdict]) -> str:
     """The first line of the result, about the target batch: arms at other batches have their own sentences."""
     plan = record.plan
-    return evidence.headline({arm: verdict for arm, verdict in verdicts.items()
-                              if plan.config_of(arm).batch_size == plan.target_batch})
+    at_target = {arm: verdict for arm, verdict in verdicts.items() if plan.config_of(arm).batch_size == plan.target_batch}
+    others = (evidence.of_another_transfer(at_target[arm.name], f"The noise-aware transfer (noise scale {arm.noise_scale:g})")
+              for arm in plan.arms if arm.group == "noise-aware" and arm.name in at_target)
+    return " ".join(filter(None, [evidence.headline(at_target), *others]))
 
 
 def keep(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict], measured: Mapping[str, Regime],
