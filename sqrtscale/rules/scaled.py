@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from .config import ParameterGroup, TrainingConfig, named_as_pytorch
 from .errors import FieldError
+from .families import family
 from .forecast import Forecast
 from .kind import DecayForm
 from .run_fields import RUN_FIELDS
@@ -74,6 +75,13 @@ class ScaledConfig:
     def rows(self) -> tuple[ScaledField, ...]:
         """Every row: of the optimizer, of the run, of each group."""
         return (*self.fields, *(row for group in self.groups for row in group.fields))
+
+    @property
+    def rule(self) -> str:
+        """What moved it: the square-root rule, SGD's linear one, or the noise-aware transfer with its noise scale."""
+        if not self.noise_scale:
+            return family(self.base.optimizer).rule
+        return f"noise-aware transfer, noise scale {', '.join(dict.fromkeys(f'{value:g}' for value in self.noise_scale.values()))}"
 
     @property
     def complete(self) -> bool:
