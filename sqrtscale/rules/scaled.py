@@ -81,7 +81,8 @@ class ScaledConfig:
         """What moved it: the square-root rule, SGD's linear one, or the noise-aware transfer with its noise scale."""
         if not self.noise_scale:
             return family(self.base.optimizer).rule
-        return f"noise-aware transfer, noise scale {', '.join(dict.fromkeys(f'{value:g}' for value in self.noise_scale.values()))}"
+        values = dict.fromkeys(f"{value:g}" for value in self.noise_scale.values())
+        return f"noise-aware transfer, noise scale {', '.join(values)}"
 
     @property
     def complete(self) -> bool:
