@@ -18,7 +18,7 @@ from sqrtscale.store.models import Calibration
 from sqrtscale.ui.state import TAB
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["pages/scale.py", "pages/calibrate.py", "pages/results.py"]
+PAGES = ["pages/scale.py", "pages/calibrate.py", "pages/results.py", "pages/compare.py"]
 ANSWER = "Yes: the scaled settings train like the base settings, to within 0.02 nats per image. The same test tells unscaled."
 
 
