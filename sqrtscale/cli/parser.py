@@ -90,6 +90,8 @@ def build_parser() -> Parser:
     command.add_argument("--no-reuse", action="store_true", help="train also what is stored already, run for run the same")
     command.add_argument("--stop-early", action=argparse.BooleanOptionalAction, help="train seeds in parts and leave out the "
                          "rest where every verdict is clear (default: on a CPU; a GPU trains all seeds at once)")
+    command.add_argument("--go-on", action="store_true", help="train the arms also where the noise scale, measured after the "
+                         "warm start, says that none of them can test the rule")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda:N, or several GPUs: all, or cuda:0,cuda:1 (default: "
                          "auto, the first GPU, or the CPU)")
     configuration.add_arguments(command, task=True)

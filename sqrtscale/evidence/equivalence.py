@@ -60,6 +60,11 @@ class Functional:
         return self.p_beyond <= self.level
 
 
+def confidence(level: float) -> str:
+    """Of the intervals that belong to tests at that level, in words: ``90%`` at 0.05."""
+    return f"{100 * (1 - 2 * level):.3g}%"
+
+
 def rate(field: str, value: object) -> float:
     """``value`` as an error rate; raises FieldError."""
     allowed = "is not an error rate: give a number between 0 and 0.5, for example 0.05"

@@ -25,7 +25,7 @@ from ..rules import FieldError
 from ..rules.errors import real
 from .equivalence import compare, holm, pairs_needed, rate
 from .noise import Regime
-from .pairing import PairedCurves, functionals, pair, runs_of, samples_ahead
+from .pairing import PairedCurves, at_end, pair, runs_of, samples_ahead
 from .verdict import Margin, Outcome, Reason, Verdict
 from .wording import sentence
 
@@ -109,7 +109,8 @@ def given_margin(value: float, base: pd.DataFrame, unit: str) -> Margin:
 def _ends(base: pd.DataFrame) -> np.ndarray:
     """End values of the base runs that have one."""
     complete = base.replace(math.inf, math.nan).dropna()
-    return functionals(complete.to_numpy(), complete.columns.to_numpy(float))["end"] if len(complete) else np.empty(0)
+    ends: np.ndarray = complete.to_numpy()[:, at_end(complete.columns.to_numpy(float))].mean(1) if len(complete) else np.empty(0)
+    return ends
 
 
 def _spread(ends: np.ndarray) -> float:

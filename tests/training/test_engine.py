@@ -14,7 +14,7 @@ from sqrtscale.diagnostics import about
 from sqrtscale.plan import WARM_START, Arm, CalibrationPlan, make_plan
 from sqrtscale.rules import FieldError, TrainingConfig
 from sqrtscale.tasks import TASKS, task
-from sqrtscale.training import Measured, Progress, RunEnded, SeedsEnded, calibrate, engine, environment, executors
+from sqrtscale.training import Branched, Measured, Progress, RunEnded, SeedsEnded, calibrate, engine, environment, executors
 from sqrtscale.training import estimate as timed
 from sqrtscale.training.executors._executor import WORK
 from sqrtscale.training.memory import state_bytes
@@ -107,6 +107,16 @@ def test_seeds_in_parts_are_the_same_runs_with_time_to_judge_in_between():
     for run, points in parts.items():
         for (_, a), (_, b) in zip(points, whole[run], strict=True):
             assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize("start", [{"start": "warm", "warm_samples": 160}, {"start": "scratch"}], ids=["warm", "scratch"])
+def test_every_arm_of_a_part_is_measured_at_its_start_before_any_trains(start):
+    events = list(calibrate(small(**start, seeds=4, samples=128, stop_early=True, arms=[])))
+    (first, second) = [i for i, event in enumerate(events) if isinstance(event, Branched)]
+    arms = [(i, event) for i, event in enumerate(events) if isinstance(event, Measured) and event.arm != WARM_START]
+    assert {(e.arm, e.seed) for i, e in arms if i < first} == {(arm, seed) for arm in ("base", "scaled") for seed in (0, 1, 2)}
+    assert all(e.samples == 0 and "noise" in e.values for i, e in arms if i < first)
+    assert [(e.arm, e.samples) for i, e in arms if i < second and e.seed == 3] == [("base", 0), ("scaled", 0)]
 
 
 def test_the_models_of_one_part_are_gone_when_the_next_begins(monkeypatch):
