@@ -119,6 +119,10 @@ def test_a_store_that_cannot_be_opened_leaves_a_page_that_needs_none_as_it_is():
     assert not app.error and not app.exception and app.text_input(key="lr").value and line(app) == []
 
 
+def test_a_first_visit_opens_no_store():
+    assert not opened().exception and not home_folder().exists()
+
+
 def buttons(app: AppTest) -> dict[str, object]:
     return {button.label: button for button in app.button}
 
