@@ -27,6 +27,7 @@ STARTS: tuple[Start, ...] = ("warm", "scratch")
 WARM_START = "warm start"  # name of the run that trains the branch point; not an arm
 
 MOST_SEEDS = 64
+WARM_EVALUATIONS = 24  # at most: no verdict hangs on this curve
 # What says nothing about a single run: which others stand beside it, where it runs, how its configuration was found.
 NOT_OF_A_RUN = ("arms", "seeds", "target_batch", "device", "reuse", "decay_form", "momentum_form", "correct_lr", "stop_early",
                 "go_on")
@@ -56,12 +57,13 @@ class CalibrationPlan:
 
     samples: per run, counted from the branch point, a multiple of every batch size (with SVAG, samples of the base run's time:
     l^2 steps are one batch of it, though each draws two); warm_samples: samples that the warm start trains the base
-    configuration before the arms branch (0 from scratch); evaluations: how many times curves are measured after the branch
-    point; device: a name that :func:`sqrtscale.devices.devices` knows; decay_form, momentum_form, correct_lr: as for ``scale``;
-    reuse: take runs that are stored already instead of training them again; stop_early: train the seeds in parts, judge after
-    each, and leave out the rest where the verdict is clear, so that ``seeds`` are the most; go_on: train the arms also where the
-    noise scale at the branch point says that none of them can test the rule; size: of the model, a task's; schedule: of the
-    learning rate after the branch point, the same in every arm (the warm start trains at the peak).
+    configuration before the arms branch (0 from scratch); evaluations: how many times the judged metric is measured after the
+    branch point, the others more rarely; device: a name that :func:`sqrtscale.devices.devices` knows; decay_form,
+    momentum_form, correct_lr: as for ``scale``; reuse: take runs that are stored already instead of training them again;
+    stop_early: train the seeds in parts, judge after each, and leave out the rest where the verdict is clear, so that ``seeds``
+    are the most; go_on: train the arms also where the noise scale at the branch point says that none of them can test the rule;
+    size: of the model, a task's; schedule: of the learning rate after the branch point, the same in every arm (the warm start
+    trains at the peak).
     Raises FieldError for what cannot be run.
     """
 
@@ -138,8 +140,10 @@ class CalibrationPlan:
 
     @property
     def warm_points(self) -> tuple[int, ...]:
-        """Samples at which the warm start is measured: as often as the arms, on whole steps; none from scratch."""
-        return _spread(self.warm_samples, self.base.batch_size, self.evaluations) if self.start == "warm" else ()
+        """Samples at which the warm start is measured, on whole steps; none from scratch."""
+        if self.start == "scratch":
+            return ()
+        return _spread(self.warm_samples, self.base.batch_size, min(self.evaluations, WARM_EVALUATIONS))
 
     @property
     def looks(self) -> tuple[int, ...]:
@@ -268,7 +272,7 @@ def make_plan(
         samples=_round_up(samples, unit), start=start, warm_samples=_round_up(warm, base.batch_size), decay_form=decay_form,
         device=device, momentum_form=momentum_form, correct_lr=correct_lr, reuse=reuse, stop_early=stop_early,
         size=size, schedule=schedule, go_on=go_on,
-        evaluations=CalibrationPlan.evaluations if evaluations is None else evaluations,
+        evaluations=defaults.evaluations if evaluations is None else evaluations,
     )
 
 

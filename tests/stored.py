@@ -38,7 +38,7 @@ def points(chosen: CalibrationPlan, upto: float = 1.0) -> list[Measured]:
             if at > upto * total:
                 break
             height = HEIGHT.get(arm, HEIGHT["scaled"])
-            loss = height + 0.01 * (seed - 0.5) + 0.8 * math.exp(-4 * at / total) + 0.002 * math.sin(at + seed)
+            loss = height + 0.001 * (seed - 0.5) + 0.8 * math.exp(-4 * at / total) + 0.002 * math.sin(at + seed)
             values = {"val_loss": loss, "train_loss": loss - 0.05, "val_accuracy": 1 - loss / 4}
             metrics = task(chosen.task).metrics
             found.append(Measured(arm, seed, at, {name: value for name, value in values.items() if name in metrics}))

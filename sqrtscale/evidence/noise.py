@@ -72,7 +72,7 @@ class Regime:
 
         The noise scale may grow meanwhile: with the training, and by chance, because one state of the weights has one gradient.
         The upper end of the interval over the whole run was at most 1.7, 2.8, 3.2 and 4.5 times that at the branch point where
-        ``after / before`` was up to 1/2, 1, 2 and 4 (median 1.0; 100 calibrations of both tasks, docs/experiments.md); the
+        ``after / before`` was up to 1/2, 1, 2 and 4 (median 1.1; 100 calibrations of both tasks, docs/experiments.md); the
         batch must lie beyond ``GROWTH * (1 + after / before)`` times it: 4.5, 6, 9 and 15.
         """
         return max(self.base_batch, self.target_batch) > GROWTH * (1 + after / before) * self.high

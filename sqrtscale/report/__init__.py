@@ -11,7 +11,9 @@ from .content import Report, Section, Table, report
 from .explanation import reasons
 from .judging import (
     NO_TEST,
+    catch_up,
     decided,
+    differences,
     frontier,
     headline,
     judged,
@@ -91,7 +93,7 @@ def _table(table: Table) -> str:
 REPORTS = {"html": html, "md": markdown}
 
 __all__ = [
-    "NO_TEST", "REPORTS", "Report", "command", "decided", "frontier", "headline", "html", "judged", "keep", "markdown",
-    "never_a_test", "reasons", "regimes", "report", "reported", "sentences", "stopped_early", "verdicts",
+    "NO_TEST", "REPORTS", "Report", "catch_up", "command", "decided", "differences", "frontier", "headline", "html", "judged",
+    "keep", "markdown", "never_a_test", "reasons", "regimes", "report", "reported", "sentences", "stopped_early", "verdicts",
     "was_stopped",
 ]

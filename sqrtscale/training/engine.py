@@ -19,11 +19,10 @@ from torch import Tensor
 from ..plan import WARM_START, CalibrationPlan
 from ..rules import FieldError
 from ..tasks import Batch, Data, Task, task
-from . import regime
+from . import measuring, regime
 from .device import fast_settings, resolve
 from .events import Branched, Event, Measured, Progress, RunEnded, SeedsEnded
 from .executors import choose
-from .measuring import measure
 from .memory import seed_parts
 from .population import Population
 from .streams import DRAW_AT_ONCE, Stream
@@ -156,6 +155,7 @@ class Group:
         self.population = Population(about, [arm.config for arm in arms], [seed for _, seed in runs], data.device,
                                      arms[0].svag, plan.size, stream)
         self.streams = [Stream(data, seed, stream) for seed in self.seeds]
+        self.all_metrics_at = measuring.times(points)
         self.probe = regime.Probe(data, self.seeds, points, plan.seeds[0], about.micro)
         self._index()
 
@@ -169,7 +169,7 @@ class Group:
 
     def measured(self, samples: int) -> Iterator[Measured]:
         """One Measured per run at ``samples`` seen, with its regime where it is time for that."""
-        values = measure(self.population, self.data)
+        values = measuring.measure(self.population, self.data, judged_only=samples not in self.all_metrics_at)
         regimes = self.probe.measure(self.population, self.runs, self.reads, samples)
         for i, (arm, seed) in enumerate(self.runs):
             yield Measured(arm, seed, samples, {name: float(value[i]) for name, value in values.items()} | regimes[i])

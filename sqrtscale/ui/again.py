@@ -67,6 +67,6 @@ def _choices(plan: CalibrationPlan) -> dict[str, object]:
         "more-arms": [name for name in names if name not in usual],
         "own-arm": own, "targets": " ".join(str(arm.config.batch_size) for arm in further), "reuse": plan.reuse,
         f"seeds-{plan.task}": len(plan.seeds), f"samples-{plan.task}": plan.samples, "start": plan.start,
-        "evaluations": plan.evaluations, "go-on": plan.go_on,
+        f"evaluations-{plan.task}": plan.evaluations, "go-on": plan.go_on,
         "device": plan.device, f"early-{plan.device}": plan.stop_early, f"schedule-{CONSTANT}": str(plan.schedule),
     } | ({f"warm-{plan.task}": plan.warm_samples} if plan.start == "warm" else {})

@@ -134,7 +134,7 @@ def _plan(task: Task, inputs: Inputs, size: str, carried: Schedule, boxes: dict[
     boxes |= {"device": grid.container(gap="xxsmall"), "evaluations": grid.container(gap="xxsmall")}
     device = boxes["device"].selectbox("Device", list(devices), format_func=devices.__getitem__, key="device")
     evaluations = boxes["evaluations"].number_input(
-        "Evaluations per run", value=CalibrationPlan.evaluations, step=1, key="evaluations",
+        "Evaluations per run", value=defaults.evaluations, step=1, key=f"evaluations-{task.name}",
         help="How many times every run is measured after the branch point.")
     early = st.toggle("Stop as soon as the verdict is clear", value=occupied(device) == ("cpu",), key=f"early-{device}",
                       help=f"The arms are judged after {', '.join(map(str, LOOKS[:3]))} … seeds; the looks share the error rate. "

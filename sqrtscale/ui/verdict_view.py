@@ -25,9 +25,9 @@ from ..rules import FieldError
 from ..store import CalibrationRecord, Store
 from ..tasks import task
 from . import curve_view, difference_charts, inputs, live_plot, runs
+from .colours import OF_AN_OUTCOME
 from .tables import escaped
 
-COLOURS = {"matches": "green", "differs": "red", "cannot tell": "orange", "not a test": "gray"}
 BOXES = {"matches": st.success, "differs": st.error, "cannot tell": st.warning, "not a test": st.info}
 USUAL_LEVEL = 0.05
 WORDS = ("Noise scale: the batch at which signal and noise weigh the same in a gradient; the rule is made for batches well below "
@@ -73,7 +73,7 @@ def judge(store: Store, record: CalibrationRecord, points: pd.DataFrame, version
     margin = _margin(record)
     judgement = _judged(record, points, measured, record.id, version, margin)
     if margin is None:
-        keep(store, record, judgement.verdicts)
+        keep(store, record, judgement.verdicts, measured, judgement.differences)
     return judgement
 
 
@@ -171,7 +171,7 @@ def _against_base(verdict: Verdict, decimals: int) -> tuple[str, str]:
     difference = runs.fixed(end.difference, decimals, "+") if end else ""
     if end and verdict.pairs > 1:
         difference += f" ({runs.fixed(end.low, decimals, '+')} to {runs.fixed(end.high, decimals, '+')})"
-    return f":{COLOURS[verdict.outcome]}-badge[{verdict.outcome}]", difference
+    return f":{OF_AN_OUTCOME[verdict.outcome]}-badge[{verdict.outcome}]", difference
 
 
 def _numbers(judgement: Judgement) -> None:

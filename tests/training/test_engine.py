@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 import weakref
+from itertools import pairwise
 
 import pytest
 import torch
@@ -47,6 +48,17 @@ def test_every_run_is_measured_at_the_same_samples_and_ends():
     assert {(e.arm, e.seed, e.state) for e in events if isinstance(e, RunEnded)} == {(*run, "DONE") for run in plan.runs}
     last = [e for e in events if isinstance(e, Progress)][-1]
     assert last.done == last.total == 640 * 8
+
+
+def test_with_many_points_the_judged_metric_is_measured_at_each_and_the_others_at_some():
+    plan = small(samples=64 * 60, seeds=1, evaluations=60)
+    points = curves(calibrate(plan))["scaled", 0]
+    assert len(plan.evaluation_points) == 61 and [samples for samples, _ in points] == list(plan.evaluation_points)
+    assert all("val_loss" in values for _, values in points)
+    complete = [samples for samples, values in points if "train_loss" in values]
+    assert len(complete) == 25 and complete[0] == 0 and complete[-1] == plan.samples
+    assert max(later - earlier for earlier, later in pairwise(complete)) <= 3 * 64  # spread evenly
+    assert len(plan.warm_points) <= 25  # nothing hangs on that curve
 
 
 def test_arms_start_from_the_same_weights_and_seeds_differ():
