@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from sqrtscale.home import home as home_folder
 from sqrtscale.runner import process
-from sqrtscale.store import Store
+from sqrtscale.store import Result, Store
 from sqrtscale.store.models import Calibration
 from sqrtscale.ui.state import TAB
 
@@ -76,7 +76,7 @@ def test_its_own_page_has_no_link_to_itself(store):
 def test_what_has_ended_is_told_until_the_user_goes_elsewhere(store, state, words):
     id = stored.calibration(store, "RUNNING", name="mine")
     app = opened()
-    store.set_verdict(id, "matches", ANSWER)
+    store.set_verdict(id, Result("matches", ANSWER))
     store.transition(id, state, among=["RUNNING"], reason="" if state == "DONE" else "killed by SIGKILL")
     for _ in range(2):
         app.run()
