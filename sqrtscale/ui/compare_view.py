@@ -138,7 +138,8 @@ def _figure(members: Sequence[Member], view: View) -> None:
     words.append("Letters and symbols are those of the table above.")
     if missing := [compare_charts.letter(place) for place in range(len(members)) if place not in set(table["place"])]:
         words.append(f"Nothing to draw of {', '.join(missing)}: no points, or every seed diverged.")
-    live_plot.show(figure, key=f"compare-{view.show}-{view.axis}-{view.metric}-{view.unit}", alt=" ".join(words))
+    live_plot.show(figure, key=f"compare-{view.show}-{view.axis}-{view.metric}-{view.unit}", alt=" ".join(words),
+                   file=live_plot.file_name("compare", label, view.show))
 
 
 def _band(table: pd.DataFrame, view: View) -> str:

@@ -38,7 +38,7 @@ def show(store: Store) -> None:
         return
     places = library.places(calibrations)
     if places:
-        live_plot.show(library_charts.verdicts(places), key="library", alt=_words(len(calibrations), len(places)))
+        live_plot.show(library_charts.verdicts(places), key="library", alt=_words(len(calibrations), len(places)), file="library")
     browse.rows(store, chosen, key="library rows")
 
 

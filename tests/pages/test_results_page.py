@@ -53,7 +53,8 @@ def said(app: AppTest) -> str:
 
 def charts(app: AppTest) -> list[dict]:
     """The figures that the page hands to its component."""
-    return [json.loads(json.loads(element.proto.json)["figure"]) for element in app.get("bidi_component")]
+    data = [json.loads(element.proto.json) for element in app.get("bidi_component")]
+    return [json.loads(chart["figure"]) for chart in data if "figure" in chart]
 
 
 def frames(app: AppTest, column: str):
