@@ -5,14 +5,14 @@ from pathlib import Path
 import streamlit as st
 
 import sqrtscale
-from sqrtscale.ui.state import boundary
+from sqrtscale.ui.state import TAB, TITLE, boundary, something_stored
 
 ASSETS = Path(sqrtscale.__file__).parent / "ui" / "assets"
 
 boundary(sqrtscale.__version__)
-st.set_page_config(page_title="sqrtscale", page_icon=ASSETS / "icon.png", layout="wide")
+st.set_page_config(page_title=st.session_state.get(TAB, TITLE), page_icon=ASSETS / "icon.png", layout="wide")
 st.logo(ASSETS / "logo.svg", size="large")
-st.navigation(
+page = st.navigation(
     [
         st.Page("pages/scale.py", title="Scale", default=True),
         st.Page("pages/calibrate.py", title="Calibrate"),
@@ -20,4 +20,9 @@ st.navigation(
         st.Page("pages/compare.py", title="Compare"),
     ],
     position="top",
-).run()
+)
+if something_stored():
+    from sqrtscale.ui import running  # loads the store
+
+    running.show(page.url_path)
+page.run()

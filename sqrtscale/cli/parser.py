@@ -73,7 +73,7 @@ def build_parser() -> Parser:
     command.add_argument("--seeds", type=number, metavar="N", help=f"seeds per arm, 1 to {MOST_SEEDS} (default: the task's)")
     command.add_argument("--samples", type=number, metavar="N", help="samples per run after the branch point")
     command.add_argument("--evaluations", type=number, metavar="N", help="how many times each run is measured after the branch "
-                         "point (default: 24)")
+                         "point (default: the task's)")
     command.add_argument("--start", default="warm", metavar="|".join(STARTS), help="warm: branch every arm from one "
                          "warm start; scratch: from initial weights (default: warm)")
     command.add_argument("--warm-samples", type=number, metavar="N", help="samples of the warm start")
@@ -90,6 +90,8 @@ def build_parser() -> Parser:
     command.add_argument("--no-reuse", action="store_true", help="train also what is stored already, run for run the same")
     command.add_argument("--stop-early", action=argparse.BooleanOptionalAction, help="train seeds in parts and leave out the "
                          "rest where every verdict is clear (default: on a CPU; a GPU trains all seeds at once)")
+    command.add_argument("--go-on", action="store_true", help="train the arms also where the noise scale, measured after the "
+                         "warm start, says that none of them can test the rule")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda:N, or several GPUs: all, or cuda:0,cuda:1 (default: "
                          "auto, the first GPU, or the CPU)")
     configuration.add_arguments(command, task=True)

@@ -93,8 +93,8 @@ def record_text(store: Store, record: CalibrationRecord) -> str:
 
 def _ends(store: Store, record: CalibrationRecord) -> list[str]:
     """Where every arm ended, and the verdicts; nothing before there are points. Raises DamagedChunk."""
-    from ..evidence import layer_tails, passes_for_normal, summarise
-    from ..report import frontier, headline, reasons, regimes, stopped_early, verdicts
+    from ..evidence import confidence, layer_tails, passes_for_normal, summarise
+    from ..report import frontier, headline, reasons, regimes, sentences, stopped_early, verdicts
 
     curves = store.curves(record.id)
     metric = task(record.plan.task).judged
@@ -103,16 +103,20 @@ def _ends(store: Store, record: CalibrationRecord) -> list[str]:
         return []
     measured = regimes(record, curves)
     judged = verdicts(record, curves, measured=measured)
-    rows = [("arm", f"end {metric}", "std", "seeds", "against base", "difference to base (95% interval)")]
+    tested = {arm: verdict.end for arm, verdict in judged.items() if verdict.end}
+    level = next((test.level for test in tested.values()), 0.05)
+    rows = [("arm", f"end {metric}", "std", "seeds", "against base", f"difference to base ({confidence(level)} interval)")]
     for arm, end in ends.items():
-        difference = f"{end.difference:+.5f} +- {end.half_width:.5f}" if end.pairs else ""
-        outcome = judged[arm].outcome if arm in judged else ""
+        outcome, difference = judged[arm].outcome if arm in judged else "", ""
+        if test := tested.get(arm):
+            interval = f" ({test.low:+.5f} to {test.high:+.5f})" if test.pairs > 1 else ""
+            difference = f"{test.difference:+.5f}{interval}"
         rows.append((arm, f"{end.mean:.6g}", f"{end.std:.3g}", str(end.n), outcome, difference))
-    sentences = [headline(record, judged), *filter(None, [frontier(record, judged)]),
-                 *(verdict.sentence for verdict in judged.values()),
-                 *reasons(record, judged, measured, passes_for_normal(layer_tails(curves))),
-                 *filter(None, [stopped_early(record)])]
-    return ["", *table(rows), "", *(sentence.replace("**", "") for sentence in sentences)]
+    said = [headline(record, judged), *filter(None, [frontier(record, judged)]), *sentences(judged),
+            *reasons(record, judged, measured, passes_for_normal(layer_tails(curves))),
+            *filter(None, [stopped_early(record)])]
+    lines = table(rows) if any(end.samples for end in ends.values()) else []  # nothing of what stopped at the branch point
+    return ["", *lines, *[""] * bool(lines), *(sentence.replace("**", "") for sentence in said)]
 
 
 def run_cancel(options: argparse.Namespace) -> int:

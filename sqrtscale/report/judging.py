@@ -24,6 +24,7 @@ from ..store.records import COURSE, JUDGING
 from ..tasks import task
 
 USUAL_LEVEL = 0.05
+NO_TEST = "not trained, because no arm could test the rule: the signal dominates at the branch point"  # the reason of such runs
 
 
 def verdicts(record: CalibrationRecord, curves: pd.DataFrame, margin: float | None = None,
@@ -53,14 +54,44 @@ def level(record: CalibrationRecord) -> float | None:
     return looks.levels()[looks.look(fewest) or 0]
 
 
+def was_stopped(record: CalibrationRecord) -> bool:
+    """Whether it ended at its branch point, where no arm could become a test of the rule."""
+    return any(run.state == "SKIPPED" and run.reason == NO_TEST for run in record.runs)
+
+
 def stopped_early(record: CalibrationRecord) -> str:
-    """That seeds were left out because every verdict was clear, in a sentence; "" where none were."""
-    left = {run.seed for run in record.runs if run.state == "SKIPPED"}
-    if not left:
+    """That runs were left out because the verdict was clear without them, in a sentence; "" where none were."""
+    skipped = [run for run in record.runs if run.state == "SKIPPED"]
+    if not skipped:
         return ""
-    count = len(record.plan.seeds)
-    return (f"Every verdict was clear after {count - len(left)} seeds, so the other {len(left)} of at most {count} were not "
-            "trained. The looks share the error rate.")
+    if was_stopped(record):
+        return ("It was stopped after the warm start: the noise scale measured there lies so far below the batch that no arm "
+                "would have become a test of the rule, so the arms were not trained.")
+    left, count = len({run.seed for run in skipped}), len(record.plan.seeds)
+    return (f"Every verdict was clear after {count - left} seeds, so the other {left} of at most {count} were not "
+            "trained. Judging several times shares one error rate, so that it makes no more wrong verdicts.")
+
+
+def never_a_test(record: CalibrationRecord, curves: pd.DataFrame) -> bool:
+    """Whether no arm of the rule will be a test at the end, from what was measured when the arms branched from a warm start.
+
+    Not from scratch: the noise scale of the initial weights says nothing about later, and often lies a hundred times lower.
+    Base runs that are stored whole, taken from another calibration, say what the end will; else the batch has to lie above
+    the noise scale by what it might still grow (:meth:`sqrtscale.evidence.Regime.stays_signal`).
+    """
+    plan = record.plan
+    if plan.start != "warm":
+        return False
+    measured = regimes(record, curves)
+    whole = all(run.state == "DONE" for run in record.runs if run.arm == "base")
+    return all(name in measured and (measured[name].dominated == "signal" if whole
+                                     else measured[name].stays_signal(plan.warm_samples, plan.samples))
+               for _, name in plan.frontier)
+
+
+def sentences(verdicts: Mapping[str, Verdict]) -> tuple[str, ...]:
+    """What is said of every arm, in Markdown; nothing of those that have no curve to compare."""
+    return tuple(verdict.sentence for verdict in verdicts.values() if verdict.reason != "no pairs")
 
 
 def decided(verdicts: Mapping[str, Verdict]) -> bool:
@@ -119,7 +150,7 @@ def keep(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict
     """
     scaled = verdicts.get("scaled")
     result = Result(
-        outcome=scaled.outcome if scaled and (scaled.pairs or scaled.reason == "diverged") else "",
+        outcome=scaled.outcome if scaled and (scaled.pairs or scaled.reason in ("diverged", "signal dominates")) else "",
         answer=" ".join(filter(None, [headline(record, verdicts), frontier(record, verdicts)])),
         **(_end(scaled) if scaled else {}), **(_noise(measured["scaled"]) if "scaled" in measured else {}),
         course=_course(differences[differences["arm"] == "scaled"]["difference"].to_numpy(float)))
@@ -192,6 +223,12 @@ def _reach(targets: list[Tried], direction: str) -> str:
 
 
 def regimes(record: CalibrationRecord, curves: pd.DataFrame) -> dict[str, Regime]:
-    """Arm -> what dominates the gradient between the base batch and that arm's; without those that were not measured."""
+    """Arm -> what dominates the gradient between the base batch and that arm's; without those that were not measured.
+
+    None where only the initial weights were: their noise scale says nothing of a training.
+    """
+    arms = curves[curves["arm"] != WARM_START]
+    if record.plan.start == "scratch" and not (arms["samples"] > 0).any():
+        return {}
     batches = {arm.name: arm.config.batch_size for arm in record.plan.arms if arm.group not in ("base", "svag")}
-    return evidence.regimes(curves[curves["arm"] != WARM_START], record.plan.base.batch_size, batches)
+    return evidence.regimes(arms, record.plan.base.batch_size, batches)

@@ -8,7 +8,9 @@ from functools import partial
 import streamlit as st
 
 from .. import runner
-from ..report import REPORTS, Report, reported
+from ..arms import KINDS
+from ..plan import WARM_START
+from ..report import REPORTS, Report, reported, was_stopped
 from ..rules import family
 from ..runner.device import rivals
 from ..runner.log import LARGEST
@@ -16,13 +18,15 @@ from ..schedules import CONSTANT
 from ..store import CalibrationRecord, DamagedChunk, NotFound, Store
 from ..store.export import FORMATS
 from ..tasks import task
-from . import again, curve_view, launch, noise_view, notes, repeat, runs, verdict_view
-from .inputs import format_number, texts_of
+from . import actions, curve_view, launch, noise_view, notes, repeat, running, runs, verdict_view
+from .inputs import format_number
 from .tables import escaped, reasons
 from .timing import duration
 
 LOOK_EVERY = 2.0
+CANCELLED_AT_ONCE = 60.0  # seconds of training that may be lost without a question
 MIME = {"csv": "text/csv", "json": "application/json", "html": "text/html", "md": "text/markdown"}
+BRANCH_POINT = "The branch point is where the warm start ended: there every arm begins, with the same weights."
 LOG_LINES = 200  # shown; the whole log can be downloaded
 
 
@@ -30,10 +34,15 @@ def show(store: Store, id: str) -> None:
     """Everything about one calibration; raises NotFound."""
     record = store.get(id)
     _heading(store, record)
+    curve_view.open_view(record)
     _results(store, id, ended=record.final)
     with st.expander("Configuration of the arms"):
         launch.arms_table(record.plan)
-        _carry_on(record)
+        for arm in record.plan.arms:
+            if arm.name in KINDS:
+                st.caption(f"{runs.coloured(arm.name)}: {escaped(KINDS[arm.name].description)}")
+        with st.popover("Formulas"):
+            reasons(record.plan.scaled)
     with st.expander("Runs"):
         runs.runs_table(record)
         if record.executors:
@@ -87,8 +96,22 @@ def _delete(store: Store, id: str) -> None:
     st.toast("Deleted. Undo brings it back.", icon=":material/delete:")
 
 
-def _cancel(store: Store, id: str) -> None:
+def _end(store: Store, id: str) -> None:
     runner.cancel(store, id)
+
+
+def _cancel(store: Store, record: CalibrationRecord) -> None:
+    """The button that ends it: at once, or after one question where more than a minute of training would be lost."""
+    lost = (store.now() - record.started_at).total_seconds() if record.started_at else 0.0
+    if lost <= CANCELLED_AT_ONCE:
+        st.button("Cancel", icon=":material/stop:", on_click=_end, args=(store, record.id), key="cancel")
+        return
+    question = "cancel-question"
+    with st.popover("Cancel", icon=":material/stop:", key=question, on_change="rerun"):
+        st.markdown(f"It has trained for **{duration(lost)}** and cannot go on from there. What was measured is kept.")
+        with st.container(horizontal=True):
+            st.button("Cancel it", type="primary", on_click=_end, args=(store, record.id), key="cancel-it")
+            st.button("Let it train", on_click=lambda: st.session_state.update({question: False}), key="let-it-train")
 
 
 def _results(store: Store, id: str, ended: bool) -> None:
@@ -109,15 +132,21 @@ def _results(store: Store, id: str, ended: bool) -> None:
             points = curve_view.curves(store, id, version)
         except DamagedChunk as error:
             st.error(escaped(str(error)), title="The curves cannot be read")
+            actions.show(store, record, {}, {})
         else:
             measured = verdict_view.measured(record, points, id, version)
             judgement = verdict_view.judge(store, record, points, version, measured)
             if judgement:
                 verdict_view.answer(record, judgement)
-            curve_view.show(record, points)
+            actions.show(store, record, judgement.verdicts if judgement else {}, measured)
+            stopped = was_stopped(record)
+            if not stopped:
+                curve_view.show(record, points)
+                if record.plan.warm_samples and (points["arm"] != WARM_START).any():
+                    st.caption(BRANCH_POINT)
             if judgement:
                 verdict_view.details(record, judgement, measured)
-            curve_view.warm_start(record, points)
+            curve_view.warm_start(record, points[points["arm"] == WARM_START] if stopped else points)
             noise_view.show(record, points, measured)
         _log(record)
 
@@ -137,7 +166,7 @@ def _state(store: Store, record: CalibrationRecord) -> None:
         if record.state == "CANCELLING":
             st.caption("The processes are being ended. What was measured is kept.", width="content")
         else:
-            st.button("Cancel", icon=":material/stop:", on_click=_cancel, args=(store, record.id), key="cancel")
+            _cancel(store, record)
     if record.state == "QUEUED":
         waiting = [rival.id for rival in rivals(store.queue(), record)]
         ahead = waiting.index(record.id) if record.id in waiting else 0  # it may have ended meanwhile
@@ -145,8 +174,7 @@ def _state(store: Store, record: CalibrationRecord) -> None:
         return
     parts = [f"{record.progress:.0%}", *filter(None, [record.phase])]
     if record.samples_per_second:
-        left = (record.total - record.done) / record.samples_per_second
-        parts += [f"{record.samples_per_second:,.0f} samples/s", f"about {duration(left)} left"]
+        parts += [f"{record.samples_per_second:,.0f} samples/s", running.time_left(record)]
     st.progress(min(record.progress, 1.0), " · ".join(parts) if record.total else "Loading torch and the data …")
 
 
@@ -164,14 +192,3 @@ def _log(record: CalibrationRecord) -> None:
             st.code("\n".join(lines[-LOG_LINES:]), language=None)
         st.download_button("Download log", lambda: runner.read_log(record.id, LARGEST), f"calibration-{record.id}.log",
                            "text/plain", on_click="ignore", key=f"log-{record.id}")
-
-
-def _carry_on(record: CalibrationRecord) -> None:
-    plan = record.plan
-    with st.container(horizontal=True, vertical_alignment="center"):
-        with st.popover("Formulas"):
-            reasons(plan.scaled)
-        st.page_link("pages/calibrate.py", label="Calibrate again", icon=":material/replay:",
-                     query_params={launch.AGAIN: record.id})
-        st.page_link("pages/scale.py", label="Open in Scale", icon=":material/calculate:",
-                     query_params=texts_of(again.inputs_of(plan)))

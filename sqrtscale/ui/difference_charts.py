@@ -77,8 +77,8 @@ def forest(verdicts: Mapping[str, Verdict]) -> go.Figure:
     figure.update_layout(
         height=FRAME + ROW * total, margin={"l": 96, "r": 12, "t": 12, "b": 52}, showlegend=False, uirevision="kept",
         xaxis={"title": {"text": f"Difference to base ({margin.unit})"}, "range": ends, "automargin": True},
-        yaxis={"range": [total - 0.4, -0.6], "tickmode": "array", "tickvals": list(range(total)), "ticktext": labels,
-               "showgrid": False, "zeroline": False, "automargin": True})
+        yaxis={"title": {"text": "Measured over"}, "range": [total - 0.4, -0.6], "tickmode": "array",
+               "tickvals": list(range(total)), "ticktext": labels, "showgrid": False, "zeroline": False, "automargin": True})
     return figure
 
 
