@@ -23,8 +23,8 @@ from ..store import CalibrationRecord, DamagedChunk, NotFound, Result, Store
 from ..store.records import COURSE, JUDGING
 from ..tasks import task
 
-USUAL_LEVEL = 0.05
 NO_TEST = "not trained, because no arm could test the rule: the signal dominates at the branch point"  # the reason of such runs
+USUAL_LEVEL = 0.05
 
 
 def verdicts(record: CalibrationRecord, curves: pd.DataFrame, margin: float | None = None,
