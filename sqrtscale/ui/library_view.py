@@ -20,7 +20,8 @@ MOST = 2000  # calibrations that are looked at, newest first
 def show(store: Store) -> None:
     """Filters, the answer in words, the figure, and the rows that stand behind it."""
     filters.fill("Library")
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    bar = st.container(horizontal=True, vertical_alignment="bottom")
+    with bar:
         optimizers = st.multiselect("Optimizer", FAMILIES, key="optimizers", placeholder="any",
                                     format_func=lambda name: FAMILIES[name].label)
         tasks = st.multiselect("Task", TASKS, key="tasks", placeholder="any", format_func=lambda name: TASKS[name].title)
@@ -29,7 +30,9 @@ def show(store: Store) -> None:
             low, high = (st.number_input(label, min_value=0.0, value=None, step=1.0, format="%g", key=key, placeholder="any",
                                          width=120) for label, key in (("κ from", "kappa_from"), ("κ to", "kappa_to")))
     chosen = Filter(optimizers=tuple(optimizers), tasks=tuple(tasks), tags=tags, kappa=(low or 0.0, high or math.inf))
-    filters.save("Library", chosen)
+    address = filters.save("Library", chosen)
+    with bar:
+        browse.saved(store, address)
     chosen = replace(chosen, outcomes=OUTCOMES)
     calibrations = store.summaries(replace(chosen, limit=MOST))
     st.markdown(f"**{library.sentence(calibrations)}**".replace("kappa", "κ"))
