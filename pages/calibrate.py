@@ -15,11 +15,12 @@ for record in store.queue():
     st.page_link("pages/results.py", label=f"{record.state}: {escaped(name)}, {record.progress:.0%}",
                  icon=":material/progress_activity:", query_params={"id": record.id})
 
+st.title("Test the scaled configuration", anchor=False)
 st.caption("Train the base and the scaled configuration side by side on real data, and see whether they follow each other.")
 left, right = st.columns([1, 1.5], gap="large")
 plan = None
 with left:
-    st.subheader("What to train", anchor=False)
+    st.header("What to train", anchor=False)
     again.open_form(store)
     task = launch.task_choice()
     size = launch.size_choice(task)
@@ -29,7 +30,7 @@ with left:
     except FieldError as error:
         problem = error
 with right:
-    st.subheader("The arms", anchor=False)
+    st.header("The arms", anchor=False)
     if plan is None:
         light.refusal(problem, task, inputs)
     else:

@@ -29,7 +29,7 @@ def refusal(errors: tuple[FieldError, ...]) -> None:
 
 def headline(scaled: ScaledConfig) -> None:
     """kappa and the two batches."""
-    st.subheader(
+    st.header(
         f"κ = {format_number(scaled.kappa)}: batch :blue[{scaled.base.batch_size}] → :orange[{scaled.target_batch}]",
         anchor=False, help="κ (kappa) is the target batch divided by the base batch.",
     )
@@ -67,10 +67,9 @@ def take_away(scaled: ScaledConfig, given: Inputs, link: dict[str, str]) -> None
     """Calibrate, download, share."""
     runs = trainable(given.config)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.page_link("pages/calibrate.py", label="**Calibrate this**", icon=":material/science:",
-                     query_params=inputs.texts_of(given),
-                     disabled=not scaled.complete or runs is None,
-                     help=_what_runs(given, runs))
+        if st.button("Calibrate this", type="primary", icon=":material/science:", disabled=not scaled.complete or runs is None,
+                     help=_what_runs(given, runs)):
+            st.switch_page("pages/calibrate.py", query_params=inputs.texts_of(given))
         name = f"sqrtscale-{scaled.base.optimizer}-{scaled.base.batch_size}-{scaled.target_batch}.json"
         # Made when it is asked for: what every rerun offers anew, a browser may look for when it is gone.
         st.download_button("Download JSON", lambda: as_json(scaled), name, "application/json", on_click="ignore")

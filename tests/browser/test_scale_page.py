@@ -150,7 +150,7 @@ def test_calibrate_this_share_and_download(visit, server, tmp_path):
     download.value.save_as(saved)
     assert download.value.suggested_filename == "sqrtscale-adam-32-64.json"
     assert json.loads(saved.read_text())["scaled"]["betas"] == [0.8, 0.998]
-    page.get_by_role("link", name="Calibrate this").click()
+    page.get_by_role("button", name="Calibrate this").click()
     expect(page).to_have_url(re.compile(r"/calibrate\?"))
     for part in ("opt=adam", "lr=0.0003", "b0=32", "b1=64", "beta1=0.9"):
         assert part in page.url

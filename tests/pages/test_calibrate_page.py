@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl, urlencode
 
 import pytest
 import stored
-from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 from waiting import until
 
@@ -49,15 +48,8 @@ def store(home):
 
 
 @pytest.fixture
-def submitted(monkeypatch):
-    """Launching stores the plan and starts no process; and the server is one that has called st.navigation before."""
-    begin = PagesManager.__init__
-
-    def begun(self, *arguments, **options):
-        begin(self, *arguments, **options)
-        PagesManager.uses_pages_directory = False  # the harness forgets it, and the page would run twice without the click
-
-    monkeypatch.setattr(PagesManager, "__init__", begun)
+def submitted(navigated, monkeypatch):
+    """Launching stores the plan and starts no process."""
     monkeypatch.setattr(runner, "submit", lambda store, plan, name: store.create(plan, name))
 
 

@@ -48,7 +48,7 @@ def button(app: AppTest, label: str):
 
 
 def headline(app: AppTest) -> str:
-    return app.subheader[1].value
+    return app.header[1].value
 
 
 def test_first_visit_shows_an_answer():
@@ -183,14 +183,14 @@ def test_the_half_life_form_is_offered_beside_a_decay_without_a_number():
     assert answer(app)["beta1"] == ("0.9", "no number")
     assert "half-life gives 0.034336838" in app.table[0].value.iloc[2, 3]
     assert "beta1 has no number" in app.code[0].value
-    assert app.get("page_link")[0].proto.disabled
+    assert button(app, "Calibrate this").disabled
     assert "It cannot be calibrated at this κ: no number for beta1." in [caption.value for caption in app.caption]
     assert button(app, "Test κ = 32 at 8 → 256 instead")
     button(app, "Use the half-life form").click().run()
     assert answer(app)["beta1"] == ("0.9", "0.034336838")
     assert app.query_params == {"b1": "8192", "form": "half-life"}
     assert not [one for one in app.button if one.label == "Use the half-life form"]
-    assert not app.get("page_link")[0].proto.disabled
+    assert not button(app, "Calibrate this").disabled
 
 
 @pytest.mark.parametrize("query", [
@@ -204,12 +204,12 @@ def test_a_share_link_shows_the_same_again(query):
     assert headline(app).startswith(f"κ = {scale(*inputs).kappa:.8g}:")
 
 
-def test_calibrate_this_carries_every_input():
+def test_calibrate_this_carries_every_input(navigated):
     app = opened("opt=rmsprop&lr=3e-4&b1=512&steps=1000&schedule=cosine&min_lr=3e-5&form=half-life")
-    link = app.get("page_link")[0].proto
-    assert link.page == "calibrate"
+    button(app, "Calibrate this").click().run()
+    assert app.title[0].value == "Test the scaled configuration"
     config = TrainingConfig("rmsprop", 256, {"lr": 3e-4}, 1000, run={"schedule": "cosine", "min_lr": 3e-5})
-    assert read(dict(parse_qsl(link.query_string))) == (Inputs(config, 512, "half-life"), {})
+    assert read(dict(app.query_params)) == (Inputs(config, 512, "half-life"), {})
 
 
 def test_the_download_is_the_answer_of_the_command_line():
@@ -232,14 +232,13 @@ def test_any_other_optimizer_is_chosen_by_name_and_library():
     app.selectbox(key="other").set_value("keras_rmsprop").run()
     assert answer(app)["Epsilon (inside the root)"] == ("1e-7", "2.5e-8")
     assert "keras.optimizers.RMSprop(" in app.code[0].value and app.query_params == {"opt": "keras_rmsprop"}
-    link = app.get("page_link")[0].proto
-    assert not link.disabled and "opt=keras_rmsprop" in link.query_string and "PyTorch's convention" in link.help
-    assert not opened("opt=nadam").get("page_link")[0].proto.disabled
+    assert not button(app, "Calibrate this").disabled and "PyTorch's convention" in button(app, "Calibrate this").help
+    assert not button(opened("opt=nadam"), "Calibrate this").disabled
     refused = opened("opt=optax_adam&eps_root=1e-8")
     assert any("cannot be calibrated as it is: The calibration engine has" in caption.value for caption in refused.caption)
     assert button(refused, "Test κ = 4 at 8 → 32 instead")
-    link = refused.get("page_link")[0].proto
-    assert link.disabled and "nadam" in link.help  # what the engine has: no second eps
+    assert button(refused, "Calibrate this").disabled
+    assert "nadam" in button(refused, "Calibrate this").help  # what the engine has: no second eps
     again = opened("opt=keras_rmsprop")
     assert answer(again) == answer(app) and again.selectbox(key="other").value == "keras_rmsprop"
     again.get("button_group")[0].set_value("adam").run()
