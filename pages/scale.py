@@ -18,7 +18,7 @@ with left:
     asked = forms.training_configuration()
 with right:
     if asked.inputs is None:
-        answer.refusal(asked.errors)
+        answer.refusal(asked.wrong)
     else:
         scaled = scale(*asked.inputs)
         answer.headline(scaled)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from urllib.parse import urlencode
 
 import streamlit as st
 
 from ..formats import snippets
 from ..plan import trainable
-from ..rules import FieldError, ScaledConfig, TrainingConfig
+from ..rules import RUN_FIELDS, FieldError, ScaledConfig, TrainingConfig
 from ..rules.batch import Batch
-from ..rules.forecast import WORTH_SAYING, sentence
+from ..rules.forecast import WORTH_SAYING
+from ..rules.forecast import sentence as in_words
+from ..rules.run_fields import CountedInSteps
 from ..tasks import TASKS
 from ..training.optimizers import TRAINED
 from . import forms, importing, inputs, remedy, tables
@@ -22,9 +25,9 @@ CORRECT_HELP = ("Our own addition, not the paper's: lr divided by the share of t
                 "for Gaussian noise that dominates the gradient.")
 
 
-def refusal(errors: tuple[FieldError, ...]) -> None:
-    """What is wrong, in place of an answer."""
-    st.error("\n\n".join(tables.escaped(str(error)) for error in errors), title="No scaled configuration yet")
+def refusal(wrong: Sequence[str]) -> None:
+    """Which fields are wrong, in place of an answer."""
+    st.error(forms.marked(wrong), title="No scaled configuration yet")
 
 
 def headline(scaled: ScaledConfig) -> None:
@@ -45,20 +48,30 @@ def validity(scaled: ScaledConfig) -> None:
         batch = int(largest * scaled.base.batch_size + 1e-6)
         st.caption(f"The linear decays have a number up to κ = {format_number(largest)}, batch {batch}, set by {label}.")
     _forecast(scaled)
+    roundings = _roundings(scaled)
+    if roundings:
+        st.caption("  \n".join(tables.sentence(rounding) for rounding in roundings))
     for warning in scaled.warnings:
-        st.warning(tables.escaped(warning))
+        if warning not in roundings:
+            st.warning(tables.sentence(warning))
     if not scaled.complete and any(row.half_life is not None and row.scaled is None for row in scaled.rows):
         st.button("Use the half-life form", on_click=forms.use_half_life, help=forms.DECAY_HELP)
+
+
+def _roundings(scaled: ScaledConfig) -> list[str]:
+    """Those of the warnings that only say how a number of steps was rounded: notes."""
+    return [f"{row.name}: {row.warning}" for row in scaled.fields if row.warning and row.scaled is not None
+            and row.name in RUN_FIELDS and isinstance(RUN_FIELDS[row.name].kind, CountedInSteps)]
 
 
 def _forecast(scaled: ScaledConfig) -> None:
     forecast = scaled.forecast
     if forecast is None or scaled.kappa == 1:
         return
-    text = sentence(scaled.kappa, forecast).replace("kappa", "κ")
+    text = in_words(scaled.kappa, forecast)
     if scaled.lr_corrected:
         text += f" Done: the lr above holds that factor, {format_number(forecast.lr_correction)}."
-    st.markdown(f":material/speed: {tables.escaped(text)}")
+    st.markdown(f":material/speed: {tables.sentence(text)}")
     if scaled.lr_corrected or abs(forecast.drift - 1) >= WORTH_SAYING:
         st.toggle("Correct lr for it", key="corr", help=CORRECT_HELP)
 
@@ -112,7 +125,7 @@ def snippet(scaled: ScaledConfig) -> None:
         else:
             _library(scaled, chosen, parts)
     except FieldError as error:
-        st.info(tables.escaped(str(error)), title=f"Nothing to copy for {labels[chosen]}")
+        st.info(tables.sentence(str(error)), title=f"Nothing to copy for {labels[chosen]}")
 
 
 def _library(scaled: ScaledConfig, name: str, parts: Batch | None) -> None:
@@ -120,7 +133,7 @@ def _library(scaled: ScaledConfig, name: str, parts: Batch | None) -> None:
     st.code(snippets.snippet(scaled, name, parts), language=library.language)
     if library.language == "json" and scaled.complete:  # the others say it in comments
         for remark in snippets.remarks(scaled, name):
-            st.caption(tables.escaped(remark))
+            st.caption(tables.sentence(remark))
 
 
 def _address(link: dict[str, str]) -> str:
