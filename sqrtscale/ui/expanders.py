@@ -9,7 +9,7 @@ from ..rules import UNDERIVED, FieldError, ScaledConfig, family
 from ..rules.alternatives import alternatives
 from ..rules.batch import Batch, nearest, ways_to
 from ..rules.stages import stages as batch_ramp
-from . import forms, inputs
+from . import forms, inputs, rules_chart
 from .inputs import Inputs, format_number
 from .tables import NONE, escaped, sentence
 
@@ -34,11 +34,13 @@ def other_rules(scaled: ScaledConfig) -> None:
     """The same base carried over by the rules that others use."""
     text = st.text_input("Gradient noise scale in samples, if you know it", key="noise", placeholder="optional",
                          help="tr Σ / |G|² (McCandlish et al. 2018). With it the surge rule has a number.")
+    noise_scale = inputs.parsed(text) if text.strip() else None
     try:
-        rules = alternatives(scaled.base, scaled.target_batch, inputs.parsed(text) if text.strip() else None)
+        rules = alternatives(scaled.base, scaled.target_batch, noise_scale)
     except FieldError as error:
         st.error(sentence(str(error)))
         return
+    rules_chart.show(scaled, noise_scale)
     names = [*family(scaled.base.optimizer).fields, "total_steps", "warmup_steps"]
     own = family(scaled.base.optimizer).rule.removesuffix(" rule").replace("-", " ").capitalize()
     columns = {f":orange[{own}]": {row.name: row.scaled for row in scaled.fields}}

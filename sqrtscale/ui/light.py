@@ -11,7 +11,7 @@ from ..report.foresight import Foresight, Known, Level, foresee, learnt, newest_
 from ..rules import FieldError
 from ..store import CalibrationRecord, DamagedChunk, Store
 from ..tasks import Task, task
-from . import forms, launch, remedy
+from . import forms, launch, noise_chart, remedy
 from .inputs import Inputs
 from .tables import greek, sentence
 
@@ -34,11 +34,14 @@ OF_THE_RUNS = ("seeds", "samples", "warm_samples", "arms", "targets", "schedule"
 
 def show(store: Store, plan: CalibrationPlan, given: Inputs) -> Foresight:
     """The light of a plan; where it is hopeless with the button for the test that the task can make instead."""
-    seen = foresee(plan, _known(store, plan))
+    known = _known(store, plan)
+    seen = foresee(plan, known)
     light = LIGHTS[seen.level]
     BOXES[seen.level](greek(" ".join(seen.sentences)), title=light.title, icon=light.icon)
     if seen.level == "hopeless":
         remedy.button(task(plan.task), given)
+    if known.noise_scale is not None:
+        noise_chart.show(plan, known.noise_scale)
     return seen
 
 
