@@ -130,7 +130,7 @@ def snippet(scaled: ScaledConfig) -> None:
 
 def _library(scaled: ScaledConfig, name: str, parts: Batch | None) -> None:
     library = snippets.SNIPPETS[name]
-    st.code(snippets.snippet(scaled, name, parts), language=library.language)
+    st.code(snippets.snippet(scaled, name, parts), language=library.language, wrap_lines=True)
     if library.language == "json" and scaled.complete:  # the others say it in comments
         for remark in snippets.remarks(scaled, name):
             st.caption(tables.sentence(remark))

@@ -14,7 +14,7 @@ LOOK_EVERY = 4.0
 
 def nothing_yet() -> None:
     """What a newcomer reads: what will stand here, and how to make it."""
-    st.subheader("Nothing stored yet", anchor=False)
+    st.title("Nothing stored yet", anchor=False)
     st.markdown("A calibration trains the base and the scaled configuration side by side on real data. It takes a few "
                 "minutes, and its curves stay here.")
     st.page_link("pages/calibrate.py", label="**Run the first calibration**", icon=":material/science:")
@@ -23,6 +23,7 @@ def nothing_yet() -> None:
 
 def show(store: Store) -> None:
     """Search, and the list; opens the row that the user chooses."""
+    st.title("Results", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input("Search", key="text", placeholder="name, note, task, optimizer, verdict or id")
         states = st.multiselect("State", STATES, key="states", placeholder="any")

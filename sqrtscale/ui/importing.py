@@ -79,7 +79,7 @@ def patched(kept: Kept, scaled: ScaledConfig, parts: Batch | None) -> None:
         st.caption(sentence(problem))
     if parts is None:
         st.caption("Type the target batch as per device × accumulation × devices to have it in parts.")
-    st.code(new.diff or "Nothing changes.", language="diff")
+    st.code(new.diff or "Nothing changes.", language="diff", wrap_lines=True)
     for note in new.notes:
         st.caption(sentence(note))
     name = f"scaled-{kept.imported.format}.{SUFFIXES[kept.imported.syntax]}"
