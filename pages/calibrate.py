@@ -30,7 +30,7 @@ with left:
     except FieldError as error:
         problem = error
 with right:
-    st.header("The arms", anchor=False)
+    st.header("The arms", anchor=False, help="An arm is a configuration that is trained for comparison: one column below.")
     if plan is None:
         light.refusal(problem, task, inputs)
     else:

@@ -21,8 +21,8 @@ from . import forms, importing, inputs, remedy, tables
 from .inputs import Inputs, format_number
 
 FILE = "file"  # stands for the imported file among the snippets
-CORRECT_HELP = ("Our own addition, not the paper's: lr divided by the share of the drift that the rule keeps at this κ, computed "
-                "for Gaussian noise that dominates the gradient.")
+CORRECT_HELP = ("Our own addition, not the paper's: lr divided by the share of the drift (how far the weights move along the "
+                "mean gradient) that the rule keeps at this κ, computed for Gaussian noise that dominates the gradient.")
 
 
 def refusal(wrong: Sequence[str]) -> None:
