@@ -10,7 +10,7 @@ import streamlit as st
 
 from ..formats import snippets
 from ..plan import trainable
-from ..rules import RUN_FIELDS, FieldError, ScaledConfig, TrainingConfig
+from ..rules import RUN_FIELDS, FieldError, ScaledConfig, ScaledField, TrainingConfig
 from ..rules.batch import Batch
 from ..rules.forecast import WORTH_SAYING
 from ..rules.forecast import sentence as in_words
@@ -50,18 +50,18 @@ def validity(scaled: ScaledConfig) -> None:
     _forecast(scaled)
     roundings = _roundings(scaled)
     if roundings:
-        st.caption("  \n".join(tables.sentence(rounding) for rounding in roundings))
+        st.caption("  \n".join(f"{row.label}: {tables.sentence(row.warning)}" for row in roundings))
     for warning in scaled.warnings:
-        if warning not in roundings:
+        if warning not in [f"{row.name}: {row.warning}" for row in roundings]:
             st.warning(tables.sentence(warning))
     if not scaled.complete and any(row.half_life is not None and row.scaled is None for row in scaled.rows):
         st.button("Use the half-life form", on_click=forms.use_half_life, help=forms.DECAY_HELP)
 
 
-def _roundings(scaled: ScaledConfig) -> list[str]:
-    """Those of the warnings that only say how a number of steps was rounded: notes."""
-    return [f"{row.name}: {row.warning}" for row in scaled.fields if row.warning and row.scaled is not None
-            and row.name in RUN_FIELDS and isinstance(RUN_FIELDS[row.name].kind, CountedInSteps)]
+def _roundings(scaled: ScaledConfig) -> list[ScaledField]:
+    """Rows whose warning only says how a number of steps was rounded, and not to none: notes."""
+    return [row for row in scaled.fields if row.warning and row.scaled and row.name in RUN_FIELDS
+            and isinstance(RUN_FIELDS[row.name].kind, CountedInSteps)]
 
 
 def _forecast(scaled: ScaledConfig) -> None:

@@ -240,7 +240,8 @@ def test_warnings_stand_beside_the_answer():
 def test_how_steps_were_rounded_is_a_note():
     app = opened("steps=1000&warmup=10&eval_steps=250&b1=1024")
     assert not app.warning
-    assert r"warmup\_steps: 10 / κ = 2.5 was rounded to 3, 20% off." in [caption.value for caption in app.caption]
+    assert "Warm-up steps: 10 / κ = 2.5 was rounded to 3, 20% off." in [caption.value for caption in app.caption]
+    assert any("was rounded to 0" in warning.value for warning in opened("steps=1000&warmup=1&b1=1024").warning)  # none is left
     app = opened("steps=2&b1=2048")  # not one step is left
     assert any("less than one step" in warning.value for warning in app.warning)
 
