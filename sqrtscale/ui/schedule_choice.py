@@ -21,7 +21,8 @@ def choose(carried: Schedule = CONSTANT) -> Schedule:
                         format_func=_label, key=key, help=HELP)
     chosen = schedule(text)
     if chosen != CONSTANT:
-        st.image(_picture(chosen), width=WIDTH, caption="Learning rate over its peak, from the start of a run to its end")
+        st.image(_picture(chosen), width=WIDTH, alt=f"The learning rate {chosen.words}",
+                 caption="Learning rate over its peak, from the start of a run to its end")
     return chosen
 
 
