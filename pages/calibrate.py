@@ -3,18 +3,11 @@
 import streamlit as st
 
 from sqrtscale import FieldError, runner
-from sqrtscale.ui import again, launch, light, runs, timing
+from sqrtscale.ui import again, launch, light, timing
 from sqrtscale.ui.state import open_store, through_app
-from sqrtscale.ui.tables import escaped
 
 through_app()
 store = open_store()
-runner.reconcile(store)
-for record in store.queue():
-    name = runs.title(record.name, record.plan.task, record.plan.base.batch_size, record.plan.target_batch)
-    st.page_link("pages/results.py", label=f"{record.state}: {escaped(name)}, {record.progress:.0%}",
-                 icon=":material/progress_activity:", query_params={"id": record.id})
-
 st.title("Test the scaled configuration", anchor=False)
 st.caption("Train the base and the scaled configuration side by side on real data, and see whether they follow each other.")
 left, right = st.columns([1, 1.5], gap="large")

@@ -30,6 +30,11 @@ def home() -> Path:
     return (data if data.is_absolute() else Path.home() / ".local" / "share") / "sqrtscale"
 
 
+def database_file() -> Path:
+    """The SQLite database, where no other is named."""
+    return home() / "sqrtscale.db"
+
+
 def calibration_folder(id: str) -> Path:
     """The folder of one calibration: its logs and its lock."""
     return home() / "calibrations" / id

@@ -11,7 +11,7 @@ from ..plan import MOST_SEEDS, STARTS
 from ..schedules import CONSTANT
 from ..schedules import KINDS as SCHEDULES
 from ..tasks import SMALLEST, TASKS
-from . import checkpoint, configuration, scale, stages
+from . import checkpoint, compare, configuration, scale, stages
 from .app import run_app
 from .calibrate import run_calibrate
 from .runs import run_cancel, run_delete, run_export, run_list, run_restore, run_show
@@ -114,6 +114,9 @@ def build_parser() -> Parser:
         command.set_defaults(run=action)
         if name == "show":
             command.add_argument("--json", action="store_true", help="print one JSON object")
+    command = runs.add_parser("compare", help="a line for each of several calibrations, and what differs between them")
+    compare.add_arguments(command)
+    command.set_defaults(run=compare.run_compare)
     command = runs.add_parser("export", help="write out the curves and everything stored with them")
     command.add_argument("id", metavar="ID", help="its id, or the first characters of it")
     command.add_argument("--format", default="csv", metavar="csv|json|html|md", help="csv: curves; json: all; html, "

@@ -15,7 +15,7 @@ from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from ..home import home
+from ..home import database_file
 from .models import dumps
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ def database_url(url: str | None = None) -> URL:
     """The database to use: ``url``, else SQRTSCALE_DATABASE_URL, else SQLite in the home folder."""
     chosen = url or os.environ.get("SQRTSCALE_DATABASE_URL")
     if not chosen:
-        return URL.create("sqlite", database=str(home() / "sqrtscale.db"))
+        return URL.create("sqlite", database=str(database_file()))
     try:
         return make_url(chosen)
     except ArgumentError as error:

@@ -16,12 +16,13 @@ from ..schedules import CONSTANT
 from ..store import CalibrationRecord, DamagedChunk, NotFound, Store
 from ..store.export import FORMATS
 from ..tasks import task
-from . import again, curve_view, launch, noise_view, notes, repeat, runs, verdict_view
+from . import again, curve_view, launch, noise_view, notes, repeat, running, runs, verdict_view
 from .inputs import format_number, texts_of
 from .tables import escaped, reasons
 from .timing import duration
 
 LOOK_EVERY = 2.0
+CANCELLED_AT_ONCE = 60.0  # seconds of training that may be lost without a question
 MIME = {"csv": "text/csv", "json": "application/json", "html": "text/html", "md": "text/markdown"}
 LOG_LINES = 200  # shown; the whole log can be downloaded
 
@@ -30,6 +31,7 @@ def show(store: Store, id: str) -> None:
     """Everything about one calibration; raises NotFound."""
     record = store.get(id)
     _heading(store, record)
+    curve_view.open_view(record)
     _results(store, id, ended=record.final)
     with st.expander("Configuration of the arms"):
         launch.arms_table(record.plan)
@@ -87,8 +89,22 @@ def _delete(store: Store, id: str) -> None:
     st.toast("Deleted. Undo brings it back.", icon=":material/delete:")
 
 
-def _cancel(store: Store, id: str) -> None:
+def _end(store: Store, id: str) -> None:
     runner.cancel(store, id)
+
+
+def _cancel(store: Store, record: CalibrationRecord) -> None:
+    """The button that ends it: at once, or after one question where more than a minute of training would be lost."""
+    lost = (store.now() - record.started_at).total_seconds() if record.started_at else 0.0
+    if lost <= CANCELLED_AT_ONCE:
+        st.button("Cancel", icon=":material/stop:", on_click=_end, args=(store, record.id), key="cancel")
+        return
+    question = "cancel-question"
+    with st.popover("Cancel", icon=":material/stop:", key=question, on_change="rerun"):
+        st.markdown(f"It has trained for **{duration(lost)}** and cannot go on from there. What was measured is kept.")
+        with st.container(horizontal=True):
+            st.button("Cancel it", type="primary", on_click=_end, args=(store, record.id), key="cancel-it")
+            st.button("Let it train", on_click=lambda: st.session_state.update({question: False}), key="let-it-train")
 
 
 def _results(store: Store, id: str, ended: bool) -> None:
@@ -137,7 +153,7 @@ def _state(store: Store, record: CalibrationRecord) -> None:
         if record.state == "CANCELLING":
             st.caption("The processes are being ended. What was measured is kept.", width="content")
         else:
-            st.button("Cancel", icon=":material/stop:", on_click=_cancel, args=(store, record.id), key="cancel")
+            _cancel(store, record)
     if record.state == "QUEUED":
         waiting = [rival.id for rival in rivals(store.queue(), record)]
         ahead = waiting.index(record.id) if record.id in waiting else 0  # it may have ended meanwhile
@@ -145,8 +161,7 @@ def _state(store: Store, record: CalibrationRecord) -> None:
         return
     parts = [f"{record.progress:.0%}", *filter(None, [record.phase])]
     if record.samples_per_second:
-        left = (record.total - record.done) / record.samples_per_second
-        parts += [f"{record.samples_per_second:,.0f} samples/s", f"about {duration(left)} left"]
+        parts += [f"{record.samples_per_second:,.0f} samples/s", running.time_left(record)]
     st.progress(min(record.progress, 1.0), " · ".join(parts) if record.total else "Loading torch and the data …")
 
 

@@ -3,69 +3,91 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from .colours import faint, style
+from .view import BANDS, View
 
-BANDS = ("min to max", "± std", "none")
 NOTHING_FINITE = "No finite value was measured."
 MARGIN = 0.05  # of the range that is kept free above and below the fitted arms
 
 
+@dataclass(frozen=True)
+class Axis:
+    """The x axis: where its count starts, and what it counts.
+
+    points: the samples at which every arm is going to be measured, so that the axis has its length from the start; empty: as
+    long as the curves are. batches: arm -> batch size, given when it counts optimizer steps instead of samples.
+    """
+
+    since: str = "the branch point"
+    points: Sequence[int] = ()
+    batches: Mapping[str, int] | None = None
+
+    @property
+    def title(self) -> str:
+        return f"{'Optimizer steps' if self.batches else 'Samples seen'} since {self.since}"
+
+    def range(self, log: bool) -> list[float] | None:
+        """Its ends in the axis' own units; None where the curves set them."""
+        if len(self.points) < 2:
+            return None
+        sizes = list((self.batches or {"": 1}).values())
+        last = self.points[-1] / min(sizes)
+        return [math.log10(self.points[1] / max(sizes)), math.log10(last)] if log else [0, last]
+
+
 def curves_figure(
-    curves: pd.DataFrame, metric: str, title: str, *, band: str = BANDS[0], seeds: bool = False, log_x: bool = False,
-    log_y: bool = False, batches: Mapping[str, int] | None = None, since: str = "the branch point",
-    fit: Collection[str] | None = None,
+    curves: pd.DataFrame, title: str, view: View, axis: Axis = Axis(), fit: Collection[str] | None = None,
 ) -> go.Figure:
     """Mean curve of every arm over its seeds, with a band and, if wanted, every single seed.
 
-    curves: columns arm, seed, metric, samples, value; title: of the y axis; band: one of BANDS; batches: arm -> batch size, given
-    when the x axis counts optimizer steps instead of samples; since: where that count starts; fit: the arms
-    that set the range of the y axis (default: all). NaN and infinity are left out of mean and band.
+    curves: columns arm, seed, metric, samples, value; title: of the y axis; fit: the arms that set the range of the y axis
+    (default: all). NaN and infinity are left out of mean and band.
     """
-    chosen = curves[curves["metric"] == metric]
+    chosen, batches = curves[curves["metric"] == view.metric], axis.batches
     chosen = chosen.assign(x=chosen["samples"] / chosen["arm"].map(batches) if batches else chosen["samples"],
                            value=chosen["value"].where(np.isfinite(chosen["value"])))
-    if log_x:
+    if view.log_x:
         chosen = chosen[chosen["x"] > 0]  # zero has no place on a logarithmic axis
     figure = go.Figure()
     for place, arm in enumerate(dict.fromkeys(curves["arm"])):
-        figure.add_traces(_arm(chosen[chosen["arm"] == arm], arm, style(arm, place), band, seeds, log_y))
+        figure.add_traces(_arm(chosen[chosen["arm"] == arm], arm, style(arm, place), view))
     figure.update_layout(
         height=380, margin={"l": 64, "r": 12, "t": 36, "b": 52}, hovermode="x unified", uirevision="kept",
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
-        xaxis={"title": {"text": f"{'Optimizer steps' if batches else 'Samples seen'} since {since}"},
-               "type": "log" if log_x else "linear", "automargin": True},
-        yaxis={"title": {"text": title}, "type": "log" if log_y else "linear",
-               "automargin": True})
-    if fit is not None and (bounds := _range(chosen[chosen["arm"].isin(fit)]["value"], log_y)):
+        xaxis={"title": {"text": axis.title}, "type": "log" if view.log_x else "linear", "range": axis.range(view.log_x),
+               "automargin": True},
+        yaxis={"title": {"text": title}, "type": "log" if view.log_y else "linear", "automargin": True})
+    if fit is not None and (bounds := _range(chosen[chosen["arm"].isin(fit)]["value"], view.log_y)):
         figure.update_yaxes(range=bounds)
     if not chosen["value"].notna().any():
         figure.add_annotation(text=NOTHING_FINITE, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
     return figure
 
 
-def _arm(curves: pd.DataFrame, arm: str, look: tuple[str, str], band: str, seeds: bool, log_y: bool) -> list[go.Scatter]:
+def _arm(curves: pd.DataFrame, arm: str, look: tuple[str, str], view: View) -> list[go.Scatter]:
     """The traces of one arm: band, single seeds, mean. A uid each: what a user hides is known by it while data grow."""
     colour, dash = look
     points = curves.groupby("x")["value"].agg(["mean", "std", "min", "max", "count"]).reset_index()
     several = len(points) and points["count"].max() > 1
     traces = []
-    if several and band != "none":
-        low, high = (points["min"], points["max"]) if band == BANDS[0] else (
+    if several and view.band != "none":
+        low, high = (points["min"], points["max"]) if view.band == BANDS[0] else (
             points["mean"] - points["std"], points["mean"] + points["std"])
-        if log_y:
+        if view.log_y:
             low = low.where(low > 0, points["min"])
         shown = points[low.notna() & high.notna()].index
         traces.append(go.Scatter(
             uid=f"{arm} band", mode="lines", x=np.concatenate([points["x"][shown], points["x"][shown][::-1]]),
             y=np.concatenate([low[shown], high[shown][::-1]]), fill="toself", fillcolor=faint(colour, 0.16),
             line={"width": 0}, hoverinfo="skip", showlegend=False, legendgroup=arm, name=f"{arm} band"))
-    if seeds and several:
+    if view.seeds and several:
         traces += [go.Scatter(
             uid=f"{arm} {seed}", x=run["x"].to_numpy(), y=run["value"].to_numpy(), mode="lines", name=f"{arm}, seed {seed}",
             line={"color": faint(colour, 0.55), "width": 1, "dash": dash}, showlegend=False, legendgroup=arm,

@@ -2,21 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 import streamlit as st
 
 from ..plan import WARM_START
 from ..store import CalibrationRecord, Store
 from ..tasks import task
-from . import charts, live_plot, runs
+from . import charts, live_plot, runs, view
+from .view import View
 
 BEGINNING = "the initial weights"
+SHOWN = "view"  # the id of the calibration that was shown last, and what the address said of its view
 
 
 @st.cache_data(max_entries=50, max_size="100MB", show_spinner=False)
 def curves(_store: Store, id: str, version: str) -> pd.DataFrame:
     """The points of a calibration, read once for every version of them (``store.curves_version``)."""
     return _store.curves(id)
+
+
+def file_name(record: CalibrationRecord, chart: str) -> str:
+    """What a picture of one of its charts is called."""
+    plan = record.plan
+    return live_plot.file_name(runs.title(record.name, plan.task, plan.base.batch_size, plan.target_batch), chart)
+
+
+def open_view(record: CalibrationRecord) -> None:
+    """Set the choices as the address has them, where it is new to them: a link, another calibration, Back or Forward.
+
+    For the page's own run alone: what looks again by itself may still carry the address from before a choice.
+    """
+    about, keys = task(record.plan.task), _keys(record)
+    address = view.carried(st.query_params.to_dict())
+    st.query_params.from_dict(st.query_params.to_dict())  # Streamlit 1.67 leaves the browser's after a link on the same page
+    if st.session_state.get(SHOWN) != (record.id, address) or keys["band"] not in st.session_state:
+        asked = view.read(address, about.metrics, about.judged)
+        st.session_state.update({key: getattr(asked, choice) for choice, key in keys.items()})
+        st.session_state[SHOWN] = record.id, address
+
+
+def _keys(record: CalibrationRecord) -> dict[str, str]:
+    """Field of a View -> key of its widget."""
+    return {"metric": f"metric-{record.plan.task}", "band": "band", "seeds": "single-seeds", "log_x": "log-x", "log_y": "log-y",
+            "steps": "steps-axis", "whole_range": "whole-range"}
+
+
+def _save(record: CalibrationRecord, chosen: View) -> None:
+    """Write every choice that differs from its default into the address."""
+    texts, address = view.texts_of(chosen, task(record.plan.task).judged), st.query_params.to_dict()
+    if view.carried(address) != texts:
+        others = {name: text for name, text in address.items() if name not in view.KEYS}
+        st.query_params.from_dict(others | {"id": record.id} | texts)
+    st.session_state[SHOWN] = record.id, texts
 
 
 def show(record: CalibrationRecord, points: pd.DataFrame) -> None:
@@ -27,23 +66,38 @@ def show(record: CalibrationRecord, points: pd.DataFrame) -> None:
     plan, metrics = record.plan, task(record.plan.task).metrics
     arms = points[points["arm"] != WARM_START]
     lost = set(runs.diverged(record)) & set(arms["arm"])
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        metric = st.segmented_control("Metric", list(metrics), default=task(plan.task).judged, required=True, wrap=True,
-                                      key=f"metric-{plan.task}", format_func=lambda name: metrics[name].label)
-        band = st.segmented_control("Band over seeds", charts.BANDS, default=charts.BANDS[0], required=True, key="band")
-        with st.popover("View"):
-            seeds = st.toggle("Single seeds", key="single-seeds")
-            log_x, log_y = st.toggle("Log x", key="log-x"), st.toggle("Log y", key="log-y")
-            steps = st.toggle("Optimizer steps instead of samples", key="steps-axis")
-            whole = st.toggle("Range of arms that diverged", key="whole-range", disabled=not lost,
-                              help="Off: the y axis fits the arms that trained; one that diverged leaves the chart.")
+    chosen = _choices(record, bool(lost))
+    _save(record, chosen)
     if not arms.empty:
-        batches = {arm.name: arm.config.batch_size for arm in plan.arms} if steps else None
-        figure = charts.curves_figure(
-            arms, metric, metrics[metric].title, band=band, seeds=seeds, log_x=log_x, log_y=log_y, batches=batches,
-            since="the branch point" if plan.warm_samples else BEGINNING,
-            fit=None if whole or not lost else set(arms["arm"]) - lost)
-        live_plot.show(figure, key=f"arms-{metric}-{steps}-{log_x}-{log_y}", alt=_words(arms["seed"].nunique(), band))
+        batches = {arm.name: arm.config.batch_size for arm in plan.arms} if chosen.steps else None
+        figure = charts.curves_figure(arms, metrics[chosen.metric].title, chosen, axis_of(record, batches),
+                                      fit=None if chosen.whole_range or not lost else set(arms["arm"]) - lost)
+        live_plot.show(figure, key=f"arms-{chosen.metric}-{chosen.steps}-{chosen.log_x}-{chosen.log_y}",
+                       alt=_words(arms["seed"].nunique(), chosen.band), file=file_name(record, metrics[chosen.metric].label))
+
+
+def _choices(record: CalibrationRecord, lost: bool) -> View:
+    """The widgets; lost: whether an arm diverged."""
+    metrics, keys = task(record.plan.task).metrics, _keys(record)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        metric = st.segmented_control("Metric", list(metrics), default=task(record.plan.task).judged, required=True, wrap=True,
+                                      key=keys["metric"], format_func=lambda name: metrics[name].label)
+        band = st.segmented_control("Band over seeds", view.BANDS, default=view.BANDS[0], required=True, key=keys["band"])
+        with st.popover("View"):
+            return View(
+                metric, band,
+                seeds=st.toggle("Single seeds", key=keys["seeds"]),
+                log_x=st.toggle("Log x", key=keys["log_x"]), log_y=st.toggle("Log y", key=keys["log_y"]),
+                steps=st.toggle("Optimizer steps instead of samples", key=keys["steps"]),
+                whole_range=st.toggle("Range of arms that diverged", key=keys["whole_range"], disabled=not lost,
+                                      help="Off: the y axis fits the arms that trained; one that diverged leaves the chart."))
+
+
+def axis_of(record: CalibrationRecord, batches: Mapping[str, int] | None = None) -> charts.Axis:
+    """The x axis of the arms; while they train it is as long as they are going to be."""
+    plan = record.plan
+    return charts.Axis("the branch point" if plan.warm_samples else BEGINNING,
+                       () if record.final else plan.evaluation_points, batches)
 
 
 def warm_start(record: CalibrationRecord, points: pd.DataFrame) -> None:
@@ -51,10 +105,12 @@ def warm_start(record: CalibrationRecord, points: pd.DataFrame) -> None:
     warm, about = points[points["arm"] == WARM_START], task(record.plan.task)
     if warm.empty:
         return
-    metric = st.session_state.get(f"metric-{record.plan.task}", about.judged)
+    metric = st.session_state.get(_keys(record)["metric"], about.judged)
+    axis = charts.Axis(BEGINNING, () if record.final else record.plan.warm_points)
     with st.expander("Warm start", expanded=len(warm) == len(points)):
-        live_plot.show(charts.curves_figure(warm, metric, about.metrics[metric].title, since=BEGINNING), key=f"warm-{metric}",
-                       alt="The base configuration up to the branch point, from which every arm starts.")
+        live_plot.show(charts.curves_figure(warm, about.metrics[metric].title, View(metric), axis), key=f"warm-{metric}",
+                       alt="The base configuration up to the branch point, from which every arm starts.",
+                       file=file_name(record, f"warm start {about.metrics[metric].label}"))
 
 
 def _words(seeds: int, band: str) -> str:

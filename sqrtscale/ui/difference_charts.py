@@ -27,7 +27,7 @@ def over_samples(differences: pd.DataFrame, margin: float, unit: str, since: str
     differences: as ``evidence.differences_over_samples`` gives them; margin: in ``unit``; since: where samples are counted from.
     """
     figure = go.Figure()
-    _margin(figure, margin, "y")
+    draw_margin(figure, margin, "y")
     for place, arm in enumerate(dict.fromkeys(differences["arm"])):
         points, (colour, dash) = differences[differences["arm"] == arm], style(arm, place)
         samples, low, high = (points[name].to_numpy(float) for name in ("samples", "low", "high"))
@@ -47,7 +47,7 @@ def over_samples(differences: pd.DataFrame, margin: float, unit: str, since: str
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
         xaxis={"title": {"text": f"Samples seen since {since}"}, "automargin": True, "rangemode": "tozero"},
         yaxis={"title": {"text": f"Difference ({unit})"}, "automargin": True,
-               "range": _range(margin, differences[["difference", "low", "high"]].to_numpy(float))})
+               "range": bounds(margin, differences[["difference", "low", "high"]].to_numpy(float))})
     return figure
 
 
@@ -58,9 +58,9 @@ def forest(verdicts: Mapping[str, Verdict]) -> go.Figure:
     figure, lines, labels = go.Figure(), count(), []
     if margin is None:
         return figure
-    ends = _range(margin.value, np.array([value for verdict in tested.values() for test in verdict.functionals
+    ends = bounds(margin.value, np.array([value for verdict in tested.values() for test in verdict.functionals
                                           for value in (test.difference, test.low, test.high)]))
-    _margin(figure, margin.value, "x")
+    draw_margin(figure, margin.value, "x")
     for place, (arm, verdict) in enumerate(tested.items()):
         colour, _ = style(arm, place)
         title = next(lines)
@@ -77,8 +77,8 @@ def forest(verdicts: Mapping[str, Verdict]) -> go.Figure:
     figure.update_layout(
         height=FRAME + ROW * total, margin={"l": 96, "r": 12, "t": 12, "b": 52}, showlegend=False, uirevision="kept",
         xaxis={"title": {"text": f"Difference to base ({margin.unit})"}, "range": ends, "automargin": True},
-        yaxis={"range": [total - 0.4, -0.6], "tickmode": "array", "tickvals": list(range(total)), "ticktext": labels,
-               "showgrid": False, "zeroline": False, "automargin": True})
+        yaxis={"title": {"text": "Measured over"}, "range": [total - 0.4, -0.6], "tickmode": "array",
+               "tickvals": list(range(total)), "ticktext": labels, "showgrid": False, "zeroline": False, "automargin": True})
     return figure
 
 
@@ -99,7 +99,7 @@ def _intervals(arm: str, tests: tuple[Functional, ...], heights: list[int], colo
         if several else None)
 
 
-def _margin(figure: go.Figure, margin: float, axis: str) -> None:
+def draw_margin(figure: go.Figure, margin: float, axis: str) -> None:
     """Zero as a line and the margin as a band around it with dotted edges, across the whole figure."""
     along, across = axis, "x" if axis == "y" else "y"
     band = {f"{along}0": -margin, f"{along}1": margin, f"{across}0": 0, f"{across}1": 1, f"{across}ref": "paper"}
@@ -109,7 +109,7 @@ def _margin(figure: go.Figure, margin: float, axis: str) -> None:
         figure.add_shape(type="line", layer="below", line={"color": UNSCALED, "width": 1.5, "dash": dash}, **line)
 
 
-def _range(margin: float, values: np.ndarray) -> list[float]:
+def bounds(margin: float, values: np.ndarray) -> list[float]:
     """Ends of an axis: the values and the whole margin, but no more than FURTHEST margins from zero."""
     finite = values[np.isfinite(values)]
     low, high = (float(end) for end in (finite.min(initial=0), finite.max(initial=0)))

@@ -30,7 +30,8 @@ def show(scaled: ScaledConfig) -> None:
     live_plot.show(figure(scaled), key="over-kappa",
                    alt="Every hyperparameter over κ. Blue: base. Orange: the chosen κ. Shaded: the linear decay has no number. "
                        "Drift (how far the weights move along the mean gradient) and diffusion (how far its noise moves them), "
-                       "per sample and over the base's: solid linear, dotted half-life.")
+                       "per sample and over the base's: solid linear, dotted half-life.",
+                   file=live_plot.file_name(scaled.base.optimizer, "over kappa"))
     _forms(scaled)
 
 
@@ -111,12 +112,12 @@ def figure(scaled: ScaledConfig) -> go.Figure:
         panels.update_yaxes(**({"type": "linear"} if row.half_life is not None else {"type": "log", "dtick": 1}), **place)
     if moments:
         _forecasts(panels, len(rows), scaled, kappas, targets)
-    panels.update_xaxes(type="log", tickvals=[8.0**i for i in range(-5, 6)], tickangle=0,
+    panels.update_xaxes(title={"text": "κ", "standoff": 2}, type="log", tickvals=[8.0**i for i in range(-5, 6)], tickangle=0,
                        ticktext=[f"1/{8**-i}" if i < 0 else str(8**i) for i in range(-5, 6)],
                        range=[math.log10(kappas[0]), math.log10(kappas[-1])])
     panels.update_yaxes(exponentformat="e", nticks=4)
     panels.update_annotations(font_size=13)
-    panels.update_layout(height=ROW_HEIGHT * height + 40, margin={"l": 56, "r": 12, "t": 32, "b": 36}, showlegend=False,
+    panels.update_layout(height=ROW_HEIGHT * height + 52, margin={"l": 56, "r": 12, "t": 32, "b": 48}, showlegend=False,
                         hovermode="closest", uirevision="kept")
     return panels
 

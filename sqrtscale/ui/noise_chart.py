@@ -25,7 +25,8 @@ def show(plan: CalibrationPlan, scale: NoiseScale) -> None:
     targets = plan.targets or (plan.target_batch,)
     live_plot.show(figure(plan.base.batch_size, targets, scale), key="noise-scale",
                    alt="The noise scale (the batch at which the mean gradient and its noise weigh the same) with its 95% "
-                       "interval, and the batches. In the grey part the mean gradient wins: no batch there tests the rule.")
+                       "interval, and the batches. In the grey part the mean gradient wins: no batch there tests the rule.",
+                   file=live_plot.file_name(plan.task, "noise scale"))
 
 
 def figure(base: int, targets: Sequence[int], scale: NoiseScale) -> go.Figure:

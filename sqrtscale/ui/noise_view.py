@@ -13,9 +13,10 @@ from ..diagnostics import REGIME
 from ..evidence import Index, Regime, describe_tails, layer_tails
 from ..plan import WARM_START
 from ..store import CalibrationRecord
-from . import charts, live_plot
+from . import charts, curve_view, live_plot
 from .colours import SCALED, UNSCALED
 from .tables import escaped
+from .view import View
 
 LABELS = {"noise_scale": "Noise scale", "ratio": "Second moments, base / scaled", "update_rms": "Update size",
           "eps_share": "Share of epsilon", "clipped": "Clipped steps"}
@@ -37,16 +38,19 @@ def show(record: CalibrationRecord, points: pd.DataFrame, measured: Mapping[str,
         metrics = [name for name in LABELS if name in ("noise_scale", "ratio") or (arms["metric"] == name).any()]
         chosen = st.segmented_control("Measured", metrics, default=metrics[0], required=True, wrap=True,
                                       key="measured", format_func=LABELS.__getitem__)
-        live_plot.show(_figure(record, arms, chosen), key=f"noise-{chosen}", alt=WORDS.get(chosen) or REGIME[chosen].meaning)
+        live_plot.show(_figure(record, arms, chosen), key=f"noise-{chosen}", alt=WORDS.get(chosen) or REGIME[chosen].meaning,
+                       file=curve_view.file_name(record, LABELS[chosen]))
         _tails(arms)
 
 
 def _figure(record: CalibrationRecord, arms: pd.DataFrame, name: str) -> go.Figure:
-    plan = record.plan
+    plan, axis = record.plan, curve_view.axis_of(record)
     if name not in ("noise_scale", "ratio"):
-        return charts.curves_figure(arms, name, f"{name} ({unit})" if (unit := REGIME[name].unit) else name)
+        title = f"{LABELS[name]} ({unit})" if (unit := REGIME[name].unit) else LABELS[name]
+        return charts.curves_figure(arms, title, View(name), axis)
     table = _noise_scale(arms) if name == "noise_scale" else _ratio(arms)
-    figure = charts.curves_figure(table, name, LABELS[name])
+    title = f"{LABELS[name]} (samples)" if name == "noise_scale" else LABELS[name]
+    figure = charts.curves_figure(table, title, View(name), axis)
     lines = [(f"target batch {plan.target_batch}", plan.target_batch, SCALED)] if name == "noise_scale" else [
         ("κ: noise alone", plan.arm_kappa("scaled"), SCALED), ("1: signal alone", 1, UNSCALED)]
     for label, value, colour in lines:  # traces, because a line across a logarithmic axis stretches it (Plotly 7.1)

@@ -31,7 +31,7 @@ def show(scaled: ScaledConfig, noise_scale: float | None) -> None:
     """The figure with its caption."""
     live_plot.show(figure(scaled, noise_scale), key="rules-over-kappa",
                    alt="What each rule gives over κ. Orange: this rule. Points: the chosen κ. Where rules agree their lines lie "
-                       "on each other.")
+                       "on each other.", file=live_plot.file_name(scaled.base.optimizer, "rules over kappa"))
 
 
 def figure(scaled: ScaledConfig, noise_scale: float | None = None) -> go.Figure:

@@ -6,13 +6,14 @@ import logging
 import os
 import platform
 import traceback
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import streamlit as st
 from streamlit import error_util
 from streamlit.runtime.pages_manager import PagesManager
 
-from ..home import home
+from ..home import database_file, home
 from ..rules import FieldError
 from ..rules.errors import shown
 from .tables import escaped
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
+URL = "SQRTSCALE_DATABASE_URL"
+TITLE = "sqrtscale"
+TAB = "title of the tab"  # as it was when something last looked at what runs
 _version = ""  # of sqrtscale, as app.py names it
 
 
@@ -69,13 +73,33 @@ def through_app() -> None:
         st.rerun()
 
 
-def open_store() -> Store:
-    """The store, opened (and migrated) once for the server."""
-    return _open(os.environ.get("SQRTSCALE_DATABASE_URL", ""), str(home()))
+def something_stored() -> bool:
+    """False on a first visit, where a page that needs no store need not wait for what opens it."""
+    return bool(os.environ.get(URL)) or database_file().exists()
+
+
+def open_store(patience: float | None = None) -> Store:
+    """The store, opened (and migrated) once for the server; tried again where that has failed.
+
+    With a patience in seconds it waits no longer (TimeoutError), and a failure is not tried again: for what a page does without.
+    """
+    place = os.environ.get(URL, ""), str(home())
+    opening = _opening(*place)
+    if patience is None and opening.done() and opening.exception():
+        _opening.clear(*place)
+        opening = _opening(*place)
+    return opening.result(patience)
 
 
 @st.cache_resource(show_spinner=False)
-def _open(url: str, home: str) -> Store:  # the home is part of the key: it decides where the database lies
-    from ..store import Store  # the first page is there sooner without it
+def _opening(url: str, home: str) -> Future[Store]:  # the home is part of the key: it decides where the database lies
+    """The store on its way, in a thread of its own: a database that does not answer keeps no page that needs none."""
+    def opened() -> Store:
+        from ..store import Store  # the first page is there sooner without it
 
-    return Store.open(url or None)
+        return Store.open(url or None)
+
+    pool = ThreadPoolExecutor(1, thread_name_prefix="store")
+    opening = pool.submit(opened)
+    pool.shutdown(wait=False)
+    return opening

@@ -127,10 +127,12 @@ def _pictures(record: CalibrationRecord, judgement: Judgement) -> None:
                    key="differences",
                    alt=f"Difference to base over samples: arm minus base on the same seed, mean over {pairs} "
                        f"seed{'s' * (pairs > 1)}{interval} at every point. Grey band: the margin, {size}. "
-                       "Double-click for what lies outside the picture.")
+                       "Double-click for what lies outside the picture.",
+                   file=curve_view.file_name(record, "difference to base"))
     live_plot.show(difference_charts.forest(judgement.verdicts), key="forest",
                    alt=f"What the verdict tests: an arm matches where all three intervals lie inside the grey band, {size}, and "
-                       "differs where one lies clearly outside. An arrow points to what lies outside the picture.")
+                       "differs where one lies clearly outside. An arrow points to what lies outside the picture.",
+                   file=curve_view.file_name(record, "verdict"))
 
 
 def _margin(record: CalibrationRecord) -> float | None:

@@ -129,4 +129,6 @@ def states(ids: Mapping[str, str]) -> list[PageState]:
         PageState("results-list", "/results"),
         *(PageState(f"result-{name.replace(' ', '-')}", f"/results?id={id}") for name, id in ids.items()),
         PageState("result-unfolded", f"/results?id={ids['matches']}", unfold),
+        PageState("compare-unchosen", "/compare"),
+        PageState("compare", f"/compare?ids={ids['matches']},{ids['differs']},{ids['running']}", unfold),
     ]

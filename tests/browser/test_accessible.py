@@ -27,10 +27,10 @@ HEADINGS = "[...document.querySelectorAll('h1, h2, h3, h4, h5, h6')].map(heading
 NOT_OURS = {  # (rule, element of Streamlit's) -> why it stays
     ("scrollable-region-focusable", "stTable"):
         "a wide table scrolls sideways on a narrow screen: browsers let the keyboard reach it, and st.table cannot say so",
-    ("nested-interactive", "stBidiComponentRegular"): "the toolbar of a chart",
 }
 CHOSEN = ("scale", "scale-refused", "scale-import", "scale-imported", "scale-unfolded", "calibrate-hopeless",
-          "calibrate-unfolded", "results-list", "result-running", "result-queued", "result-failed", "result-unfolded")
+          "calibrate-unfolded", "results-list", "result-running", "result-queued", "result-failed", "result-unfolded",
+          "compare-unchosen", "compare")
 MOST_TABS = 80
 
 

@@ -62,6 +62,15 @@ def state(page: Page, text: str):
     expect(page.get_by_test_id("stMain").get_by_text(text, exact=True).first).to_be_visible(timeout=120_000)
 
 
+def cancel(page: Page) -> None:
+    """End what runs, also where it has trained for so long that the page asks first."""
+    page.get_by_role("button", name="Cancel").click()
+    question = page.get_by_role("button", name="Cancel it")
+    expect(question.or_(page.get_by_text("cancelled by the user")).first).to_be_visible()
+    if question.is_visible():
+        question.click()
+
+
 def points(page: Page) -> int:
     """How many points of the base curve the browser shows."""
     return page.evaluate(
@@ -103,7 +112,7 @@ def test_cancel_ends_it_and_keeps_what_was_measured(visit, store, server):
     page = visit("/calibrate")
     id = launch(page, 32_000_000)
     until(lambda: store.curves_version(id) != "0", "the first points", patience=120)
-    page.get_by_role("button", name="Cancel").click()
+    cancel(page)
     state(page, "CANCELLED")
     expect(page.get_by_text("cancelled by the user")).to_be_visible()
     assert len(store.curves(id)) > 0
@@ -131,7 +140,7 @@ def test_a_restarted_server_finds_the_run_going_on(visit, store, server, watch):
     page = visit(f"/results?id={id}")
     state(page, "RUNNING")
     growing(page, seen)
-    page.get_by_role("button", name="Cancel").click()
+    cancel(page)
     state(page, "CANCELLED")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import CancelledError
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl
 
 import pytest
 import stored
@@ -335,13 +335,6 @@ def test_several_gpus_can_be_taken_together(store, submitted, monkeypatch):
     launch(app)[0].click().run()
     (found,) = store.queue()
     assert found.plan.device == "all" and runner.device.occupied("all") == ("cuda:0", "cuda:1")
-
-
-def test_calibrations_under_way_are_linked(store):
-    ids = [stored.calibration(store, state, name=f"its *{state}*", measured=[]) for state in ("RUNNING", "QUEUED", "DONE")]
-    links = [link.proto for link in opened().get("page_link")]
-    assert [link.label for link in links] == [r"RUNNING: its \*RUNNING\*, 50%", r"QUEUED: its \*QUEUED\*, 0%"]
-    assert [link.query_string for link in links] == [urlencode({"id": id}) for id in ids[:2]]
 
 
 @pytest.mark.parametrize(("seconds", "text"), [

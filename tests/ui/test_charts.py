@@ -15,8 +15,12 @@ from sqrtscale.arms import DEFAULT_ARMS as ARMS
 from sqrtscale.plan import WARM_START
 from sqrtscale.ui import charts
 from sqrtscale.ui.colours import style
+from sqrtscale.ui.view import View
 
 TITLE = "Validation loss (nats per image)"
+
+
+BATCHES = {"base": 8, "scaled": 64, "unscaled": 64, "linear lr": 64}
 
 
 def table(*rows) -> pd.DataFrame:
@@ -31,8 +35,8 @@ def full(seeds: int = 3) -> pd.DataFrame:
                          for metric, value in one.values.items()], columns=["arm", "seed", "metric", "samples", "value"])
 
 
-def figure(curves, metric="val_loss", title=TITLE, **options):
-    made = charts.curves_figure(curves, metric, title, **options)
+def figure(curves, metric="val_loss", axis=None, fit=None, **choices):
+    made = charts.curves_figure(curves, TITLE, View(metric, **choices), axis or charts.Axis(), fit)
     json.dumps(made.to_plotly_json(), cls=PlotlyJSONEncoder)  # what the browser gets
     return made
 
@@ -73,11 +77,12 @@ def test_axes_say_what_they_count_in_which_unit():
     assert made.layout.xaxis.title.text == "Samples seen since the branch point"
     assert made.layout.yaxis.title.text == "Validation loss (nats per image)"
     assert (made.layout.xaxis.type, made.layout.yaxis.type) == ("linear", "linear")
-    steps = figure(full(), batches={"base": 8, "scaled": 64, "unscaled": 64, "linear lr": 64}, log_y=True)
+    steps = figure(full(), axis=charts.Axis(batches=BATCHES), log_y=True)
     assert steps.layout.xaxis.title.text == "Optimizer steps since the branch point"
     assert max(by_uid(steps)["base"].x) == 800 and max(by_uid(steps)["scaled"].x) == 100
     assert steps.layout.yaxis.type == "log"
-    assert figure(full(), since="the initial weights").layout.xaxis.title.text == "Samples seen since the initial weights"
+    scratch = figure(full(), axis=charts.Axis("the initial weights"))
+    assert scratch.layout.xaxis.title.text == "Samples seen since the initial weights"
 
 
 def test_a_log_axis_has_no_zero_and_its_band_stays_above_it():
@@ -124,3 +129,17 @@ def test_the_view_is_kept_and_traces_are_known_by_name():
     first, later = figure(full().query("samples < 2000")), figure(full(), seeds=True)
     assert first.layout.uirevision == later.layout.uirevision == "kept"
     assert set(by_uid(first)) < set(by_uid(later)) and len(by_uid(later)) == len(later.data)
+
+
+@pytest.mark.parametrize(("batches", "log_x", "ends"), [
+    (None, False, (0, 6400)), (None, True, (math.log10(256), math.log10(6400))),
+    (BATCHES, False, (0, 800)),  # the smallest batch takes the most steps
+    (BATCHES, True, (math.log10(4), math.log10(800)))])
+def test_the_x_axis_is_as_long_as_the_plan_from_the_first_point_on(batches, log_x, ends):
+    axis = charts.Axis(points=(0, 256, 6400), batches=batches)
+    for curves in (full().query("samples < 600"), full()):
+        assert figure(curves, axis=axis, log_x=log_x).layout.xaxis.range == pytest.approx(ends)
+
+
+def test_without_a_plan_the_curves_set_the_x_axis():
+    assert figure(full()).layout.xaxis.range is None and figure(full(), axis=charts.Axis(points=(0,))).layout.xaxis.range is None

@@ -1,0 +1,241 @@
+"""Calibrations side by side: a line for each, and their courses in one table that is ready to draw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from ..evidence import Regime, Verdict, differences_over_samples
+from ..evidence.judging import default_margin
+from ..evidence.pairing import runs_of
+from ..plan import WARM_START
+from ..rules import FieldError, family
+from ..rules.errors import shown
+from ..store import CalibrationRecord, DamagedChunk, NotFound, Store
+from ..tasks import Metric, Task, task
+from .judging import regimes, verdicts
+
+RULE = "scaled"  # the arm that a line is about
+JUDGED = "judged"  # stands for the metric that each calibration's own task judges
+LEVEL = 0.05  # of the intervals where no verdict says another one
+Axis = Literal["samples", "steps", "epochs"]
+AXES: tuple[Axis, ...] = get_args(Axis)
+COLUMNS = ["place", "arm", "x", "value", "low", "high", "seeds", "diverged"]
+NO_CURVES = pd.DataFrame({"arm": np.empty(0, object), "seed": np.empty(0, int), "metric": np.empty(0, object),
+                          "samples": np.empty(0, int), "value": np.empty(0)})
+
+
+@dataclass(frozen=True)
+class Member:
+    """A calibration in a comparison.
+
+    curves: of its arms, without the warm start; verdicts: by arm, empty until it has ended; regime: what dominates the gradient
+    at its target batch, None where that was not measured.
+    """
+
+    record: CalibrationRecord
+    curves: pd.DataFrame
+    verdicts: dict[str, Verdict]
+    regime: Regime | None
+
+    @property
+    def about(self) -> Task:
+        """Its task."""
+        return task(self.record.plan.task)
+
+    @property
+    def title(self) -> str:
+        """Its own name, or what it does."""
+        plan = self.record.plan
+        return self.record.name or f"{plan.task}: batch {plan.base.batch_size} → {plan.target_batch}"
+
+    def name_of(self, metric: str) -> str:
+        """The metric's name in its task, where ``metric`` may be JUDGED."""
+        return self.about.judged if metric == JUDGED else metric
+
+    def metric(self, name: str) -> Metric:
+        """What the metric of that name, or JUDGED, is in its task."""
+        return self.about.metrics[self.name_of(name)]
+
+    def margin(self, metric: str) -> float:
+        """Its margin in that metric, as the verdict has it where that metric is judged; NaN before anything was measured."""
+        base = runs_of(self.curves, self.name_of(metric), "base")
+        about = self.metric(metric)
+        return math.nan if base.empty else default_margin(base, about.unit, about.margin).value
+
+    def per_unit(self, arm: str, axis: Axis) -> Fraction:
+        """Samples for each unit of the axis: one, a step of that arm, or the training samples of the task."""
+        if axis == "steps":
+            return self.record.plan.arm(arm).samples_per_step
+        return Fraction(self.about.train_size if axis == "epochs" else 1)
+
+    @property
+    def diverged(self) -> frozenset[str]:
+        """Its arms with a run that diverged."""
+        return frozenset(run.arm for run in self.record.runs if run.state == "DIVERGED")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line a calibration: what was tried, and what came out for the full rule at the target batch.
+
+    difference, low, high: at the end, in ``unit``, with the interval of the test; margin: what they are held against;
+    noise_scale: in samples; seeds: that were compared. None, and outcome "", where there is nothing to tell, now or ever.
+    """
+
+    id: str
+    name: str
+    state: str
+    task: str
+    size: str
+    optimizer: str
+    base_batch: int
+    target_batch: int
+    kappa: float
+    lr: float
+    scaled_lr: float
+    outcome: str
+    difference: float | None
+    low: float | None
+    high: float | None
+    margin: float | None
+    unit: str
+    noise_scale: float | None
+    seeds: int | None
+
+    @classmethod
+    def of(cls, member: Member) -> Row:
+        """The line of a calibration."""
+        record, plan, verdict = member.record, member.record.plan, member.verdicts.get(RULE)
+        told = verdict if verdict and (verdict.pairs or verdict.reason == "diverged") else None
+        end = told.end if told else None
+        several = end is not None and end.pairs > 1
+        return cls(
+            id=record.id, name=member.title, state=record.state, task=plan.task, size=plan.size,
+            optimizer=family(plan.base.optimizer).label, base_batch=plan.base.batch_size, target_batch=plan.target_batch,
+            kappa=plan.target_batch / plan.base.batch_size, lr=plan.base["lr"], scaled_lr=plan.config_of(RULE)["lr"],
+            outcome=told.outcome if told else "", difference=end.difference if end else None,
+            low=end.low if end and several else None, high=end.high if end and several else None,
+            margin=told.margin.value if told else None, unit=member.metric(JUDGED).unit,
+            noise_scale=member.regime.noise_scale if member.regime else None, seeds=told.pairs if told else None)
+
+
+def member(record: CalibrationRecord, curves: pd.DataFrame) -> Member:
+    """A calibration with its curves, as ``store.curves`` gives them, ready to be compared."""
+    arms = curves[curves["arm"] != WARM_START]
+    measured = regimes(record, arms)
+    return Member(record, arms, verdicts(record, arms, measured=measured) if record.final else {}, measured.get(RULE))
+
+
+def stored_member(store: Store, record: CalibrationRecord) -> Member:
+    """A stored calibration; raises DamagedChunk where its curves cannot be read."""
+    return member(record, store.curves(record.id))
+
+
+def gather(store: Store, ids: Iterable[str], read: Callable[[Store, CalibrationRecord], Member] = stored_member,
+           ) -> tuple[tuple[Member, ...], tuple[str, ...]]:
+    """The calibrations of these ids, each once, and a sentence about each that cannot be shown, or not with its curves.
+
+    read: what makes a member of a record, for those who keep what was read.
+    """
+    members, problems = [], []
+    for id in dict.fromkeys(ids):
+        try:
+            record = _stored(store, id)
+        except NotFound:
+            problems.append(f"There is no calibration {shown(id)}: it may have been removed for good.")
+            continue
+        except FieldError as error:  # its task is gone, or today's rules refuse its plan
+            problems.append(f"Calibration {id} cannot be shown by this version of sqrtscale: {error}.")
+            continue
+        try:
+            members.append(read(store, record))
+        except DamagedChunk as error:
+            problems.append(f"The curves of calibration {id} cannot be read: {error}.")
+            members.append(Member(record, NO_CURVES, {}, None))
+    return tuple(members), tuple(problems)
+
+
+def _stored(store: Store, id: str) -> CalibrationRecord:
+    if not (id.isascii() and id.isalnum()):  # no database need see what no id can be
+        raise NotFound(id)
+    return store.get(id)
+
+
+def metrics(members: Sequence[Member]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Name -> label of the metrics in which all can be compared, and the labels of those that only some have.
+
+    Where they share none, each is compared in the metric that its own task judges.
+    """
+    tasks = [member.about for member in members]
+    shared = [name for name in tasks[0].metrics if all(name in about.metrics for about in tasks)] if tasks else []
+    left_out = dict.fromkeys(metric.label for about in tasks for name, metric in about.metrics.items() if name not in shared)
+    labels = {name: tasks[0].metrics[name].label for name in shared}
+    return labels or ({JUDGED: "What each task judges"} if tasks else {}), tuple(left_out)
+
+
+def unit(members: Sequence[Member], metric: str) -> str:
+    """The unit of a metric, in words where tasks have their own."""
+    units = {member.metric(metric).unit for member in members}
+    return units.pop() if len(units) == 1 else "each in its own unit"
+
+
+def arms(members: Sequence[Member]) -> tuple[str, ...]:
+    """The names of all arms, the full rule first and base second, the others in the order of the plans."""
+    return tuple(dict.fromkeys([RULE, "base", *(arm.name for member in members for arm in member.record.plan.arms)]))
+
+
+def differences(members: Sequence[Member], metric: str, chosen: Sequence[str], axis: Axis = "samples",
+                in_margins: bool = False) -> pd.DataFrame:
+    """The differences to base of the chosen arms at every point, the mean over paired seeds with its interval.
+
+    Columns: place (of the calibration), arm, x, value, low, high (NaN for one pair), seeds, diverged (whether a run of the arm
+    did); in the metric's unit, or in margins, each calibration's own.
+    """
+    tables = []
+    for place, member in enumerate(members):
+        level = next((test.level for verdict in member.verdicts.values() for test in verdict.functionals), LEVEL)
+        curves = member.curves[member.curves["arm"].isin(["base", *chosen])]
+        table = differences_over_samples(curves, member.name_of(metric), level)
+        table = table.rename(columns={"difference": "value", "pairs": "seeds"})
+        if in_margins:
+            table[["value", "low", "high"]] = table[["value", "low", "high"]].astype(float) / member.margin(metric)
+        tables.append(_on_axis(table, member, place, axis))
+    return _joined(tables)
+
+
+def courses(members: Sequence[Member], metric: str, chosen: Sequence[str], axis: Axis = "samples") -> pd.DataFrame:
+    """The mean over seeds of the chosen arms at every point, from the smallest to the largest; columns as in ``differences``.
+
+    What is not finite is left out.
+    """
+    tables = []
+    for place, member in enumerate(members):
+        curves = member.curves
+        curves = curves[curves["arm"].isin(chosen) & (curves["metric"] == member.name_of(metric)) & np.isfinite(curves["value"])]
+        table = curves.groupby(["arm", "samples"], sort=False)["value"].agg(["mean", "min", "max", "count"]).reset_index()
+        table = table.rename(columns={"mean": "value", "min": "low", "max": "high", "count": "seeds"})
+        tables.append(_on_axis(table, member, place, axis))
+    return _joined(tables)
+
+
+def _on_axis(table: pd.DataFrame, member: Member, place: int, axis: Axis) -> pd.DataFrame:
+    per_unit = {arm: float(member.per_unit(arm, axis)) for arm in dict.fromkeys(table["arm"])}
+    x = table["samples"].astype(float) / table["arm"].map(per_unit).astype(float)
+    return table.assign(place=place, x=x, diverged=table["arm"].isin(member.diverged))[COLUMNS]
+
+
+def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    kept = [table for table in tables if not table.empty]
+    return pd.concat(kept, ignore_index=True) if kept else pd.DataFrame(columns=COLUMNS)
+
+
+def csv(members: Sequence[Member]) -> str:
+    """The lines of the calibrations as CSV, all digits."""
+    return pd.DataFrame([vars(Row.of(member)) for member in members]).to_csv(index=False, lineterminator="\n")

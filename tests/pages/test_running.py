@@ -1,0 +1,143 @@
+"""What runs is seen on every page, what has ended is told, and a question stands before what would be lost."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import stored
+from sqlalchemy import update
+from streamlit.testing.v1 import AppTest
+
+from sqrtscale.home import home as home_folder
+from sqrtscale.runner import process
+from sqrtscale.store import Store
+from sqrtscale.store.models import Calibration
+from sqrtscale.ui.state import TAB
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ["pages/scale.py", "pages/calibrate.py", "pages/results.py"]
+ANSWER = "Yes: the scaled settings train like the base settings, to within 0.02 nats per image. The same test tells unscaled."
+
+
+@pytest.fixture
+def store(home):
+    with_calibrations = Store.open()
+    yield with_calibrations
+    with_calibrations.close()
+
+
+def opened(page: str = "pages/scale.py", id: str = "") -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
+    if id:
+        app.query_params["id"] = id
+    return app.switch_page(page).run()
+
+
+def line(app: AppTest) -> list[tuple[str, str]]:
+    """(label, address' query) of the links that the line on top has: all of them stand before those of the page."""
+    links = [(link.proto.label, link.proto.query_string) for link in app.get("page_link")]
+    return [link for link in links if "badge[" in link[0] or "more" in link[0]]
+
+
+def told(app: AppTest) -> dict | None:
+    """What the browser is asked to do about notifications; None where nothing is asked."""
+    data = [json.loads(element.proto.json) for element in app.get("bidi_component") if "offered" in element.proto.json]
+    return data[0] if data else None
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_nothing_is_shown_when_nothing_runs(page, store):
+    stored.calibration(store)
+    app = opened(page)
+    assert line(app) == [] and told(app) is None and app.session_state[TAB] == "sqrtscale"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_shows_the_one_that_trains_and_how_many_more(page, store):
+    stored.calibration(store, "QUEUED")
+    id = stored.calibration(store, "RUNNING", name="its *name*")
+    app = opened(page)
+    assert line(app) == [(r":blue-badge[RUNNING] **its \*name\*** 50% · about 4 s left", f"id={id}"), ("+1 more", "")]
+    assert app.session_state[TAB] == "50% · sqrtscale"
+    assert told(app) == {"offered": True, "ended": []} and not app.exception
+
+
+def test_its_own_page_has_no_link_to_itself(store):
+    id = stored.calibration(store, "RUNNING")
+    app = opened("pages/results.py", id)
+    assert line(app) == [] and told(app)["offered"] and app.session_state[TAB] == "50% · sqrtscale"
+
+
+@pytest.mark.parametrize(("state", "words"), [
+    ("DONE", ANSWER.partition(". ")[0] + "."), ("FAILED", "killed by SIGKILL"), ("TIMED_OUT", "killed by SIGKILL")])
+def test_what_has_ended_is_told_until_the_user_goes_elsewhere(store, state, words):
+    id = stored.calibration(store, "RUNNING", name="mine")
+    app = opened()
+    store.set_verdict(id, "matches", ANSWER)
+    store.transition(id, state, among=["RUNNING"], reason="" if state == "DONE" else "killed by SIGKILL")
+    for _ in range(2):
+        app.run()
+        ((label, query),) = line(app)
+        assert label.replace("\\", "").endswith(f"-badge[{state}] **mine** {words}") and query == f"id={id}"
+        assert told(app) == {"offered": False, "ended": [{"id": id, "title": f"{state.lower()}: mine", "words": words}]}
+        assert app.session_state[TAB] == f"{state.lower()} · sqrtscale"
+    app.switch_page("pages/calibrate.py").run()
+    assert line(app) == [] and told(app) is None and app.session_state[TAB] == "sqrtscale"
+
+
+def test_what_the_user_has_ended_or_nobody_can_read_is_not_told(store):
+    cancelled, purged = stored.calibration(store, "QUEUED"), stored.calibration(store, "RUNNING")
+    app = opened()
+    store.request_cancel(cancelled)
+    store.transition(purged, "DONE", among=["RUNNING"])
+    store.delete(purged)
+    store.purge()
+    app.run()
+    assert line(app) == [] and told(app) is None and app.session_state[TAB] == "sqrtscale"
+
+
+def test_one_whose_process_is_gone_is_not_shown_as_running_on_any_page(store):
+    id = stored.calibration(store, "RUNNING")
+    store.set_process(id, host=process.host(), boot_id=process.boot_id(), pid=2**22, pid_started="1")
+    assert line(opened()) == [] and store.get(id).state == "LOST"
+
+
+def test_one_that_cannot_be_read_hides_no_other(store):
+    unreadable, readable = stored.calibration(store, "RUNNING"), stored.calibration(store, "RUNNING", name="fine")
+    with store._write.begin() as session:
+        session.execute(update(Calibration).where(Calibration.id == unreadable).values(plan={"task": "gone"}))
+    assert [query for _, query in line(opened())] == [f"id={readable}"]
+
+
+def test_a_store_that_cannot_be_opened_leaves_a_page_that_needs_none_as_it_is():
+    home_folder().mkdir(parents=True, exist_ok=True)
+    (home_folder() / "sqrtscale.db").write_bytes(b"no database at all" * 100)
+    app = opened()
+    assert not app.error and not app.exception and app.text_input(key="lr").value and line(app) == []
+
+
+def buttons(app: AppTest) -> dict[str, object]:
+    return {button.label: button for button in app.button}
+
+
+@pytest.mark.parametrize("trained", [timedelta(0), timedelta(seconds=40)])
+def test_what_has_hardly_begun_is_cancelled_at_once(store, trained):
+    id = stored.calibration(store, "RUNNING")
+    store.transition(id, "RUNNING", among=["RUNNING"], started_at=store.now() - trained)
+    buttons(opened("pages/results.py", id))["Cancel"].click().run()
+    assert store.get(id).state == "CANCELLING"
+
+
+def test_cancelling_asks_once_where_more_than_a_minute_would_be_lost(store):
+    id = stored.calibration(store, "RUNNING")
+    store.transition(id, "RUNNING", among=["RUNNING"], started_at=store.now() - timedelta(minutes=7, seconds=30))
+    app = opened("pages/results.py", id)
+    assert "Cancel" not in buttons(app)
+    assert any("It has trained for **7 min 3" in text.value for text in app.markdown)
+    buttons(app)["Let it train"].click().run()
+    assert store.get(id).state == "RUNNING"
+    buttons(app)["Cancel it"].click().run()
+    assert store.get(id).state == "CANCELLING" and "Cancel it" not in buttons(app)
