@@ -79,8 +79,9 @@ def test_axe_finds_nothing_serious_and_headings_are_in_order(page, server, found
 
 def tab_to(page: Page, target: Locator) -> None:
     """Press Tab until the target has the focus."""
+    expect(target).to_be_visible()
     for _ in range(MOST_TABS):
-        if target.count() and target.evaluate("element => element === document.activeElement"):
+        if target.evaluate("element => element === document.activeElement"):
             return
         page.keyboard.press("Tab")
     pytest.fail(f"{MOST_TABS} times Tab do not reach {target}")
