@@ -1,6 +1,6 @@
 """How often is the verdict wrong? Error rates on trained curves, on subsets of their seeds and on simulated seeds.
 
-    python benchmarks/error_rates.py [--train] [--draws 400]
+    python benchmarks/error_rates.py [--train [pydoc] [digits]] [--draws 400]
 
 Reads the curves in benchmarks/data (``--train`` makes them anew, about half an hour on two cores): default calibrations of both
 tasks from the warm start and from scratch, with many seeds. Three sources of calibrations:
@@ -26,12 +26,12 @@ import pandas as pd
 from scipy import stats
 
 from sqrtscale.evidence import OUTCOMES, Comparison, Looks, Regime, Verdict, judge, regime
-from sqrtscale.plan import make_plan
+from sqrtscale.plan import LOOKS, make_plan
 from sqrtscale.tasks import task
 from sqrtscale.training import Measured, calibrate
 
 DATA = Path(__file__).parent / "data"
-TRAINED = {("pydoc", "warm"): 16, ("digits", "warm"): 20, ("pydoc", "scratch"): 6, ("digits", "scratch"): 6}  # seeds
+TRAINED = {("pydoc", "warm"): 16, ("digits", "warm"): 24, ("pydoc", "scratch"): 6, ("digits", "scratch"): 6}  # seeds
 ARMS = ("base", "scaled", "unscaled", "linear lr")
 JUDGED = "val_loss"  # of both tasks, in nats (per byte, or per image)
 COMPARISON = Comparison(JUDGED, "nats", practical=0.01, controls=frozenset({"unscaled", "linear lr"}))
@@ -41,12 +41,12 @@ COLUMNS = ["arm", "seed", "metric", "samples", "value"]
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--train", action="store_true", help="train the curves anew")
+    options.add_argument("--train", nargs="*", choices=("pydoc", "digits"), help="train these tasks' curves anew, or all")
     options.add_argument("--draws", type=int, default=400)
     options.add_argument("--device", default="cpu")
     chosen = options.parse_args()
-    if chosen.train:
-        for (name, start), seeds in TRAINED.items():
+    for (name, start), seeds in TRAINED.items():
+        if chosen.train is not None and name in (chosen.train or ("pydoc", "digits")):
             train(name, start, seeds, chosen.device).to_csv(DATA / f"{name}_{start}.csv", index=False, float_format="%.6g")
     print(f"{datetime.date.today()}, {chosen.draws} draws a row where nothing else is said\n")
     for name in ("pydoc", "digits"):
@@ -56,7 +56,7 @@ def main() -> None:
         measured = measured_regime(name, curves)
         print(f"\n{measured.sentence}\n")
         print_table(curves, measured, chosen.draws)
-        print_looks(curves, chosen.draws)
+        print_looks(curves, chosen.draws, task(name).defaults.seeds)
         print_margins(curves, chosen.draws)
     for name in ("pydoc", "digits"):
         print_scratch(name, load(name, "scratch"))
@@ -170,7 +170,7 @@ def print_measured(curves: pd.DataFrame) -> None:
 def print_table(curves: pd.DataFrame, measured: Regime, draws: int) -> None:
     runs = Runs(curves)
     print(HEAD)
-    for n in (3, 5):
+    for n in (3, 5, 8):
         for title, simulate in (("trained", False), ("simulated", True)):
             g = np.random.default_rng(n)
             row(f"A/A, {n} + {n} {title} base runs", rates(runs.against_itself(g, n, draws, simulate))["scaled"], simulate)
@@ -189,19 +189,19 @@ def print_border(runs: Runs, draws: int) -> None:
             row(f"{title}, {how}", rates(frames, margin=margin)["scaled"], True)
 
 
-def print_looks(curves: pd.DataFrame, draws: int) -> None:
-    """Verdicts after 3, 5 and 8 seeds, each at its own level; the first that decides ends it."""
-    runs, looks = Runs(curves), Looks((3, 5, 8))
+def print_looks(curves: pd.DataFrame, draws: int, most: int) -> None:
+    """Verdicts after 3, 5, 8 ... and ``most`` seeds, each at its own level; the first that decides ends it."""
+    runs, looks = Runs(curves), Looks((*(look for look in LOOKS if look < most), most))
     print(f"Looks after {', '.join(map(str, looks.seeds))} seeds, levels "
           f"{', '.join(f'{level:.4f}' for level in looks.levels())}; simulated seeds.\n")
-    print("| comparison | matches | differs | not a test | undecided after 8 | mean seeds |\n|---|---|---|---|---|---|")
+    print(f"| comparison | matches | differs | not a test | undecided after {most} | mean seeds |\n|---|---|---|---|---|---|")
     g = np.random.default_rng(8)
     for arm in ("A/A", *ARMS[1:]):
         ended, seeds = Counter(), []
         for _ in range(draws):
-            values = runs.simulated(g, 16)
-            whole = runs.frame(np.stack([values[:8, 0], values[8:, 0]], 1), ("base", "scaled")) if arm == "A/A" else \
-                runs.frame(values[:8])
+            values = runs.simulated(g, 2 * most)
+            whole = runs.frame(np.stack([values[:most, 0], values[most:, 0]], 1), ("base", "scaled")) if arm == "A/A" else \
+                runs.frame(values[:most])
             for n, level in zip(looks.seeds, looks.levels(), strict=True):
                 outcome = judge(whole[whole["seed"] < n], COMPARISON, level=level)["scaled" if arm == "A/A" else arm].outcome
                 if outcome != "cannot tell":

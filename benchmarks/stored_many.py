@@ -34,7 +34,8 @@ def fill(store: Store, count: int) -> list[str]:
 
 
 def _written(store: Store, plan: CalibrationPlan, away: float, number: int) -> str:
-    id = store.create(plan, f"calibration number {number}", ENVIRONMENT)
+    id = store.create(plan, f"calibration number {number}")
+    store.set_environment(id, ENVIRONMENT)
     for old, new in (("QUEUED", "STARTING"), ("STARTING", "RUNNING")):
         store.transition(id, new, among=[old])
     store.write_points(id, [one for run in plan.runs for one in _run(plan, *run, away, number)])

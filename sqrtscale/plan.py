@@ -27,8 +27,10 @@ STARTS: tuple[Start, ...] = ("warm", "scratch")
 WARM_START = "warm start"  # name of the run that trains the branch point; not an arm
 
 MOST_SEEDS = 64
+WARM_EVALUATIONS = 24  # at most: no verdict hangs on this curve
 # What says nothing about a single run: which others stand beside it, where it runs, how its configuration was found.
-NOT_OF_A_RUN = ("arms", "seeds", "target_batch", "device", "reuse", "decay_form", "momentum_form", "correct_lr", "stop_early")
+NOT_OF_A_RUN = ("arms", "seeds", "target_batch", "device", "reuse", "decay_form", "momentum_form", "correct_lr", "stop_early",
+                "go_on")
 LOOKS = (3, 5, 8, 13, 21, 34)  # seeds after which a calibration that may stop early is judged
 
 
@@ -55,11 +57,13 @@ class CalibrationPlan:
 
     samples: per run, counted from the branch point, a multiple of every batch size (with SVAG, samples of the base run's time:
     l^2 steps are one batch of it, though each draws two); warm_samples: samples that the warm start trains the base
-    configuration before the arms branch (0 from scratch); evaluations: how many times curves are measured after the branch
-    point; device: a name that :func:`sqrtscale.devices.devices` knows; decay_form, momentum_form, correct_lr: as for ``scale``;
-    reuse: take runs that are stored already instead of training them again; stop_early: train the seeds in parts, judge after
-    each, and leave out the rest where the verdict is clear, so that ``seeds`` are the most; size: of the model, a task's;
-    schedule: of the learning rate after the branch point, the same in every arm (the warm start trains at the peak).
+    configuration before the arms branch (0 from scratch); evaluations: how many times the judged metric is measured after the
+    branch point, the others more rarely; device: a name that :func:`sqrtscale.devices.devices` knows; decay_form,
+    momentum_form, correct_lr: as for ``scale``; reuse: take runs that are stored already instead of training them again;
+    stop_early: train the seeds in parts, judge after each, and leave out the rest where the verdict is clear, so that ``seeds``
+    are the most; go_on: train the arms also where the noise scale at the branch point says that none of them can test the rule;
+    size: of the model, a task's; schedule: of the learning rate after the branch point, the same in every arm (the warm start
+    trains at the peak).
     Raises FieldError for what cannot be run.
     """
 
@@ -81,6 +85,7 @@ class CalibrationPlan:
     stop_early: bool = False
     size: str = SMALLEST
     schedule: Schedule = CONSTANT
+    go_on: bool = False
 
     def __post_init__(self) -> None:
         about = task(self.task)
@@ -135,8 +140,10 @@ class CalibrationPlan:
 
     @property
     def warm_points(self) -> tuple[int, ...]:
-        """Samples at which the warm start is measured: as often as the arms, on whole steps; none from scratch."""
-        return _spread(self.warm_samples, self.base.batch_size, self.evaluations) if self.start == "warm" else ()
+        """Samples at which the warm start is measured, on whole steps; none from scratch."""
+        if self.start == "scratch":
+            return ()
+        return _spread(self.warm_samples, self.base.batch_size, min(self.evaluations, WARM_EVALUATIONS))
 
     @property
     def looks(self) -> tuple[int, ...]:
@@ -206,7 +213,7 @@ class CalibrationPlan:
         }, sort_keys=True)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON types; :meth:`from_dict` reads them back. A constant schedule is left out, as before there were others."""
+        """Plain JSON types; :meth:`from_dict` reads them back. What older plans did not have is left out where it is usual."""
         as_they_are = {name: getattr(self, name) for name in (
             "task", "task_version", "target_batch", "samples", "start", "warm_samples", "decay_form",
             "evaluations", "device", "momentum_form", "correct_lr", "reuse", "stop_early", "size")}
@@ -214,7 +221,7 @@ class CalibrationPlan:
             "base": self.base.as_dict(),
             "arms": [arm.as_dict() for arm in self.arms],
             "seeds": list(self.seeds),
-        } | ({} if self.schedule == CONSTANT else {"schedule": str(self.schedule)})
+        } | ({} if self.schedule == CONSTANT else {"schedule": str(self.schedule)}) | ({"go_on": True} if self.go_on else {})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> CalibrationPlan:
@@ -235,7 +242,7 @@ def make_plan(
     targets: Iterable[int] = (), seeds: int | None = None, samples: int | None = None, start: Start = "warm",
     warm_samples: int | None = None, decay_form: DecayForm = "linear", device: str = "auto",
     momentum_form: MomentumForm = "kept", correct_lr: bool = False, reuse: bool = True, stop_early: bool = False,
-    size: str = SMALLEST, schedule: Schedule = CONSTANT, evaluations: int | None = None,
+    size: str = SMALLEST, schedule: Schedule = CONSTANT, evaluations: int | None = None, go_on: bool = False,
 ) -> CalibrationPlan:
     """A plan from a few choices; what is left out takes the task's default.
 
@@ -264,7 +271,8 @@ def make_plan(
         task=task_name, base=base, target_batch=scaled.target_batch, arms=chosen, seeds=tuple(range(seeds)),
         samples=_round_up(samples, unit), start=start, warm_samples=_round_up(warm, base.batch_size), decay_form=decay_form,
         device=device, momentum_form=momentum_form, correct_lr=correct_lr, reuse=reuse, stop_early=stop_early,
-        size=size, schedule=schedule, evaluations=CalibrationPlan.evaluations if evaluations is None else evaluations,
+        size=size, schedule=schedule, go_on=go_on,
+        evaluations=defaults.evaluations if evaluations is None else evaluations,
     )
 
 

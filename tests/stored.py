@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sqrtscale.plan import WARM_START, CalibrationPlan, make_plan
+from sqrtscale.report import NO_TEST
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.runner import process
 from sqrtscale.store import Store
@@ -37,7 +38,7 @@ def points(chosen: CalibrationPlan, upto: float = 1.0) -> list[Measured]:
             if at > upto * total:
                 break
             height = HEIGHT.get(arm, HEIGHT["scaled"])
-            loss = height + 0.01 * (seed - 0.5) + 0.8 * math.exp(-4 * at / total) + 0.002 * math.sin(at + seed)
+            loss = height + 0.001 * (seed - 0.5) + 0.8 * math.exp(-4 * at / total) + 0.002 * math.sin(at + seed)
             values = {"val_loss": loss, "train_loss": loss - 0.05, "val_accuracy": 1 - loss / 4}
             metrics = task(chosen.task).metrics
             found.append(Measured(arm, seed, at, {name: value for name, value in values.items() if name in metrics}))
@@ -78,6 +79,16 @@ def calibration(
     elif state != "RUNNING":
         store.transition(id, state, among=["RUNNING"], reason=reason)
     return id
+
+
+def stopped(store: Store, noise_scale: float = 2.0) -> str:
+    """One that was stopped at the branch point, with that noise scale measured there; returns its id."""
+    chosen = plan(seeds=3)
+    warm = [point for point in points(chosen) if point.arm == WARM_START]
+    branch = [Measured(arm, seed, 0, {"val_loss": 0.35, "signal": 1.0 + 0.01 * seed, "noise": noise_scale})
+              for arm, seed in chosen.runs if arm != WARM_START]
+    ended = {run: ("DONE", "") if run[0] == WARM_START else ("SKIPPED", NO_TEST) for run in chosen.runs}
+    return calibration(store, chosen=chosen, measured=warm + branch, ended=ended)
 
 
 def all_nan(chosen: CalibrationPlan) -> list[Measured]:

@@ -64,6 +64,14 @@ def test_plans_from_before_there_were_schedules_are_constant_and_their_runs_are_
         "task", "task_version", "warm_samples"}
 
 
+def test_going_on_is_kept_and_makes_no_other_runs():
+    plan, on = (make_plan("digits", BASE, 32, seeds=2, go_on=go_on) for go_on in (False, True))
+    assert on.as_dict() == plan.as_dict() | {"go_on": True} and "go_on" not in plan.as_dict()
+    again = CalibrationPlan.from_dict(json.loads(json.dumps(on.as_dict())))
+    assert again == on != plan and again.go_on and not CalibrationPlan.from_dict(plan.as_dict()).go_on
+    assert [on.identity(*run) for run in on.runs] == [plan.identity(*run) for run in plan.runs]
+
+
 @pytest.mark.parametrize("change, message", [
     (dict(target_batch=100_000), "target_batch = 100000 is more than the 1437 training samples"),
     (dict(target_batch=0), "target_batch = 0"),

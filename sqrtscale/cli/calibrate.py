@@ -32,7 +32,7 @@ def plan_of(options: argparse.Namespace) -> CalibrationPlan:
         warm_samples=options.warm_samples, device=options.device, reuse=not options.no_reuse,
         stop_early=bool(options.stop_early), size=options.size,
         decay_form=options.decay_form, momentum_form=options.momentum_form, correct_lr=options.correct_lr,
-        schedule=schedule(options.schedule), evaluations=options.evaluations)
+        schedule=schedule(options.schedule), evaluations=options.evaluations, go_on=options.go_on)
     if options.stop_early is None:
         from ..runner.device import occupied
 

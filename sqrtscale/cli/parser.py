@@ -14,7 +14,7 @@ from ..tasks import SMALLEST, TASKS
 from . import checkpoint, compare, configuration, scale, stages
 from .app import run_app
 from .calibrate import run_calibrate
-from .runs import run_cancel, run_delete, run_export, run_list, run_restore, run_show
+from .runs import run_cancel, run_delete, run_export, run_list, run_purge, run_restore, run_show, run_tag
 from .shared import BadInput, number
 
 SIZES = ", ".join(dict.fromkeys(size for about in TASKS.values() for size in about.sizes))
@@ -73,7 +73,7 @@ def build_parser() -> Parser:
     command.add_argument("--seeds", type=number, metavar="N", help=f"seeds per arm, 1 to {MOST_SEEDS} (default: the task's)")
     command.add_argument("--samples", type=number, metavar="N", help="samples per run after the branch point")
     command.add_argument("--evaluations", type=number, metavar="N", help="how many times each run is measured after the branch "
-                         "point (default: 24)")
+                         "point (default: the task's)")
     command.add_argument("--start", default="warm", metavar="|".join(STARTS), help="warm: branch every arm from one "
                          "warm start; scratch: from initial weights (default: warm)")
     command.add_argument("--warm-samples", type=number, metavar="N", help="samples of the warm start")
@@ -90,6 +90,8 @@ def build_parser() -> Parser:
     command.add_argument("--no-reuse", action="store_true", help="train also what is stored already, run for run the same")
     command.add_argument("--stop-early", action=argparse.BooleanOptionalAction, help="train seeds in parts and leave out the "
                          "rest where every verdict is clear (default: on a CPU; a GPU trains all seeds at once)")
+    command.add_argument("--go-on", action="store_true", help="train the arms also where the noise scale, measured after the "
+                         "warm start, says that none of them can test the rule")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda:N, or several GPUs: all, or cuda:0,cuda:1 (default: "
                          "auto, the first GPU, or the CPU)")
     configuration.add_arguments(command, task=True)
@@ -102,7 +104,10 @@ def build_parser() -> Parser:
 
     runs = commands.add_parser("runs", help="stored calibrations").add_subparsers(dest="action", required=True, metavar="ACTION")
     command = runs.add_parser("list", help="list calibrations, newest first")
-    command.add_argument("--text", type=utf8, default="", help="only those with it in name, note, task, optimizer, verdict or id")
+    command.add_argument("--text", type=utf8, default="", help="only those with it in name, note, task, optimizer, verdict, tag "
+                         "or id")
+    command.add_argument("--tag", type=utf8, action="append", default=[], metavar="TAG", help="only those with this tag; given "
+                         "several times, with all of them")
     command.add_argument("--deleted", action="store_true", help="the deleted ones instead")
     command.add_argument("--json", action="store_true", help="print a JSON list")
     command.set_defaults(run=run_list)
@@ -117,6 +122,14 @@ def build_parser() -> Parser:
     command = runs.add_parser("compare", help="a line for each of several calibrations, and what differs between them")
     compare.add_arguments(command)
     command.set_defaults(run=compare.run_compare)
+    command = runs.add_parser("tag", help="hang tags on a calibration, or take them off")
+    command.add_argument("id", metavar="ID", help="its id, or the first characters of it")
+    command.add_argument("tags", type=utf8, nargs="+", metavar="TAG", help="a word or a few, in quotes where there are blanks")
+    command.add_argument("--remove", action="store_true", help="take these tags off")
+    command.set_defaults(run=run_tag)
+    command = runs.add_parser("purge", help="remove the deleted calibrations for good")
+    command.add_argument("--yes", action="store_true", help="do it; without this it says only how many there are")
+    command.set_defaults(run=run_purge)
     command = runs.add_parser("export", help="write out the curves and everything stored with them")
     command.add_argument("id", metavar="ID", help="its id, or the first characters of it")
     command.add_argument("--format", default="csv", metavar="csv|json|html|md", help="csv: curves; json: all; html, "

@@ -1,4 +1,4 @@
-"""``sqrtscale runs``: list, show, cancel, export, delete, restore."""
+"""``sqrtscale runs``: list, show, cancel, export, tag, delete, restore, purge."""
 
 from __future__ import annotations
 
@@ -17,25 +17,29 @@ from .shared import BadInput, open_store, table
 if TYPE_CHECKING:
     from ..store import CalibrationRecord, Store
 
+EVERY = 10**9  # more calibrations than any store has
+
 
 def run_list(options: argparse.Namespace) -> int:
     """``sqrtscale runs list``"""
     from ..runner import reconcile
+    from ..store import Filter
     from ..store.export import json_value
 
     with open_store() as store:
         reconcile(store)
-        summaries = store.summaries(deleted=options.deleted, text=options.text, limit=10**9)
+        summaries = store.summaries(Filter(text=options.text, tags=tuple(options.tag), deleted=options.deleted, limit=EVERY))
     if options.json:
         print(json.dumps([json_value(vars(summary)) for summary in summaries], indent=2))
         return 0
     if not summaries:
-        print("nothing stored yet: sqrtscale calibrate --task digits --wait")
+        asked = options.text.strip() or options.tag or options.deleted
+        print("no calibration fits" if asked else "nothing stored yet: sqrtscale calibrate --task digits --wait")
         return 0
-    rows = [("id", "state", "verdict", "task", "optimizer", "batch", "seeds", "created (UTC)", "name")]
+    rows = [("id", "state", "verdict", "task", "optimizer", "batch", "seeds", "created (UTC)", "name", "tags")]
     rows += [(summary.id, summary.state, summary.outcome, summary.task, summary.optimizer,
               f"{summary.base_batch} -> {summary.target_batch}", str(summary.seeds), f"{summary.created_at:%Y-%m-%d %H:%M}",
-              summary.name) for summary in summaries]
+              summary.name, ", ".join(summary.tags)) for summary in summaries]
     print("\n".join(table(rows)))
     return 0
 
@@ -56,7 +60,7 @@ def print_record(store: Store, record: CalibrationRecord, as_json: bool) -> None
     from ..store import DamagedChunk
     from ..store.export import record_json
 
-    if record.final and not record.answer:  # nobody has judged it yet
+    if record.final and not record.judged:
         with suppress(DamagedChunk):  # then there is none
             record = judged(store, record)
     print(json.dumps(record_json(store, record), indent=2) if as_json else record_text(store, record))
@@ -89,8 +93,8 @@ def record_text(store: Store, record: CalibrationRecord) -> str:
 
 def _ends(store: Store, record: CalibrationRecord) -> list[str]:
     """Where every arm ended, and the verdicts; nothing before there are points. Raises DamagedChunk."""
-    from ..evidence import layer_tails, passes_for_normal, summarise
-    from ..report import frontier, headline, reasons, regimes, stopped_early, verdicts
+    from ..evidence import confidence, layer_tails, passes_for_normal, summarise
+    from ..report import frontier, headline, reasons, regimes, sentences, stopped_early, verdicts
 
     curves = store.curves(record.id)
     metric = task(record.plan.task).judged
@@ -99,16 +103,20 @@ def _ends(store: Store, record: CalibrationRecord) -> list[str]:
         return []
     measured = regimes(record, curves)
     judged = verdicts(record, curves, measured=measured)
-    rows = [("arm", f"end {metric}", "std", "seeds", "against base", "difference to base (95% interval)")]
+    tested = {arm: verdict.end for arm, verdict in judged.items() if verdict.end}
+    level = next((test.level for test in tested.values()), 0.05)
+    rows = [("arm", f"end {metric}", "std", "seeds", "against base", f"difference to base ({confidence(level)} interval)")]
     for arm, end in ends.items():
-        difference = f"{end.difference:+.5f} +- {end.half_width:.5f}" if end.pairs else ""
-        outcome = judged[arm].outcome if arm in judged else ""
+        outcome, difference = judged[arm].outcome if arm in judged else "", ""
+        if test := tested.get(arm):
+            interval = f" ({test.low:+.5f} to {test.high:+.5f})" if test.pairs > 1 else ""
+            difference = f"{test.difference:+.5f}{interval}"
         rows.append((arm, f"{end.mean:.6g}", f"{end.std:.3g}", str(end.n), outcome, difference))
-    sentences = [headline(record, judged), *filter(None, [frontier(record, judged)]),
-                 *(verdict.sentence for verdict in judged.values()),
-                 *reasons(record, judged, measured, passes_for_normal(layer_tails(curves))),
-                 *filter(None, [stopped_early(record)])]
-    return ["", *table(rows), "", *(sentence.replace("**", "") for sentence in sentences)]
+    said = [headline(record, judged), *filter(None, [frontier(record, judged)]), *sentences(judged),
+            *reasons(record, judged, measured, passes_for_normal(layer_tails(curves))),
+            *filter(None, [stopped_early(record)])]
+    lines = table(rows) if any(end.samples for end in ends.values()) else []  # nothing of what stopped at the branch point
+    return ["", *lines, *[""] * bool(lines), *(sentence.replace("**", "") for sentence in said)]
 
 
 def run_cancel(options: argparse.Namespace) -> int:
@@ -143,6 +151,30 @@ def run_restore(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_tag(options: argparse.Namespace) -> int:
+    """``sqrtscale runs tag``"""
+    with open_store() as store:
+        record = _find(store, options.id)
+        (store.untag if options.remove else store.tag)([record.id], *options.tags)
+        tags = store.tags_of(record.id)
+    print(f"{record.id} has {'the tags ' + ', '.join(tags) if tags else 'no tags'}")
+    return 0
+
+
+def run_purge(options: argparse.Namespace) -> int:
+    """``sqrtscale runs purge``"""
+    from ..store import FINAL_STATES, Filter
+
+    with open_store() as store:
+        if not options.yes:
+            count = store.count(Filter(deleted=True, states=FINAL_STATES))
+            raise BadInput(f"this would remove {count} deleted calibration{'s' * (count != 1)} for good: sqrtscale runs list "
+                           "--deleted shows them, sqrtscale runs purge --yes removes them")
+        gone = store.purge()
+    print("\n".join([f"{id} is removed for good" for id in gone] or ["nothing is deleted"]))
+    return 0
+
+
 def run_export(options: argparse.Namespace) -> int:
     """``sqrtscale runs export``"""
     from ..report import REPORTS, reported
@@ -170,7 +202,9 @@ def run_export(options: argparse.Namespace) -> int:
 
 def _find(store: Store, id: str) -> CalibrationRecord:
     """The calibration whose id starts with ``id``, deleted or not."""
-    ids = [summary.id for deleted in (False, True) for summary in store.summaries(deleted=deleted, limit=10**9)
+    from ..store import Filter
+
+    ids = [summary.id for deleted in (False, True) for summary in store.summaries(Filter(text=id, deleted=deleted, limit=EVERY))
            if id and summary.id.startswith(id)]
     if len(ids) > 1:
         raise BadInput(f"ID = {id!r} fits {len(ids)} calibrations: give more of it, for example {ids[0]}")

@@ -1,6 +1,6 @@
 """What the curves of a calibration mean. No torch here: it runs wherever the pages run."""
 
-from .equivalence import Functional
+from .equivalence import Functional, confidence
 from .judging import Comparison, judge
 from .noise import Ratio, Regime, noise_scale, regime, regimes, second_moment_ratio
 from .pairing import differences_over_samples
@@ -12,6 +12,6 @@ from .wording import headline
 
 __all__ = [
     "OUTCOMES", "ArmSummary", "Comparison", "Functional", "Index", "LayerTails", "Looks", "Margin", "Outcome", "Ratio", "Regime",
-    "Verdict", "describe_tails", "differences_over_samples", "end_values", "headline", "judge", "layer_tails", "noise_scale",
-    "passes_for_normal", "regime", "regimes", "second_moment_ratio", "summarise",
+    "Verdict", "confidence", "describe_tails", "differences_over_samples", "end_values", "headline", "judge", "layer_tails",
+    "noise_scale", "passes_for_normal", "regime", "regimes", "second_moment_ratio", "summarise",
 ]

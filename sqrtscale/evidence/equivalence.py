@@ -7,6 +7,11 @@ margin and delta the true difference.
   the same as saying that the interval with confidence 1 - 2 level lies between -m and m.
 - beyond: |delta| <= m is rejected, p = 2 P(T > (|d| - m) / e). With m = 0 it is the common two-sided t-test.
 
+A margin that holds a standard deviation r, estimated from the n seeds, may be too small by chance: curves that lie apart by the
+margin of many seeds would be called "differs" in 27%. So sqrt(e^2 + r^2 / (2 (n - 1))) stands for e in the test for beyond, with
+the standard error of r to first order in 1 / n [our choice; limits of a sum from those of its parts, Zou & Donner 2008, were
+wrong in under 1% and told only half of the controls]. The rates that come out stand in docs/error_rates.md.
+
 Both cannot hold at once, and neither holds where the interval straddles the margin.
 """
 
@@ -27,6 +32,7 @@ from .pairing import FunctionalName
 
 POWER = 0.8
 MOST_PAIRS = 1000  # no plan for more seeds than this is worth a number
+SPREADS_EVERY = 10  # of these quantiles for a spread that is estimated besides
 GRID = (np.arange(400) + 0.5) / 400  # quantiles over which power is averaged
 
 
@@ -60,6 +66,11 @@ class Functional:
         return self.p_beyond <= self.level
 
 
+def confidence(level: float) -> str:
+    """Of the intervals that belong to tests at that level, in words: ``90%`` at 0.05."""
+    return f"{100 * (1 - 2 * level):.3g}%"
+
+
 def rate(field: str, value: object) -> float:
     """``value`` as an error rate; raises FieldError."""
     allowed = "is not an error rate: give a number between 0 and 0.5, for example 0.05"
@@ -69,8 +80,11 @@ def rate(field: str, value: object) -> float:
     return share
 
 
-def compare(name: FunctionalName, differences: np.ndarray, margin: float, level: float) -> Functional:
-    """The tests of one functional: differences [pairs], all finite; p_beyond is not yet corrected."""
+def compare(name: FunctionalName, differences: np.ndarray, margin: float, level: float, spread: float = 0.0) -> Functional:
+    """The tests of one functional: differences [pairs], all finite; p_beyond is not yet corrected.
+
+    spread: the standard deviation that is part of the margin where it was estimated from as many seeds, else 0.
+    """
     n = len(differences)
     d = float(np.mean(differences)) if n else math.nan
     if n < 2:
@@ -79,7 +93,7 @@ def compare(name: FunctionalName, differences: np.ndarray, margin: float, level:
     e = s / math.sqrt(n)
     half = float(stats.t.isf(level, n - 1)) * e
     return Functional(name, d, d - half, d + half, level, s, n, p_within=_p_greater(margin - abs(d), e, n),
-                      p_beyond=min(1.0, 2 * _p_greater(abs(d) - margin, e, n)))
+                      p_beyond=min(1.0, 2 * _p_greater(abs(d) - margin, math.hypot(e, spread / math.sqrt(2 * (n - 1))), n)))
 
 
 def _p_greater(distance: float, error: float, n: int) -> float:
@@ -110,9 +124,14 @@ def power_within(n: int, delta: float, sd: float, margin: float, level: float) -
     return float(np.mean(stats.norm.cdf((largest - delta) / e) - stats.norm.cdf((-largest - delta) / e)))
 
 
-def power_beyond(n: int, delta: float, sd: float, margin: float, level: float) -> float:
-    """P(n pairs show a difference beyond the margin), two-sided at ``level``."""
-    smallest = margin + stats.t.isf(level / 2, n - 1) * _errors(n, sd)  # mean that is shown beyond
+def power_beyond(n: int, delta: float, sd: float, margin: float, level: float, spread: float = 0.0) -> float:
+    """P(n pairs show a difference beyond the margin), two-sided at ``level``.
+
+    spread: as for :func:`compare`, its true value, which n seeds then estimate.
+    """
+    shown = spread * math.sqrt(n) * _unit_errors(n)[SPREADS_EVERY // 2::SPREADS_EVERY, None]  # the spreads that n seeds may show
+    error = np.hypot(_errors(n, sd), shown / math.sqrt(2 * (n - 1)))
+    smallest = margin - spread + shown + stats.t.isf(level / 2, n - 1) * error  # mean that is shown beyond
     e = sd / math.sqrt(n)
     return float(np.mean(stats.norm.sf((smallest - delta) / e) + stats.norm.cdf((-smallest - delta) / e)))
 
@@ -127,10 +146,11 @@ def _unit_errors(n: int) -> np.ndarray:
     return np.sqrt(stats.chi2.ppf(GRID, n - 1) / ((n - 1) * n))
 
 
-def pairs_needed(functionals: Sequence[Functional], margin: float, alpha: float) -> int | None:
+def pairs_needed(functionals: Sequence[Functional], margin: float, alpha: float, spread: float = 0.0) -> int | None:
     """Fewest pairs that decide with power 0.8, taking the measured means and spreads as true; None beyond MOST_PAIRS.
 
-    Where every mean lies within the margin, enough to show each within it; else enough to show one beyond it.
+    Where every mean lies within the margin, enough to show each within it; else enough to show one beyond it. spread: as for
+    :func:`power_beyond`.
     """
     if all(abs(functional.difference) < margin for functional in functionals):
         counts = [_fewest(partial(power_within, delta=functional.difference, sd=functional.sd, margin=margin, level=alpha))
@@ -138,8 +158,8 @@ def pairs_needed(functionals: Sequence[Functional], margin: float, alpha: float)
         known = [count for count in counts if count is not None]
         return max(known) if len(known) == len(counts) else None
     level = alpha / len(functionals)
-    counts = [_fewest(partial(power_beyond, delta=functional.difference, sd=functional.sd, margin=margin, level=level))
-              for functional in functionals if abs(functional.difference) > margin]
+    counts = [_fewest(partial(power_beyond, delta=functional.difference, sd=functional.sd, margin=margin, level=level,
+                              spread=spread)) for functional in functionals if abs(functional.difference) > margin]
     return min((count for count in counts if count is not None), default=None)
 
 

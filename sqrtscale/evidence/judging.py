@@ -4,7 +4,8 @@ The curves of an arm and of base are paired by seed and compared in three number
 the first quarter, the whole curve and the last tenth), against a margin that is stated:
 
 - matches: each of the three lies within the margin (two one-sided t-tests each; as all must hold, no correction is due);
-- differs: one of the three lies beyond the margin (Holm's correction for three), or more runs diverged than of base;
+- differs: one of the three lies beyond the margin (Holm's correction for three; the uncertainty of an estimated margin counts),
+  or more runs diverged than of base;
 - cannot tell: neither. A difference that is surely there but may be smaller than the margin belongs here, and a match while
   no control has been told from base yet;
 - not a test: the signal dominates, so that the rule promises nothing, or the calibration has no power: the controls, which
@@ -25,7 +26,7 @@ from ..rules import FieldError
 from ..rules.errors import real
 from .equivalence import compare, holm, pairs_needed, rate
 from .noise import Regime
-from .pairing import PairedCurves, functionals, pair, runs_of, samples_ahead
+from .pairing import PairedCurves, at_end, pair, runs_of, samples_ahead
 from .verdict import Margin, Outcome, Reason, Verdict
 from .wording import sentence
 
@@ -82,8 +83,7 @@ def default_margin(base: pd.DataFrame, unit: str, practical: float | None = None
     """The margin where the user gives none: the practical size and the base arm's own spread between seeds, added.
 
     base: its curves [seeds, samples]; practical: a difference of no practical use, or None for 1 % of the base arm's mean end
-    value. The spread of a few seeds is itself uncertain, so the error rates at the very margin hold for a margin that is given
-    (docs/error_rates.md).
+    value. The spread of a few seeds is itself uncertain, which a "differs" takes into account (docs/error_rates.md).
     """
     ends = _ends(base)
     if practical is None:
@@ -109,7 +109,8 @@ def given_margin(value: float, base: pd.DataFrame, unit: str) -> Margin:
 def _ends(base: pd.DataFrame) -> np.ndarray:
     """End values of the base runs that have one."""
     complete = base.replace(math.inf, math.nan).dropna()
-    return functionals(complete.to_numpy(), complete.columns.to_numpy(float))["end"] if len(complete) else np.empty(0)
+    ends: np.ndarray = complete.to_numpy()[:, at_end(complete.columns.to_numpy(float))].mean(1) if len(complete) else np.empty(0)
+    return ends
 
 
 def _spread(ends: np.ndarray) -> float:
@@ -119,7 +120,8 @@ def _spread(ends: np.ndarray) -> float:
 def _compare(arm: str, control: bool, paired: PairedCurves, margin: Margin, alpha: float, level: float) -> Verdict:
     """The verdict on the curves alone; its sentence is written when the other arms are known."""
     n = paired.pairs
-    tested = holm([compare(name, differences, margin.value, level) for name, differences in paired.differences.items()])
+    tested = holm([compare(name, differences, margin.value, level, margin.estimated)
+                   for name, differences in paired.differences.items()])
     outcome: Outcome = "cannot tell"
     reason: Reason = ""
     further = None
@@ -134,7 +136,7 @@ def _compare(arm: str, control: bool, paired: PairedCurves, margin: Margin, alph
     elif all(functional.within for functional in tested):
         outcome = "matches"
     else:
-        needed = pairs_needed(tested, margin.value, alpha)
+        needed = pairs_needed(tested, margin.value, alpha, margin.estimated)
         further = None if needed is None else max(1, needed - n)
     verdict = Verdict(arm, control, outcome, "", tested, margin, n, math.nan, None, further, reason)
     if verdict.end is None:

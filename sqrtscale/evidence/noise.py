@@ -17,6 +17,7 @@ import pandas as pd
 from scipy import stats
 
 CONFIDENCE = 0.95
+GROWTH = 3.0  # of the noise scale, by chance and in no time
 Values = Sequence[float] | np.ndarray
 Dominated = Literal["noise", "signal", "unclear"]
 
@@ -65,6 +66,16 @@ class Regime:
         if math.isinf(self.noise_scale):
             return self.kappa
         return self.kappa * (self.noise_scale + self.base_batch) / (self.noise_scale + self.target_batch)
+
+    def stays_signal(self, before: int, after: int) -> bool:
+        """Whether the signal dominates so clearly, measured after ``before`` samples, that it will to the end, ``after`` later.
+
+        The noise scale may grow meanwhile: with the training, and by chance, because one state of the weights has one gradient.
+        The upper end of the interval over the whole run was at most 1.7, 2.8, 3.2 and 4.5 times that at the branch point where
+        ``after / before`` was up to 1/2, 1, 2 and 4 (median 1.1; 100 calibrations of both tasks, docs/experiments.md); the
+        batch must lie beyond ``GROWTH * (1 + after / before)`` times it: 4.5, 6, 9 and 15.
+        """
+        return max(self.base_batch, self.target_batch) > GROWTH * (1 + after / before) * self.high
 
     @property
     def signal(self) -> str:

@@ -26,6 +26,11 @@ class Margin:
     practical: float | None
     spread: float
 
+    @property
+    def estimated(self) -> float:
+        """The part of the value that base's own seeds have shown: 0 for a margin that was given."""
+        return self.spread if self.practical is not None and self.spread > 0 else 0.0
+
 
 @dataclass(frozen=True)
 class Verdict:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from .equivalence import MOST_PAIRS, Functional
+from .equivalence import MOST_PAIRS, Functional, confidence
 from .pairing import FunctionalName, PairedCurves, samples_ahead
 from .verdict import Verdict
 
@@ -72,8 +72,8 @@ def _place(functional: Functional, verdict: Verdict) -> str:
         place = f"{WHERE[functional.name]} {abs(functional.difference):.3g} {verdict.margin.unit} {side} base"
     if functional.pairs < 2:
         return place
-    confidence = f"{100 * (1 - 2 * functional.level):.3g}%"
-    return f"{place} ({confidence} interval {functional.low:+.3g} to {functional.high:+.3g}, {functional.pairs} seeds)"
+    interval = f"{confidence(functional.level)} interval {functional.low:+.3g} to {functional.high:+.3g}"
+    return f"{place} ({interval}, {functional.pairs} seeds)"
 
 
 def _size(functional: Functional, verdict: Verdict, paired: PairedCurves) -> str:
@@ -114,7 +114,7 @@ def _runs(some: int, total: int) -> str:
 def headline(verdicts: Mapping[str, Verdict], arm: str = "scaled") -> str:
     """The first line of a result: does the scaled configuration, the one of that arm, do what the base configuration does?"""
     scaled = verdicts.get(arm)
-    if scaled is None or (not scaled.pairs and scaled.reason != "diverged"):
+    if scaled is None or (not scaled.pairs and scaled.reason not in ("diverged", "signal dominates")):
         return "There are not yet both a base and a scaled run to compare."
     margin = _margin(scaled)
     seeds = f"{scaled.pairs} seed{'s' * (scaled.pairs > 1)}"

@@ -9,7 +9,22 @@ from ..store import CalibrationRecord, Store
 from .command import command
 from .content import Report, Section, Table, report
 from .explanation import reasons
-from .judging import decided, frontier, headline, judged, keep, regimes, stopped_early, verdicts
+from .judging import (
+    NO_TEST,
+    catch_up,
+    decided,
+    differences,
+    frontier,
+    headline,
+    judged,
+    keep,
+    never_a_test,
+    regimes,
+    sentences,
+    stopped_early,
+    verdicts,
+    was_stopped,
+)
 
 STYLE = """
 :root { color-scheme: light; }
@@ -78,6 +93,7 @@ def _table(table: Table) -> str:
 REPORTS = {"html": html, "md": markdown}
 
 __all__ = [
-    "REPORTS", "Report", "command", "decided", "frontier", "headline", "html", "judged", "keep", "markdown", "reasons", "regimes",
-    "report", "reported", "stopped_early", "verdicts",
+    "NO_TEST", "REPORTS", "Report", "catch_up", "command", "decided", "differences", "frontier", "headline", "html", "judged",
+    "keep", "markdown", "never_a_test", "reasons", "regimes", "report", "reported", "sentences", "stopped_early", "verdicts",
+    "was_stopped",
 ]

@@ -37,6 +37,8 @@ def command(plan: CalibrationPlan) -> str:
     if not plan.reuse:
         parts.append("--no-reuse")
     parts.append("--stop-early" if plan.stop_early else "--no-stop-early")
+    if plan.go_on:
+        parts.append("--go-on")
     if plan.momentum_form != "kept":
         parts += ["--momentum-form", plan.momentum_form]
     if plan.correct_lr:

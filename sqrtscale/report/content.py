@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..evidence import Regime, Verdict, differences_over_samples, layer_tails, passes_for_normal
+from ..evidence import Regime, Verdict, confidence, differences_over_samples, layer_tails, passes_for_normal
 from ..plan import WARM_START, CalibrationPlan
 from ..rules import family
 from ..schedules import CONSTANT
@@ -16,8 +16,8 @@ from ..store import CalibrationRecord
 from ..tasks import Metric, task
 from .command import command
 from .explanation import reasons
-from .judging import headline, stopped_early
-from .svg import Line, chart
+from .judging import headline, sentences, stopped_early
+from .svg import Block, Interval, Line, chart, forest
 
 # As in the app: blue is base, orange the rule, greys the controls.
 COLOURS = {"base": "#2563EB", "scaled": "#EA580C"}
@@ -68,19 +68,21 @@ def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[st
                 f"{plan.samples:,} samples with {plan.seeds_in_words} {start}; arms share their samples seed by seed."
                 + (f" From there on the learning rate of every arm {plan.schedule.words} (schedule {plan.schedule})."
                    if plan.schedule != CONSTANT else ""))
-    pictures = tuple(_picture(curves, metric, plan) for name, metric in about.metrics.items()
-                     if len(curves := arms[arms["metric"] == name]))
+    trained = arms[arms["samples"] > 0]
+    pictures = tuple(_picture(arms[arms["metric"] == name], metric, plan) for name, metric in about.metrics.items()
+                     if (trained["metric"] == name).any())
     is_normal = passes_for_normal(layer_tails(arms))
-    sentences = (frontier, *(verdict.sentence for verdict in verdicts.values()),
-                 *reasons(record, verdicts, measured, is_normal), stopped_early(record))
+    came_out = (frontier, *sentences(verdicts), *reasons(record, verdicts, measured, is_normal), stopped_early(record))
+    tests = any(verdict.functionals for verdict in verdicts.values())
     return Report(
         title=record.name or f"{about.title}: batch {plan.base.batch_size} → {plan.target_batch}",
         answer=headline(record, verdicts),
         sections=(
             Section("The question", (question,)),
-            Section("What came out", tuple(filter(None, sentences)), tables=(_verdicts(verdicts),)),
+            Section("What came out", tuple(filter(None, came_out)), tables=(_verdicts(verdicts),) * tests),
             *([Section("Was it a test of the rule?", (measured["scaled"].sentence,))] if "scaled" in measured else []),
-            Section("The curves", ("Mean over seeds with the band from the smallest to the largest.",), pictures),
+            *([Section("The curves", ("Mean over seeds with the band from the smallest to the largest.",), pictures)]
+              if pictures else []),
             *_differences(arms, verdicts, plan),
             Section("The arms", (), tables=(_arms(record),)),
             Section("How to repeat it", (_made_with(record),), code=command(plan)),
@@ -96,16 +98,29 @@ def _picture(curves: pd.DataFrame, metric: Metric, plan: CalibrationPlan) -> str
 
 
 def _differences(arms: pd.DataFrame, verdicts: Mapping[str, Verdict], plan: CalibrationPlan) -> tuple[Section, ...]:
-    """The differences to base over samples with the margin; nothing without a pair."""
+    """The differences to base over samples with the margin, and what is tested of them; nothing without a pair."""
     tests = [(test.level, verdict.margin) for verdict in verdicts.values() for test in verdict.functionals]
     if not tests:
         return ()
     level, margin = tests[0]
+    size = f"± {margin.value:.2g} {margin.unit}"
     table = differences_over_samples(arms, task(plan.task).judged, level).rename(columns={"difference": "y"})
-    words = (f"Arm minus base on the same seed: mean over seeds with its {100 * (1 - 2 * level):.3g}% interval at every point. "
-             f"Grey band: the margin, ± {margin.value:.2g} {margin.unit}. What lies beyond six margins is outside the picture.")
+    words = (f"Arm minus base on the same seed: mean over seeds with its {confidence(level)} interval at every point. Grey band: "
+             f"the margin, {size}, within which curves count as equal. What lies beyond six margins is outside the picture.")
     picture = chart(_lines(table, plan), "samples seen", f"Difference ({margin.unit})", margin.value)
-    return (Section("The difference to base", (words,), (picture,)),)
+    tested = (f"Means over the first quarter of the samples, over the whole curve and over the last tenth (the end), with their "
+              f"{confidence(level)} intervals: an arm matches where all three lie inside the grey band, {size}, and differs "
+              "where one lies clearly outside.")
+    blocks = [Block(arm, verdict.outcome, _colour(plan, arm), [
+        Interval(test.name, test.difference, test.low, test.high) for test in verdict.functionals])
+        for arm, verdict in verdicts.items() if verdict.functionals or verdict.reason == "diverged"]
+    plot = forest(blocks, f"Difference to base ({margin.unit})", margin.value)
+    return Section("The difference to base", (words,), (picture,)), Section("What the verdict tests", (tested,), (plot,))
+
+
+def _colour(plan: CalibrationPlan, arm: str) -> str:
+    """Orange for the rule at whatever batch, grey for all else."""
+    return COLOURS["scaled"] if plan.arm(arm).group == "rule" else GREYS[0]
 
 
 def _lines(table: pd.DataFrame, plan: CalibrationPlan) -> list[Line]:
@@ -126,10 +141,12 @@ def _lines(table: pd.DataFrame, plan: CalibrationPlan) -> list[Line]:
 
 
 def _verdicts(verdicts: Mapping[str, Verdict]) -> Table:
+    level = next((test.level for verdict in verdicts.values() for test in verdict.functionals), 0.05)
     rows = [(arm, verdict.outcome, test.name, f"{test.difference:+.4g}", f"{test.low:+.4g} to {test.high:+.4g}",
              f"{verdict.margin.value:.4g}", str(verdict.pairs))
             for arm, verdict in verdicts.items() for test in verdict.functionals]
-    return Table(("Arm", "Verdict", "Measured as", "Difference to base", "Interval", "Margin", "Seeds"), tuple(rows))
+    return Table(("Arm", "Verdict", "Measured as", "Difference to base", f"{confidence(level)} interval", "Margin", "Seeds"),
+                 tuple(rows))
 
 
 def _arms(record: CalibrationRecord) -> Table:

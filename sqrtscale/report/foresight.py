@@ -13,7 +13,7 @@ from ..evidence import Looks
 from ..evidence.equivalence import power_beyond, power_within
 from ..plan import CalibrationPlan
 from ..rules.forecast import sentence as forecast_in_words
-from ..store import CalibrationRecord, Store
+from ..store import CalibrationRecord, Filter, Store
 from ..tasks import NoiseScale, task
 from .judging import regimes, verdicts
 
@@ -30,12 +30,14 @@ CANDIDATES = 20  # stored calibrations whose plans are looked at
 class Spread:
     """How far an arm scatters about base from seed to seed, as a calibration has shown it.
 
-    sd: the largest standard deviation of the paired differences; margin: what they were held against, in ``unit``.
+    sd: the largest standard deviation of the paired differences; margin: what they were held against, in ``unit``; estimated: the
+    part of it that is base's own spread between seeds, 0 for one that was given.
     """
 
     sd: float
     margin: float
     unit: str
+    estimated: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,8 @@ def foresee(plan: CalibrationPlan, known: Known) -> Foresight:
 
 def newest_alike(store: Store, plan: CalibrationPlan) -> CalibrationRecord | None:
     """The newest stored calibration of the same task, size, start and base configuration that ran to its end."""
-    kind = plan.task, plan.base.optimizer, plan.base.batch_size, plan.start
-    rows = [row for row in store.summaries(states=["DONE"]) if (row.task, row.optimizer, row.base_batch, row.start) == kind]
+    kind = Filter(states=("DONE",), tasks=(plan.task,), optimizers=(plan.base.optimizer,))
+    rows = [row for row in store.summaries(kind) if (row.base_batch, row.start) == (plan.base.batch_size, plan.start)]
     for row in rows[:CANDIDATES]:
         record = store.get(row.id)
         if _alike(record.plan, plan):
@@ -92,7 +94,7 @@ def learnt(record: CalibrationRecord, curves: pd.DataFrame) -> Known:
     scaled = verdicts(record, curves, measured=measured).get("scaled")
     spread = None
     if scaled is not None and scaled.pairs > 1 and (sd := max(test.sd for test in scaled.functionals)) > 0:
-        spread = Spread(sd, scaled.margin.value, scaled.margin.unit)
+        spread = Spread(sd, scaled.margin.value, scaled.margin.unit, scaled.margin.estimated)
     if "scaled" not in measured:
         return Known(task(record.plan.task).noise_scale, spread)
     regime = measured["scaled"]
@@ -186,7 +188,8 @@ def seen_difference(count: int, spread: Spread, level: float) -> float | None:
     steps, largest = 50, 5000  # of sd / 50, up to 100 sd
 
     def power(step: int) -> float:
-        return power_beyond(count, spread.margin + step * spread.sd / steps, spread.sd, spread.margin, level / FUNCTIONALS)
+        return power_beyond(count, spread.margin + step * spread.sd / steps, spread.sd, spread.margin, level / FUNCTIONALS,
+                            spread.estimated)
 
     step = bisect_left(range(largest), SURE, key=power)
     return spread.margin + step * spread.sd / steps if step < largest else None

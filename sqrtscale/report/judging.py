@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,14 +11,20 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 from sqlalchemy.exc import SQLAlchemyError
 
 from .. import evidence
 from ..evidence import Comparison, Looks, Outcome, Regime, Verdict, judge
 from ..plan import WARM_START
-from ..store import CalibrationRecord, Store
+from ..rules import FieldError
+from ..store import CalibrationRecord, DamagedChunk, NotFound, Result, Store
+from ..store.records import COURSE, JUDGING
 from ..tasks import task
+
+NO_TEST = "not trained, because no arm could test the rule: the signal dominates at the branch point"  # the reason of such runs
+USUAL_LEVEL = 0.05
 
 
 def verdicts(record: CalibrationRecord, curves: pd.DataFrame, margin: float | None = None,
@@ -46,14 +54,44 @@ def level(record: CalibrationRecord) -> float | None:
     return looks.levels()[looks.look(fewest) or 0]
 
 
+def was_stopped(record: CalibrationRecord) -> bool:
+    """Whether it ended at its branch point, where no arm could become a test of the rule."""
+    return any(run.state == "SKIPPED" and run.reason == NO_TEST for run in record.runs)
+
+
 def stopped_early(record: CalibrationRecord) -> str:
-    """That seeds were left out because every verdict was clear, in a sentence; "" where none were."""
-    left = {run.seed for run in record.runs if run.state == "SKIPPED"}
-    if not left:
+    """That runs were left out because the verdict was clear without them, in a sentence; "" where none were."""
+    skipped = [run for run in record.runs if run.state == "SKIPPED"]
+    if not skipped:
         return ""
-    count = len(record.plan.seeds)
-    return (f"Every verdict was clear after {count - len(left)} seeds, so the other {len(left)} of at most {count} were not "
-            "trained. The looks share the error rate.")
+    if was_stopped(record):
+        return ("It was stopped after the warm start: the noise scale measured there lies so far below the batch that no arm "
+                "would have become a test of the rule, so the arms were not trained.")
+    left, count = len({run.seed for run in skipped}), len(record.plan.seeds)
+    return (f"Every verdict was clear after {count - left} seeds, so the other {left} of at most {count} were not "
+            "trained. Judging several times shares one error rate, so that it makes no more wrong verdicts.")
+
+
+def never_a_test(record: CalibrationRecord, curves: pd.DataFrame) -> bool:
+    """Whether no arm of the rule will be a test at the end, from what was measured when the arms branched from a warm start.
+
+    Not from scratch: the noise scale of the initial weights says nothing about later, and often lies a hundred times lower.
+    Base runs that are stored whole, taken from another calibration, say what the end will; else the batch has to lie above
+    the noise scale by what it might still grow (:meth:`sqrtscale.evidence.Regime.stays_signal`).
+    """
+    plan = record.plan
+    if plan.start != "warm":
+        return False
+    measured = regimes(record, curves)
+    whole = all(run.state == "DONE" for run in record.runs if run.arm == "base")
+    return all(name in measured and (measured[name].dominated == "signal" if whole
+                                     else measured[name].stays_signal(plan.warm_samples, plan.samples))
+               for _, name in plan.frontier)
+
+
+def sentences(verdicts: Mapping[str, Verdict]) -> tuple[str, ...]:
+    """What is said of every arm, in Markdown; nothing of those that have no curve to compare."""
+    return tuple(verdict.sentence for verdict in verdicts.values() if verdict.reason != "no pairs")
 
 
 def decided(verdicts: Mapping[str, Verdict]) -> bool:
@@ -64,7 +102,36 @@ def decided(verdicts: Mapping[str, Verdict]) -> bool:
 
 def judged(store: Store, record: CalibrationRecord) -> CalibrationRecord:
     """The record with its verdict by the default margin, as :func:`keep` stores it; raises DamagedChunk."""
-    return keep(store, record, verdicts(record, store.curves(record.id)))
+    curves = store.curves(record.id)
+    measured = regimes(record, curves)
+    judged = verdicts(record, curves, measured=measured)
+    return keep(store, record, judged, measured, differences(record, curves, judged))
+
+
+def catch_up(store: Store, seconds: float) -> int:
+    """Judge what has ended and is not judged as today, newest first, for about so long; returns how many still wait.
+
+    Calibrations of an earlier version come into lists and library that way. What cannot be judged is left without a verdict.
+    """
+    waiting = store.unjudged()
+    until = time.monotonic() + seconds
+    for done, id in enumerate(waiting):
+        if time.monotonic() >= until:
+            return len(waiting) - done
+        try:
+            judged(store, store.get(id))
+        except (DamagedChunk, FieldError):  # its curves are damaged; its task is gone, or its plan is refused
+            _store(store, id, Result())
+        except NotFound:  # removed for good meanwhile
+            continue
+    return 0
+
+
+def differences(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[str, Verdict]) -> pd.DataFrame:
+    """The differences to base over samples, with intervals of the level that the verdicts were tested at."""
+    level = next((test.level for verdict in verdicts.values() for test in verdict.functionals), USUAL_LEVEL)
+    arms = curves[curves["arm"] != WARM_START]
+    return evidence.differences_over_samples(arms, task(record.plan.task).judged, level)
 
 
 def headline(record: CalibrationRecord, verdicts: Mapping[str, Verdict]) -> str:
@@ -74,18 +141,50 @@ def headline(record: CalibrationRecord, verdicts: Mapping[str, Verdict]) -> str:
                               if plan.config_of(arm).batch_size == plan.target_batch})
 
 
-def keep(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict]) -> CalibrationRecord:
+def keep(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict], measured: Mapping[str, Regime],
+         differences: pd.DataFrame) -> CalibrationRecord:
     """Store what lists show of the verdicts, where that is not what they show already; returns the record with it.
 
     The outcome is that of the full rule at the target batch, "" where there is nothing to compare; the answer has the frontier.
+    measured, differences: what ``regimes`` and :func:`differences` gave.
     """
     scaled = verdicts.get("scaled")
-    outcome = scaled.outcome if scaled and (scaled.pairs or scaled.reason == "diverged") else ""
-    answer = " ".join(filter(None, [headline(record, verdicts), frontier(record, verdicts)]))
-    if (outcome, answer) != (record.outcome, record.answer):
-        with suppress(SQLAlchemyError):  # read-only, locked or full: it is shown all the same, and stored another time
-            store.set_verdict(record.id, outcome, answer)
-    return replace(record, outcome=outcome, answer=answer)
+    result = Result(
+        outcome=scaled.outcome if scaled and (scaled.pairs or scaled.reason in ("diverged", "signal dominates")) else "",
+        answer=" ".join(filter(None, [headline(record, verdicts), frontier(record, verdicts)])),
+        **(_end(scaled) if scaled else {}), **(_noise(measured["scaled"]) if "scaled" in measured else {}),
+        course=_course(differences[differences["arm"] == "scaled"]["difference"].to_numpy(float)))
+    if result != record.result or not record.judged:
+        _store(store, record.id, result)
+    return replace(record, **vars(result), judging=JUDGING)
+
+
+def _store(store: Store, id: str, result: Result) -> None:
+    with suppress(SQLAlchemyError):  # read-only, locked or full: it is shown all the same, and stored another time
+        store.set_verdict(id, result)
+
+
+def _end(verdict: Verdict) -> dict[str, float | None]:
+    end = verdict.end
+    if end is None:
+        return {}
+    return {"difference": _number(end.difference), "low": _number(end.low), "high": _number(end.high),
+            "margin": _number(verdict.margin.value)}
+
+
+def _noise(regime: Regime) -> dict[str, float | None]:
+    return {"noise_scale": _number(regime.noise_scale), "noise_low": _number(regime.low), "noise_high": _number(regime.high)}
+
+
+def _number(value: float) -> float | None:
+    """As the databases keep it: what is not a number is nothing."""
+    return None if math.isnan(value) else float(value)
+
+
+def _course(differences: np.ndarray) -> tuple[float, ...]:
+    """The means of COURSE equal parts, or every point where there are fewer, in four digits; nothing of what overflowed."""
+    parts = np.array_split(differences, min(COURSE, len(differences)) or 1)
+    return tuple(float(f"{part.mean():.4g}") for part in parts) if np.isfinite(differences).all() and len(differences) else ()
 
 
 class Tried(NamedTuple):
@@ -124,6 +223,12 @@ def _reach(targets: list[Tried], direction: str) -> str:
 
 
 def regimes(record: CalibrationRecord, curves: pd.DataFrame) -> dict[str, Regime]:
-    """Arm -> what dominates the gradient between the base batch and that arm's; without those that were not measured."""
+    """Arm -> what dominates the gradient between the base batch and that arm's; without those that were not measured.
+
+    None where only the initial weights were: their noise scale says nothing of a training.
+    """
+    arms = curves[curves["arm"] != WARM_START]
+    if record.plan.start == "scratch" and not (arms["samples"] > 0).any():
+        return {}
     batches = {arm.name: arm.config.batch_size for arm in record.plan.arms if arm.group not in ("base", "svag")}
-    return evidence.regimes(curves[curves["arm"] != WARM_START], record.plan.base.batch_size, batches)
+    return evidence.regimes(arms, record.plan.base.batch_size, batches)

@@ -1,4 +1,4 @@
-"""A line chart as one SVG element: no script, no font, no request, so a report is one file that opens anywhere."""
+"""Charts as one SVG element each: no script, no font, no request, so a report is one file that opens anywhere."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ LEFT, RIGHT, TOP, BOTTOM = 70, 14, 34, 46
 TICKS = 5
 FURTHEST = 6.0  # margins from zero
 INK, GRID, BAND = "#374151", "#E5E7EB", "#6B7280"
+LABELS, ROW = 110, 22  # of a forest plot: width of the names at its left, height of a line
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,26 @@ class Line:
     high: Sequence[float] = ()
 
 
+@dataclass(frozen=True)
+class Interval:
+    """A difference by name with its interval, whose ends may be infinite."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Block:
+    """The intervals of one arm under its name, and a word on it at the right."""
+
+    name: str
+    word: str
+    colour: str
+    intervals: Sequence[Interval]
+
+
 def chart(lines: Sequence[Line], x_title: str, y_title: str, margin: float | None = None) -> str:
     """The chart of the lines; values that are not finite leave a gap.
 
@@ -34,14 +55,8 @@ def chart(lines: Sequence[Line], x_title: str, y_title: str, margin: float | Non
     """
     x_ends = _ends([value for line in lines for value in line.x], 0)
     heights = [value for line in lines for value in (*line.y, *line.low, *line.high)]
-    if margin is None:
-        y_ends = _ends(heights, 0.06)
-    else:
-        most = FURTHEST * margin
-        inside = [min(max(value, -most), most) for value in heights if math.isfinite(value)]
-        y_ends = _ends([*inside, -1.5 * margin, 1.5 * margin], 0)
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-             f'font-family="sans-serif" font-size="12" fill="{INK}">']
+    y_ends = _ends(heights, 0.06) if margin is None else _around(margin, heights)
+    parts = [_opening(HEIGHT)]
 
     def at(x: float, y: float) -> tuple[float, float]:
         across = (x - x_ends[0]) / (x_ends[1] - x_ends[0])
@@ -79,6 +94,55 @@ def chart(lines: Sequence[Line], x_title: str, y_title: str, margin: float | Non
                  f'<text x="16" y="{HEIGHT / 2}" text-anchor="middle" transform="rotate(-90 16 {HEIGHT / 2})">{escape(y_title)}'
                  "</text></svg>")
     return "".join(parts)
+
+
+def forest(blocks: Sequence[Block], x_title: str, margin: float) -> str:
+    """Every interval against the margin, a band around zero; an arrow points to what lies outside the picture."""
+    low, high = _around(margin, [value for block in blocks for each in block.intervals
+                                 for value in (each.value, each.low, each.high)])
+    rows = sum(1 + len(block.intervals) for block in blocks)
+    bottom = ROW * rows + 12
+    parts = [_opening(bottom + 40)]
+
+    def across(value: float) -> float:
+        return LABELS + (min(max(value, low), high) - low) / (high - low) * (WIDTH - LABELS - RIGHT)
+
+    parts.append(f'<rect x="{across(-margin):.1f}" y="4" width="{across(margin) - across(-margin):.1f}" height="{bottom - 4}" '
+                 f'fill="{BAND}" opacity="0.2"/>')
+    for tick in _ticks(low, high):
+        colour = GRID if abs(tick) > 1e-9 * margin else BAND
+        parts.append(f'<line x1="{across(tick):.1f}" x2="{across(tick):.1f}" y1="4" y2="{bottom}" stroke="{colour}"/>'
+                     f'<text x="{across(tick):.1f}" y="{bottom + 16}" text-anchor="middle">{tick:.4g}</text>')
+    y = 0
+    for block in blocks:
+        y += ROW
+        parts.append(f'<text x="8" y="{y}" font-weight="bold">{escape(block.name)}</text>'
+                     f'<text x="{WIDTH - RIGHT}" y="{y}" text-anchor="end" font-weight="bold">{escape(block.word)}</text>')
+        for each in block.intervals:
+            y += ROW
+            parts.append(f'<text x="{LABELS - 10}" y="{y}" text-anchor="end">{escape(each.name)}</text>')
+            if math.isfinite(each.low):
+                parts.append(f'<line x1="{across(each.low):.1f}" x2="{across(each.high):.1f}" y1="{y - 4}" y2="{y - 4}" '
+                             f'stroke="{block.colour}" stroke-width="2.5"/>')
+            x, side = across(each.value), (each.value > high) - (each.value < low)
+            parts.append(f'<circle cx="{x:.1f}" cy="{y - 4}" r="4.5" fill="{block.colour}"/>' if not side else
+                         f'<polygon points="{x:.1f},{y - 4} {x - 9 * side:.1f},{y - 9} {x - 9 * side:.1f},{y + 1}" '
+                         f'fill="{block.colour}"/>')
+    middle = (LABELS + WIDTH - RIGHT) / 2
+    parts.append(f'<text x="{middle}" y="{bottom + 34}" text-anchor="middle">{escape(x_title)}</text></svg>')
+    return "".join(parts)
+
+
+def _opening(height: int) -> str:
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" font-family="sans-serif" '
+            f'font-size="12" fill="{INK}">')
+
+
+def _around(margin: float, values: Sequence[float]) -> tuple[float, float]:
+    """Ends of an axis of differences: the values and the whole margin, but no more than FURTHEST margins from zero."""
+    most = FURTHEST * margin
+    inside = [min(max(value, -most), most) for value in values if math.isfinite(value)]
+    return _ends([*inside, -1.5 * margin, 1.5 * margin], 0)
 
 
 def _legend(lines: Sequence[Line]) -> list[str]:

@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from itertools import groupby
 
@@ -21,7 +21,7 @@ from sqlalchemy.exc import OperationalError
 from ..plan import CalibrationPlan
 from ..rules import FieldError
 from ..store import Store
-from ..training import Event, Measured, Progress, RunEnded, SeedsEnded, calibrate, environment, is_out_of_memory
+from ..training import Branched, Event, Measured, Progress, RunEnded, SeedsEnded, calibrate, environment, is_out_of_memory
 from . import disk_reserve, exit_codes
 
 FLUSH_EVERY = 2.0  # seconds that a measurement may wait in memory
@@ -44,7 +44,7 @@ class Sink:
 
     def take(self, event: Event) -> None:
         """Store one event within FLUSH_EVERY seconds."""
-        if isinstance(event, SeedsEnded):
+        if isinstance(event, Branched | SeedsEnded):
             return
         if not isinstance(event, Progress):
             self.waiting.append(event)
@@ -126,14 +126,20 @@ def train(store: Store, id: str, plan: CalibrationPlan, end_request: EndRequest)
         print(f"{arm}, seed {seed}: taken from calibration {source}, not trained again")
     sink = Sink(store, id)
     events = calibrate(plan, taken)
+    may_stop = not plan.go_on  # once, at the branch point of the first seeds
     try:
         for event in events:
             sink.take(event)
             if end_request:
                 print("told to end")
                 return False
+            if isinstance(event, Branched) and may_stop:
+                may_stop = False
+                if hopeless(sink):
+                    skip(sink, plan.seeds)
+                    break
             if isinstance(event, SeedsEnded) and clear(sink):
-                skip(sink, plan.seeds[event.count :])
+                skip(sink, plan.seeds[event.count :], event.count)
                 break
         return True
     finally:
@@ -150,14 +156,25 @@ def clear(sink: Sink) -> bool:
     return not sink.waiting and decided(verdicts(record, curves))
 
 
-def skip(sink: Sink, seeds: Sequence[int]) -> None:
-    """End the runs of these seeds as not needed."""
+def hopeless(sink: Sink) -> bool:
+    """Whether what is stored at the branch point shows that no arm will be a test of the rule."""
+    from ..report import never_a_test
+
+    sink.flush()
+    return not sink.waiting and never_a_test(sink.store.get(sink.id), sink.store.curves(sink.id))
+
+
+def skip(sink: Sink, seeds: Collection[int], enough: int = 0) -> None:
+    """End the runs of these seeds as not needed; enough: seeds after which the verdict was clear, none at the branch point."""
+    from ..report import NO_TEST
+
     record = sink.store.get(sink.id)
-    enough = len(record.plan.seeds) - len(seeds)
-    print(f"every verdict is clear after {enough} of {len(record.plan.seeds)} seeds: the others are not trained")
+    reason = f"not needed: the verdict was clear after {enough} seeds" if enough else NO_TEST
+    print(f"every verdict is clear after {enough} of {len(record.plan.seeds)} seeds: the others are not trained" if enough
+          else f"the arms are {NO_TEST}")
     for run in record.runs:
         if run.seed in seeds:
-            sink.store.end_run(sink.id, run.arm, run.seed, "SKIPPED", f"not needed: the verdict was clear after {enough} seeds")
+            sink.store.end_run(sink.id, run.arm, run.seed, "SKIPPED", reason)
     sink.store.heartbeat(sink.id, total=record.done)
 
 

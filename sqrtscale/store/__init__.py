@@ -2,11 +2,12 @@
 
 from .chunks import DamagedChunk
 from .connect import StoreError, failure
-from .records import CalibrationRecord, CalibrationSummary, RunRecord, Unreadable
+from .listing import ORDERS, Filter
+from .records import CalibrationRecord, CalibrationSummary, Result, RunRecord, Unreadable
 from .states import ACTIVE_STATES, FINAL_STATES, RUN_STATES, STATES
 from .store import NotFound, Store
 
 __all__ = [
-    "ACTIVE_STATES", "FINAL_STATES", "RUN_STATES", "STATES", "CalibrationRecord", "CalibrationSummary", "DamagedChunk",
-    "NotFound", "RunRecord", "Store", "StoreError", "Unreadable", "failure",
+    "ACTIVE_STATES", "FINAL_STATES", "ORDERS", "RUN_STATES", "STATES", "CalibrationRecord", "CalibrationSummary", "DamagedChunk",
+    "Filter", "NotFound", "Result", "RunRecord", "Store", "StoreError", "Unreadable", "failure",
 ]

@@ -27,12 +27,13 @@ FORMATS = {"csv": curves_csv, "json": everything_json}
 
 
 def record_json(store: Store, record: CalibrationRecord) -> dict[str, Any]:
-    """Everything stored about one calibration but its curves, in plain JSON types.
+    """Everything stored about one calibration, its tags too, but its curves, in plain JSON types.
 
     Each run has ``taken_from``: the calibration that trained it, None where it was trained here.
     """
     taken = store.reused(record.id)
-    fields = dict(vars(record)) | {"plan": record.plan.as_dict(), "progress": record.progress}
+    fields = dict(vars(record)) | {"plan": record.plan.as_dict(), "progress": record.progress,
+                                  "tags": store.tags_of(record.id)}
     fields["runs"] = [dict(vars(run)) | {"config": run.config.as_dict(), "taken_from": taken.get((run.arm, run.seed))}
                       for run in record.runs]
     return {name: json_value(value) for name, value in fields.items()}

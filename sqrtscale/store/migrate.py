@@ -15,7 +15,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from .connect import StoreError, retried
 
-HEAD = "0003"  # the newest file in migrations/versions; a test holds this to Alembic's own answer
+HEAD = "0004"  # the newest file in migrations/versions; a test holds this to Alembic's own answer
 SCRIPTS = Path(__file__).parent / "migrations"
 ADVISORY_LOCK = 74_210_563  # any number: PostgreSQL's advisory lock of this program
 

@@ -79,6 +79,19 @@ class Spreads(TypeDecorator[Spread]):
                 for arm, metrics in (value or {}).items()}
 
 
+class Floats(TypeDecorator[tuple[float, ...]]):
+    """Finite numbers in order."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[float, ...] | None, dialect: Dialect) -> list[float]:
+        return list(value or ())
+
+    def process_result_value(self, value: list[float] | None, dialect: Dialect) -> tuple[float, ...]:
+        return tuple(value or ())
+
+
 class Anything(TypeDecorator[Any]):
     """Any plain data as valid JSON: a number that JSON lacks is kept as ``{"$float": name}`` and comes back."""
 
@@ -133,8 +146,20 @@ class Calibration(Base):
     target_batch: Mapped[int] = mapped_column(BigInteger)
     seeds: Mapped[int] = mapped_column(Integer)
     start: Mapped[str] = mapped_column(String(12))
-    outcome: Mapped[str] = mapped_column(String(12), default="")  # of the full rule, by the default margin
+    lr: Mapped[float | None] = mapped_column(Double)  # of base
+    scaled_lr: Mapped[float | None] = mapped_column(Double)
+    # What came out (records.Result), and which JUDGING wrote it; 0 where nobody has judged.
+    outcome: Mapped[str] = mapped_column(String(12), default="")
     answer: Mapped[str] = mapped_column(Text, default="")
+    difference: Mapped[float | None] = mapped_column(Double)
+    low: Mapped[float | None] = mapped_column(Double)
+    high: Mapped[float | None] = mapped_column(Double)
+    margin: Mapped[float | None] = mapped_column(Double)
+    noise_scale: Mapped[float | None] = mapped_column(Double)
+    noise_low: Mapped[float | None] = mapped_column(Double)
+    noise_high: Mapped[float | None] = mapped_column(Double)
+    course: Mapped[tuple[float, ...]] = mapped_column(Floats, default=())
+    judging: Mapped[int] = mapped_column(Integer, default=0)
     ends: Mapped[Spread] = mapped_column(Spreads, default=dict)  # of the runs' last values, written with them
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -190,3 +215,17 @@ class Event(Base):
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     kind: Mapped[str] = mapped_column(String(40))
     data: Mapped[dict[str, Any]] = mapped_column(Anything, default=dict)
+
+
+class Tag(Base):
+    __tablename__ = "tag"
+
+    calibration_id: Mapped[str] = mapped_column(ForeignKey("calibration.id", ondelete="CASCADE"), primary_key=True)
+    tag: Mapped[str] = mapped_column(String(40), primary_key=True, index=True)
+
+
+class SavedFilter(Base):
+    __tablename__ = "saved_filter"
+
+    name: Mapped[str] = mapped_column(String(60), primary_key=True)
+    query: Mapped[str] = mapped_column(Text)  # of the list's address

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,37 @@ from ..plan import CalibrationPlan
 from ..rules import TrainingConfig
 from .models import Calibration, Run, Spread
 from .states import FINAL_STATES
+
+JUDGING = 1  # raised where what is kept of a verdict changes: lists then judge again what was judged before
+COURSE = 24  # numbers of a course at most
+
+
+@dataclass(frozen=True)
+class Result:
+    """What lists show of the verdict on the full rule at the target batch, by the default margin.
+
+    outcome, answer: in a word or two and in a sentence, both empty until it was judged, outcome also where there was nothing to
+    compare; difference, low, high: of scaled - base at the end, with the interval of the test, and the margin it was held
+    against, in the unit of what the task judges (None without a pair, an interval of one pair is infinite); noise_scale,
+    noise_low, noise_high: of the base arm in samples, with its interval (None where it was not measured); course: the mean
+    difference over samples, from the branch point on, in at most COURSE numbers.
+    """
+
+    outcome: str = ""
+    answer: str = ""
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    margin: float | None = None
+    noise_scale: float | None = None
+    noise_low: float | None = None
+    noise_high: float | None = None
+    course: tuple[float, ...] = ()
+
+    @property
+    def result(self) -> Result:
+        """These fields alone, also of what has more."""
+        return Result(**{field.name: getattr(self, field.name) for field in fields(Result)})
 
 
 @dataclass(frozen=True)
@@ -31,13 +62,9 @@ class RunRecord:
     best: dict[str, float]
 
 
-@dataclass(frozen=True)
-class CalibrationRecord:
-    """One calibration, whole. Times are aware and in UTC; done and total are samples over all runs.
-
-    outcome, answer: of the verdict on the full rule by the default margin, in a word or two and in a sentence; both empty until
-    it was judged, outcome also where there was nothing to compare.
-    """
+@dataclass(frozen=True, kw_only=True)
+class CalibrationRecord(Result):
+    """One calibration, whole. Times are aware and in UTC; done and total are samples over all runs."""
 
     id: str
     name: str
@@ -47,8 +74,7 @@ class CalibrationRecord:
     reason: str
     plan: CalibrationPlan
     environment: dict[str, Any]
-    outcome: str
-    answer: str
+    judging: int
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -75,6 +101,11 @@ class CalibrationRecord:
     def final(self) -> bool:
         """True when nothing more will happen to it."""
         return self.state in FINAL_STATES
+
+    @property
+    def judged(self) -> bool:
+        """True where what lists show of its verdict is of today's kind."""
+        return self.judging >= JUDGING
 
     @property
     def executors(self) -> str:
@@ -112,10 +143,10 @@ class Unreadable:
                    reason=reason)
 
 
-@dataclass(frozen=True)
-class CalibrationSummary:
-    """One line of a list. final: arm -> metric -> (mean, standard deviation, seeds), finite values only; outcome and answer
-    as in CalibrationRecord.
+@dataclass(frozen=True, kw_only=True)
+class CalibrationSummary(Result):
+    """One line of a list. final: arm -> metric -> (mean, standard deviation, seeds), finite values only; lr, scaled_lr: of the
+    arms base and scaled; tags: in order of the alphabet.
     """
 
     id: str
@@ -128,13 +159,19 @@ class CalibrationSummary:
     target_batch: int
     seeds: int
     start: str
-    outcome: str
-    answer: str
+    lr: float | None
+    scaled_lr: float | None
     created_at: datetime
     ended_at: datetime | None
     deleted_at: datetime | None
     progress: float
     final: Spread
+    tags: tuple[str, ...]
+
+    @property
+    def kappa(self) -> float:
+        """Target batch over base batch."""
+        return self.target_batch / self.base_batch
 
 
 def ends(runs: Iterable[tuple[str, Mapping[str, float]]]) -> Spread:

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, CursorResult, Engine, UpdateBase, delete, func, or_, select, update
+from sqlalchemy import CursorResult, Engine, UpdateBase, delete, func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from ..plan import CalibrationPlan
 from ..rules import FieldError
 from ..training.events import Measured
-from . import points, reuse
-from .connect import connect, database_url, retried
+from . import listing, points, reuse, tags
+from .connect import T, connect, database_url, retried
+from .listing import Filter
 from .migrate import migrate
 from .models import Calibration, Event, Run
-from .records import CalibrationRecord, CalibrationSummary, Unreadable
+from .records import JUDGING, CalibrationRecord, CalibrationSummary, Result, Unreadable
 from .states import ACTIVE_STATES, FINAL_STATES, RUN_ACTIVE_STATES, RUN_STATES, STATES
+from .text import clean
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+EVERY = Filter()  # that is not deleted
 
 
 class NotFound(LookupError):
@@ -29,14 +34,6 @@ class NotFound(LookupError):
 
     def __init__(self, id: str):
         super().__init__(f"there is no calibration {id}: list the stored ones to find its id")
-
-
-SUMMARY = [name for name in CalibrationSummary.__dataclass_fields__ if name not in ("progress", "final")]
-
-
-def _clean(text: str, longest: int | None = None) -> str:
-    """``text`` as every database takes it: without zero characters and halves of characters, cut to ``longest``."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()[:longest]
 
 
 def _known(state: str, states: tuple[str, ...]) -> str:
@@ -81,19 +78,18 @@ class Store:
         """Store a calibration and all its runs as QUEUED in one transaction; returns its id."""
         id = uuid.uuid4().hex[:12]
 
-        def work() -> None:
-            with self._write.begin() as session:
-                session.add(Calibration(
-                    id=id, name=_clean(name.strip(), 200), state="QUEUED", plan=plan.as_dict(),
-                    task=plan.task, optimizer=plan.base.optimizer, base_batch=plan.base.batch_size,
-                    target_batch=plan.target_batch, seeds=len(plan.seeds), start=plan.start,
-                    created_at=self._now(session)))
-                session.flush()  # runs refer to it
-                session.add_all(
-                    Run(calibration_id=id, arm=arm, seed=seed, state="QUEUED", config=plan.config_of(arm).as_dict())
-                    for arm, seed in plan.runs)
+        def work(session: Session) -> None:
+            session.add(Calibration(
+                id=id, name=clean(name.strip(), 200), state="QUEUED", plan=plan.as_dict(),
+                task=plan.task, optimizer=plan.base.optimizer, base_batch=plan.base.batch_size,
+                target_batch=plan.target_batch, seeds=len(plan.seeds), start=plan.start, lr=plan.base["lr"],
+                scaled_lr=plan.config_of("scaled")["lr"], created_at=self._now(session)))
+            session.flush()  # runs refer to it
+            session.add_all(
+                Run(calibration_id=id, arm=arm, seed=seed, state="QUEUED", config=plan.config_of(arm).as_dict())
+                for arm, seed in plan.runs)
 
-        retried(work)
+        self._written(work)
         return id
 
     def transition(self, id: str, to: str, *, among: Iterable[str], reason: str = "", **columns: Any) -> bool:
@@ -102,26 +98,25 @@ class Store:
         A final state never changes. Runs that have not ended follow their calibration into a final state.
         """
         among = [state for state in among if state not in FINAL_STATES]
-        to, reason = _known(to, STATES), _clean(reason)
+        to, reason = _known(to, STATES), clean(reason)
 
-        def work() -> bool:
-            with self._write.begin() as session:
-                now = self._now(session)
-                if to == "STARTING":
-                    columns["started_at"] = now
-                if to in FINAL_STATES:
-                    columns["ended_at"] = now
-                if reason:
-                    columns["reason"] = reason
-                changed = _changed(session, update(Calibration).where(
-                    Calibration.id == id, Calibration.state.in_(among)).values(state=to, **columns))
-                if changed and to in FINAL_STATES:
-                    session.execute(
-                        update(Run).where(Run.calibration_id == id, Run.state.in_(RUN_ACTIVE_STATES))
-                        .values(state=to, reason=reason))
-                return bool(changed)
+        def work(session: Session) -> bool:
+            now = self._now(session)
+            if to == "STARTING":
+                columns["started_at"] = now
+            if to in FINAL_STATES:
+                columns["ended_at"] = now
+            if reason:
+                columns["reason"] = reason
+            changed = _changed(session, update(Calibration).where(
+                Calibration.id == id, Calibration.state.in_(among)).values(state=to, **columns))
+            if changed and to in FINAL_STATES:
+                session.execute(
+                    update(Run).where(Run.calibration_id == id, Run.state.in_(RUN_ACTIVE_STATES))
+                    .values(state=to, reason=reason))
+            return bool(changed)
 
-        return retried(work)
+        return self._written(work)
 
     def set_process(self, id: str, *, host: str, boot_id: str, pid: int | None, pid_started: str) -> None:
         """Store who supervises the calibration."""
@@ -129,42 +124,36 @@ class Store:
 
     def set_environment(self, id: str, environment: dict[str, Any]) -> None:
         """Store everything beside the plan that the result may depend on; its executor is that of the runs still to end."""
-        def work() -> None:
-            with self._write.begin() as session:
-                if not _changed(session, update(Calibration).where(Calibration.id == id).values(environment=environment)):
-                    raise NotFound(id)
-                session.execute(
-                    update(Run).where(Run.calibration_id == id, Run.state.in_(RUN_ACTIVE_STATES))
-                    .values(executor=environment.get("executor", "")))
+        def work(session: Session) -> None:
+            if not _changed(session, update(Calibration).where(Calibration.id == id).values(environment=environment)):
+                raise NotFound(id)
+            session.execute(
+                update(Run).where(Run.calibration_id == id, Run.state.in_(RUN_ACTIVE_STATES))
+                .values(executor=environment.get("executor", "")))
 
-        retried(work)
+        self._written(work)
 
-    def set_verdict(self, id: str, outcome: str, answer: str) -> None:
-        """Store what lists show of the verdict: its outcome ("" where there was nothing to compare) and its headline."""
-        self._set(id, outcome=outcome, answer=answer)
+    def set_verdict(self, id: str, result: Result) -> None:
+        """Store what lists show of the verdict; from then on the calibration counts as judged."""
+        self._set(id, judging=JUDGING, **vars(result))
 
     def heartbeat(self, id: str, **progress: Any) -> None:
         """Say that the calibration lives; progress: phase, done, total, samples_per_second, device."""
-        def work() -> None:
-            with self._write.begin() as session:
-                session.execute(update(Calibration).where(Calibration.id == id)
-                                .values(heartbeat_at=self._now(session), **progress))
-
-        retried(work)
+        statement = update(Calibration).where(Calibration.id == id)
+        self._written(lambda session: session.execute(statement.values(heartbeat_at=self._now(session), **progress)))
 
     def request_cancel(self, id: str) -> str:
         """Ask for an end: a queued calibration is CANCELLED at once, a running one CANCELLING; returns its state."""
-        def work() -> str:
-            with self._write.begin() as session:
-                state = session.scalar(select(Calibration.state).where(Calibration.id == id).with_for_update())
-                if state is None:
-                    raise NotFound(id)
-                if state not in FINAL_STATES:
-                    session.execute(update(Calibration).where(Calibration.id == id, Calibration.cancel_requested_at.is_(None))
-                                    .values(cancel_requested_at=self._now(session)))
-                return state
+        def work(session: Session) -> str:
+            state = session.scalar(select(Calibration.state).where(Calibration.id == id).with_for_update())
+            if state is None:
+                raise NotFound(id)
+            if state not in FINAL_STATES:
+                session.execute(update(Calibration).where(Calibration.id == id, Calibration.cancel_requested_at.is_(None))
+                                .values(cancel_requested_at=self._now(session)))
+            return state
 
-        retried(work)
+        self._written(work)
         if not self.transition(id, "CANCELLED", among=["QUEUED"], reason="cancelled before it started"):
             self.transition(id, "CANCELLING", among=["STARTING", "RUNNING"])
         return self.get(id).state
@@ -176,73 +165,65 @@ class Store:
 
     def write_points(self, id: str, measured: Sequence[Measured]) -> None:
         """Store a batch of measurements in one transaction: curves, last and best values, running runs."""
-        def work() -> None:
-            with self._write.begin() as session:
-                points.write(session, id, measured)
-
-        retried(work)
+        self._written(lambda session: points.write(session, id, measured))
 
     def end_run(self, id: str, arm: str, seed: int, state: str, reason: str = "") -> None:
         """Store the end of one run, unless it has ended before."""
-        state, reason = _known(state, RUN_STATES), _clean(reason)
-
-        def work() -> None:
-            with self._write.begin() as session:
-                session.execute(
-                    update(Run).where(Run.calibration_id == id, Run.arm == arm, Run.seed == seed,
-                                      Run.state.in_(RUN_ACTIVE_STATES)).values(state=state, reason=reason))
-
-        retried(work)
+        state, reason = _known(state, RUN_STATES), clean(reason)
+        statement = update(Run).where(Run.calibration_id == id, Run.arm == arm, Run.seed == seed,
+                                      Run.state.in_(RUN_ACTIVE_STATES)).values(state=state, reason=reason)
+        self._written(lambda session: session.execute(statement))
 
     def reuse(self, id: str) -> dict[tuple[str, int], str]:
         """Take over what is stored of its runs; returns (arm, seed) -> the calibration that trained it.
 
         Its environment must be set before: runs of another torch, Python or device are not taken.
         """
-        def work() -> dict[tuple[str, int], str]:
-            with self._write.begin() as session:
-                return reuse.take_over(session, id, self._now(session))
-
-        return retried(work)
+        return self._written(lambda session: reuse.take_over(session, id, self._now(session)))
 
     def rename(self, id: str, name: str) -> None:
         """Give the calibration a name of at most 200 characters."""
-        self._set(id, name=_clean(name.strip(), 200))
+        self._set(id, name=clean(name.strip(), 200))
 
     def set_note(self, id: str, note: str, version: int) -> bool:
         """Replace the note if nobody changed it since ``version``; False when somebody did."""
-        def work() -> bool:
-            with self._write.begin() as session:
-                return bool(_changed(session, update(Calibration).where(
-                    Calibration.id == id, Calibration.note_version == version).values(
-                        note=_clean(note), note_version=version + 1)))
+        statement = update(Calibration).where(Calibration.id == id, Calibration.note_version == version).values(
+            note=clean(note), note_version=version + 1)
+        return bool(self._written(lambda session: _changed(session, statement)))
 
-        return retried(work)
+    def delete(self, *ids: str) -> None:
+        """Put calibrations away; nothing is lost until :meth:`purge`."""
+        self._set(*ids, deleted_at=self.now())
 
-    def delete(self, id: str) -> None:
-        """Put the calibration away; nothing is lost until :meth:`purge`."""
-        self._set(id, deleted_at=self.now())
+    def restore(self, *ids: str) -> None:
+        """Take deleted calibrations back."""
+        self._set(*ids, deleted_at=None)
 
-    def restore(self, id: str) -> None:
-        """Take a deleted calibration back."""
-        self._set(id, deleted_at=None)
+    def tag(self, ids: Sequence[str], *words: str) -> None:
+        """Hang tags of at most 40 characters on calibrations; raises FieldError, and NotFound where none of them is there."""
+        if not self._written(lambda session: tags.add(session, ids, words)):
+            raise NotFound(", ".join(ids))
+
+    def untag(self, ids: Sequence[str], *words: str) -> None:
+        """Take tags off calibrations, where they hang there."""
+        self._written(lambda session: tags.remove(session, ids, words))
+
+    def save_filter(self, name: str, query: str) -> None:
+        """Keep a filter of the list, as its address has it, under a name; raises FieldError."""
+        self._written(lambda session: listing.save_filter(session, name, query))
+
+    def remove_filter(self, name: str) -> None:
+        """Forget a filter."""
+        self._written(lambda session: listing.remove_filter(session, name))
 
     def purge(self) -> list[str]:
         """Really remove the ended calibrations among the deleted ones; returns their ids."""
-        def work() -> list[str]:
-            with self._write.begin() as session:
-                gone = delete(Calibration).where(Calibration.deleted_at.is_not(None), Calibration.state.in_(FINAL_STATES))
-                return list(session.scalars(gone.returning(Calibration.id)))
-
-        return retried(work)
+        gone = delete(Calibration).where(Calibration.deleted_at.is_not(None), Calibration.state.in_(FINAL_STATES))
+        return self._written(lambda session: list(session.scalars(gone.returning(Calibration.id))))
 
     def add_event(self, id: str, kind: str, data: dict[str, Any]) -> None:
         """Note that something happened."""
-        def work() -> None:
-            with self._write.begin() as session:
-                session.add(Event(calibration_id=id, at=self._now(session), kind=kind, data=data))
-
-        retried(work)
+        self._written(lambda session: session.add(Event(calibration_id=id, at=self._now(session), kind=kind, data=data)))
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -259,30 +240,37 @@ class Store:
                 raise NotFound(id)
             return CalibrationRecord.of(row, self._runs(session, [id]))
 
-    def summaries(
-        self, *, deleted: bool = False, text: str = "", states: Iterable[str] | None = None,
-        outcomes: Iterable[str] | None = None, limit: int = 1000,
-    ) -> list[CalibrationSummary]:
-        """Calibrations, newest first. text is looked for in name, id, note, task, optimizer and outcome."""
-        conditions: list[ColumnElement[bool]] = [
-            Calibration.deleted_at.is_not(None) if deleted else Calibration.deleted_at.is_(None)]
-        if text.strip():
-            searched = (Calibration.name, Calibration.id, Calibration.note, Calibration.task, Calibration.optimizer,
-                        Calibration.outcome)
-            conditions.append(or_(*(column.icontains(_clean(text.strip()), autoescape=True) for column in searched)))
-        if states is not None:
-            conditions.append(Calibration.state.in_(list(states)))
-        if outcomes is not None:
-            conditions.append(Calibration.outcome.in_(list(outcomes)))
-        # Neither plans and environments nor runs: a thousand of them take longer to decode than everything else.
-        columns = [getattr(Calibration, name) for name in (*SUMMARY, "done", "total", "ends")]
-        page = select(*columns).where(*conditions).order_by(Calibration.number.desc()).limit(limit)
+    def summaries(self, chosen: Filter = EVERY) -> list[CalibrationSummary]:
+        """Calibrations for a list, newest first unless the filter says otherwise."""
         with self._read.begin() as session:
-            rows = session.execute(page).all()
-        return [
-            CalibrationSummary(**{name: row._mapping[name] for name in SUMMARY}, final=row.ends,
-                               progress=row.done / row.total if row.total else float(row.state == "DONE"))
-            for row in rows]
+            return listing.summaries(session, chosen)
+
+    def count(self, chosen: Filter = EVERY) -> int:
+        """How many calibrations the filter lets through, whatever its limit."""
+        with self._read.begin() as session:
+            return listing.count(session, chosen)
+
+    def unjudged(self) -> list[str]:
+        """Ids of calibrations that have ended, are not deleted, and wait for a verdict of today's kind; newest first."""
+        query = select(Calibration.id).where(Calibration.judging < JUDGING, Calibration.state.in_(FINAL_STATES),
+                                             Calibration.deleted_at.is_(None)).order_by(Calibration.number.desc())
+        with self._read.begin() as session:
+            return list(session.scalars(query))
+
+    def tags(self) -> dict[str, int]:
+        """Every tag -> how many calibrations have it, the most used first."""
+        with self._read.begin() as session:
+            return tags.counted(session)
+
+    def tags_of(self, id: str) -> tuple[str, ...]:
+        """The tags of a calibration."""
+        with self._read.begin() as session:
+            return tags.of(session, id)
+
+    def saved_filters(self) -> dict[str, str]:
+        """Name -> query of the list's address, of the filters that were given a name."""
+        with self._read.begin() as session:
+            return listing.saved_filters(session)
 
     def queue(self) -> list[CalibrationRecord]:
         """Calibrations that have not ended and can be read, oldest first: this order is the queue's."""
@@ -327,13 +315,19 @@ class Store:
 
     # --- shared ----------------------------------------------------------------------------------
 
-    def _set(self, id: str, **columns: Any) -> None:
-        def work() -> None:
+    def _written(self, work: Callable[[Session], T]) -> T:
+        """What ``work`` gives in a transaction that writes."""
+        def attempt() -> T:
             with self._write.begin() as session:
-                if not _changed(session, update(Calibration).where(Calibration.id == id).values(**columns)):
-                    raise NotFound(id)
+                return work(session)
 
-        retried(work)
+        return retried(attempt)
+
+    def _set(self, *ids: str, **columns: Any) -> None:
+        """Raises NotFound where none of them is there."""
+        statement = update(Calibration).where(Calibration.id.in_(ids)).values(**columns)
+        if not self._written(lambda session: _changed(session, statement)):
+            raise NotFound(", ".join(ids))
 
     def _now(self, session: Session) -> datetime:
         if self._engine.dialect.name == "sqlite":  # one host, and its own function has whole seconds only

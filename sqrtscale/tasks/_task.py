@@ -26,7 +26,8 @@ SMALLEST = "tiny"  # the size that every task has
 class Defaults:
     """What a calibration of a task starts from: sized for about three minutes on two CPU cores.
 
-    samples: budget of one run after the branch point; warm_samples: length of the warm start.
+    samples: budget of one run after the branch point; warm_samples: length of the warm start; evaluations: how often the judged
+    metric is measured after the branch point: the noisier a single value, the more of them an end value has to be the mean of.
     """
 
     base: TrainingConfig
@@ -34,13 +35,15 @@ class Defaults:
     samples: int
     warm_samples: int
     seeds: int
+    evaluations: int = 24
 
 
 @dataclass(frozen=True)
 class Metric:
     """A number that is measured of every run at every evaluation point: the mean of one of the network's measures over a split.
 
-    label: what users read; unit: of the number; margin: a difference in that unit that is of no practical use (None: 1 % of the
+    The judged metric is measured at every evaluation point, the others at some (``training.measuring``). label: what users read;
+    unit: of the number; margin: a difference in that unit that is of no practical use (None: 1 % of the
     base arm's end value).
     """
 

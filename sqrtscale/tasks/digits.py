@@ -41,7 +41,7 @@ class Digits(Task):
     sizes: Mapping[str, int] = {"tiny": 26_442, "small": 797_194, "medium": 4_746_762, "large": 28_387_850}
     defaults = Defaults(
         base=TrainingConfig("adam", 8, {"lr": 2e-3}),
-        target_batch=64, samples=48_000, warm_samples=96_000, seeds=8,
+        target_batch=64, samples=48_000, warm_samples=96_000, seeds=8, evaluations=200,
     )
     noise_scale = NoiseScale(600, 530, 690, "measured in this task's default calibration of the tiny model, on 8 seeds")
 

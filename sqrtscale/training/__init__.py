@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Generator
 from typing import TYPE_CHECKING, Any
 
-from .events import Event, Measured, Progress, RunEnded, SeedsEnded
+from .events import Branched, Event, Measured, Progress, RunEnded, SeedsEnded
 from .out_of_memory import is_out_of_memory
 
 if TYPE_CHECKING:
@@ -31,5 +31,5 @@ def environment(device: str, plan: CalibrationPlan | None = None) -> dict[str, A
     return describe(device, plan)
 
 
-__all__ = ["Event", "Measured", "Progress", "RunEnded", "SeedsEnded", "calibrate", "environment",
+__all__ = ["Branched", "Event", "Measured", "Progress", "RunEnded", "SeedsEnded", "calibrate", "environment",
            "is_out_of_memory"]

@@ -1,6 +1,6 @@
 """The calibration: a warm start at the base configuration, then every arm from that point, side by side.
 
-The generator says what happens (Measured, RunEnded, Progress, SeedsEnded) and whoever iterates decides what to do
+The generator says what happens (Measured, RunEnded, Progress, Branched, SeedsEnded) and whoever iterates decides what to do
 with it; closing it is how a calibration is cancelled, or ended early. It knows no database and no process.
 """
 
@@ -19,11 +19,10 @@ from torch import Tensor
 from ..plan import WARM_START, CalibrationPlan
 from ..rules import FieldError
 from ..tasks import Batch, Data, Task, task
-from . import regime
+from . import measuring, regime
 from .device import fast_settings, resolve
-from .events import Event, Measured, Progress, RunEnded, SeedsEnded
+from .events import Branched, Event, Measured, Progress, RunEnded, SeedsEnded
 from .executors import choose
-from .measuring import measure
 from .memory import seed_parts
 from .population import Population
 from .streams import DRAW_AT_ONCE, Stream
@@ -58,6 +57,7 @@ def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -
         if plan.start == "warm":
             points = plan.warm_points
             group = Group(about, data[0], [(WARM_START, plan.seeds[0])], plan, "warm start", points)
+            yield from group.measured(0)
             yield from _side_by_side([[group]], points, clock, WARM_START)
             if not group.runs:
                 raise RuntimeError("the warm start diverged: the base configuration does not train this task, "
@@ -77,6 +77,9 @@ def _part(plan: CalibrationPlan, about: Task, data: Sequence[Data], runs: list[R
     """Runs of the arms that train at the same time, from the branch point to the end; their memory is the next part's."""
     groups = [[_branched(about, part, share, plan, kind, parent) for part, share in spread(alike, data)]
               for kind, alike in kinds(plan, runs)]
+    for group in chain(*groups):
+        yield from group.measured(0)
+    yield Branched()
     yield from _side_by_side(groups, plan.evaluation_points, clock, "arms")
     for group in chain(*groups):
         yield from group.finish()
@@ -152,6 +155,7 @@ class Group:
         self.population = Population(about, [arm.config for arm in arms], [seed for _, seed in runs], data.device,
                                      arms[0].svag, plan.size, stream)
         self.streams = [Stream(data, seed, stream) for seed in self.seeds]
+        self.all_metrics_at = measuring.times(points)
         self.probe = regime.Probe(data, self.seeds, points, plan.seeds[0], about.micro)
         self._index()
 
@@ -165,7 +169,7 @@ class Group:
 
     def measured(self, samples: int) -> Iterator[Measured]:
         """One Measured per run at ``samples`` seen, with its regime where it is time for that."""
-        values = measure(self.population, self.data)
+        values = measuring.measure(self.population, self.data, judged_only=samples not in self.all_metrics_at)
         regimes = self.probe.measure(self.population, self.runs, self.reads, samples)
         for i, (arm, seed) in enumerate(self.runs):
             yield Measured(arm, seed, samples, {name: float(value[i]) for name, value in values.items()} | regimes[i])
@@ -193,12 +197,10 @@ class Group:
 
 
 def _side_by_side(groups: list[list[Group]], points: tuple[int, ...], clock: _Clock, phase: str) -> Iterator[Event]:
-    """Measure at ``points`` (samples seen, 0 first) and train in between, every group up to a point before the next.
+    """Train from each of the ``points`` (samples seen, 0 first) to the next and measure there, every group before the next point.
 
-    groups: of each kind those on the devices, which train at the same time.
+    groups: of each kind those on the devices, which train at the same time; measured at 0 already.
     """
-    for group in chain(*groups):
-        yield from group.measured(0)
     for start, end in pairwise(points):
         for alike in groups:
             yield from _in_turns([_train(group, start, end, clock, phase) for group in alike if group.runs])

@@ -18,9 +18,9 @@ import torch
 from ..plan import WARM_START, CalibrationPlan
 from ..rules import FieldError
 from ..tasks import task
+from . import measuring
 from .device import device_name, fast_settings, resolve
 from .engine import Group, kinds, spread
-from .measuring import measure
 from .memory import seed_parts, state_bytes
 from .regime import gradient_noise
 from .streams import BLOCK
@@ -73,13 +73,16 @@ def _cost(group: Group, samples: int, points: Sequence[int], shares: int = 1) ->
     batch = group.draw(steps * population.drawn)
     for _ in range(WARM_STEPS):
         population.advance(batch, group.reads, steps)
-        measure(population, group.data)
+        measuring.measure(population, group.data)
     one_step = _time(lambda: population.advance(batch, group.reads, steps), device, steps)
     one_sample = _time(lambda: group.draw(BLOCK), device, BLOCK)
-    one_measurement = _time(lambda: measure(population, group.data), device)
+    every_metric = _time(lambda: measuring.measure(population, group.data), device)
+    judged_only = _time(lambda: measuring.measure(population, group.data, judged_only=True), device)
     one_micro_batch = _time(lambda: gradient_noise(population, group.probe.batches(group.streams, group.reads, 2)), device, 2)
     made = float(samples / group.step_covers)
-    return made * one_step + shares * (made * population.drawn * one_sample + one_measurement * len(points)
+    complete = len(measuring.times(points))
+    measurements = every_metric * complete + judged_only * (len(points) - complete)
+    return made * one_step + shares * (made * population.drawn * one_sample + measurements
                                        + one_micro_batch * group.probe.count * len(group.probe.times))
 
 

@@ -39,10 +39,16 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Branched:
+    """Every arm has been measured where it starts, with the seeds that train next, and none has trained yet: the time to judge
+    what dominates the gradient there, and to stop."""
+
+
+@dataclass(frozen=True)
 class SeedsEnded:
     """Every arm has been trained with the plan's first ``count`` seeds, and more seeds follow: the time to judge, and to stop."""
 
     count: int
 
 
-Event = Measured | RunEnded | Progress | SeedsEnded
+Event = Measured | RunEnded | Progress | Branched | SeedsEnded

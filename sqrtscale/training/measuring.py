@@ -1,6 +1,12 @@
-"""What is measured of a population at an evaluation point: the metrics of its task. Its regime is ``regime``'s."""
+"""What is measured of a population at an evaluation point: the metrics of its task. Its regime is ``regime``'s.
+
+The judged metric is measured at every point, because the mean over its last points is what a verdict compares; the others are
+there to be looked at, and a few dozen points will do.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -8,12 +14,26 @@ from torch import Tensor
 from ..tasks import Data
 from .population import Population
 
+POINTS = 24  # of the metrics that are not judged
+
+
+def times(points: Sequence[int]) -> frozenset[int]:
+    """Those of the evaluation points at which every metric is measured: first, last, and evenly between."""
+    last = len(points) - 1
+    count = min(last, POINTS)
+    return frozenset(points[round(last * i / max(count, 1))] for i in range(count + 1))
+
 
 @torch.no_grad()
-def measure(population: Population, data: Data) -> dict[str, Tensor]:
-    """Every metric of the task for every model, on the CPU: name -> [M]."""
+def measure(population: Population, data: Data, judged_only: bool = False) -> dict[str, Tensor]:
+    """Metrics of the task for every model, on the CPU: name -> [M].
+
+    judged_only: leave out those that cost a pass over another split than the judged one's.
+    """
     splits = {"validation": data.validation, "train": data.train_sample}
-    metrics = population.task.metrics
+    task = population.task
+    judged = task.metrics[task.judged].split
+    metrics = {name: metric for name, metric in task.metrics.items() if not judged_only or metric.split == judged}
     values = {name: population.executor.evaluate(population, split) for name, split in splits.items()
               if any(metric.split == name for metric in metrics.values())}
     return {name: values[metric.split][metric.measure].cpu() for name, metric in metrics.items()}

@@ -8,10 +8,12 @@ from ..plan import CalibrationPlan
 from ..rules import FieldError
 from ..schedules import CONSTANT
 from ..store import NotFound, Store
+from ..tasks import task
 from . import forms, launch
-from .inputs import Inputs, texts_of
+from .inputs import Inputs, carried, texts_of
 from .tables import escaped
 
+BUDGET, OF_THE_TASK = "budget", "task"  # in the address: that start and samples are the task's own, not those of the plan
 TAKEN = "taken from"  # the id whose plan fills the form
 
 
@@ -40,6 +42,12 @@ def _take_up(store: Store, id: str) -> None:
         st.session_state[TAKEN] = id
         forms.keep(texts_of(inputs_of(plan)))
         st.session_state.update(_choices(plan))
+        if carried(st.query_params.to_dict()):  # another transfer, by this plan: other batches were chosen for the old one
+            st.session_state["targets"] = ""
+        if st.query_params.get(BUDGET) == OF_THE_TASK:
+            defaults = task(plan.task).defaults
+            st.session_state.update({"start": "warm", f"warm-{plan.task}": defaults.warm_samples,
+                                     f"samples-{plan.task}": defaults.samples})
 
 
 def inputs_of(plan: CalibrationPlan) -> Inputs:
@@ -59,6 +67,6 @@ def _choices(plan: CalibrationPlan) -> dict[str, object]:
         "more-arms": [name for name in names if name not in usual],
         "own-arm": own, "targets": " ".join(str(arm.config.batch_size) for arm in further), "reuse": plan.reuse,
         f"seeds-{plan.task}": len(plan.seeds), f"samples-{plan.task}": plan.samples, "start": plan.start,
-        "evaluations": plan.evaluations,
+        f"evaluations-{plan.task}": plan.evaluations, "go-on": plan.go_on,
         "device": plan.device, f"early-{plan.device}": plan.stop_early, f"schedule-{CONSTANT}": str(plan.schedule),
     } | ({f"warm-{plan.task}": plan.warm_samples} if plan.start == "warm" else {})

@@ -8,7 +8,9 @@ from functools import partial
 import streamlit as st
 
 from .. import runner
-from ..report import REPORTS, Report, reported
+from ..arms import KINDS
+from ..plan import WARM_START
+from ..report import REPORTS, Report, reported, was_stopped
 from ..rules import family
 from ..runner.device import rivals
 from ..runner.log import LARGEST
@@ -16,14 +18,15 @@ from ..schedules import CONSTANT
 from ..store import CalibrationRecord, DamagedChunk, NotFound, Store
 from ..store.export import FORMATS
 from ..tasks import task
-from . import again, curve_view, launch, noise_view, notes, repeat, running, runs, verdict_view
-from .inputs import format_number, texts_of
+from . import actions, curve_view, launch, noise_view, notes, repeat, running, runs, verdict_view
+from .inputs import format_number
 from .tables import escaped, reasons
 from .timing import duration
 
 LOOK_EVERY = 2.0
 CANCELLED_AT_ONCE = 60.0  # seconds of training that may be lost without a question
 MIME = {"csv": "text/csv", "json": "application/json", "html": "text/html", "md": "text/markdown"}
+BRANCH_POINT = "The branch point is where the warm start ended: there every arm begins, with the same weights."
 LOG_LINES = 200  # shown; the whole log can be downloaded
 
 
@@ -35,7 +38,11 @@ def show(store: Store, id: str) -> None:
     _results(store, id, ended=record.final)
     with st.expander("Configuration of the arms"):
         launch.arms_table(record.plan)
-        _carry_on(record)
+        for arm in record.plan.arms:
+            if arm.name in KINDS:
+                st.caption(f"{runs.coloured(arm.name)}: {escaped(KINDS[arm.name].description)}")
+        with st.popover("Formulas"):
+            reasons(record.plan.scaled)
     with st.expander("Runs"):
         runs.runs_table(record)
         if record.executors:
@@ -125,15 +132,21 @@ def _results(store: Store, id: str, ended: bool) -> None:
             points = curve_view.curves(store, id, version)
         except DamagedChunk as error:
             st.error(escaped(str(error)), title="The curves cannot be read")
+            actions.show(store, record, {}, {})
         else:
             measured = verdict_view.measured(record, points, id, version)
             judgement = verdict_view.judge(store, record, points, version, measured)
             if judgement:
                 verdict_view.answer(record, judgement)
-            curve_view.show(record, points)
+            actions.show(store, record, judgement.verdicts if judgement else {}, measured)
+            stopped = was_stopped(record)
+            if not stopped:
+                curve_view.show(record, points)
+                if record.plan.warm_samples and (points["arm"] != WARM_START).any():
+                    st.caption(BRANCH_POINT)
             if judgement:
                 verdict_view.details(record, judgement, measured)
-            curve_view.warm_start(record, points)
+            curve_view.warm_start(record, points[points["arm"] == WARM_START] if stopped else points)
             noise_view.show(record, points, measured)
         _log(record)
 
@@ -179,14 +192,3 @@ def _log(record: CalibrationRecord) -> None:
             st.code("\n".join(lines[-LOG_LINES:]), language=None)
         st.download_button("Download log", lambda: runner.read_log(record.id, LARGEST), f"calibration-{record.id}.log",
                            "text/plain", on_click="ignore", key=f"log-{record.id}")
-
-
-def _carry_on(record: CalibrationRecord) -> None:
-    plan = record.plan
-    with st.container(horizontal=True, vertical_alignment="center"):
-        with st.popover("Formulas"):
-            reasons(plan.scaled)
-        st.page_link("pages/calibrate.py", label="Calibrate again", icon=":material/replay:",
-                     query_params={launch.AGAIN: record.id})
-        st.page_link("pages/scale.py", label="Open in Scale", icon=":material/calculate:",
-                     query_params=texts_of(again.inputs_of(plan)))

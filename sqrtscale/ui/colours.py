@@ -14,6 +14,7 @@ OF_AN_ARM = {  # colour and dash
     "base": (BASE, "solid"), "scaled": (SCALED, "solid"), "unscaled": (UNSCALED, "dash"), "linear lr": (LINEAR_LR, "dot"),
     WARM_START: (BASE, "dashdot"),
 }
+OF_AN_OUTCOME = {"matches": "green", "differs": "red", "cannot tell": "orange", "not a test": "gray"}  # of badges, by name
 OF_A_GROUP = {"svag": BASE, "rule": SCALED, "form": SCALED}  # grey stands for all other arms
 OTHER_DASHES = ("longdash", "longdashdot", "dashdot", "dot", "dash")
 

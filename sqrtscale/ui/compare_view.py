@@ -18,10 +18,10 @@ from ..report.settings import settings
 from ..rules import family
 from ..store import CalibrationRecord, Store
 from . import browse, compare_charts, compare_choices, curve_view, live_plot, runs
+from .colours import OF_AN_OUTCOME
 from .compare_choices import IDS
 from .compare_link import MOST, View
 from .tables import escaped
-from .verdict_view import COLOURS
 
 AXIS_TITLES = {"samples": "Samples seen", "steps": "Optimizer steps", "epochs": "Epochs"}
 MIME = {"html": "text/html", "md": "text/markdown"}
@@ -95,7 +95,7 @@ def _lines(members: Sequence[Member]) -> None:
     for place, row in enumerate(map(Row.of, members)):
         line = {head: escaped(text) for head, text in cells(row).items()}
         line["Calibration"] = f"[{line['Calibration']}](results?id={row.id})"
-        badges = [f":{COLOURS[row.outcome]}-badge[{row.outcome}]"] if row.outcome else []
+        badges = [f":{OF_AN_OUTCOME[row.outcome]}-badge[{row.outcome}]"] if row.outcome else []
         line["Verdict"] = " ".join([*badges, *([] if line.pop("State") == "DONE" else [runs.badge(row.state)])])
         rows.append({"": f"**{_tag(place)}**", **line})
     frame = pd.DataFrame(rows).rename(columns={"kappa": "κ"})

@@ -31,6 +31,8 @@ FURTHER_HELP = ("An ablation is the full rule with one hyperparameter left as it
 EARLY_HELP = (f"The arms are judged after {', '.join(map(str, LOOKS[:3]))} … seeds. Judging several times makes a wrong verdict "
               "likelier, so each time more is demanded. A GPU trains all seeds at once in about the time of one, so there it "
               "saves nothing.")
+GO_ON_HELP = ("After the warm start the noise scale is measured. Where the batch lies so far above it that no arm can become a "
+              "test of the rule, the calibration ends there; with this the arms are trained all the same.")
 AGAIN = "again"  # in the address: the id of a calibration whose plan fills the form
 OWN_ARM = "own: "  # begins the name of an arm with values typed in
 OF_A_SCHEDULE = ("schedule", "min_lr", "decay_steps", "milestones", "milestone_factor")
@@ -144,16 +146,17 @@ def _plan(task: Task, inputs: Inputs, size: str, carried: Schedule, boxes: dict[
     boxes |= {"device": grid.container(gap="xxsmall"), "evaluations": grid.container(gap="xxsmall")}
     device = boxes["device"].selectbox(MARKED["device"], list(devices), format_func=devices.__getitem__, key="device")
     evaluations = boxes["evaluations"].number_input(
-        MARKED["evaluations"], value=CalibrationPlan.evaluations, step=1, key="evaluations",
+        MARKED["evaluations"], value=defaults.evaluations, step=1, key=f"evaluations-{task.name}",
         help="How many times every run is measured after the warm start.")
     early = st.toggle("Stop as soon as the verdict is clear", value=occupied(device) == ("cpu",), key=f"early-{device}",
                       help=EARLY_HELP)
+    go_on = start == "warm" and st.toggle("Go on where it cannot be a test", key="go-on", help=GO_ON_HELP)
     with boxes["schedule"]:  # last, so that a text which is no schedule hides no other choice
         schedule = schedule_choice.choose(carried)
     return make_plan(task.name, inputs.config, inputs.target_batch, arms=[*controls, *more], targets=targets, seeds=seeds,
                      samples=samples, start=start, warm_samples=warm_samples, decay_form=inputs.decay_form, device=device,
                      momentum_form=inputs.momentum_form, correct_lr=inputs.correct_lr, reuse=reuse, stop_early=early, size=size,
-                     schedule=schedule, evaluations=evaluations)
+                     schedule=schedule, evaluations=evaluations, go_on=go_on)
 
 
 def usual_controls(inputs: Inputs) -> tuple[list[str], str]:

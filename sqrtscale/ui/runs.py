@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
 
-from ..arms import DEFAULT_ARMS
+from ..evidence import OUTCOMES
 from ..rules import family
 from ..store import FINAL_STATES, CalibrationRecord, CalibrationSummary
-from ..tasks import TASKS, task
-from .colours import BASE, SCALED, style
+from ..tasks import task
+from .colours import BASE, OF_AN_OUTCOME, SCALED, style
+from .difference_charts import SYMBOLS
 from .tables import escaped
 
 STATE_COLOURS = {"DONE": "green", "RUNNING": "blue", "STARTING": "blue", "QUEUED": "gray", "CANCELLING": "orange",
                  "CANCELLED": "gray", "FAILED": "red", "LOST": "red", "TIMED_OUT": "red"}
 ARM_TEXT = {BASE: "blue", SCALED: "orange"}
-NO_END = (math.nan, math.nan, 0)
-END_HELP = ("Last value of what is judged, mostly the validation loss: mean ± standard deviation over seeds. A verdict compares "
-            "means over the last tenth of the samples instead.")
-VERDICT_HELP = "Does scaled do what base does? By the default margin; empty where nothing was compared or nobody has looked yet"
+VERDICT_HELP = "Does scaled do what base does? By the default margin; empty where nothing was compared"
+DIFFERENCE_HELP = "Scaled - base over the last tenth of the samples, in the unit of what the task judges"
+COURSE_HELP = "The difference to base over samples, from the branch point on: the height of a row is two margins up and down"
+FURTHEST = 2.0  # margins that the sparkline of a course shows
+ROW = 35  # pixels
 LONGEST_NUMBER = 1e7  # from here on with an exponent
 
 
@@ -53,49 +56,89 @@ def fixed(value: float, decimals: int, sign: str = "") -> str:
     return f"{value:{sign}.6g}" if abs(value) >= LONGEST_NUMBER else f"{value:{sign}.{decimals}f}"
 
 
-def calibrations_table(summaries: Sequence[CalibrationSummary], key: str) -> str | None:
-    """The list; returns the id of a row that the user has just chosen, by its box or by any cell."""
-    ends = [_end(summary, arm)[0] for summary in summaries for arm in ("base", "scaled")]
-    decimals = min(places(ends), 6)
-    frame = pd.DataFrame([
-        {"State": _state(summary), "Verdict": summary.outcome,
-         "Name": title(summary.name, summary.task, summary.base_batch, summary.target_batch),
-         "Batch": f"{summary.base_batch} → {summary.target_batch}",
-         **{arm.capitalize(): end_value(summary, arm, decimals) for arm in DEFAULT_ARMS},
-         "Task": summary.task, "Optimizer": family(summary.optimizer).label, "Created": summary.created_at}
-        for summary in summaries])
-    # The row that comes back is numbered as the user saw the list, and a new one may have come on top since.
-    seen = st.session_state.get(f"{key} seen", [])
-    st.session_state[f"{key} seen"] = [summary.id for summary in summaries]
-    chosen = st.dataframe(
-        frame, hide_index=True, width="stretch", key=key, on_select="rerun", selection_mode=("single-row", "single-cell"),
-        column_config={"Created": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm", timezone="UTC", help="In UTC"),
-                       "Verdict": st.column_config.TextColumn(help=VERDICT_HELP),
-                       "Name": st.column_config.TextColumn(width="medium"),
-                       **{arm: st.column_config.TextColumn(f"{arm}, last", width=128, help=END_HELP)
-                          for arm in map(str.capitalize, DEFAULT_ARMS)}},
-        alt="Stored calibrations; choose a row to open it").selection
-    rows = [*chosen.rows, *(cell[0] for cell in chosen.cells)]
-    return seen[rows[0]] if rows and rows[0] < len(seen) else None
+class Chosen(NamedTuple):
+    """What the user chose in a list: a row to open, by its name, and the rows that are ticked."""
+
+    opened: str | None
+    ticked: frozenset[str]
+
+
+def calibrations_table(summaries: Sequence[CalibrationSummary], key: str) -> Chosen:
+    """The list; numbers are numbers, so that its columns sort as such."""
+    seen: list[str] = st.session_state.get(f"{key} seen", [])
+    ids = st.session_state[f"{key} seen"] = [summary.id for summary in summaries]
+    # The rows that come back are numbered as the user saw the list, and new ones may have come on top since.
+    rows: list[int] = st.session_state.get(key, {}).get("selection", {}).get("rows", [])
+    ticked = frozenset(seen[row] for row in rows if row < len(seen))
+    clicked = st.session_state.get(f"{key} name")
+    opened = seen[clicked.row] if clicked and clicked.row < len(seen) else None
+    if rows and seen != ids:
+        st.session_state[key] = {"selection": {"rows": [row for row, id in enumerate(ids) if id in ticked]}}
+    st.dataframe(
+        pd.DataFrame({name: column(summaries) for name, column in COLUMNS.items()}), hide_index=True, width="stretch", key=key,
+        on_select="rerun", selection_mode="multi-row", column_config=_columns(summaries, f"{key} name"), row_height=ROW,
+        placeholder="", alt="Stored calibrations")
+    return Chosen(opened, ticked)
+
+
+COLUMNS: dict[str, Callable[[Sequence[CalibrationSummary]], list[Any]]] = {
+    "State": lambda rows: [_state(row) for row in rows],
+    "Verdict": lambda rows: [[verdict(row.outcome)] if row.outcome else [] for row in rows],
+    "Name": lambda rows: [title(row.name, row.task, row.base_batch, row.target_batch) for row in rows],
+    "Optimizer": lambda rows: [family(row.optimizer).label for row in rows],
+    "Task": lambda rows: [row.task for row in rows],
+    "κ": lambda rows: [row.kappa for row in rows],
+    "Batch": lambda rows: [f"{row.base_batch} → {row.target_batch}" for row in rows],
+    "lr": lambda rows: [row.lr for row in rows],
+    "Difference": lambda rows: [row.difference for row in rows],
+    "±": lambda rows: [_half_width(row) for row in rows],
+    "Course": lambda rows: [_course(row) for row in rows],
+    "Tags": lambda rows: [list(row.tags) for row in rows],
+    "Created": lambda rows: [row.created_at for row in rows],
+}
+
+
+def _columns(summaries: Sequence[CalibrationSummary], name: str) -> dict[str, Any]:
+    """How each column is shown; name: the key that holds a click on one."""
+    column = st.column_config
+    tags = sorted({tag for row in summaries for tag in row.tags})
+    return {
+        "State": column.TextColumn(width=100),
+        "Verdict": column.MultiselectColumn(options=[verdict(outcome) for outcome in OUTCOMES], width=114, help=VERDICT_HELP,
+                                            color=[OF_AN_OUTCOME[outcome] for outcome in OUTCOMES]),
+        "Name": column.ButtonColumn(width=176, type="secondary", alignment="left", key=name),
+        "Optimizer": column.TextColumn(width=84), "Task": column.TextColumn(width=60),
+        "κ": column.NumberColumn(format="%.4g", width=52, help="Target batch over base batch"),
+        "Batch": column.TextColumn(width=88),
+        "lr": column.NumberColumn(format="%.4g", width=72, help="Learning rate of base"),
+        "Difference": column.NumberColumn(format="%+.3g", width=88, help=DIFFERENCE_HELP),
+        "±": column.NumberColumn(format="%.2g", width=72, help="Half the width of the difference's interval"),
+        "Course": column.LineChartColumn(width=96, y_min=-FURTHEST, y_max=FURTHEST, color="gray", help=COURSE_HELP),
+        "Tags": column.MultiselectColumn(options=tags, color="gray", width=116),
+        "Created": column.DatetimeColumn(format="YYYY-MM-DD HH:mm", timezone="UTC", width=130, help="In UTC"),
+    }
+
+
+def verdict(outcome: str) -> str:
+    """An outcome with its sign, so that it is not told by colour alone."""
+    return f"{SYMBOLS[outcome]} {outcome}"
+
+
+def _half_width(row: CalibrationSummary) -> float | None:
+    """Of the interval, which lies evenly around the difference; None for one pair."""
+    if row.low is None or row.high is None or not math.isfinite(row.high - row.low):
+        return None
+    return (row.high - row.low) / 2
+
+
+def _course(row: CalibrationSummary) -> list[float]:
+    """The course in margins, cut to what the sparkline shows."""
+    return [min(max(value / row.margin, -FURTHEST), FURTHEST) for value in row.course] if row.margin else []
 
 
 def _state(summary: CalibrationSummary) -> str:
     """The state; of one under way, how far it is."""
     return summary.state + ("" if summary.state in FINAL_STATES or not summary.progress else f" {summary.progress:.0%}")
-
-
-def end_value(summary: CalibrationSummary, arm: str, decimals: int) -> str:
-    """Last value of an arm's judged metric over its seeds, or nothing where there is none."""
-    mean, std, count = _end(summary, arm)
-    if not count:
-        return ""
-    return fixed(mean, decimals) + (f" ± {std:.2g}" if count > 1 else "")
-
-
-def _end(summary: CalibrationSummary, arm: str) -> tuple[float, float, int]:
-    """Mean, standard deviation and count of the last values of the metric that the calibration's task judges."""
-    ends = summary.final.get(arm, {})
-    return ends.get(TASKS[summary.task].judged, NO_END) if summary.task in TASKS else NO_END
 
 
 def runs_table(record: CalibrationRecord) -> None:

@@ -13,22 +13,26 @@ from ..evidence import (
     ArmSummary,
     Regime,
     Verdict,
+    confidence,
     differences_over_samples,
     layer_tails,
     passes_for_normal,
     summarise,
 )
 from ..plan import WARM_START
-from ..report import frontier, headline, keep, reasons, regimes, stopped_early, verdicts
+from ..report import frontier, headline, keep, reasons, regimes, sentences, stopped_early, verdicts, was_stopped
 from ..rules import FieldError
 from ..store import CalibrationRecord, Store
 from ..tasks import task
 from . import curve_view, difference_charts, inputs, live_plot, runs
+from .colours import OF_AN_OUTCOME
 from .tables import escaped
 
-COLOURS = {"matches": "green", "differs": "red", "cannot tell": "orange", "not a test": "gray"}
 BOXES = {"matches": st.success, "differs": st.error, "cannot tell": st.warning, "not a test": st.info}
 USUAL_LEVEL = 0.05
+WORDS = ("Noise scale: the batch at which signal and noise weigh the same in a gradient; the rule is made for batches well below "
+         "it. Samples ahead or behind: how much further along base's own curve the end lies, as a share of a run's samples. "
+         "Standard deviations of base seeds: against how far base's own runs end apart.")
 MARGIN_HELP = ("How far apart the curves may lie and still count as equal. Matching is shown, not assumed: the whole interval of "
                "the difference must lie inside the margin.")
 
@@ -69,7 +73,7 @@ def judge(store: Store, record: CalibrationRecord, points: pd.DataFrame, version
     margin = _margin(record)
     judgement = _judged(record, points, measured, record.id, version, margin)
     if margin is None:
-        keep(store, record, judgement.verdicts)
+        keep(store, record, judgement.verdicts, measured, judgement.differences)
     return judgement
 
 
@@ -80,6 +84,8 @@ def answer(record: CalibrationRecord, judgement: Judgement) -> None:
     BOXES[verdicts["scaled"].outcome if answered else "not a test"](headline(record, verdicts))
     if further := frontier(record, verdicts):
         st.markdown(f"**{escaped(further)}**".replace("kappa", "κ"))
+    if was_stopped(record) and "scaled" in verdicts:
+        st.markdown(verdicts["scaled"].sentence)
     limits = [stopped_early(record), _cut_short(judgement.ends)]
     if record.state != "DONE":
         limits.insert(0, "It did not run to its end: this is the verdict on what was measured.")
@@ -98,30 +104,32 @@ def _cut_short(ends: Mapping[str, ArmSummary]) -> str:
 def details(record: CalibrationRecord, judgement: Judgement, measured: Mapping[str, Regime]) -> None:
     """Under the curves: the differences against the margin as pictures, every arm in a line, and the rest folded."""
     verdicts = judgement.verdicts
+    if was_stopped(record):  # nothing was compared
+        return
     if not judgement.differences.empty:
         _pictures(record, judgement)
     if any(end.n for end in judgement.ends.values()):
-        _arms(record, verdicts, judgement.ends)
+        _arms(record, judgement)
     lost = [f"**{escaped(arm)}** diverged on {len(causes)} of {len(record.plan.seeds)} seeds: {escaped(causes[0])}."
             for arm, causes in runs.diverged(record).items()]
-    sentences = [verdict.sentence for verdict in verdicts.values() if verdict.reason != "no pairs"]
-    if words := [*sentences, *reasons(record, verdicts, measured, judgement.is_normal), *lost]:
+    if words := [*sentences(verdicts), *reasons(record, verdicts, measured, judgement.is_normal), *lost]:
         with st.expander("The verdict on every arm in words"):
             st.markdown("\n".join(f"- {sentence}" for sentence in words))
+            st.caption(WORDS)
             if verdicts and not measured:
                 st.caption("The gradient noise was not measured in this calibration, so whether it was a test of the rule is "
                            "not known.")
     if verdicts:
         with st.expander("The numbers behind the verdict, and the margin"):
             _margin_box(record)
-            _numbers(verdicts)
+            _numbers(judgement)
 
 
 def _pictures(record: CalibrationRecord, judgement: Judgement) -> None:
     """The differences over samples, and the forest plot of what is tested."""
     margin = next(iter(judgement.verdicts.values())).margin
     size, pairs = f"± {margin.value:.2g} {margin.unit}", int(judgement.differences["pairs"].max())
-    interval = f" with its {100 * (1 - 2 * judgement.level):.3g}% interval" if pairs > 1 else ""
+    interval = f" with its {confidence(judgement.level)} interval" if pairs > 1 else ""
     live_plot.show(difference_charts.over_samples(judgement.differences, margin.value, margin.unit,
                                                   "the branch point" if record.plan.warm_samples else curve_view.BEGINNING),
                    key="differences",
@@ -142,43 +150,44 @@ def _margin(record: CalibrationRecord) -> float | None:
     return value if isinstance(value, (int, float)) and value > 0 and math.isfinite(value) else None
 
 
-def _arms(record: CalibrationRecord, verdicts: Mapping[str, Verdict], ends: Mapping[str, ArmSummary]) -> None:
-    """A line an arm: where it ends, what is said of it, its difference to base, in seed noise and in samples."""
-    decimals = runs.places(end.mean for end in ends.values())
+def _arms(record: CalibrationRecord, judgement: Judgement) -> None:
+    """A line an arm: where it ends, what is said of it, its difference to base. Four columns, which a phone has room for."""
+    ends, about = judgement.ends, task(record.plan.task)
+    decimals, most = runs.places(end.mean for end in ends.values()), max(end.n for end in ends.values())
     rows = []
     for arm, end in ends.items():
         value = runs.fixed(end.mean, decimals) + (f" ± {end.std:.2g}" if end.n > 1 else "")
-        row = (runs.coloured(arm), value, str(end.n))
-        rows.append((*row, *(_against_base(verdicts[arm], record, decimals) if arm in verdicts else ("", "", "", ""))))
-    about = task(record.plan.task)
-    heads = ["Arm", f"End {about.metrics[about.judged].label.lower()}", "Seeds", "Against base", "Difference to base",
-             "In seed deviations", "Samples ahead"]
+        fewer = f" ({end.n} seed{'s' * (end.n != 1)})" if end.n < most else ""
+        verdict = judgement.verdicts.get(arm)
+        rows.append((runs.coloured(arm), value + fewer, *(_against_base(verdict, decimals) if verdict else ("", ""))))
+    heads = ["Arm", f"End {about.metrics[about.judged].label.lower()}", "Against base", "Difference to base"]
     st.table(pd.DataFrame(rows, columns=heads), border="horizontal", hide_index=True, alt="The verdict on every arm")
-    st.caption("End value: mean over the last tenth of the samples, ± standard deviation over seeds. Differences are paired by "
-               "seed, with the interval of the test.")
+    st.caption(f"End value: mean over the last tenth of the samples, ± standard deviation over {most} seed{'s' * (most > 1)}. "
+               f"Differences are paired by seed, with their {confidence(judgement.level)} interval.")
 
 
-def _against_base(verdict: Verdict, record: CalibrationRecord, decimals: int) -> tuple[str, str, str, str]:
+def _against_base(verdict: Verdict, decimals: int) -> tuple[str, str]:
     end = verdict.end
     difference = runs.fixed(end.difference, decimals, "+") if end else ""
     if end and verdict.pairs > 1:
         difference += f" ({runs.fixed(end.low, decimals, '+')} to {runs.fixed(end.high, decimals, '+')})"
-    ahead = "" if verdict.samples_ahead is None else f"{verdict.samples_ahead / record.plan.samples:+.1%}"
-    return (f":{COLOURS[verdict.outcome]}-badge[{verdict.outcome}]", difference,
-            "" if math.isnan(verdict.effect_sd) else f"{verdict.effect_sd:+.2g}", ahead)
+    return f":{OF_AN_OUTCOME[verdict.outcome]}-badge[{verdict.outcome}]", difference
 
 
-def _numbers(verdicts: Mapping[str, Verdict]) -> None:
+def _numbers(judgement: Judgement) -> None:
+    verdicts = judgement.verdicts
     margin = next(iter(verdicts.values())).margin
     st.markdown(f"Margin: **{margin.value:.4g} {escaped(margin.unit)}** ({escaped(margin.origin)}).")
     rows = [(runs.coloured(arm), test.name, f"{test.difference:+.5g}", f"{test.low:+.4g} to {test.high:+.4g}",
              f"{test.p_within:.3g}", f"{test.p_beyond:.3g}", "" if math.isnan(test.sd) else f"{test.sd:.3g}")
             for arm, verdict in verdicts.items() for test in verdict.functionals]
-    heads = ["Arm", "Measured over", "Difference", "Interval", "p within", "p beyond", "Sd of pairs"]
+    level = judgement.level
+    heads = ["Arm", "Measured over", "Difference", f"{confidence(level)} interval", "p, within", "p, beyond", "Sd of pairs"]
     st.table(pd.DataFrame(rows, columns=heads), border="horizontal", hide_index=True, alt="Tests of every arm")
-    st.caption("Differences are paired by seed. Within: two one-sided t-tests against the margin; all three must hold for a "
-               "match. Beyond: the same against the margin from outside, corrected for three. A difference that was not "
-               "seen is not a match.")
+    st.caption("Differences are paired by seed. p, within: how likely curves as near as these would be if the arm lay at the "
+               f"margin (two one-sided t-tests); at most {level:.2g} in all three lines is a match. p, beyond: the same from "
+               f"outside the margin, corrected for three; at most {level:.2g} in one line is a difference. A difference that was "
+               "not seen is not a match.")
 
 
 def _margin_box(record: CalibrationRecord) -> None:

@@ -127,6 +127,7 @@ def states(ids: Mapping[str, str]) -> list[PageState]:
         PageState("calibrate-refused", "/calibrate?b0=4096&b1=8192&form=half-life"),
         PageState("calibrate-unfolded", "/calibrate", choose_arms),
         PageState("results-list", "/results"),
+        PageState("results-library", "/results?view=library"),
         *(PageState(f"result-{name.replace(' ', '-')}", f"/results?id={id}") for name, id in ids.items()),
         PageState("result-unfolded", f"/results?id={ids['matches']}", unfold),
         PageState("compare-unchosen", "/compare"),

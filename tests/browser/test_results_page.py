@@ -32,11 +32,21 @@ def cell(page: Page, text: str):
 
 
 def open_row(page: Page, name: str) -> None:
-    """Click into the row of the list that has the name."""
+    """Click the name in the list."""
     expect(cell(page, name)).to_be_attached()
     box = page.get_by_test_id("stDataFrame").bounding_box()
     number = int(cell(page, name).locator("..").get_attribute("aria-rowindex")) - 1  # the heads are row 1
-    page.mouse.click(box["x"] + 220, box["y"] + ROW * (number + 0.5))
+    page.mouse.move(box["x"] + 270, box["y"] + ROW * (number + 0.5))  # a grid that no pointer has entered forgets a click
+    page.mouse.click(box["x"] + 280, box["y"] + ROW * (number + 0.5))
+
+
+def tick(page: Page, name: str) -> None:
+    """Tick the row of the list that has the name, by its box at the left."""
+    box = page.get_by_test_id("stDataFrame").bounding_box()
+    number = int(cell(page, name).locator("..").get_attribute("aria-rowindex")) - 1
+    page.mouse.move(box["x"] + 10, box["y"] + ROW * (number + 0.5))
+    page.mouse.click(box["x"] + 16, box["y"] + ROW * (number + 0.5))
+    expect(cell(page, name).locator("..")).to_have_attribute("aria-selected", "true")
 
 
 def drawn(page: Page) -> dict[str, int]:
@@ -52,7 +62,7 @@ def view(page: Page) -> dict:
                  hidden: plot._fullData.filter(trace => trace.visible === 'legendonly').map(trace => trace.name).sort()}} }}""")
 
 
-def test_a_click_on_a_row_opens_it_and_the_way_back_leads_to_the_list(visit, store):
+def test_a_click_on_a_name_opens_it_and_the_way_back_leads_to_the_list(visit, store):
     old, new = stored.calibration(store, name="the old one"), stored.calibration(store, name="the new one")
     page = visit("/results")
     open_row(page, "the old one")
@@ -83,13 +93,71 @@ def test_deleted_ones_are_found_and_brought_back(visit, store):
     id = stored.calibration(store, name="put away")
     store.delete(id)
     page = visit("/results")
+    page.get_by_role("button", name="Filter", exact=False).first.click()
     page.get_by_text("Deleted", exact=True).click()
     expect(page.get_by_text("1 calibration, newest first")).to_be_visible()
+    expect(page).to_have_url(re.compile("deleted=1$"))
+    page.keyboard.press("Escape")
     open_row(page, "put away")
     expect(page.get_by_role("heading", name="put away")).to_be_visible()
     page.get_by_role("button", name="Bring it back").click()
     expect(page.get_by_role("button", name="Delete")).to_be_visible()
     assert store.get(id).deleted_at is None
+
+
+def test_rows_that_are_ticked_go_to_compare_and_stay_ticked_while_the_list_grows(visit, store):
+    ids = [stored.calibration(store, name=f"ticked {number}") for number in range(2)]
+    stored.calibration(store, "RUNNING", name="under way", measured=[])
+    page = visit("/results?text=ticked")
+    tick(page, "ticked 0")
+    stored.calibration(store, "FAILED", name="ticked not", measured=[])
+    tick(page, "ticked 1")
+    expect(cell(page, "ticked not")).to_be_attached()
+    compare = page.locator(".st-key-actions").get_by_role("button", name="Compare")
+    expect(compare).to_be_enabled()
+    compare.click()
+    expect(page).to_have_url(re.compile(f"/compare.ids={ids[1]}(,|%2C){ids[0]}$"))
+
+
+def test_the_keyboard_moves_through_the_list_ticks_and_opens(visit, store):
+    first, _ = stored.calibration(store, name="by keyboard 0"), stored.calibration(store, name="by keyboard 1")
+    page = visit("/results?text=by keyboard")
+    page.get_by_test_id("stDataFrame").locator("canvas").first.focus()
+    for key in ("ArrowDown", "ArrowDown", "ArrowRight"):
+        page.keyboard.press(key)
+    wait_ready(page)
+    expect(page).to_have_url(re.compile("text="))  # to move is not to open
+    page.keyboard.press("Shift+Space")
+    expect(cell(page, "by keyboard 0").locator("..")).to_have_attribute("aria-selected", "true")
+    button = page.locator(".st-key-actions").get_by_role("button", name="Open")
+    expect(button).to_be_enabled()
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(f"id={first}"))
+
+
+def test_the_way_back_and_the_browsers_back_keep_the_filter(visit, store):
+    stored.calibration(store, name="kept")
+    page = visit("/results?text=kept&order=kappa")
+    open_row(page, "kept")
+    expect(page.get_by_role("heading", name="kept")).to_be_visible()
+    page.get_by_role("link", name="All results").click()
+    expect(page.get_by_text("1 calibration, largest κ first")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"/results\?text=kept&order=kappa$"))
+    page.get_by_text("Library", exact=True).click()
+    expect(page).to_have_url(re.compile(r"\?view=library$"))
+    page.go_back()
+    expect(page.get_by_text("1 calibration, largest κ first")).to_be_visible()
+
+
+@pytest.mark.parametrize("path", ["/results", "/results?view=library"])
+def test_list_and_library_fit_a_telephone(visit, page, store, path):
+    id = stored.calibration(store, name="A long name that goes on until the end of the line and then further still")
+    store.tag([id], "a tag of many words to be read")
+    page.set_viewport_size({"width": 390, "height": 900})
+    visit(path)
+    expect(page.get_by_test_id("stDataFrame")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_zoom_by_mouse_and_hidden_arms_survive_growing_curves(visit, store):

@@ -186,6 +186,29 @@ def test_runs_are_listed_shown_exported_deleted_and_restored(stored, tmp_path):
 
 
 @pytest.mark.process
+def test_runs_are_tagged_found_by_their_tags_and_untagged(stored):
+    done = sqrtscale("runs", "tag", stored[:6], "paper", "ablation of  beta2")
+    assert done.stdout == f"{stored} has the tags ablation of beta2, paper\n"
+    assert "ablation of beta2, paper" in sqrtscale("runs", "list", "--tag", "paper", "--tag", "ablation of beta2").stdout
+    assert sqrtscale("runs", "list", "--tag", "paper", "--tag", "other").stdout == "no calibration fits\n"
+    assert json.loads(sqrtscale("runs", "show", stored, "--json").stdout)["tags"] == ["ablation of beta2", "paper"]
+    assert sqrtscale("runs", "tag", stored, "--remove", "paper", "ablation of beta2").stdout == f"{stored} has no tags\n"
+    refused = sqrtscale("runs", "tag", stored, "x" * 41)
+    assert refused.returncode == 2 and "is no tag: give 1 to 40 characters" in refused.stderr
+
+
+@pytest.mark.process
+def test_what_was_deleted_is_removed_for_good_only_when_told_to(stored):
+    assert sqrtscale("runs", "purge", "--yes").stdout == "nothing is deleted\n"
+    sqrtscale("runs", "delete", stored)
+    asked = sqrtscale("runs", "purge")
+    assert asked.returncode == 2 and "would remove 1 deleted calibration for good" in asked.stderr
+    assert stored in sqrtscale("runs", "list", "--deleted").stdout
+    assert sqrtscale("runs", "purge", "--yes").stdout == f"{stored} is removed for good\n"
+    assert "is not a stored calibration" in sqrtscale("runs", "show", stored).stderr
+
+
+@pytest.mark.process
 def test_runs_that_were_taken_over_are_marked(stored):
     with closing(Store.open()) as store:
         store.add_event(stored, "reused", {"runs": [{"arm": arm, "seed": seed, "from": source} for arm, seed, source in (

@@ -108,6 +108,32 @@ def test_true_differences_at_the_margin_are_wrongly_judged_no_more_often_than_th
     assert np.mean([one.within for one in found]) > 0.05 - 4 * math.sqrt(0.05 * 0.95 / REPEATS)  # the test is not idle
 
 
+@pytest.mark.parametrize("n", [3, 5, 8])
+def test_a_margin_that_was_estimated_lets_no_more_differ_at_it_than_the_level(n):
+    """Curves that lie apart by 2 all along and scatter hardly, at a margin of 1 + a spread of 1 of which n seeds know little."""
+    repeats = 1000
+    apart, base = draws(5, 3 * n, 2, 0.05, repeats).reshape(repeats, 3, n), draws(6, n, 0, 1, repeats)
+    spreads = base.std(1, ddof=1)
+
+    def share(known):
+        families = ([compare("end", x, 1 + spread, 0.05, known * spread) for x in three]
+                    for three, spread in zip(apart, spreads, strict=True))
+        return np.mean([any(test.beyond for test in holm(family)) for family in families])
+
+    wrong, naive = share(1), share(0)
+    assert 0.005 < wrong < 0.05 + 3 * math.sqrt(0.05 * 0.95 / repeats)
+    assert naive > 0.25  # taking the estimate for the truth is wrong far more often
+
+
+@pytest.mark.parametrize("n, delta, sd, spread", [(8, 3.5, 0.3, 1), (20, 3, 1, 1)])
+def test_power_of_beyond_an_estimated_margin_is_what_a_simulation_shows(n, delta, sd, spread):
+    x, spreads = draws(7, n, delta, sd), draws(8, n, 0, spread).std(1, ddof=1)
+    seen = np.mean([compare("end", row, 1 + shown, 0.05, shown).beyond
+                    for row, shown in zip(x, spreads, strict=True)])
+    assert share_within_error(seen, power_beyond(n, delta, sd, 1 + spread, 0.05, spread))
+    assert power_beyond(n, delta, sd, 1 + spread, 0.05) > seen
+
+
 @pytest.mark.parametrize("delta", [0.2, 1.9])
 def test_the_pairs_needed_decide_with_the_promised_power_and_one_fewer_does_not(delta):
     x = np.array([-1.0, 0, 1]) / np.std([-1, 0, 1], ddof=1) + delta  # mean delta, standard deviation 1

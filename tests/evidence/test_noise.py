@@ -1,6 +1,7 @@
 """Noise scale and second moments from curves: intervals by simulation, what dominates by known cases."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -146,3 +147,11 @@ def test_without_measurements_there_is_no_regime_and_without_second_moments_no_r
     assert found.second_moment_ratio is None and "Second moments" not in found.sentence and found.preconditioned is None
     silent = regime(curves(base__noise=[[5, 5]], base__signal=[[-1, -1.01]]), 8, 64)
     assert silent.dominated == "noise" and silent.expected_ratio == 8 and "beyond what was measured" in silent.sentence
+
+
+@pytest.mark.parametrize("after, batch, stays", [(0, 301, True), (0, 299, False), (100, 301, False), (100, 601, True),
+                                                 (300, 1201, True), (300, 1199, False)])
+def test_a_signal_stays_where_no_growth_that_was_seen_could_lift_the_noise_scale_to_the_batch(after, batch, stays):
+    """An interval that ends at 100, measured after 100 samples: three times that, and again for each warm start that follows."""
+    found = replace(regime(measured(50), 8, batch), high=100.0)
+    assert found.stays_signal(100, after) == stays

@@ -145,7 +145,7 @@ def test_sgd_has_a_control_that_is_not_its_own_rule_and_another_configuration_ha
     ("seeds-digits", 0, "seeds = 0 is not allowed"),
     ("seeds-digits", 65, "seeds = 65 is not allowed"),
     ("samples-digits", -5, "samples = -5 is not allowed"),
-    ("evaluations", 0, "evaluations = 0 is not allowed"),
+    ("evaluations-digits", 0, "evaluations = 0 is not allowed"),
     ("warm-digits", 0, r"warm\_samples = 0 is not allowed"),
 ])
 def test_a_bad_number_is_named_once_below_its_field_and_cannot_be_launched(key, value, message):

@@ -71,7 +71,8 @@ PLANS = {
         samples=12_800, start="scratch", warm_samples=None, decay_form="half-life", device="cpu", momentum_form="scaled",
         reuse=False, stop_early=False, size="medium", schedule=schedule("wsd:0.1,1-sqrt")),
     "measured at other points": replace(stored.plan(), evaluations=7),
-    "sgd": stored.plan(base=TrainingConfig("sgd", 8, {"lr": 0.05}), target=16, arms=["sqrt lr"], stop_early=True),
+    "sgd": stored.plan(base=TrainingConfig("sgd", 8, {"lr": 0.05}), target=16, arms=["sqrt lr"], stop_early=True,
+                       go_on=True),
     "on another machine": stored.plan(device="cuda:1", correct_lr=True, base=TrainingConfig("adam", 8), target=16),
 }
 

@@ -19,7 +19,7 @@ from sqrtscale.home import calibration_folder
 from sqrtscale.plan import WARM_START
 from sqrtscale.report import command
 from sqrtscale.rules import TrainingConfig
-from sqrtscale.store import STATES, Store
+from sqrtscale.store import STATES, Filter, Result, Store
 from sqrtscale.store.models import Calibration, Chunk
 from sqrtscale.ui import runs
 
@@ -72,7 +72,7 @@ def test_empty_store_tells_what_to_do_next(store):
     assert links == ["**Run the first calibration**", "Or scale a configuration first"]
 
 
-def test_the_list_shows_configuration_state_and_end_values(store):
+def test_the_list_shows_configuration_state_and_difference(store):
     stored.calibration(store, name="first")
     stored.calibration(store, "RUNNING", measured=[])
     stored.calibration(store, "FAILED", chosen=stored.plan(task="pydoc", seeds=1), reason="out of memory")
@@ -80,7 +80,7 @@ def test_the_list_shows_configuration_state_and_end_values(store):
     assert list(frame["State"]) == ["FAILED", "RUNNING 50%", "DONE"]
     assert list(frame["Name"]) == ["pydoc: batch 8 → 64", "digits: batch 8 → 64", "first"]
     assert list(frame["Batch"]) == ["8 → 64"] * 3 and list(frame["Optimizer"]) == ["Adam"] * 3
-    assert frame["Base"][2] == "0.313108 ± 0.0064" and frame["Base"][1] == "" and "±" not in frame["Base"][0]
+    assert frame["Difference"][2] == pytest.approx(0.01) and frame["Difference"][:2].isna().tolist() == [False, True]
 
 
 def test_the_list_is_searched(store):
@@ -93,7 +93,7 @@ def test_the_list_is_searched(store):
     app.multiselect(key="states").set_value(["FAILED", "LOST"]).run()
     assert list(frames(app, "State")[0]["Name"]) == ["beta"]
     app.multiselect(key="states").set_value([]).run()
-    store.set_verdict(store.summaries(text="alpha")[0].id, "not a test", "This run does not test the scaling.")
+    store.set_verdict(store.summaries(Filter(text="alpha"))[0].id, Result("not a test", "This run does not test the scaling."))
     app.multiselect(key="outcomes").set_value(["differs", "not a test"]).run()
     assert list(frames(app, "State")[0]["Name"]) == ["alpha"]
     app.multiselect(key="outcomes").set_value([]).run()
@@ -121,12 +121,11 @@ def test_a_calibration_says_which_executor_carried_out_its_steps(store):
     assert "executor" not in said(opened(unknown))
 
 
-def test_opening_one_that_nobody_has_judged_puts_its_verdict_into_the_list(store):
-    judged, halfway = stored.calibration(store, name="old"), stored.calibration(store, "RUNNING", name="new")
-    assert list(frames(opened(), "State")[0]["Verdict"]) == ["", ""]
+def test_the_list_judges_what_has_ended_and_nobody_has_judged(store):
+    judged = stored.calibration(store, name="old")
+    stored.calibration(store, "RUNNING", name="new")
+    assert [list(chips) for chips in frames(opened(), "State")[0]["Verdict"]] == [[], ["✓ matches"]]
     app = opened(judged)
-    opened(halfway)
-    assert list(frames(opened(), "State")[0]["Verdict"]) == ["", "matches"]
     app.text_input(key=f"margin-{judged}").set_value("0.001").run()  # a margin of one's own is shown, not stored
     assert app.error and store.get(judged).answer == opened(judged).success[0].value
 
@@ -140,7 +139,7 @@ def test_one_that_cannot_be_judged_is_opened_and_listed(store, table, value, tex
         old = session.scalar(select(Calibration.plan))
         session.execute(update(table.class_).values({table: old | value if isinstance(value, dict) else value}))
     assert any(text in one.value.replace("\\", "") for one in opened(id).error)
-    assert list(frames(opened(), "State")[0]["Verdict"]) == [""]
+    assert [list(chips) for chips in frames(opened(), "State")[0]["Verdict"]] == [[]]
 
 
 def test_unknown_id(store):
@@ -152,8 +151,8 @@ def test_a_finished_calibration_whole(store):
     id = stored.calibration(store, name="A *name* with $marks$")
     app = opened(id)
     assert r"A \*name\* with \$marks\$" in said(app) and "DONE" in said(app)
-    assert "**scaled** matches base within 0.017 nats per image" in said(app)
-    assert app.success[0].value.startswith("Yes: the scaled settings train like the base settings, to within 0.017")
+    assert "**scaled** matches base within 0.011 nats per image" in said(app)
+    assert app.success[0].value.startswith("Yes: the scaled settings train like the base settings, to within 0.011")
     (table,) = frames(app, "Difference to base")
     assert [end.split(" ")[0] for end in table["End validation loss"]] == ["0.316989", "0.326989", "0.236989", "0.416989"]
     assert list(table["Difference to base"])[:2] == ["", "+0.010000 (+0.010000 to +0.010000)"]

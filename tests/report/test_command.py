@@ -51,7 +51,7 @@ def plans(draw) -> CalibrationPlan:
         decay_form=forms[0], momentum_form=forms[1], correct_lr=forms[2], device=draw(st.sampled_from(DEVICES)),
         reuse=draw(st.booleans()),
         stop_early=draw(st.booleans()), size=draw(st.sampled_from(list(TASKS[name].sizes))),
-        schedule=schedule(draw(st.sampled_from(SCHEDULES))))
+        schedule=schedule(draw(st.sampled_from(SCHEDULES))), go_on=draw(st.booleans()))
     return replace(plan, evaluations=draw(st.integers(1, 200)))
 
 

@@ -12,8 +12,20 @@ from scipy.stats import norm
 from sqlalchemy import event
 
 from sqrtscale.evidence import Regime
-from sqrtscale.report import frontier, headline, html, judged, markdown, reasons, report, reported, verdicts
-from sqrtscale.report.svg import BOTTOM, HEIGHT, TOP, Line, chart
+from sqrtscale.report import (
+    frontier,
+    headline,
+    html,
+    judged,
+    markdown,
+    never_a_test,
+    reasons,
+    report,
+    reported,
+    stopped_early,
+    verdicts,
+)
+from sqrtscale.report.svg import BOTTOM, HEIGHT, TOP, Block, Interval, Line, chart, forest
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.schedules import schedule
 from sqrtscale.store import Store
@@ -56,7 +68,7 @@ def test_the_page_is_whole_by_itself_and_says_what_the_verdict_says(store, recor
     assert not {"script", "link", "img", "iframe", "b"} & set(page.tags) and page.addresses == []
     found = verdicts(record, store.curves(record.id))
     assert headline(record, found) in text and "A <b>bold</b> name | with marks" in text
-    assert html(reported(store, record)).count('role="img"') == 4  # three metrics, and the difference to base
+    assert html(reported(store, record)).count('role="img"') == 5  # three metrics, the difference to base, the forest plot
     assert "sqrtscale calibrate --task digits" in text and record.id in text
     for arm in ("base", "scaled", "unscaled", "linear lr"):
         assert arm in text
@@ -85,7 +97,8 @@ def test_markdown_has_the_same_words_and_its_tables_keep_their_columns(store, re
     assert len(tables) == 2
     for table in tables:
         assert len({line.replace("\\|", "").count("|") for line in table.splitlines()}) == 1
-    assert text.count("data:image/svg+xml;base64,") == 4 and "```bash\nsqrtscale calibrate" in text
+    assert "| 90% interval |" in text
+    assert text.count("data:image/svg+xml;base64,") == 5 and "```bash\nsqrtscale calibrate" in text
 
 
 @pytest.mark.parametrize("measured", [[], stored.points(stored.plan())[:1], stored.all_nan(stored.plan())],
@@ -179,6 +192,59 @@ def test_the_margin_of_differences_is_a_band_around_zero_and_what_is_far_away_do
     # The axis goes from -1.5 margins, as nothing lies lower, to 6: the band is 2 of 7.5 margins high and begins 5 from the top.
     assert float(band.get("height")) == pytest.approx(drawn * 2 / 7.5, abs=0.2)
     assert float(band.get("y")) == pytest.approx(TOP + drawn * 5 / 7.5, abs=0.2)
+
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def test_the_forest_plot_holds_every_interval_against_the_margin():
+    """An axis from -1.5 margins to 6: what lies at 12 is an arrow at its end, and what has one pair no interval."""
+    svg = ElementTree.fromstring(forest([
+        Block("scaled <", "matches", "#EA580C", [Interval("end", 0.0, -0.01, 0.02)]),
+        Block("linear lr", "differs", "#6B7280", [Interval("end", 0.24, 0.2, 0.3),
+                                                  Interval("whole curve", 0.01, -math.inf, math.inf)]),
+    ], "Difference (nats)", 0.02))
+    (band,) = svg.iter(SVG + "rect")
+    left, width = float(band.get("x")), float(band.get("width"))
+
+    def place(value):
+        return left + (value + 0.02) * width / 0.04
+
+    lines = [(float(line.get("x1")), float(line.get("x2"))) for line in svg.iter(SVG + "line") if line.get("stroke-width")]
+    assert lines == [(pytest.approx(place(-0.01), abs=0.2), pytest.approx(place(0.02), abs=0.2)),
+                     (pytest.approx(place(0.12), abs=0.2), pytest.approx(place(0.12), abs=0.2))]
+    dots = [float(dot.get("cx")) for dot in svg.iter(SVG + "circle")]
+    assert dots == pytest.approx([place(0.0), place(0.01)], abs=0.2)
+    (arrow,) = svg.iter(SVG + "polygon")
+    assert float(arrow.get("points").split(",")[0]) == pytest.approx(place(0.12), abs=0.2)
+    texts = [text.text for text in svg.iter(SVG + "text")]
+    words = [text for text in texts if text.strip("-0123456789.") and "Difference" not in text]
+    assert words == ["scaled <", "matches", "end", "linear lr", "differs", "end", "whole curve"]
+
+
+def test_one_that_was_stopped_at_its_branch_point_says_so_and_compares_nothing(store):
+    record = store.get(stored.stopped(store))
+    found = judged(store, record)
+    assert (found.outcome, found.answer.split(",")[0]) == ("not a test", "This run does not test the scaling: at this stage of "
+                                                          "training larger batches do not yet average out much noise")
+    assert stopped_early(record).startswith("It was stopped after the warm start")
+    for write in (html, markdown):
+        text = write(reported(store, record))
+        assert "It was stopped after the warm start" in text and "(at most 2.03), below the batch of 64" in text
+        assert "svg" not in text.replace("svg {", "") and "no seed has a curve" not in text and "The curves" not in text
+
+
+def test_what_is_measured_at_the_branch_point_is_enough_only_far_below_the_batch(store):
+    """Batch 64 after a warm start of 3,200 samples and before 6,400 more: the interval must end below 64 / 9."""
+    for noise_scale, never in ((6.9, True), (7.2, False)):
+        record = store.get(stored.stopped(store, noise_scale))
+        curves = store.curves(record.id)
+        assert never_a_test(record, curves) == never
+        scratch = replace(record, plan=replace(record.plan, start="scratch", warm_samples=0))
+        assert not never_a_test(scratch, curves) and verdicts(scratch, curves)["scaled"].reason == "no pairs"
+        base_is_whole = tuple(replace(run, state="DONE") if run.arm == "base" else run for run in record.runs)
+        assert never_a_test(replace(record, runs=base_is_whole), curves)
+    assert not never_a_test(store.get(stored.stopped(store, 70)), store.curves(store.summaries()[0].id))
 
 
 @pytest.mark.parametrize("y", [[], [NAN], [2.0], [0.0, 0.0], [1e-9, 1e9]])

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from sqrtscale.plan import make_plan
 from sqrtscale.rules import TrainingConfig
-from sqrtscale.store import ACTIVE_STATES, DamagedChunk, Store, StoreError, connect
+from sqrtscale.store import ACTIVE_STATES, DamagedChunk, Filter, Store, StoreError, connect
 from sqrtscale.store.models import Chunk
 from sqrtscale.training.events import Measured
 
@@ -86,7 +86,7 @@ def test_text_that_databases_refuse_is_cleaned(store):
     assert store.get(id).name == "ab?"
     store.rename(id, bad + "x" * 300)
     assert store.set_note(id, bad, 0) and store.get(id).note == "ab?"
-    assert len(store.get(id).name) == 200 and [one.id for one in store.summaries(text="ab\0")] == [id]
+    assert len(store.get(id).name) == 200 and [one.id for one in store.summaries(Filter(text="ab\0"))] == [id]
     store.end_run(id, "base", 0, "DIVERGED", bad)
     store.transition(id, "FAILED", among=ACTIVE_STATES, reason=bad)
     assert {run.reason for run in store.get(id).runs} == {"ab?"} and store.get(id).reason == "ab?"

@@ -10,7 +10,7 @@ import pytest
 
 from sqrtscale.plan import WARM_START, make_plan
 from sqrtscale.rules import TrainingConfig
-from sqrtscale.store import ACTIVE_STATES, FINAL_STATES, NotFound, Store
+from sqrtscale.store import ACTIVE_STATES, FINAL_STATES, Filter, NotFound, Result, Store
 from sqrtscale.training.events import Measured
 
 BASE = TrainingConfig("adam", 8, {"lr": 1e-3})
@@ -37,7 +37,7 @@ def test_unknown_id_is_named(store):
     with pytest.raises(NotFound):
         store.rename("nowhere", "x")
     with pytest.raises(NotFound):
-        store.set_verdict("nowhere", "matches", "Yes")
+        store.set_verdict("nowhere", Result("matches", "Yes"))
     with pytest.raises(NotFound):
         store.request_cancel("nowhere")
 
@@ -127,7 +127,7 @@ def test_deleted_is_put_away_restored_and_purged(store):
     store.write_points(gone, [Measured("base", 0, 0, {"val_loss": 1.0})])
     store.transition(gone, "DONE", among=ACTIVE_STATES)
     store.delete(gone)
-    assert [one.id for one in store.summaries()] == [keep] and [one.id for one in store.summaries(deleted=True)] == [gone]
+    assert [one.id for one in store.summaries()] == [keep] and [one.id for one in store.summaries(Filter(deleted=True))] == [gone]
     assert len(store.curves(gone)) == 1
     store.restore(gone)
     assert {one.id for one in store.summaries()} == {keep, gone} and store.purge() == []
@@ -156,24 +156,24 @@ def test_list_filters_and_summarises_without_curves(store):
         store.write_points(first, [Measured("base", seed, 0, {"val_loss": loss})])
     store.write_points(first, [Measured("scaled", 0, 0, {"val_loss": math.nan})])
     store.transition(second, "FAILED", among=ACTIVE_STATES)
-    store.set_verdict(first, "cannot tell", "Not decided yet.")
+    store.set_verdict(first, Result("cannot tell", "Not decided yet."))
     assert [one.id for one in store.summaries()] == [second, first]
     assert [(one.outcome, one.answer) for one in store.summaries()] == [("", ""), ("cannot tell", "Not decided yet.")]
-    assert [one.id for one in store.summaries(outcomes=["differs", "cannot tell"])] == [first]
-    assert [one.id for one in store.summaries(text="TELL")] == [first]
-    assert [one.id for one in store.summaries(text="ATTENTION")] == [first]
-    assert [one.id for one in store.summaries(text="0%")] == [first]
-    assert store.summaries(text="_") == []
-    assert [one.id for one in store.summaries(text="rmsprop")] == [second]
-    assert [one.id for one in store.summaries(states=["FAILED"])] == [second]
-    assert [one.id for one in store.summaries(limit=1)] == [second]
-    found = store.summaries(text=first)[0]
+    assert [one.id for one in store.summaries(Filter(outcomes=("differs", "cannot tell")))] == [first]
+    assert [one.id for one in store.summaries(Filter(text="TELL"))] == [first]
+    assert [one.id for one in store.summaries(Filter(text="ATTENTION"))] == [first]
+    assert [one.id for one in store.summaries(Filter(text="0%"))] == [first]
+    assert store.summaries(Filter(text="_")) == []
+    assert [one.id for one in store.summaries(Filter(text="rmsprop"))] == [second]
+    assert [one.id for one in store.summaries(Filter(states=("FAILED",)))] == [second]
+    assert [one.id for one in store.summaries(Filter(limit=1))] == [second]
+    found = store.summaries(Filter(text=first))[0]
     assert found.final["base"]["val_loss"] == (2.0, pytest.approx(math.sqrt(2)), 2)
     mean, _, count = found.final["scaled"]["val_loss"]
     assert math.isnan(mean) and count == 0
     for seed, loss in ((0, -1.7e308), (1, 1.7e308)):  # still numbers
         store.write_points(first, [Measured("unscaled", seed, 0, {"val_loss": loss})])
-    assert store.summaries(text=first)[0].final["unscaled"]["val_loss"] == (0.0, math.inf, 2)
+    assert store.summaries(Filter(text=first))[0].final["unscaled"]["val_loss"] == (0.0, math.inf, 2)
     assert (found.task, found.base_batch, found.target_batch, found.seeds, found.start) == ("digits", 8, 64, 2, "warm")
 
 

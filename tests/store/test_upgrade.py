@@ -14,7 +14,7 @@ from sqlalchemy import inspect, text
 from sqrtscale.plan import make_plan
 from sqrtscale.report import judged
 from sqrtscale.rules import TrainingConfig
-from sqrtscale.store import ACTIVE_STATES, Store, StoreError, migrate
+from sqrtscale.store import ACTIVE_STATES, Filter, Store, StoreError, migrate
 from sqrtscale.training.events import Measured
 
 # A batch operation makes SQLite copy the table and drop the old one, to which runs, chunks and events refer.
@@ -100,7 +100,8 @@ def take_back(store, revision):
         command.downgrade(config, revision)
 
 
-LATER = ("outcome", "answer", "ends", "executor")
+LATER = ("outcome", "answer", "ends", "executor", "lr", "scaled_lr", "difference", "low", "high", "margin", "noise_scale",
+         "noise_low", "noise_high", "course", "judging")
 
 
 def everything(store):
@@ -125,8 +126,9 @@ def test_what_the_first_schema_stored_is_kept_and_judged_when_it_is_opened(datab
     record, (listed,) = store.get(id), store.summaries()
     assert (record.outcome, record.answer, listed.outcome, listed.answer) == ("", "", "", "")
     assert str(listed.final) == ends and listed.final["base"]["val_loss"][2] == 2
-    assert judged(store, record) == store.get(id)
-    (listed,) = store.summaries(text="matches")
+    assert (listed.lr, listed.scaled_lr) == (2e-3, pytest.approx(2e-3 * 8**0.5, rel=1e-15))  # from the plan
+    assert store.unjudged() == [id] and judged(store, record) == store.get(id) and store.unjudged() == []
+    (listed,) = store.summaries(Filter(text="matches"))
     assert listed.outcome == "matches" and listed.answer.startswith("Yes: ") and everything(store) == before
     store.close()
 

@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 import weakref
+from itertools import pairwise
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from sqrtscale.diagnostics import about
 from sqrtscale.plan import WARM_START, Arm, CalibrationPlan, make_plan
 from sqrtscale.rules import FieldError, TrainingConfig
 from sqrtscale.tasks import TASKS, task
-from sqrtscale.training import Measured, Progress, RunEnded, SeedsEnded, calibrate, engine, environment, executors
+from sqrtscale.training import Branched, Measured, Progress, RunEnded, SeedsEnded, calibrate, engine, environment, executors
 from sqrtscale.training import estimate as timed
 from sqrtscale.training.executors._executor import WORK
 from sqrtscale.training.memory import state_bytes
@@ -47,6 +48,17 @@ def test_every_run_is_measured_at_the_same_samples_and_ends():
     assert {(e.arm, e.seed, e.state) for e in events if isinstance(e, RunEnded)} == {(*run, "DONE") for run in plan.runs}
     last = [e for e in events if isinstance(e, Progress)][-1]
     assert last.done == last.total == 640 * 8
+
+
+def test_with_many_points_the_judged_metric_is_measured_at_each_and_the_others_at_some():
+    plan = small(samples=64 * 60, seeds=1, evaluations=60)
+    points = curves(calibrate(plan))["scaled", 0]
+    assert len(plan.evaluation_points) == 61 and [samples for samples, _ in points] == list(plan.evaluation_points)
+    assert all("val_loss" in values for _, values in points)
+    complete = [samples for samples, values in points if "train_loss" in values]
+    assert len(complete) == 25 and complete[0] == 0 and complete[-1] == plan.samples
+    assert max(later - earlier for earlier, later in pairwise(complete)) <= 3 * 64  # spread evenly
+    assert len(plan.warm_points) <= 25  # nothing hangs on that curve
 
 
 def test_arms_start_from_the_same_weights_and_seeds_differ():
@@ -107,6 +119,16 @@ def test_seeds_in_parts_are_the_same_runs_with_time_to_judge_in_between():
     for run, points in parts.items():
         for (_, a), (_, b) in zip(points, whole[run], strict=True):
             assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize("start", [{"start": "warm", "warm_samples": 160}, {"start": "scratch"}], ids=["warm", "scratch"])
+def test_every_arm_of_a_part_is_measured_at_its_start_before_any_trains(start):
+    events = list(calibrate(small(**start, seeds=4, samples=128, stop_early=True, arms=[])))
+    (first, second) = [i for i, event in enumerate(events) if isinstance(event, Branched)]
+    arms = [(i, event) for i, event in enumerate(events) if isinstance(event, Measured) and event.arm != WARM_START]
+    assert {(e.arm, e.seed) for i, e in arms if i < first} == {(arm, seed) for arm in ("base", "scaled") for seed in (0, 1, 2)}
+    assert all(e.samples == 0 and "noise" in e.values for i, e in arms if i < first)
+    assert [(e.arm, e.samples) for i, e in arms if i < second and e.seed == 3] == [("base", 0), ("scaled", 0)]
 
 
 def test_the_models_of_one_part_are_gone_when_the_next_begins(monkeypatch):

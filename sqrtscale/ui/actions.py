@@ -1,0 +1,183 @@
+"""What to do next with a calibration, as buttons at its top: those that fit its verdict, the one that it asks for first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import streamlit as st
+
+from .. import runner
+from ..evidence import Regime, Verdict
+from ..plan import MOST_SEEDS, CalibrationPlan
+from ..report import was_stopped
+from ..store import CalibrationRecord, Store
+from ..tasks import task
+from . import again, answer, compare_link, launch, remedy
+from .inputs import Inputs, format_number, texts_of
+from .timing import duration
+
+MOST = 4  # buttons
+MORE_SEEDS = 5  # where nobody knows how many would decide
+
+
+@dataclass(frozen=True)
+class Action:
+    """A button: what it says, what happens, and in a sentence what that means and how long it takes."""
+
+    label: str
+    icon: str
+    act: Callable[[], None]
+    means: str = ""
+
+
+def show(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict], measured: Mapping[str, Regime]) -> None:
+    """At most four buttons, the first one primary once the calibration has ended; none of a deleted one, which is brought back.
+
+    verdicts, measured: as ``report.verdicts`` and ``report.regimes`` gave them, empty before the end.
+    """
+    if record.deleted_at:
+        return
+    first = _asked_for(store, record, verdicts.get("scaled"), measured.get("scaled")) if record.final else []
+    matches = bool(first) and first[0].label == USE
+    compares = "scaled" in verdicts and not was_stopped(record)
+    rest = [*([_compare(record)] if compares else []), _calibrate_again(record), *([] if matches else [_in_scale(record)])]
+    every = list({action.label: action for action in (*first, *rest)}.values())
+    with st.container(horizontal=True):
+        for place, action in enumerate(every[: MOST - matches]):
+            primary = place == 0 and bool(first)
+            if st.button(action.label, type="primary" if primary else "secondary", icon=action.icon, help=action.means or None,
+                         key=f"action-{action.label}"):
+                action.act()
+            if matches and place == 0:
+                with st.popover("Copy them", icon=":material/content_copy:"):
+                    _take_away(record.plan)
+    if first and first[0].means:
+        st.caption(f"**{first[0].label}**: {first[0].means}")
+
+
+USE = "Use these values"
+
+
+def _asked_for(store: Store, record: CalibrationRecord, scaled: Verdict | None, regime: Regime | None) -> list[Action]:
+    """What the end, or the verdict on the full rule at the target batch, asks for; the first one is the primary button."""
+    plan = record.plan
+    if record.state != "DONE" or scaled is None or scaled.reason == "no pairs":
+        return [_start(store, record, "Try again", ":material/replay:", plan,
+                       "the same plan; runs that were trained to their end are taken from the store")]
+    if scaled.outcome == "matches":
+        return [Action(USE, ":material/check:", lambda: _open(record, "pages/scale.py"),
+                       "opens Scale with this configuration, for every library and format.")]
+    if scaled.reason == "signal dominates":
+        on = [_start(store, record, "Go on anyway", ":material/play_arrow:", replace(plan, go_on=True), "trains the arms all the "
+                     "same; the verdict will most likely stay *not a test*")] if was_stopped(record) else []
+        return [*(_smaller_batches(record, regime) or [_calibrate_again(record)]), *on]
+    if scaled.outcome == "differs":
+        return _smaller_kappa(record) or [_calibrate_again(record)]
+    if scaled.further_seeds is None and scaled.reason != "diverged":  # seeds would not decide
+        return [_start(store, record, "Train twice as long", ":material/update:", replace(plan, samples=2 * plan.samples),
+                       f"{2 * plan.samples:,} samples a run, all trained anew")]
+    return _more_seeds(store, record, scaled.further_seeds or MORE_SEEDS)
+
+
+def _more_seeds(store: Store, record: CalibrationRecord, wanted: int) -> list[Action]:
+    """The same plan with so many seeds more, as far as a plan may have them."""
+    plan, count = record.plan, len(record.plan.seeds)
+    more = min(wanted, MOST_SEEDS - count)
+    if more < 1:
+        return [_calibrate_again(record)]
+    unused = tuple(seed for seed in range(count + more) if seed not in plan.seeds)[:more]
+    most = f", the most that a plan may have; about {wanted:,} more would decide" if more < wanted else ""
+    bigger = replace(plan, seeds=(*plan.seeds, *unused), reuse=True)
+    return [_start(store, record, f"Add {more} seed{'s' * (more > 1)}", ":material/add:", bigger,
+                   f"judged on {count + more} seeds{most}; the {count} stored ones are taken over, not trained again, unless "
+                   "software or device have changed",
+                   replace(plan, seeds=unused))]
+
+
+def _start(store: Store, record: CalibrationRecord, label: str, icon: str, plan: CalibrationPlan, means: str,
+           new: CalibrationPlan | None = None) -> Action:
+    """An action that launches a plan and opens its page; new: what of it has to be trained, where that is not all of it."""
+    def act() -> None:
+        st.switch_page("pages/results.py", query_params={"id": runner.submit(store, plan, record.name)})
+
+    return Action(label, icon, act, f"{means}{_time(record, (new or plan).work)}.")
+
+
+def _time(record: CalibrationRecord, work: int) -> str:
+    """About how long it takes to train so many samples, from the time that this one took; "" where that is not known."""
+    if record.started_at is None or record.ended_at is None or not record.done:
+        return ""
+    seconds = (record.ended_at - record.started_at).total_seconds() * work / record.done
+    return f"; about {duration(seconds)}" if seconds >= 1 else ""
+
+
+def _smaller_batches(record: CalibrationRecord, regime: Regime | None) -> list[Action]:
+    """A test that can be made: the largest kappa below the noise scale that was measured, at the user's own base batch, where
+    that is at least 2; else the user's kappa at the task's own batch and after its own warm start."""
+    plan, given = record.plan, again.inputs_of(record.plan)
+    batch = _nearer(plan, regime.low if regime else plan.target_batch) if plan.target_batch > plan.base.batch_size else None
+    if batch is not None and regime is not None:
+        return [_test(record, given._replace(target_batch=batch),
+                      f"your own batch {plan.base.batch_size} and the largest κ whose batch lies below the noise scale measured "
+                      f"here (at least {regime.low:.3g} samples).")]
+    about = task(plan.task)
+    instead = remedy.remedy(about, given) or (given if plan.warm_samples < about.defaults.warm_samples else None)
+    if instead is None:
+        return []
+    return [_test(record, instead, f"your decays, at the batch, the learning rate and the warm start that suit {about.title}, "
+                                   "below its noise scale.", {again.BUDGET: again.OF_THE_TASK})]
+
+
+def _smaller_kappa(record: CalibrationRecord) -> list[Action]:
+    """The rule at a target batch nearer to the base; empty where none lies between them."""
+    batch = _nearer(record.plan)
+    if batch is None:
+        return []
+    return [_test(record, again.inputs_of(record.plan)._replace(target_batch=batch), "does the rule hold for a smaller step?")]
+
+
+def _nearer(plan: CalibrationPlan, below: float = float("inf")) -> int | None:
+    """The target batch next to this one on its way to the base, a power of two of it and less than ``below``; None without."""
+    base, target = plan.base.batch_size, plan.target_batch
+    if target > base:
+        return max((batch for k in range(1, target.bit_length()) if (batch := base * 2**k) < min(target, below)), default=None)
+    return 2 * target if 2 * target < base else None
+
+
+def _test(record: CalibrationRecord, inputs: Inputs, means: str, more: Mapping[str, str] = MappingProxyType({})) -> Action:
+    """Calibrate, opened with this plan and another transfer; more: what else the address says."""
+    base, target = inputs.config.batch_size, inputs.target_batch
+    address = {launch.AGAIN: record.id, **more, **texts_of(inputs)}
+    return Action(f"Test κ = {format_number(target / base)} at {base} → {target}", ":material/alt_route:",
+                  lambda: st.switch_page("pages/calibrate.py", query_params=address), means)
+
+
+def _calibrate_again(record: CalibrationRecord) -> Action:
+    return Action("Calibrate again", ":material/science:",
+                  lambda: st.switch_page("pages/calibrate.py", query_params={launch.AGAIN: record.id}),
+                  "opens Calibrate with this plan, every choice still free.")
+
+
+def _in_scale(record: CalibrationRecord) -> Action:
+    return Action("Open in Scale", ":material/calculate:", lambda: _open(record, "pages/scale.py"))
+
+
+def _open(record: CalibrationRecord, page: str) -> None:
+    st.switch_page(page, query_params=texts_of(again.inputs_of(record.plan)))
+
+
+def _compare(record: CalibrationRecord) -> Action:
+    return Action("Compare with …", ":material/compare_arrows:",
+                  lambda: st.switch_page(compare_link.PAGE, query_params={"ids": record.id}),
+                  "lays other calibrations beside this one.")
+
+
+def _take_away(plan: CalibrationPlan) -> None:
+    """The scaled configuration to copy and as a file."""
+    scaled = plan.scaled
+    answer.snippet(scaled)
+    name = f"sqrtscale-{scaled.base.optimizer}-{scaled.base.batch_size}-{scaled.target_batch}.json"
+    st.download_button("Download JSON", lambda: answer.as_json(scaled), name, "application/json", on_click="ignore",
+                       key="download-values")

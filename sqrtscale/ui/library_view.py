@@ -1,0 +1,51 @@
+"""The library: what is known of an optimizer, a task and a range of kappa from every stored calibration."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import streamlit as st
+
+from ..evidence import OUTCOMES
+from ..report import library
+from ..rules import FAMILIES
+from ..store import Filter, Store
+from ..tasks import TASKS
+from . import browse, filters, library_charts, live_plot
+
+MOST = 2000  # calibrations that are looked at, newest first
+
+
+def show(store: Store) -> None:
+    """Filters, the answer in words, the figure, and the rows that stand behind it."""
+    filters.fill("Library")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        optimizers = st.multiselect("Optimizer", FAMILIES, key="optimizers", placeholder="any",
+                                    format_func=lambda name: FAMILIES[name].label)
+        tasks = st.multiselect("Task", TASKS, key="tasks", placeholder="any", format_func=lambda name: TASKS[name].title)
+        tags = browse.tag_choice(store)
+        with st.container(horizontal=True, width="content"):
+            low, high = (st.number_input(label, min_value=0.0, value=None, step=1.0, format="%g", key=key, placeholder="any",
+                                         width=120) for label, key in (("κ from", "kappa_from"), ("κ to", "kappa_to")))
+    chosen = Filter(optimizers=tuple(optimizers), tasks=tuple(tasks), tags=tags, kappa=(low or 0.0, high or math.inf))
+    filters.save("Library", chosen)
+    chosen = replace(chosen, outcomes=OUTCOMES)
+    calibrations = store.summaries(replace(chosen, limit=MOST))
+    st.markdown(f"**{library.sentence(calibrations)}**".replace("kappa", "κ"))
+    if not calibrations:
+        st.page_link("pages/calibrate.py", label="Run one", icon=":material/science:")
+        return
+    places = library.places(calibrations)
+    if places:
+        live_plot.show(library_charts.verdicts(places), key="library", alt=_words(len(calibrations), len(places)))
+    browse.rows(store, chosen, key="library rows")
+
+
+def _words(calibrations: int, places: int) -> str:
+    """What the figure shows, and what is not in it."""
+    text = ("A mark for every calibration. The rule is made for batches well below the noise scale: the deeper a mark lies, the "
+            "more noise dominates.")
+    if not (missing := calibrations - places):
+        return text
+    return f"{text} {missing:,} without a measured noise scale {'is' if missing == 1 else 'are'} not shown."
