@@ -25,7 +25,7 @@ PROBLEM = "what went wrong"
 
 def nothing_yet() -> None:
     """What a newcomer reads: what will stand here, and how to make it."""
-    st.subheader("Nothing stored yet", anchor=False)
+    st.title("Nothing stored yet", anchor=False)
     st.markdown("A calibration trains the base and the scaled configuration side by side on real data. It takes a few "
                 "minutes, and its curves stay here.")
     st.page_link("pages/calibrate.py", label="**Run the first calibration**", icon=":material/science:")

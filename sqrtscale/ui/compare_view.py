@@ -83,6 +83,7 @@ def _calibrations(store: Store, members: Sequence[Member]) -> bool:
     times = Counter(labels.values())
     labels = {id: f"{label} · {id}" if times[label] > 1 else label for id, label in labels.items()}  # the browser knows labels
     if labels:
+        st.title("Compare", anchor=False)
         st.multiselect("Calibrations", list(labels), format_func=labels.__getitem__, key=IDS, max_selections=MOST,
                        placeholder="Choose two or more; type to search")
     return bool(labels)
@@ -160,7 +161,7 @@ def _since(members: Sequence[Member]) -> str:
 def _configurations(members: Sequence[Member]) -> None:
     """Every field of the configurations side by side; what differs is marked, and alone unless all are asked for."""
     every = settings(members)
-    st.subheader("Configurations", anchor=False)
+    st.header("Configurations", anchor=False)
     several = len(members) > 1
     whole = not several or st.toggle("Also what is the same", key="compare-whole")
     fields = [setting for setting in every if whole or setting.differs]

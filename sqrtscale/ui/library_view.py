@@ -13,6 +13,7 @@ from ..rules import FAMILIES
 from ..store import Filter, Store
 from ..tasks import TASKS
 from . import browse, filters, library_charts, live_plot
+from .tables import greek
 
 MOST = 2000  # calibrations that are looked at, newest first
 
@@ -35,7 +36,7 @@ def show(store: Store) -> None:
         browse.saved(store, address)
     chosen = replace(chosen, outcomes=OUTCOMES)
     calibrations = store.summaries(replace(chosen, limit=MOST))
-    st.markdown(f"**{library.sentence(calibrations)}**".replace("kappa", "κ"))
+    st.markdown(f"**{greek(library.sentence(calibrations))}**")
     if not calibrations:
         st.page_link("pages/calibrate.py", label="Run one", icon=":material/science:")
         return

@@ -62,7 +62,7 @@ def control(app: AppTest, label: str):
 
 
 def test_an_empty_store_tells_what_to_do_next(store):
-    assert [box.value for box in opened().subheader] == ["Nothing stored yet"]
+    assert [box.value for box in opened().title] == ["Nothing stored yet"]
 
 
 def test_opened_empty_it_lets_one_choose_on_the_spot(store):
