@@ -1,17 +1,15 @@
 """The app: ``streamlit run app.py``. The one list of pages; everything else lives in pages/ and sqrtscale/."""
 
-from pathlib import Path
-
 import streamlit as st
 
 import sqrtscale
+from sqrtscale.ui import frame
 from sqrtscale.ui.state import TAB, TITLE, boundary, something_stored
 
-ASSETS = Path(sqrtscale.__file__).parent / "ui" / "assets"
-
 boundary(sqrtscale.__version__)
-st.set_page_config(page_title=st.session_state.get(TAB, TITLE), page_icon=ASSETS / "icon.png", layout="wide")
-st.logo(ASSETS / "logo.svg", size="large")
+st.set_page_config(page_title=st.session_state.get(TAB, TITLE), page_icon=frame.ASSETS / "icon.png", layout="wide")
+st.logo(frame.ASSETS / "logo.svg", size="large")
+frame.show()
 page = st.navigation(
     [
         st.Page("pages/scale.py", title="Scale", default=True),

@@ -8,11 +8,12 @@ from sqrtscale.ui.state import open_store, through_app
 
 through_app()
 store = open_store()
+st.title("Test the scaled configuration", anchor=False)
 st.caption("Train the base and the scaled configuration side by side on real data, and see whether they follow each other.")
 left, right = st.columns([1, 1.5], gap="large")
 plan = None
 with left:
-    st.subheader("What to train", anchor=False)
+    st.header("What to train", anchor=False)
     again.open_form(store)
     task = launch.task_choice()
     size = launch.size_choice(task)
@@ -22,7 +23,7 @@ with left:
     except FieldError as error:
         problem = error
 with right:
-    st.subheader("The arms", anchor=False)
+    st.header("The arms", anchor=False, help="An arm is a configuration that is trained for comparison: one column below.")
     if plan is None:
         light.refusal(problem, task, inputs)
     else:

@@ -21,6 +21,7 @@ if id:
     except FieldError as error:  # its task is gone, or today's rules refuse its plan
         st.error(escaped(str(error)), title="This calibration cannot be shown by this version of sqrtscale")
 elif store.count() or store.count(Filter(deleted=True)):
+    st.title("Results", anchor=False)
     {"List": browse, "Library": library_view}[filters.view()].show(store)
 else:
     browse.nothing_yet()

@@ -9,16 +9,16 @@ from sqrtscale.ui import answer, expanders, forms, importing, kappa, tables
 from sqrtscale.ui.state import through_app
 
 through_app()
-st.caption("Carry Adam, AdamW or RMSprop settings to another batch size by the square-root scaling rule "
-           "(Malladi et al., 2022).")
+st.title("Your settings at another batch size", anchor=False)
+st.caption("Adam, AdamW or RMSprop, by the square-root scaling rule (Malladi et al., 2022).")
 left, right = st.columns([1, 1.7], gap="large")
 with left:
-    st.subheader("Your configuration", anchor=False)
+    st.header("Your configuration", anchor=False)
     importing.show()
     asked = forms.training_configuration()
 with right:
     if asked.inputs is None:
-        answer.refusal(asked.errors)
+        answer.refusal(asked.wrong)
     else:
         scaled = scale(*asked.inputs)
         answer.headline(scaled)

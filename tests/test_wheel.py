@@ -24,9 +24,9 @@ import json
 from streamlit.testing.v1 import AppTest
 from sqrtscale.home import app_folder, home
 app = AppTest.from_file(str(app_folder() / "app.py"), default_timeout=120).run()
-headings = [heading.value for heading in app.subheader]
+headings = [heading.value for heading in app.header]
 app.switch_page("pages/results.py").run()
-headings += [heading.value for heading in app.subheader]
+headings += [heading.value for heading in [*app.title, *app.header, *app.subheader]]
 print(json.dumps({"app": str(app_folder()), "home": str(home()), "headings": headings, "failures": len(app.exception)}))
 """
 

@@ -86,7 +86,7 @@ def _size(functional: Functional, verdict: Verdict, paired: PairedCurves) -> str
     if ahead is None:
         return f"{in_spreads}, {reason}"
     share = _short(100 * abs(ahead) / paired.samples[-1])
-    return f"{in_spreads}, {share}% of the samples {'ahead' if ahead > 0 else 'behind'}"
+    return f"{in_spreads}, as if trained on {share}% {'more' if ahead > 0 else 'fewer'} samples"
 
 
 def _and_ends(verdict: Verdict, paired: PairedCurves) -> str:

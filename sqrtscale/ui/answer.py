@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from urllib.parse import urlencode
 
 import streamlit as st
 
 from ..formats import snippets
 from ..plan import trainable
-from ..rules import FieldError, ScaledConfig, TrainingConfig
+from ..rules import RUN_FIELDS, FieldError, ScaledConfig, ScaledField, TrainingConfig
 from ..rules.batch import Batch
-from ..rules.forecast import WORTH_SAYING, sentence
+from ..rules.forecast import WORTH_SAYING
+from ..rules.forecast import sentence as in_words
+from ..rules.run_fields import CountedInSteps
 from ..tasks import TASKS
 from ..training.optimizers import TRAINED
 from . import forms, importing, inputs, remedy, tables
 from .inputs import Inputs, format_number
 
 FILE = "file"  # stands for the imported file among the snippets
-CORRECT_HELP = ("Our own addition, not the paper's: lr divided by the share of the drift that the rule keeps at this κ, computed "
-                "for Gaussian noise that dominates the gradient.")
+CORRECT_HELP = ("Our own addition, not the paper's: lr divided by the share of the drift (how far the weights move along the "
+                "mean gradient) that the rule keeps at this κ, computed for Gaussian noise that dominates the gradient.")
 
 
-def refusal(errors: tuple[FieldError, ...]) -> None:
-    """What is wrong, in place of an answer."""
-    st.error("\n\n".join(tables.escaped(str(error)) for error in errors), title="No scaled configuration yet")
+def refusal(wrong: Sequence[str]) -> None:
+    """Which fields are wrong, in place of an answer."""
+    st.error(forms.marked(wrong), title="No scaled configuration yet")
 
 
 def headline(scaled: ScaledConfig) -> None:
     """kappa and the two batches."""
-    st.subheader(
+    st.header(
         f"κ = {format_number(scaled.kappa)}: batch :blue[{scaled.base.batch_size}] → :orange[{scaled.target_batch}]",
         anchor=False, help="κ (kappa) is the target batch divided by the base batch.",
     )
@@ -45,20 +48,30 @@ def validity(scaled: ScaledConfig) -> None:
         batch = int(largest * scaled.base.batch_size + 1e-6)
         st.caption(f"The linear decays have a number up to κ = {format_number(largest)}, batch {batch}, set by {label}.")
     _forecast(scaled)
+    roundings = _roundings(scaled)
+    if roundings:
+        st.caption("  \n".join(f"{row.label}: {tables.sentence(row.warning)}" for row in roundings))
     for warning in scaled.warnings:
-        st.warning(tables.escaped(warning))
+        if warning not in [f"{row.name}: {row.warning}" for row in roundings]:
+            st.warning(tables.sentence(warning))
     if not scaled.complete and any(row.half_life is not None and row.scaled is None for row in scaled.rows):
         st.button("Use the half-life form", on_click=forms.use_half_life, help=forms.DECAY_HELP)
+
+
+def _roundings(scaled: ScaledConfig) -> list[ScaledField]:
+    """Rows whose warning only says how a number of steps was rounded, and not to none: notes."""
+    return [row for row in scaled.fields if row.warning and row.scaled and row.name in RUN_FIELDS
+            and isinstance(RUN_FIELDS[row.name].kind, CountedInSteps)]
 
 
 def _forecast(scaled: ScaledConfig) -> None:
     forecast = scaled.forecast
     if forecast is None or scaled.kappa == 1:
         return
-    text = sentence(scaled.kappa, forecast).replace("kappa", "κ")
+    text = in_words(scaled.kappa, forecast)
     if scaled.lr_corrected:
         text += f" Done: the lr above holds that factor, {format_number(forecast.lr_correction)}."
-    st.markdown(f":material/speed: {tables.escaped(text)}")
+    st.markdown(f":material/speed: {tables.sentence(text)}")
     if scaled.lr_corrected or abs(forecast.drift - 1) >= WORTH_SAYING:
         st.toggle("Correct lr for it", key="corr", help=CORRECT_HELP)
 
@@ -67,10 +80,9 @@ def take_away(scaled: ScaledConfig, given: Inputs, link: dict[str, str]) -> None
     """Calibrate, download, share."""
     runs = trainable(given.config)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.page_link("pages/calibrate.py", label="**Calibrate this**", icon=":material/science:",
-                     query_params=inputs.texts_of(given),
-                     disabled=not scaled.complete or runs is None,
-                     help=_what_runs(given, runs))
+        if st.button("Calibrate this", type="primary", icon=":material/science:", disabled=not scaled.complete or runs is None,
+                     help=_what_runs(given, runs)):
+            st.switch_page("pages/calibrate.py", query_params=inputs.texts_of(given))
         name = f"sqrtscale-{scaled.base.optimizer}-{scaled.base.batch_size}-{scaled.target_batch}.json"
         # Made when it is asked for: what every rerun offers anew, a browser may look for when it is gone.
         st.download_button("Download JSON", lambda: as_json(scaled), name, "application/json", on_click="ignore")
@@ -113,15 +125,15 @@ def snippet(scaled: ScaledConfig) -> None:
         else:
             _library(scaled, chosen, parts)
     except FieldError as error:
-        st.info(tables.escaped(str(error)), title=f"Nothing to copy for {labels[chosen]}")
+        st.info(tables.sentence(str(error)), title=f"Nothing to copy for {labels[chosen]}")
 
 
 def _library(scaled: ScaledConfig, name: str, parts: Batch | None) -> None:
     library = snippets.SNIPPETS[name]
-    st.code(snippets.snippet(scaled, name, parts), language=library.language)
+    st.code(snippets.snippet(scaled, name, parts), language=library.language, wrap_lines=True)
     if library.language == "json" and scaled.complete:  # the others say it in comments
         for remark in snippets.remarks(scaled, name):
-            st.caption(tables.escaped(remark))
+            st.caption(tables.sentence(remark))
 
 
 def _address(link: dict[str, str]) -> str:

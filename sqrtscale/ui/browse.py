@@ -25,7 +25,7 @@ PROBLEM = "what went wrong"
 
 def nothing_yet() -> None:
     """What a newcomer reads: what will stand here, and how to make it."""
-    st.subheader("Nothing stored yet", anchor=False)
+    st.title("Nothing stored yet", anchor=False)
     st.markdown("A calibration trains the base and the scaled configuration side by side on real data. It takes a few "
                 "minutes, and its curves stay here.")
     st.page_link("pages/calibrate.py", label="**Run the first calibration**", icon=":material/science:")
@@ -35,15 +35,15 @@ def nothing_yet() -> None:
 def show(store: Store) -> None:
     """Search and filters, and the list; opens the row that the user chooses."""
     filters.fill("List")
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    bar = st.container(horizontal=True, vertical_alignment="bottom")
+    with bar:
         text = st.text_input("Search", key="text", max_chars=filters.LONGEST_TEXT,
                              placeholder="name, note, task, optimizer, verdict, tag or id")
         order = st.selectbox("Sort", ORDERS, key="order", width=230, format_func=lambda name: ORDER_WORDS[name].capitalize())
         chosen = _filter(store, text, order)
-        _saved(store, chosen)
-        if chosen != Filter():
-            st.button("Clear", type="tertiary", on_click=st.query_params.clear, help="Show every calibration")
-    filters.save("List", chosen)
+    address = filters.save("List", chosen)
+    with bar:
+        saved(store, address)
     rows(store, chosen, key="list")
 
 
@@ -65,18 +65,22 @@ def tag_choice(store: Store) -> tuple[str, ...]:
                                 max_selections=filters.MOST))
 
 
-def _saved(store: Store, chosen: Filter) -> None:
-    """Filters that were given a name, for everybody who uses this store: take one, forget one, keep the present one."""
+def saved(store: Store, address: filters.Address) -> None:
+    """Filters that were given a name, for everybody who uses this store: take one, forget one, keep the present one; clear it."""
+    chosen = any(name != "view" for name in address)
     with st.popover("Saved filters", icon=":material/bookmark:", key="saved"):
         for name, query in store.saved_filters().items():
             with st.container(horizontal=True, vertical_alignment="center", key=f"saved-{name}"):
-                st.button(escaped(name), key=f"take-{name}", type="tertiary", on_click=_take, args=(query,), width="stretch")
-                st.button("Forget", key=f"forget-{name}", icon=":material/delete:", on_click=store.remove_filter, args=(name,))
+                st.button(escaped(name), key=f"take-{name}", on_click=_take, args=(query,), width="stretch")
+                st.button("Forget", key=f"forget-{name}", icon=":material/delete:", type="tertiary",
+                          on_click=store.remove_filter, args=(name,))
         st.text_input("Name of the present filter", key="filter name", max_chars=60)
-        query = filters.text_of(filters.address_of(chosen))
-        st.button("Save", icon=":material/bookmark_add:", on_click=_keep, args=(store, query), disabled=not query,
-                  help=None if query else "Choose a filter first")
+        st.button("Save", icon=":material/bookmark_add:", on_click=_keep, args=(store, filters.text_of(address)),
+                  disabled=not chosen, help=None if chosen else "Choose a filter first")
         _say_problem()
+    if chosen:
+        view = {name: value for name, value in address.items() if name == "view"}
+        st.button("Clear", type="tertiary", on_click=st.query_params.from_dict, args=(view,), help="No filter")
 
 
 def _take(query: str) -> None:

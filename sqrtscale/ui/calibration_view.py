@@ -80,7 +80,7 @@ def _heading(store: Store, record: CalibrationRecord) -> None:
     plan = record.plan
     name = runs.title(record.name, task(plan.task).title, plan.base.batch_size, plan.target_batch)
     schedule = f", schedule `{plan.schedule}`" if plan.schedule != CONSTANT else ""
-    st.subheader(escaped(name), anchor=False)
+    st.title(escaped(name), anchor=False)
     st.caption(f"{family(plan.base.optimizer).label}, batch {plan.base.batch_size} → {plan.target_batch} "
                f"(κ = {format_number(plan.target_batch / plan.base.batch_size)}), {task(plan.task).title}, "
                f"{plan.size} model, {plan.seeds_in_words}, {plan.start} start{schedule} · "

@@ -83,6 +83,7 @@ def _calibrations(store: Store, members: Sequence[Member]) -> bool:
     times = Counter(labels.values())
     labels = {id: f"{label} · {id}" if times[label] > 1 else label for id, label in labels.items()}  # the browser knows labels
     if labels:
+        st.title("Compare", anchor=False)
         st.multiselect("Calibrations", list(labels), format_func=labels.__getitem__, key=IDS, max_selections=MOST,
                        placeholder="Choose two or more; type to search")
     return bool(labels)
@@ -138,7 +139,8 @@ def _figure(members: Sequence[Member], view: View) -> None:
     words.append("Letters and symbols are those of the table above.")
     if missing := [compare_charts.letter(place) for place in range(len(members)) if place not in set(table["place"])]:
         words.append(f"Nothing to draw of {', '.join(missing)}: no points, or every seed diverged.")
-    live_plot.show(figure, key=f"compare-{view.show}-{view.axis}-{view.metric}-{view.unit}", alt=" ".join(words))
+    live_plot.show(figure, key=f"compare-{view.show}-{view.axis}-{view.metric}-{view.unit}", alt=" ".join(words),
+                   file=live_plot.file_name("compare", label, view.show))
 
 
 def _band(table: pd.DataFrame, view: View) -> str:
@@ -159,7 +161,7 @@ def _since(members: Sequence[Member]) -> str:
 def _configurations(members: Sequence[Member]) -> None:
     """Every field of the configurations side by side; what differs is marked, and alone unless all are asked for."""
     every = settings(members)
-    st.subheader("Configurations", anchor=False)
+    st.header("Configurations", anchor=False)
     several = len(members) > 1
     whole = not several or st.toggle("Also what is the same", key="compare-whole")
     fields = [setting for setting in every if whole or setting.differs]

@@ -9,9 +9,9 @@ from ..rules import UNDERIVED, FieldError, ScaledConfig, family
 from ..rules.alternatives import alternatives
 from ..rules.batch import Batch, nearest, ways_to
 from ..rules.stages import stages as batch_ramp
-from . import forms, inputs
+from . import forms, inputs, rules_chart
 from .inputs import Inputs, format_number
-from .tables import NONE, escaped
+from .tables import NONE, escaped, sentence
 
 NOT_COVERED = (
     "**BatchNorm** normalises over the batch of one device, so the loss itself changes with that batch: keep it. "
@@ -27,18 +27,20 @@ def limits() -> None:
     st.markdown(f"**Not covered**  \n{NOT_COVERED}")
     with st.popover("Optimizers without a derived rule"):
         for optimizer in UNDERIVED.values():
-            st.markdown(f"**{optimizer.label}**: {escaped(optimizer.known)} :gray[({escaped(optimizer.source)})]")
+            st.markdown(f"**{optimizer.label}**: {sentence(optimizer.known)} :gray[({escaped(optimizer.source)})]")
 
 
 def other_rules(scaled: ScaledConfig) -> None:
     """The same base carried over by the rules that others use."""
     text = st.text_input("Gradient noise scale in samples, if you know it", key="noise", placeholder="optional",
                          help="tr Σ / |G|² (McCandlish et al. 2018). With it the surge rule has a number.")
+    noise_scale = inputs.parsed(text) if text.strip() else None
     try:
-        rules = alternatives(scaled.base, scaled.target_batch, inputs.parsed(text) if text.strip() else None)
+        rules = alternatives(scaled.base, scaled.target_batch, noise_scale)
     except FieldError as error:
-        st.error(escaped(str(error)))
+        st.error(sentence(str(error)))
         return
+    rules_chart.show(scaled, noise_scale)
     names = [*family(scaled.base.optimizer).fields, "total_steps", "warmup_steps"]
     own = family(scaled.base.optimizer).rule.removesuffix(" rule").replace("-", " ").capitalize()
     columns = {f":orange[{own}]": {row.name: row.scaled for row in scaled.fields}}
@@ -49,7 +51,7 @@ def other_rules(scaled: ScaledConfig) -> None:
     st.table(pd.DataFrame(rows, columns=["Field", *columns]), border="horizontal", hide_index=True,
              alt="The scaled configuration by this rule and by others")
     for rule in rules:
-        st.markdown(f"**{rule.label}**: {escaped(rule.idea)} :gray[{escaped(rule.source)}]")
+        st.markdown(f"**{rule.label}**: {sentence(rule.idea)} :gray[{escaped(rule.source)}]")
 
 
 def _label(scaled: ScaledConfig, name: str) -> str:
@@ -68,7 +70,7 @@ def devices(scaled: ScaledConfig) -> None:
         ways = ways_to(scaled.target_batch, per_device, most_devices)
         closest = nearest(scaled.target_batch, per_device, most_devices)
     except FieldError as error:
-        st.error(escaped(str(error)))
+        st.error(sentence(str(error)))
         return
     if ways:
         rows = [(str(batch.devices), str(batch.per_device), str(batch.accumulation), str(batch)) for batch in ways]
@@ -93,7 +95,7 @@ def stages(given: Inputs) -> None:
         ramp = batch_ramp(given.config, [(inputs.parsed(batch), inputs.parsed(samples)) for batch, _, samples in pairs],
                           given.decay_form, given.momentum_form)
     except FieldError as error:
-        st.error(escaped(str(error)))
+        st.error(sentence(str(error)))
         return
     rows = [[str(i), str(stage.batch), f"{stage.first_sample:,}", f"{stage.steps:,}",
              *(NONE if row.scaled is None else format_number(row.scaled) for row in stage.scaled.fields

@@ -85,12 +85,13 @@ def fill(view: str) -> None:
     st.session_state.update({name: values[name] for name in own})
 
 
-def save(view: str, chosen: Filter) -> None:
-    """Make the address say it; that address is where ``All results`` leads back to."""
+def save(view: str, chosen: Filter) -> Address:
+    """Make the address say it, and give it; it is where ``All results`` leads back to."""
     address = address_of(chosen) | ({"view": [view.lower()]} if view != VIEWS[0] else {})
     # Also where it says it already: a link from one calibration to the list leaves the id in the browser's address (1.67).
     st.query_params.from_dict(address)
     st.session_state[KEPT] = address
+    return address
 
 
 def way_back() -> Address:

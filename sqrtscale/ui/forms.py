@@ -17,7 +17,8 @@ from .inputs import Inputs
 
 MAIN = ("adam", "adamw", "rmsprop")
 MORE = "more"  # stands for every other family, chosen by name below it
-LABELS = {"batch_size": "Base batch", "target_batch": "Target batch", "groups": "Parameter groups",
+LABELS = {"batch_size": "Base batch", "target_batch": "Target batch", "groups": "Parameter groups", "optimizer": "Optimizer",
+          "decay_form": "Decay form", "momentum_form": "Momentum",
           **{name: field.label for name, field in RUN_FIELDS.items()}}
 HELP = {
     "batch_size": "Global batch in samples, or in tokens on both sides. Also as per device × accumulation × devices, for "
@@ -60,10 +61,10 @@ class Kept(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """The answers of the form: inputs or, when there are none, what is wrong; and the link that says the same."""
+    """What the form says: inputs or, where there are none, labels of what is wrong; and the link that says the same."""
 
     inputs: Inputs | None
-    errors: tuple[FieldError, ...]
+    wrong: tuple[str, ...]
     link: dict[str, str]
 
 
@@ -115,12 +116,12 @@ def training_configuration() -> Asked:
         boxes |= _texts(LENGTHS, optimizer_family, 2)
         boxes["schedule"] = _choice("schedule")
         boxes["form"] = st.container(gap="xxsmall")
-        boxes["form"].segmented_control("Decay form", DECAY_FORMS, required=True, key="form", help=DECAY_HELP,
+        boxes["form"].segmented_control(LABELS["decay_form"], DECAY_FORMS, required=True, key="form", help=DECAY_HELP,
                                         format_func=DECAY_LABELS.__getitem__)
         if any(isinstance(field.kind, Momentum) for field in optimizer_family.fields.values()):
             boxes["mform"] = st.container(gap="xxsmall")
-            boxes["mform"].segmented_control("Momentum", MOMENTUM_FORMS, required=True, key="mform", help=MOMENTUM_HELP,
-                                             format_func=MOMENTUM_LABELS.__getitem__)
+            boxes["mform"].segmented_control(LABELS["momentum_form"], MOMENTUM_FORMS, required=True, key="mform",
+                                             help=MOMENTUM_HELP, format_func=MOMENTUM_LABELS.__getitem__)
     with st.expander("Intervals, averaging, clipping, groups",
                      expanded=_differs((*map(inputs.key, FURTHER), "loss_reduction", "groups"), default_texts)):
         boxes |= _texts(FURTHER, optimizer_family, 2)
@@ -129,22 +130,51 @@ def training_configuration() -> Asked:
         boxes["groups"].text_area(LABELS["groups"], key="groups", help=HELP["groups"], placeholder="optional", height=80)
     texts = {name: st.session_state[name] for name in boxes} | {"opt": _chosen_optimizer()}
     texts["corr"] = inputs.ON if st.session_state.get("corr") else inputs.OFF  # its switch stands beside the answer
-    texts |= {name: text for name, text in st.session_state[REFUSED].items() if texts.get(name, '') is None}
+    _say_refused(boxes, texts)
     given, errors = inputs.read(texts)
     for name, error in errors.items():
         mark(boxes[name], error)
-    return Asked(given, tuple(errors.values()), _save(texts))
+    return Asked(given, tuple(_label(name, optimizer_family) for name in errors), _save(texts))
 
 
 def mark(box: DeltaGenerator, error: FieldError) -> None:
-    """What to do about a field, below it."""
-    advice = error.allowed.split(": ", 1)[-1]
-    box.markdown(f":small[:red[{tables.escaped(advice[0].upper() + advice[1:])}]]")
+    """What is wrong with a field and what to do about it, below it; nothing else on the page repeats that."""
+    box.markdown(f":small[:red[{tables.sentence(str(error))}]]")
+
+
+def marked(labels: Sequence[str]) -> str:
+    """In place of an answer: which fields are marked."""
+    return f"What is wrong stands below {tables.escaped(' and below '.join(labels))}."
+
+
+def _say_refused(boxes: Mapping[str, DeltaGenerator], texts: Mapping[str, str | None]) -> None:
+    """Which choice of the address there is none of, below what is taken in its place; until another one is made."""
+    default_texts = inputs.defaults(inputs.DEFAULT_OPTIMIZER)
+    for name, wanted in tuple(st.session_state[REFUSED].items()):
+        if name in boxes and texts[name] == default_texts[name]:
+            taken = _choice_label(name, default_texts[name])
+            _, errors = inputs.read({name: wanted})
+            boxes[name].markdown(f":small[:material/info: {tables.sentence(f'{errors[name]}. Taken instead: {taken}.')}]")
+        elif name in boxes:
+            del st.session_state[REFUSED][name]
+
+
+def _choice_label(name: str, chosen: str) -> str:
+    """What the form calls one of the ``CHOICES``."""
+    if name == "opt":
+        return family(chosen).label
+    return {"form": DECAY_LABELS, "mform": MOMENTUM_LABELS}.get(name, {}).get(chosen) or chosen or "none"
+
+
+def _label(key: str, optimizer_family: Family) -> str:
+    """What the form calls a field, by its key."""
+    name = inputs.FIELDS.get(key, key)
+    return LABELS.get(name) or optimizer_family.fields[name].label
 
 
 def _optimizer(box: DeltaGenerator) -> Family:
     """The three that most people use, and every other by name."""
-    box.segmented_control("Optimizer", (*MAIN, MORE), required=True, key="opt", width="stretch", on_change=_take_defaults,
+    box.segmented_control(LABELS["optimizer"], (*MAIN, MORE), required=True, key="opt", width="stretch", on_change=_take_defaults,
                           format_func=lambda name: "Other" if name == MORE else family(name).label)
     if st.session_state["opt"] == MORE:
         others = [name for name in FAMILIES if name not in MAIN]
@@ -174,8 +204,9 @@ def _choice(name: str) -> DeltaGenerator:
 
 
 def _differs(keys: Iterable[str], default_texts: Mapping[str, str]) -> bool:
-    """True where one of these inputs is not at its default, so that nobody misses it in a closed box."""
-    return any(st.session_state.get(name, default_texts[name]) not in (default_texts[name], None) for name in keys)
+    """True where one of these inputs is not at its default, or the address asked for another, so that nobody misses it."""
+    return any(name in st.session_state[REFUSED] or st.session_state.get(name, default_texts[name]) != default_texts[name]
+               for name in keys)
 
 
 def use_half_life() -> None:
@@ -201,22 +232,23 @@ def _load() -> None:
 
 
 def _fill(texts: dict[str, str], typed: Mapping[str, str] = MappingProxyType({})) -> None:
-    """Put texts into the widgets; a choice that does not exist selects nothing and is remembered as refused.
+    """Put texts into the widgets; in place of a choice that does not exist its default, and it is remembered as refused.
 
     typed: what other families than the texts' have to remember.
     """
     st.session_state[KEPT] = _kept()._replace(typed=typed)
     refused: dict[str, str] = {}
-    chosen: dict[str, str | None] = {}
+    chosen: dict[str, str] = {}
     for name, known in CHOICES.items():
-        wanted = texts.get(name, inputs.defaults(inputs.DEFAULT_OPTIMIZER)[name])
-        chosen[name] = wanted.lower() if wanted.lower() in known else None
-        if chosen[name] is None:
+        default = inputs.defaults(inputs.DEFAULT_OPTIMIZER)[name]
+        wanted = texts.get(name, default)
+        chosen[name] = wanted.lower() if wanted.lower() in known else default
+        if wanted.lower() not in known:
             refused[name] = wanted
-    for name, text in inputs.defaults(chosen["opt"] or inputs.DEFAULT_OPTIMIZER).items():
+    for name, text in inputs.defaults(chosen["opt"]).items():
         # One character more than there may be, so that what is too long is refused and not read as something shorter.
         st.session_state[name] = chosen[name] if name in chosen else texts.get(name, text)[:inputs.longest(name) + 1]
-    if chosen["opt"] not in (*MAIN, None):
+    if chosen["opt"] not in MAIN:
         st.session_state["opt"], st.session_state["other"] = MORE, chosen["opt"]
     st.session_state["corr"] = texts.get("corr") == inputs.ON
     st.session_state[REFUSED] = refused
@@ -243,8 +275,7 @@ def _take_defaults() -> None:
         elif state.get(name) == default != typed.get(name):
             typed.pop(name, None)  # put back to the default since
     for name, default in _texts_by_default(_chosen_optimizer()):
-        if state.get(name, default) is not None:  # None: a choice that was refused stays so
-            state[name] = typed.get(name, default)
+        state[name] = typed.get(name, default)
     state[KEPT] = kept._replace(typed=typed)
 
 

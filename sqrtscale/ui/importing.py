@@ -15,7 +15,7 @@ from ..rules import FieldError, ScaledConfig
 from ..rules.batch import Batch, ways_to
 from . import forms, inputs
 from .inputs import Inputs
-from .tables import escaped
+from .tables import escaped, sentence
 
 KEPT, PROBLEM, TEXT, UPLOAD, FORMAT = "imported", "import problem", "import text", "import upload", "import format"
 FUNCTIONS, FUNCTION = "import functions", "import function"
@@ -43,7 +43,7 @@ def show() -> None:
             st.selectbox("Format", [BY_ITSELF, *FORMATS], key=FORMAT, format_func=_label)
             st.form_submit_button("Read", type="primary", on_click=_read)
         if PROBLEM in st.session_state:
-            st.error(escaped(st.session_state[PROBLEM]))
+            st.error(sentence(st.session_state[PROBLEM]))
         if FUNCTIONS in st.session_state:
             st.selectbox("Which configuration?", st.session_state[FUNCTIONS], key=FUNCTION)
             st.button("Read this one", type="primary", on_click=_read)
@@ -76,12 +76,12 @@ def patched(kept: Kept, scaled: ScaledConfig, parts: Batch | None) -> None:
     """The imported file with the scaled values in it, what changed, and what it has no field for."""
     new = formats.patch(kept.text, kept.imported, scaled, parts)
     for problem in kept.imported.problems(scaled):
-        st.caption(escaped(problem))
+        st.caption(sentence(problem))
     if parts is None:
         st.caption("Type the target batch as per device × accumulation × devices to have it in parts.")
-    st.code(new.diff or "Nothing changes.", language="diff")
+    st.code(new.diff or "Nothing changes.", language="diff", wrap_lines=True)
     for note in new.notes:
-        st.caption(escaped(note))
+        st.caption(sentence(note))
     name = f"scaled-{kept.imported.format}.{SUFFIXES[kept.imported.syntax]}"
     st.download_button("Download the file", lambda: new.text, name, "text/plain", on_click="ignore")
 
@@ -163,14 +163,14 @@ def _about(imported: Imported) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f":material/description: Read as **{escaped(imported.label)}**")
             st.button("Put aside", on_click=lambda: st.session_state.pop(KEPT, None), key="import aside")
-        for title, sentences in (("Read from the file", imported.lines), ("Assumed, as the file does not say", imported.assumed),
+        for title, lines in (("Read from the file", imported.lines), ("Assumed, as the file does not say", imported.assumed),
                                  ("Not read: look whether it matters", imported.unread)):
-            if sentences:
+            if lines:
                 st.markdown(f"**{title}**")
-                st.caption("\n".join(f"- {escaped(sentence)}" for sentence in sentences))
+                st.caption("\n".join(f"- {sentence(line)}" for line in lines))
         for warning in imported.double_scaling:
-            st.warning(escaped(warning), title="Scaled twice")
+            st.warning(sentence(warning), title="Scaled twice")
         for warning in imported.uncovered:
-            st.warning(escaped(warning), title="Not covered by the rule")
+            st.warning(sentence(warning), title="Not covered by the rule")
         for note in imported.notes:
-            st.caption(escaped(note))
+            st.caption(sentence(note))

@@ -29,7 +29,8 @@ def show(scaled: ScaledConfig) -> None:
     """The figure with its caption, and how much the decays remember."""
     live_plot.show(figure(scaled), key="over-kappa",
                    alt="Every hyperparameter over κ. Blue: base. Orange: the chosen κ. Shaded: the linear decay has no number. "
-                       "Drift and diffusion, per sample and over the base's: solid linear, dotted half-life.",
+                       "Drift (how far the weights move along the mean gradient) and diffusion (how far its noise moves them), "
+                       "per sample and over the base's: solid linear, dotted half-life.",
                    file=live_plot.file_name(scaled.base.optimizer, "over kappa"))
     _forms(scaled)
 

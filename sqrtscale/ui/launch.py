@@ -19,17 +19,27 @@ from ..training.optimizers import TRAINED
 from . import forms, remedy, schedule_choice
 from .inputs import Inputs, format_number, parsed
 from .runs import coloured
-from .tables import escaped
+from .tables import escaped, greek, sentence
 
 OWN, TESTED = "Your configuration", "The task's tested defaults"
 STARTS: dict[Start, str] = {"warm": "Warm start", "scratch": "From scratch"}
-START_HELP = ("Warm: train once at the base configuration, then branch every arm from there with fresh data. From scratch "
-              "the signal dominates at first, and the rule is not tested there.")
+START_HELP = ("Warm: train once at the base configuration; every arm then starts from that model, with fresh data. From scratch "
+              "the mean gradient outweighs its noise at first, and the rule, which is made for noise, is not tested there.")
+FURTHER_HELP = ("An ablation is the full rule with one hyperparameter left as it was. SVAG (stochastic variance amplified "
+                "gradient) makes the base run in l² times as many, smaller steps with the same noise: where its arms agree with "
+                "base, the theory behind the rule describes this training.")
+EARLY_HELP = (f"The arms are judged after {', '.join(map(str, LOOKS[:3]))} … seeds. Judging several times makes a wrong verdict "
+              "likelier, so each time more is demanded. A GPU trains all seeds at once in about the time of one, so there it "
+              "saves nothing.")
 GO_ON_HELP = ("After the warm start the noise scale is measured. Where the batch lies so far above it that no arm can become a "
               "test of the rule, the calibration ends there; with this the arms are trained all the same.")
 AGAIN = "again"  # in the address: the id of a calibration whose plan fills the form
 OWN_ARM = "own: "  # begins the name of an arm with values typed in
 OF_A_SCHEDULE = ("schedule", "min_lr", "decay_steps", "milestones", "milestone_factor")
+MARKED = {  # field of a plan -> its label: what is wrong stands below it
+    "arms": "Own values at the target batch", "targets": "The rule at these batches as well", "seeds": "Seeds",
+    "samples": "Samples per run", "warm_samples": "Warm-start samples", "schedule": "Learning rate over a run",
+    "device": "Device", "evaluations": "Evaluations per run"}
 
 
 def task_choice() -> Task:
@@ -46,7 +56,7 @@ def transfer_choice(task: Task) -> tuple[Inputs, Schedule]:
     try:
         own = forms.current()
     except FieldError as error:
-        st.error(escaped(f"The address carries no usable configuration: {error}"))
+        st.error(sentence(f"The address carries no usable configuration: {error}"))
         own = None
     if own is None:
         st.caption("Taken: the configuration this task was tested with. To test your own, type it on the Scale page.")
@@ -66,8 +76,10 @@ def transfer_choice(task: Task) -> tuple[Inputs, Schedule]:
                    "on the Scale page.")
         return own, carried or CONSTANT
     left_out = _left_out(own.config, runs, carried)
-    st.caption("Your learning rate was tuned for your model; on this small task it may train worse or not at all. What is "
-               "tested is whether scaled follows base." + (f" Left out here: {', '.join(left_out)}." if left_out else ""))
+    text = "Batch and learning rate are this task's own; κ and decays are yours." if remedy.at_own_batch(task, runs) else (
+        "Your learning rate was tuned for your model; on this small task it may train worse or not at all. What is tested is "
+        "whether scaled follows base.")
+    st.caption(text + (f" Left out here: {', '.join(left_out)}." if left_out else ""))
     return own._replace(config=runs), carried or CONSTANT
 
 
@@ -106,22 +118,22 @@ def _plan(task: Task, inputs: Inputs, size: str, carried: Schedule, boxes: dict[
     usual, controls_key = usual_controls(inputs)
     controls = st.pills("Controls beside base and scaled", usual, default=usual, selection_mode="multi",
                         key=controls_key,
-                        help=" ".join(KINDS[name].description for name in usual))
+                        help=greek(" ".join(KINDS[name].description for name in usual)))
     more, targets, reuse = _further_arms(inputs, usual, boxes)
     grid = st.grid(2, min_column_width=150)
     boxes |= {"seeds": grid.container(gap="xxsmall"), "samples": grid.container(gap="xxsmall")}
-    seeds = boxes["seeds"].number_input("Seeds", value=defaults.seeds, step=1, key=f"seeds-{task.name}",
+    seeds = boxes["seeds"].number_input(MARKED["seeds"], value=defaults.seeds, step=1, key=f"seeds-{task.name}",
                                         help="Runs of every arm, at most. More seeds make smaller differences visible.")
     samples = boxes["samples"].number_input(
-        f"Samples per run ({task.samples})", value=defaults.samples, step=1000, key=f"samples-{task.name}",
-        help="Counted from the branch point; the same in every arm.")
+        f"{MARKED['samples']} ({task.samples})", value=defaults.samples, step=1000, key=f"samples-{task.name}",
+        help="Counted from where the arms part (after the warm start, if there is one); the same in every arm.")
     start = st.segmented_control("Start", list(STARTS), default="warm", required=True, key="start", help=START_HELP,
                                  format_func=STARTS.__getitem__)
     grid = st.grid(2, min_column_width=150)
     warm_samples = None
     if start == "warm":
         boxes["warm_samples"] = grid.container(gap="xxsmall")
-        warm_samples = boxes["warm_samples"].number_input("Warm-start samples", value=defaults.warm_samples, step=1000,
+        warm_samples = boxes["warm_samples"].number_input(MARKED["warm_samples"], value=defaults.warm_samples, step=1000,
                                                           key=f"warm-{task.name}")
     boxes["schedule"] = st.container(gap="xxsmall")
     names = cuda_devices()
@@ -132,13 +144,12 @@ def _plan(task: Task, inputs: Inputs, size: str, carried: Schedule, boxes: dict[
     asked = st.session_state.get("device", "auto")  # of a plan that is run again, perhaps from another machine
     devices.setdefault(asked, asked)
     boxes |= {"device": grid.container(gap="xxsmall"), "evaluations": grid.container(gap="xxsmall")}
-    device = boxes["device"].selectbox("Device", list(devices), format_func=devices.__getitem__, key="device")
+    device = boxes["device"].selectbox(MARKED["device"], list(devices), format_func=devices.__getitem__, key="device")
     evaluations = boxes["evaluations"].number_input(
-        "Evaluations per run", value=defaults.evaluations, step=1, key=f"evaluations-{task.name}",
-        help="How many times every run is measured after the branch point.")
+        MARKED["evaluations"], value=defaults.evaluations, step=1, key=f"evaluations-{task.name}",
+        help="How many times every run is measured after the warm start.")
     early = st.toggle("Stop as soon as the verdict is clear", value=occupied(device) == ("cpu",), key=f"early-{device}",
-                      help=f"The arms are judged after {', '.join(map(str, LOOKS[:3]))} … seeds; the looks share the error rate. "
-                           "A GPU trains all seeds at once in about the time of one, so there it saves nothing.")
+                      help=EARLY_HELP)
     go_on = start == "warm" and st.toggle("Go on where it cannot be a test", key="go-on", help=GO_ON_HELP)
     with boxes["schedule"]:  # last, so that a text which is no schedule hides no other choice
         schedule = schedule_choice.choose(carried)
@@ -160,14 +171,12 @@ def _further_arms(inputs: Inputs, usual: list[str], boxes: dict[str, DeltaGenera
         known = [kind.name for kind in offered(scale(*inputs)) if kind.name not in ("base", "scaled", *usual)]
         known += [name for name in st.session_state.get("more-arms", ()) if name not in KINDS]  # of a plan that is run again
         names = st.multiselect("Ablations, other rules, SVAG", known, key="more-arms", placeholder="none",
-                               help="An ablation is the full rule with one hyperparameter left as it was. SVAG takes the base "
-                                    "run in l² times as many steps with the same SDE: where its arms agree, the SDE describes "
-                                    "the run.")
+                               help=FURTHER_HELP)
         for name in filter(KINDS.__contains__, names):
-            st.caption(f"**{name}**: {escaped(KINDS[name].description)}")
+            st.caption(f"**{name}**: {sentence(KINDS[name].description)}")
         boxes |= {"arms": st.container(gap="xxsmall"), "targets": st.container(gap="xxsmall")}
-        own = boxes["arms"].text_input("Own values at the target batch", key="own-arm", placeholder="lr=1e-3 beta2=0.99")
-        text = boxes["targets"].text_input("The rule at these batches as well", key="targets", placeholder="16 32 128",
+        own = boxes["arms"].text_input(MARKED["arms"], key="own-arm", placeholder="lr=1e-3 beta2=0.99")
+        text = boxes["targets"].text_input(MARKED["targets"], key="targets", placeholder="16 32 128",
                              help="How far can I go? Each batch is an arm of its own with its own verdict.")
         reuse = st.toggle("Take identical runs from earlier calibrations", value=True, key="reuse",
                           help="Same task, configuration, seed, start and budget on the same kind of device: not trained again.")

@@ -13,6 +13,7 @@ from ..rules import FAMILIES
 from ..store import Filter, Store
 from ..tasks import TASKS
 from . import browse, filters, library_charts, live_plot
+from .tables import greek
 
 MOST = 2000  # calibrations that are looked at, newest first
 
@@ -20,7 +21,8 @@ MOST = 2000  # calibrations that are looked at, newest first
 def show(store: Store) -> None:
     """Filters, the answer in words, the figure, and the rows that stand behind it."""
     filters.fill("Library")
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    bar = st.container(horizontal=True, vertical_alignment="bottom")
+    with bar:
         optimizers = st.multiselect("Optimizer", FAMILIES, key="optimizers", placeholder="any",
                                     format_func=lambda name: FAMILIES[name].label)
         tasks = st.multiselect("Task", TASKS, key="tasks", placeholder="any", format_func=lambda name: TASKS[name].title)
@@ -29,16 +31,18 @@ def show(store: Store) -> None:
             low, high = (st.number_input(label, min_value=0.0, value=None, step=1.0, format="%g", key=key, placeholder="any",
                                          width=120) for label, key in (("κ from", "kappa_from"), ("κ to", "kappa_to")))
     chosen = Filter(optimizers=tuple(optimizers), tasks=tuple(tasks), tags=tags, kappa=(low or 0.0, high or math.inf))
-    filters.save("Library", chosen)
+    address = filters.save("Library", chosen)
+    with bar:
+        browse.saved(store, address)
     chosen = replace(chosen, outcomes=OUTCOMES)
     calibrations = store.summaries(replace(chosen, limit=MOST))
-    st.markdown(f"**{library.sentence(calibrations)}**".replace("kappa", "κ"))
+    st.markdown(f"**{greek(library.sentence(calibrations))}**")
     if not calibrations:
         st.page_link("pages/calibrate.py", label="Run one", icon=":material/science:")
         return
     places = library.places(calibrations)
     if places:
-        live_plot.show(library_charts.verdicts(places), key="library", alt=_words(len(calibrations), len(places)))
+        live_plot.show(library_charts.verdicts(places), key="library", alt=_words(len(calibrations), len(places)), file="library")
     browse.rows(store, chosen, key="library rows")
 
 

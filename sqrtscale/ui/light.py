@@ -11,9 +11,9 @@ from ..report.foresight import Foresight, Known, Level, foresee, learnt, newest_
 from ..rules import FieldError
 from ..store import CalibrationRecord, DamagedChunk, Store
 from ..tasks import Task, task
-from . import remedy
+from . import forms, launch, noise_chart, remedy
 from .inputs import Inputs
-from .tables import escaped
+from .tables import greek, sentence
 
 
 class Light(NamedTuple):
@@ -34,17 +34,21 @@ OF_THE_RUNS = ("seeds", "samples", "warm_samples", "arms", "targets", "schedule"
 
 def show(store: Store, plan: CalibrationPlan, given: Inputs) -> Foresight:
     """The light of a plan; where it is hopeless with the button for the test that the task can make instead."""
-    seen = foresee(plan, _known(store, plan))
+    known = _known(store, plan)
+    seen = foresee(plan, known)
     light = LIGHTS[seen.level]
-    BOXES[seen.level](" ".join(seen.sentences).replace("kappa", "κ"), title=light.title, icon=light.icon)
+    BOXES[seen.level](greek(" ".join(seen.sentences)), title=light.title, icon=light.icon)
     if seen.level == "hopeless":
         remedy.button(task(plan.task), given)
+    if known.noise_scale is not None:
+        noise_chart.show(plan, known.noise_scale)
     return seen
 
 
 def refusal(error: FieldError, about: Task, given: Inputs) -> None:
     """Why a calibration can't be run, and the way on where the configuration is the reason."""
-    st.error(escaped(str(error)), title="This cannot be run")
+    label = launch.MARKED.get(error.field)
+    st.error(forms.marked([label]) if label else sentence(str(error)), title="This cannot be run")
     if error.field not in OF_THE_RUNS:
         remedy.button(about, given)
 

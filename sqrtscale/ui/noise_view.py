@@ -15,7 +15,7 @@ from ..plan import WARM_START
 from ..store import CalibrationRecord
 from . import charts, curve_view, live_plot
 from .colours import SCALED, UNSCALED
-from .tables import escaped
+from .tables import escaped, sentence
 from .view import View
 
 LABELS = {"noise_scale": "Noise scale", "ratio": "Second moments, base / scaled", "update_rms": "Update size",
@@ -34,7 +34,7 @@ def show(record: CalibrationRecord, points: pd.DataFrame, measured: Mapping[str,
         return
     arms = points[points["arm"] != WARM_START]
     with box:
-        st.markdown(escaped(measured["scaled"].sentence))
+        st.markdown(sentence(measured["scaled"].sentence))
         metrics = [name for name in LABELS if name in ("noise_scale", "ratio") or (arms["metric"] == name).any()]
         chosen = st.segmented_control("Measured", metrics, default=metrics[0], required=True, wrap=True,
                                       key="measured", format_func=LABELS.__getitem__)

@@ -7,8 +7,8 @@ import streamlit as st
 from ..schedules import CONSTANT, KINDS, Schedule, schedule
 from .colours import UNSCALED
 
-HELP = ("The same in every arm at equal samples seen, from the branch point to the end of the run; the warm start trains at the "
-        "peak. To set more, type it: cosine:0.1 ends at a tenth of the peak, wsd:0.1,1-sqrt falls over the last tenth, "
+HELP = ("The same in every arm at equal samples seen, from where the arms part to the end of the run; the warm start trains at "
+        "the peak. To set more, type it: cosine:0.1 ends at a tenth of the peak, wsd:0.1,1-sqrt falls over the last tenth, "
         "milestones:0.5,0.75,gamma=0.3.")
 WIDTH, HEIGHT = 240, 40  # of the picture, in pixels
 
@@ -17,11 +17,12 @@ def choose(carried: Schedule = CONSTANT) -> Schedule:
     """What the user chooses, at first ``carried``; raises FieldError for a text that is no schedule."""
     key = f"schedule-{carried}"
     texts = list(dict.fromkeys((*KINDS, str(carried), st.session_state.get(key) or str(carried))))
-    text = st.selectbox("Learning rate after the branch point", texts, index=texts.index(str(carried)), accept_new_options=True,
+    text = st.selectbox("Learning rate over a run", texts, index=texts.index(str(carried)), accept_new_options=True,
                         format_func=_label, key=key, help=HELP)
     chosen = schedule(text)
     if chosen != CONSTANT:
-        st.image(_picture(chosen), width=WIDTH, caption="Learning rate over its peak, from the branch point to the end")
+        st.image(_picture(chosen), width=WIDTH, alt=f"The learning rate {chosen.words}",
+                 caption="Learning rate over its peak, from the start of a run to its end")
     return chosen
 
 

@@ -6,7 +6,8 @@ import logging
 import os
 import platform
 import traceback
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -94,12 +95,15 @@ def open_store(patience: float | None = None) -> Store:
 @st.cache_resource(show_spinner=False)
 def _opening(url: str, home: str) -> Future[Store]:  # the home is part of the key: it decides where the database lies
     """The store on its way, in a thread of its own: a database that does not answer keeps no page that needs none."""
-    def opened() -> Store:
+    opening: Future[Store] = Future()
+
+    def work() -> None:
         from ..store import Store  # the first page is there sooner without it
 
-        return Store.open(url or None)
+        try:
+            opening.set_result(Store.open(url or None))
+        except BaseException as error:
+            opening.set_exception(error)
 
-    pool = ThreadPoolExecutor(1, thread_name_prefix="store")
-    opening = pool.submit(opened)
-    pool.shutdown(wait=False)
+    Thread(target=work, name="store", daemon=True).start()  # the server's end does not wait for it either
     return opening

@@ -18,6 +18,16 @@ def escaped(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>#~|$:!^&])", r"\\\1", text)
 
 
+def greek(text: str) -> str:
+    """A sentence of rules, plans or evidence as pages write it: κ, which those spell kappa for terminals and files."""
+    return re.sub(r"\bkappa\b", "κ", text)
+
+
+def sentence(text: str) -> str:
+    """Such a sentence that is no Markdown."""
+    return escaped(greek(text))
+
+
 def with_numbers(row: ScaledField, kappa: float) -> str:
     """The right-hand side of a field's formula with its numbers: ``√4 · 0.001``, or ``unchanged``."""
     side = row.formula.split(" = ", 1)[1]
@@ -50,5 +60,5 @@ def _answer(row: ScaledField, kappa: float, before: str = "") -> tuple[str, str,
 def reasons(scaled: ScaledConfig) -> None:
     """Formula, reason, certainty and source of every field."""
     for row in scaled.rows:
-        grounds = escaped(f"{row.status[0].upper()}{row.status[1:]}: {row.source}.")
-        st.markdown(f"**{row.label}** `{row.formula}`  \n{escaped(row.reason)}  \n:gray[{grounds}]")
+        grounds = sentence(f"{row.status[0].upper()}{row.status[1:]}: {row.source}.")
+        st.markdown(f"**{row.label}** `{greek(row.formula)}`  \n{sentence(row.reason)}  \n:gray[{grounds}]")

@@ -168,7 +168,7 @@ def test_a_configuration_that_cannot_be_run_is_named(visit, query, message):
 
 def test_a_configuration_is_carried_over_from_scale(visit):
     page = visit("/?b0=16&b1=64&lr=0.004&opt=rmsprop")
-    page.get_by_role("link", name="Calibrate this").click()
+    page.get_by_role("button", name="Calibrate this").click()
     table = page.get_by_test_id("stTable")
     expect(table.get_by_role("row").filter(has_text="Learning rate")).to_contain_text("0.0040.0080.0040.016")
     expect(table.get_by_role("row").filter(has_text="Batch size")).to_contain_text("16646464")
@@ -208,8 +208,8 @@ def test_calibrate_again_opens_the_whole_plan_also_after_a_reload(visit, store):
 
 def test_a_schedule_is_carried_over_from_scale_and_typed_with_its_settings(visit):
     page = visit("/?b0=16&b1=64&lr=0.004&opt=rmsprop&schedule=cosine&min_lr=0.0004")
-    page.get_by_role("link", name="Calibrate this").click()
-    box = page.get_by_role("combobox", name="Learning rate after the branch point")
+    page.get_by_role("button", name="Calibrate this").click()
+    box = page.get_by_role("combobox", name="Learning rate over a run")
     expect(box).to_have_value("cosine:0.1")
     expect(page.get_by_text("the learning rate falls along a cosine to 10% of its peak")).to_be_visible()
     for text, said in (("wsd:0.1,1-sqrt", "stays constant, and falls by 1 - sqrt to 0 over the last 10%"),

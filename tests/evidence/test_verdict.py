@@ -235,7 +235,7 @@ def test_noise_scale_and_second_moments_turn_at_the_same_place(kappa, share):
 def test_samples_ahead_are_read_off_the_base_curve():
     found = verdict(0.01, slope=0.1, seed_noise=0.0002, margin=0.02)
     assert found.samples_ahead == pytest.approx(-0.01 / 0.1 * SAMPLES[-1], rel=0.1)
-    assert f"{-100 * found.samples_ahead / SAMPLES[-1]:.2g}% of the samples behind" in found.sentence
+    assert f"as if trained on {-100 * found.samples_ahead / SAMPLES[-1]:.2g}% fewer samples" in found.sentence
     assert verdict(-0.01, slope=0.1, seed_noise=0.0002).samples_ahead > 0
     rising = curves({"base": 0, "scaled": 0.008}, slope=-0.1, seed_noise=0.0002)
     assert judge(rising)["scaled"].samples_ahead > 0  # an accuracy that is higher is ahead

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from streamlit import error_util
+from streamlit.runtime.pages_manager import PagesManager
 
 from sqrtscale.ui import state
 
@@ -21,6 +22,18 @@ def little_garbage():
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture
+def navigated(monkeypatch):
+    """The server is one that has called st.navigation before: the harness forgets it, and runs a page twice without the click."""
+    begin = PagesManager.__init__
+
+    def begun(self, *arguments, **options):
+        begin(self, *arguments, **options)
+        PagesManager.uses_pages_directory = False
+
+    monkeypatch.setattr(PagesManager, "__init__", begun)
 
 
 @pytest.fixture(autouse=True)

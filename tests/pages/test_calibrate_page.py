@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl
 
 import pytest
 import stored
-from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 from waiting import until
 
@@ -49,15 +48,8 @@ def store(home):
 
 
 @pytest.fixture
-def submitted(monkeypatch):
-    """Launching stores the plan and starts no process; and the server is one that has called st.navigation before."""
-    begin = PagesManager.__init__
-
-    def begun(self, *arguments, **options):
-        begin(self, *arguments, **options)
-        PagesManager.uses_pages_directory = False  # the harness forgets it, and the page would run twice without the click
-
-    monkeypatch.setattr(PagesManager, "__init__", begun)
+def submitted(navigated, monkeypatch):
+    """Launching stores the plan and starts no process."""
     monkeypatch.setattr(runner, "submit", lambda store, plan, name: store.create(plan, name))
 
 
@@ -150,17 +142,19 @@ def test_sgd_has_a_control_that_is_not_its_own_rule_and_another_configuration_ha
 
 
 @pytest.mark.parametrize(("key", "value", "message"), [
-    ("seeds-digits", 0, r"seeds = 0 is not allowed"),
-    ("seeds-digits", 65, r"seeds = 65 is not allowed"),
+    ("seeds-digits", 0, "seeds = 0 is not allowed"),
+    ("seeds-digits", 65, "seeds = 65 is not allowed"),
     ("samples-digits", -5, "samples = -5 is not allowed"),
     ("evaluations-digits", 0, "evaluations = 0 is not allowed"),
     ("warm-digits", 0, r"warm\_samples = 0 is not allowed"),
 ])
-def test_a_bad_number_is_named_and_cannot_be_launched(key, value, message):
+def test_a_bad_number_is_named_once_below_its_field_and_cannot_be_launched(key, value, message):
     app = opened()
     app.number_input(key=key).set_value(value).run()
-    assert message in said(app) and not launch(app) and not app.exception
-    assert any(":red[Give" in element.value for element in app.markdown) and not ways(app)  # below its field
+    [mark] = [element.value for element in app.markdown if ":red[" in element.value]
+    assert mark.startswith(f":small[:red[{message}") and not launch(app) and not app.exception
+    label = app.number_input(key=key).label.partition(" (")[0]
+    assert app.error[0].value == f"What is wrong stands below {label}." and not ways(app)
 
 
 @pytest.mark.parametrize(("query", "message"), [
@@ -207,6 +201,7 @@ def test_where_nothing_can_be_told_one_click_asks_the_same_at_the_tasks_own_batc
     assert ways(app) == ["Test κ = 4 at 8 → 32 instead"]
     app.button[[button.label for button in app.button].index(ways(app)[0])].click().run()
     assert not app.exception and not app.error and not ways(app) and launch(app)
+    assert "Batch and learning rate are this task's own" in said(app) and "was tuned for your model" not in said(app)
     assert arms(app)["Base"][:3] == ["8", "0.002", "0.95"] and arms(app)["Scaled"][:3] == ["32", "0.004", "0.8"]
     assert light(app) == "This can test the rule"
 
@@ -271,7 +266,7 @@ def test_what_the_engine_cannot_train_is_said_and_what_it_leaves_out_too():
 def test_a_schedule_is_chosen_by_its_kind_or_typed_with_its_settings(store, submitted):
     app = opened()
     box = app.selectbox(key="schedule-constant")
-    assert box.label == "Learning rate after the branch point"
+    assert box.label == "Learning rate over a run"
     assert "After any warm-up the learning rate stays constant." in said(app)
     assert box.options == ["Constant", "Cosine", "Linear", "WSD", "Inverse square root", "Milestones"]
     box.set_value("cosine").run()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,8 @@ from streamlit.testing.v1 import AppTest
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.store import ACTIVE_STATES, Store
 from sqrtscale.ui.compare_link import MOST
+
+from .test_results_page import charts
 
 ROOT = Path(__file__).resolve().parents[2]
 PYDOC = {"task": "pydoc", "base": TrainingConfig("adamw", 32, {"lr": 1e-3, "weight_decay": 0.1})}
@@ -42,8 +43,8 @@ def address(app: AppTest) -> dict[str, str]:
 
 
 def figure(app: AppTest) -> dict:
-    (component,) = app.get("bidi_component")
-    return json.loads(json.loads(component.proto.json)["figure"])
+    (chart,) = charts(app)
+    return chart
 
 
 def lines(app: AppTest) -> list[str]:
@@ -61,7 +62,7 @@ def control(app: AppTest, label: str):
 
 
 def test_an_empty_store_tells_what_to_do_next(store):
-    assert [box.value for box in opened().subheader] == ["Nothing stored yet"]
+    assert [box.value for box in opened().title] == ["Nothing stored yet"]
 
 
 def test_opened_empty_it_lets_one_choose_on_the_spot(store):

@@ -211,6 +211,17 @@ def test_the_library_answers_in_words_in_a_figure_and_in_rows(store):
     assert dict(app.query_params) == {"view": "library", "optimizers": "adamw", "kappa_from": "2", "kappa_to": "4"}
 
 
+def test_a_filter_of_the_library_leads_to_the_library_and_is_cleared_there(store):
+    for optimizer in ("adamw", "rmsprop"):
+        judged(store, optimizer, 64, "matches")
+    store.save_filter("AdamW", "optimizers=adamw&view=library")
+    app = visit(text="rmsprop")
+    press(app, "AdamW")
+    assert names(app) == ["adamw 64"] and dict(app.query_params) == {"optimizers": "adamw", "view": "library"}
+    press(app, "Clear")
+    assert len(names(app)) == 2 and dict(app.query_params) == {"view": "library"}
+
+
 @pytest.mark.parametrize("query", [{"optimizers": "lion"}, {"kappa_from": "1e999", "kappa_to": "-3"}, {"kappa_to": "x" * 500}])
 def test_a_library_that_an_address_says_wrong_is_the_whole_one(store, query):
     judged(store, "adamw", 64, "matches")

@@ -47,13 +47,14 @@ def opened(id: str = "") -> AppTest:
 
 def said(app: AppTest) -> str:
     """Everything that is written on the page."""
-    kinds = (app.markdown, app.caption, app.subheader, app.info, app.warning, app.error, app.code)
+    kinds = (app.markdown, app.caption, app.title, app.info, app.warning, app.error, app.code)
     return "\n".join(element.value for kind in kinds for element in kind)
 
 
 def charts(app: AppTest) -> list[dict]:
     """The figures that the page hands to its component."""
-    return [json.loads(json.loads(element.proto.json)["figure"]) for element in app.get("bidi_component")]
+    data = [json.loads(element.proto.json) for element in app.get("bidi_component")]
+    return [json.loads(chart["figure"]) for chart in data if "figure" in chart]
 
 
 def frames(app: AppTest, column: str):
@@ -170,7 +171,7 @@ def test_a_finished_calibration_whole(store):
     assert len(every) == 9 and set(every["State"]) == {"DONE"}
     (configurations,) = frames(app, "Field")
     assert list(configurations.iloc[1]) == ["Learning rate", "0.002", "0.0056568542", "0.002", "0.016"]
-    assert "`lr' = sqrt(kappa) * lr`" in said(app)
+    assert "`lr' = sqrt(κ) * lr`" in said(app)
     assert json.loads(app.json[0].value)["environment"] == stored.ENVIRONMENT
     assert "sqrtscale calibrate --task digits" in said(app)
 

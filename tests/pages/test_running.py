@@ -13,12 +13,12 @@ from streamlit.testing.v1 import AppTest
 
 from sqrtscale.home import home as home_folder
 from sqrtscale.runner import process
-from sqrtscale.store import Store
+from sqrtscale.store import Result, Store
 from sqrtscale.store.models import Calibration
 from sqrtscale.ui.state import TAB
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["pages/scale.py", "pages/calibrate.py", "pages/results.py"]
+PAGES = ["pages/scale.py", "pages/calibrate.py", "pages/results.py", "pages/compare.py"]
 ANSWER = "Yes: the scaled settings train like the base settings, to within 0.02 nats per image. The same test tells unscaled."
 
 
@@ -76,7 +76,7 @@ def test_its_own_page_has_no_link_to_itself(store):
 def test_what_has_ended_is_told_until_the_user_goes_elsewhere(store, state, words):
     id = stored.calibration(store, "RUNNING", name="mine")
     app = opened()
-    store.set_verdict(id, "matches", ANSWER)
+    store.set_verdict(id, Result("matches", ANSWER))
     store.transition(id, state, among=["RUNNING"], reason="" if state == "DONE" else "killed by SIGKILL")
     for _ in range(2):
         app.run()
@@ -117,6 +117,10 @@ def test_a_store_that_cannot_be_opened_leaves_a_page_that_needs_none_as_it_is():
     (home_folder() / "sqrtscale.db").write_bytes(b"no database at all" * 100)
     app = opened()
     assert not app.error and not app.exception and app.text_input(key="lr").value and line(app) == []
+
+
+def test_a_first_visit_opens_no_store():
+    assert not opened().exception and not home_folder().exists()
 
 
 def buttons(app: AppTest) -> dict[str, object]:

@@ -48,7 +48,7 @@ def button(app: AppTest, label: str):
 
 
 def headline(app: AppTest) -> str:
-    return app.subheader[1].value
+    return app.header[1].value
 
 
 def test_first_visit_shows_an_answer():
@@ -90,16 +90,16 @@ def test_bad_input_is_named_in_place_of_an_answer(key, text, field, allowed):
     app.text_input(key=key).set_value(text).run()
     assert not app.exception and not app.table and not app.code
     [error] = app.error
-    assert error.value.startswith(field + " = ") and allowed in error.value
-    assert any(allowed in mark.value for mark in app.markdown)
+    assert error.value == f"What is wrong stands below {app.text_input(key=key).label}."
+    [mark] = [markdown.value for markdown in app.markdown if ":red[" in markdown.value]
+    assert mark.startswith(f":small[:red[{field} = ") and allowed in mark
     good = {"steps": "", "warmup": "", "b0": "8", "b1": "8"}.get(key, "0.5")
     app.text_input(key=key).set_value(good).run()
     assert not app.error and app.table
 
 
 @pytest.mark.parametrize("query", [
-    "lr=abc&b1=-3", "opt=lion", "form=banana",
-    "opt=lion&form=banana&lr=&b0=x&b1=1e99&beta1=2&beta2=&eps=-1&wd=nan&steps=.",
+    "lr=abc&b1=-3", "lr=&b0=x&b1=1e99&beta1=2&beta2=&eps=-1&wd=nan&steps=.",
     "lr=%F0%9F%98%80", "b0=" + "9" * 500, "lr=**x**%5By%5D(z)", "beta1=0.9&beta1=7"])
 def test_a_bad_link_shows_its_errors(query):
     app = opened(query)
@@ -115,11 +115,23 @@ def test_a_choice_that_the_optimizer_does_not_have_is_left_out_of_the_link(value
     assert not app.error and headline(app).startswith("κ = 4") and not app.query_params
 
 
-def test_an_unknown_optimizer_is_mended_by_a_choice():
+@pytest.mark.parametrize(("query", "said", "taken"), [
+    ("opt=lion", "optimizer = 'lion' has no derived rule", "AdamW"), ("opt=", "optimizer = '' is not known", "AdamW"),
+    ("form=banana", "decay_form = 'banana' is not known: give one of linear, half-life", "Linear"),
+    ("schedule=zigzag", "schedule = 'zigzag' is not known", "none")])
+def test_in_place_of_a_choice_that_there_is_not_the_default_is_taken_and_that_is_said(query, said, taken):
+    app = opened(query + "&b1=512")
+    [mark] = [markdown.value for markdown in app.markdown if "Taken instead" in markdown.value]
+    assert said in mark.replace("\\", "") and mark.endswith(rf"Taken instead\: {taken}.]")
+    assert not app.error and headline(app).startswith("κ = 2") and app.query_params == {"b1": "512"}
+    app.text_input(key="lr").set_value("0.5").run()
+    assert mark in [markdown.value for markdown in app.markdown]  # it still holds
+
+
+def test_what_was_taken_instead_is_forgotten_when_another_is_chosen():
     app = opened("opt=lion")
-    assert "optimizer = 'lion' has no derived rule" in app.error[0].value
-    app.get("button_group")[0].set_value("adam").run()
-    assert not app.error and app.query_params == {"opt": "adam"}
+    choose(app, "adam", "adamw")
+    assert not any("Taken instead" in markdown.value for markdown in app.markdown) and not app.query_params
 
 
 def test_another_optimizer_takes_its_defaults_but_keeps_what_was_typed():
@@ -183,14 +195,14 @@ def test_the_half_life_form_is_offered_beside_a_decay_without_a_number():
     assert answer(app)["beta1"] == ("0.9", "no number")
     assert "half-life gives 0.034336838" in app.table[0].value.iloc[2, 3]
     assert "beta1 has no number" in app.code[0].value
-    assert app.get("page_link")[0].proto.disabled
+    assert button(app, "Calibrate this").disabled
     assert "It cannot be calibrated at this κ: no number for beta1." in [caption.value for caption in app.caption]
     assert button(app, "Test κ = 32 at 8 → 256 instead")
     button(app, "Use the half-life form").click().run()
     assert answer(app)["beta1"] == ("0.9", "0.034336838")
     assert app.query_params == {"b1": "8192", "form": "half-life"}
     assert not [one for one in app.button if one.label == "Use the half-life form"]
-    assert not app.get("page_link")[0].proto.disabled
+    assert not button(app, "Calibrate this").disabled
 
 
 @pytest.mark.parametrize("query", [
@@ -204,12 +216,12 @@ def test_a_share_link_shows_the_same_again(query):
     assert headline(app).startswith(f"κ = {scale(*inputs).kappa:.8g}:")
 
 
-def test_calibrate_this_carries_every_input():
+def test_calibrate_this_carries_every_input(navigated):
     app = opened("opt=rmsprop&lr=3e-4&b1=512&steps=1000&schedule=cosine&min_lr=3e-5&form=half-life")
-    link = app.get("page_link")[0].proto
-    assert link.page == "calibrate"
+    button(app, "Calibrate this").click().run()
+    assert app.title[0].value == "Test the scaled configuration"
     config = TrainingConfig("rmsprop", 256, {"lr": 3e-4}, 1000, run={"schedule": "cosine", "min_lr": 3e-5})
-    assert read(dict(parse_qsl(link.query_string))) == (Inputs(config, 512, "half-life"), {})
+    assert read(dict(app.query_params)) == (Inputs(config, 512, "half-life"), {})
 
 
 def test_the_download_is_the_answer_of_the_command_line():
@@ -221,9 +233,24 @@ def test_the_download_is_the_answer_of_the_command_line():
 
 
 def test_warnings_stand_beside_the_answer():
-    app = opened("steps=5&b1=1024")
-    assert any("rounded" in warning.value for warning in app.warning)
+    assert any("fewer than 10 steps" in warning.value for warning in opened("beta2=0.9&b1=512").warning)
     assert any("equals the base batch" in warning.value for warning in opened("b1=256").warning)
+
+
+def test_how_steps_were_rounded_is_a_note():
+    app = opened("steps=1000&warmup=10&eval_steps=250&b1=1024")
+    assert not app.warning
+    assert "Warm-up steps: 10 / κ = 2.5 was rounded to 3, 20% off." in [caption.value for caption in app.caption]
+    assert any("was rounded to 0" in warning.value for warning in opened("steps=1000&warmup=1&b1=1024").warning)  # none is left
+    app = opened("steps=2&b1=2048")  # not one step is left
+    assert any("less than one step" in warning.value for warning in app.warning)
+
+
+def test_kappa_is_a_greek_letter_wherever_the_page_says_it():
+    app = opened("b1=2048&beta2=0.95&steps=1001&opt=adam")
+    kinds = app.markdown, app.caption, app.warning, app.error, app.header
+    texts = [element.value for kind in kinds for element in kind]
+    assert not [text for text in texts if "kappa" in text] and any("κ" in text for text in texts)
 
 
 def test_any_other_optimizer_is_chosen_by_name_and_library():
@@ -232,14 +259,13 @@ def test_any_other_optimizer_is_chosen_by_name_and_library():
     app.selectbox(key="other").set_value("keras_rmsprop").run()
     assert answer(app)["Epsilon (inside the root)"] == ("1e-7", "2.5e-8")
     assert "keras.optimizers.RMSprop(" in app.code[0].value and app.query_params == {"opt": "keras_rmsprop"}
-    link = app.get("page_link")[0].proto
-    assert not link.disabled and "opt=keras_rmsprop" in link.query_string and "PyTorch's convention" in link.help
-    assert not opened("opt=nadam").get("page_link")[0].proto.disabled
+    assert not button(app, "Calibrate this").disabled and "PyTorch's convention" in button(app, "Calibrate this").help
+    assert not button(opened("opt=nadam"), "Calibrate this").disabled
     refused = opened("opt=optax_adam&eps_root=1e-8")
     assert any("cannot be calibrated as it is: The calibration engine has" in caption.value for caption in refused.caption)
     assert button(refused, "Test κ = 4 at 8 → 32 instead")
-    link = refused.get("page_link")[0].proto
-    assert link.disabled and "nadam" in link.help  # what the engine has: no second eps
+    assert button(refused, "Calibrate this").disabled
+    assert "nadam" in button(refused, "Calibrate this").help  # what the engine has: no second eps
     again = opened("opt=keras_rmsprop")
     assert answer(again) == answer(app) and again.selectbox(key="other").value == "keras_rmsprop"
     again.get("button_group")[0].set_value("adam").run()
@@ -258,7 +284,7 @@ def test_batches_in_parts_groups_and_fields_of_the_run():
     for key, text, said in (("b0", "8x", "devices = ''"), ("groups", "no decay weight_decay=0", "groups"),
                             ("groups", "head: speed=2", "head.speed")):
         bad = opened(f"{key}={text}".replace(" ", "+"))
-        assert said in bad.error[0].value and not bad.table
+        assert any(said in mark.value for mark in bad.markdown) and bad.error and not bad.table
 
 
 def test_lr_is_corrected_on_demand():

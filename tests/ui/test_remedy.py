@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from sqrtscale.plan import make_plan
 from sqrtscale.report.foresight import Known, foresee
 from sqrtscale.rules import TrainingConfig
+from sqrtscale.schedules import schedule_of
 from sqrtscale.tasks import TASKS, task
 from sqrtscale.ui.inputs import Inputs, read, texts_of
-from sqrtscale.ui.remedy import remedy, title
+from sqrtscale.ui.remedy import at_own_batch, left_out, remedy, title
 
 DIGITS = task("digits")
 
@@ -55,3 +56,31 @@ def test_it_can_always_be_run_and_tests_the_rule(name, optimizer, base, target):
     assume(instead is not None)
     plan = make_plan(name, instead.config, instead.target_batch, decay_form=instead.decay_form, samples=4096)
     assert foresee(plan, Known(task(name).noise_scale)).sentences[0].endswith("this is a test of the rule.")
+
+
+@pytest.mark.parametrize("query", [
+    {"schedule": "cosine", "min_lr": "1e-4", "steps": "100000", "warmup": "2000"},
+    {"schedule": "wsd", "decay_steps": "19600", "steps": "100000", "warmup": "2000"},
+    {"schedule": "linear"},
+    {"schedule": "milestones", "milestones": "30000 60000", "steps": "100000", "milestone_factor": "0.3"},
+    {"schedule": "wsd", "decay_steps": "300", "steps": "1000", "warmup_fraction": "0.1", "opt": "optax_adam", "eps_root": "1e-8"},
+])
+def test_the_schedule_keeps_its_shape_and_the_warm_up_is_said_to_be_left_out(query):
+    own, errors = read(query)
+    assert not errors
+    instead = remedy(DIGITS, own)
+    assert schedule_of(instead.config) == schedule_of(own.config) is not None
+    assert read(texts_of(instead))[0] == instead
+    warmup = {"warmup": ["Warm-up steps"], "warmup_fraction": ["Warm-up fraction"]}
+    assert left_out(own, instead) == [label for name in query for label in warmup.get(name, [])]
+
+
+def test_what_is_left_out_is_named():
+    own, _ = read({"schedule": "exponential", "gamma_per_step": "0.999", "ema_decay": "0.99", "clip_norm": "1",
+                   "steps": "1000", "groups": "head: lr=1e-4"})
+    assert left_out(own, remedy(DIGITS, own)) == ["Schedule", "Gamma per step", "EMA decay", "Parameter groups"]
+
+
+def test_whether_batch_and_rate_are_the_tasks_own():
+    own, _ = read({"b0": "256", "b1": "1024"})
+    assert at_own_batch(DIGITS, remedy(DIGITS, own).config) and not at_own_batch(DIGITS, own.config)

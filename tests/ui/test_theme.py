@@ -44,6 +44,14 @@ def test_colours_can_be_seen_on_both_backgrounds(mode):
         assert contrast(theme[name], theme["backgroundColor"]) >= LEAST_FOR_TEXT, name
 
 
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_the_main_action_can_be_read_and_seen(mode):
+    """Streamlit writes white on the primary colour, whatever the theme."""
+    theme = CONFIG["theme"][mode]
+    assert contrast("#FFFFFF", theme["primaryColor"]) >= LEAST_FOR_TEXT
+    assert contrast(theme["primaryColor"], theme["backgroundColor"]) >= LEAST_FOR_LINES
+
+
 def test_faint_colours_keep_their_hue():
     assert colours.faint("#2563EB", 0.5) == "rgba(37, 99, 235, 0.5)"
 
