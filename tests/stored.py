@@ -25,7 +25,7 @@ Change = Callable[[Measured], Measured]
 
 def plan(**changes) -> CalibrationPlan:
     """A small plan of the digits task: two seeds, all arms, a warm start."""
-    given = {"seeds": 2, "samples": 6_400, "warm_samples": 3_200} | changes
+    given = {"seeds": 2, "samples": 6_400, "warm_samples": 3_200, "evaluations": 24} | changes
     return make_plan(given.pop("task", "digits"), given.pop("base", BASE), given.pop("target", 64), **given)
 
 

@@ -119,7 +119,7 @@ def parsers(parser):
 
 def test_every_command_and_option_has_help():
     found = list(parsers(build_parser()))
-    assert len(found) == 14  # the program, seven commands, six actions on runs
+    assert len(found) == 17  # the program, seven commands, nine actions on runs
     for parser in found:
         assert parser.format_help().startswith(f"usage: {parser.prog}")
         for action in parser._actions:
@@ -142,7 +142,7 @@ def stored():
     id = store.create(make_plan("digits", TrainingConfig("adam", 8), 64, seeds=2, samples=640), "mine")
     for arm, loss in (("base", 1.0), ("scaled", 1.1), ("linear lr", math.nan)):
         for seed in (0, 1):
-            store.write_points(id, [Measured(arm, seed, 8 * i, {"val_loss": loss + seed / 10}) for i in range(3)])
+            store.write_points(id, [Measured(arm, seed, 8 * i, {"val_loss": loss + seed / 1000}) for i in range(3)])
     store.transition(id, "DONE", among=ACTIVE_STATES)
     store.close()
     return id
@@ -172,7 +172,7 @@ def test_runs_are_listed_shown_exported_deleted_and_restored(stored, tmp_path):
     assert sqrtscale("runs", "export", stored, "--format", "html").stdout.startswith("<!doctype html>")
     assert sqrtscale("runs", "export", stored, "--format", "md").stdout.startswith("# ")
     lines = sqrtscale("runs", "export", stored, "--format", "csv").stdout.splitlines()
-    assert lines[0] == "arm,seed,metric,samples,value" and "base,1,val_loss,16,1.1" in lines
+    assert lines[0] == "arm,seed,metric,samples,value" and "base,1,val_loss,16,1.001" in lines
     assert "linear lr,0,val_loss,0,nan" in lines
     file = tmp_path / "all.json"
     assert sqrtscale("runs", "export", stored, "--format", "json", "--output", str(file)).returncode == 0
