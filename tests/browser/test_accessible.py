@@ -44,6 +44,7 @@ def found(server) -> dict[str, PageState]:
 
 def check(page: Page) -> None:
     """The page as it is, on a wide and a narrow screen, light and dark."""
+    page.add_style_tag(content="[data-stale] {opacity: 1 !important; transition: none !important}")  # a slow rerun fades the page
     page.evaluate(AXE)
     findings = defaultdict(set)
     for width in (1440, 390):
