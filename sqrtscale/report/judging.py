@@ -130,9 +130,13 @@ def catch_up(store: Store, seconds: float) -> int:
 
 def differences(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[str, Verdict]) -> pd.DataFrame:
     """The differences to base over samples, with intervals of the level that the verdicts were tested at."""
-    level = next((test.level for verdict in verdicts.values() for test in verdict.functionals), USUAL_LEVEL)
     arms = curves[curves["arm"] != WARM_START]
-    return evidence.differences_over_samples(arms, task(record.plan.task).judged, level)
+    return evidence.differences_over_samples(arms, task(record.plan.task).judged, tested_at(verdicts))
+
+
+def tested_at(verdicts: Mapping[str, Verdict]) -> float:
+    """The level of the verdicts' tests; the usual one where nothing was tested."""
+    return next((test.level for verdict in verdicts.values() for test in verdict.functionals), USUAL_LEVEL)
 
 
 def headline(record: CalibrationRecord, verdicts: Mapping[str, Verdict]) -> str:
