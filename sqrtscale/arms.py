@@ -20,6 +20,7 @@ from .rules.alternatives import RULES, alternatives
 from .rules.errors import choice, whole
 from .rules.exact import SAME
 from .rules.kind import PAPER
+from .rules.signal import excess, noise_scale
 from .training.optimizers import TRAINED
 
 LONGEST_NAME = 80  # characters; what the store keeps
@@ -28,12 +29,14 @@ ALREADY = "is what the scaled arm is already: give another, for example sqrt lr,
 DEFAULT_ARMS = ("base", "scaled", "unscaled", "linear lr")
 SVAG = re.compile(r"svag ([1-9]\d*)")
 AT = re.compile(r"(?P<name>.+) (?P<kappa>[1-9]\d*(/[1-9]\d*)?)x")
+NOISE_AWARE = re.compile(r"noise-aware (?P<noise>[^ ]+)")
 OWN = re.compile(r"(?P<name>[^:]+): *(?P<values>.+)")
 
-# What an arm is for. base; rule: the full rule under test, at whatever batch; form: the full rule in the other decay form;
-# control: should differ from base, so it shows whether a calibration can tell arms apart; rival: another published rule, which
-# may well agree with base; ablation: the full rule without one of its parts; svag; own: values typed in.
-Group = Literal["base", "rule", "form", "control", "rival", "ablation", "svag", "own"]
+# What an arm is for. base; rule: the full rule under test, at whatever batch; noise-aware: the transfer by a measured noise
+# scale, a test whatever dominates; form: the full rule in the other decay form; control: should differ from base, so it shows
+# whether a calibration can tell arms apart; rival: another published rule, which may well agree with base; ablation: the full
+# rule without one of its parts; svag; own: values typed in.
+Group = Literal["base", "rule", "noise-aware", "form", "control", "rival", "ablation", "svag", "own"]
 GROUPS: tuple[Group, ...] = get_args(Group)
 
 
@@ -41,6 +44,7 @@ GROUPS: tuple[Group, ...] = get_args(Group)
 class Arm:
     """One configuration under comparison, by name.
 
+    noise_scale: in samples, of a noise-aware arm, whose second moment moves by it at the branch point; 0 for any other;
     svag: 0 for ordinary steps; l for the steps of SVAG at noise scale l, whose gradient is r1 g1 + r2 g2 of two batches;
     group: what the arm is for, the same at every batch.
     """
@@ -49,6 +53,11 @@ class Arm:
     config: TrainingConfig
     svag: int = 0
     group: Group = "own"
+    noise_scale: float = 0.0
+
+    def excess(self, base_batch: int) -> float:
+        """q of ``sqrtscale.rules.signal`` for this arm: 1 for every arm that takes the noise to dominate."""
+        return excess(base_batch, self.config.batch_size, self.noise_scale) if self.noise_scale else 1.0
 
     @property
     def samples_per_step(self) -> Fraction:
@@ -62,15 +71,16 @@ class Arm:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON types; :meth:`from_dict` reads them back."""
-        svag = {"svag": self.svag} if self.svag else {}
-        return {"name": self.name, "config": self.config.as_dict(), "group": self.group, **svag}
+        special = {name: getattr(self, name) for name in ("svag", "noise_scale") if getattr(self, name)}
+        return {"name": self.name, "config": self.config.as_dict(), "group": self.group, **special}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Arm:
         """The inverse of :meth:`as_dict`, also of an arm that was stored before arms knew their group; raises FieldError."""
         name = values["name"]
         group = choice("group", values["group"], GROUPS) if "group" in values else group_of(name)
-        return cls(name, TrainingConfig.from_dict(values["config"]), values.get("svag", 0), group)
+        noise = noise_scale(values["noise_scale"]) if "noise_scale" in values else 0.0
+        return cls(name, TrainingConfig.from_dict(values["config"]), values.get("svag", 0), group, noise)
 
 
 @dataclass(frozen=True)
@@ -93,6 +103,8 @@ def make_arm(name: str, scaled: ScaledConfig) -> Arm:
         return replace(KINDS[name].make(scaled), group=_group(KINDS[name], scaled))
     if svag := SVAG.fullmatch(name):
         return replace(_svag(name, whole("arms", int(svag[1]), 1, 2, MOST_SVAG), scaled), group="svag")
+    if aware := NOISE_AWARE.fullmatch(name):
+        return _noise_aware(name, aware["noise"], scaled)
     if at := AT.fullmatch(name):
         return _at_another_batch(at["name"], Fraction(at["kappa"]), scaled)
     if own := OWN.fullmatch(name):
@@ -110,6 +122,8 @@ def group_of(name: str) -> Group:
     """The group of the arm that ``make_arm`` makes of that name: for arms that were stored without it."""
     if SVAG.fullmatch(name):
         return "svag"
+    if NOISE_AWARE.fullmatch(name):
+        return "noise-aware"
     at = AT.fullmatch(name)
     kind = KINDS.get(at["name"] if at else name)
     return kind.group if kind else "own"
@@ -218,6 +232,16 @@ def _without(name: str, field: str, scaled: ScaledConfig) -> Arm:
 
 def _svag(name: str, ell: int, scaled: ScaledConfig) -> Arm:
     return Arm(name, svag_config(scaled.base, ell, scaled.momentum_form), svag=ell)
+
+
+def _noise_aware(name: str, text: str, scaled: ScaledConfig) -> Arm:
+    """The transfer by that noise scale; its second moment moves by it as well."""
+    try:
+        noise = noise_scale(float(text))
+    except ValueError:
+        raise FieldError("arms", name, "names no noise scale: give it in samples, for example noise-aware 567") from None
+    config = scale(scaled.base, scaled.target_batch, scaled.decay_form, scaled.momentum_form, noise_scale=noise).config
+    return Arm(name, config, group="noise-aware", noise_scale=noise)
 
 
 def _at_another_batch(kind: str, kappa: Fraction, scaled: ScaledConfig) -> Arm:

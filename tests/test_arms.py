@@ -47,6 +47,21 @@ def test_every_arm_is_what_its_name_says(name, expected):
         assert (arm.config.batch_size, arm.config.total_steps, arm.config.warmup_steps) == (32, 250, 25)
 
 
+def test_a_noise_aware_arm_moves_by_the_ratio_of_second_moments():
+    """r = v' / v = (1 + b / 32) / (1 + b / 8) with b = 24: 0.4375."""
+    arm = to_32("noise-aware 24")
+    root = math.sqrt(0.4375)
+    assert values("noise-aware 24") == pytest.approx(
+        RULE | {"lr": 4 * root * 1e-3, "eps": root * 1e-8, "weight_decay": 0.1 / root}, rel=1e-12)
+    assert (arm.group, arm.noise_scale) == ("noise-aware", 24) and arm.excess(8) == pytest.approx(0.4375 * 4)
+    assert to_32("scaled").excess(8) == 1 and to_32("noise-aware 24 2x").config.batch_size == 16
+    plan = make_plan("digits", ADAMW, 32, arms=["noise-aware 24"])
+    assert CalibrationPlan.from_dict(json.loads(json.dumps(plan.as_dict()))) == plan
+    for bad in ("noise-aware x", "noise-aware 0", "noise-aware -1", "noise-aware inf"):
+        with pytest.raises(FieldError, match="names no noise scale: give it in samples, for example noise-aware 567"):
+            to_32(bad)
+
+
 def test_the_other_decay_form_is_offered_under_its_own_name():
     assert values("linear form", decay_form="half-life") == pytest.approx(RULE)
     assert values("scaled", decay_form="half-life") == pytest.approx(values("half-life"))
@@ -192,7 +207,7 @@ def test_groups_say_what_each_arm_is_for():
 def test_a_group_that_is_none_is_refused():
     plan = make_plan("digits", ADAMW, 32).as_dict()
     plan["arms"][1]["group"] = "magic"
-    with pytest.raises(FieldError, match="group = 'magic' is not known: give one of base, rule, form, control"):
+    with pytest.raises(FieldError, match="group = 'magic' is not known: give one of base, rule, noise-aware, form, control"):
         CalibrationPlan.from_dict(plan)
 
 

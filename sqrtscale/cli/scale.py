@@ -9,7 +9,7 @@ from typing import Any
 
 from ..formats import patch
 from ..formats.snippets import SNIPPETS, remarks, snippet
-from ..rules import FieldError, ScaledConfig, scale
+from ..rules import FieldError, ScaledConfig, ScaledField, scale, signal
 from ..rules.batch import Batch, ways_to
 from ..rules.forecast import sentence
 from ..rules.validity import check
@@ -40,6 +40,8 @@ def _what(command: argparse.ArgumentParser) -> None:
     command.add_argument("--target", type=target, metavar="N", help="target global batch size in samples, also as per device x "
                          "accumulation x devices: 16x8x4")
     configuration.add_forms(command)
+    command.add_argument("--noise-scale", type=number, metavar="B", help="gradient noise scale in samples, as a calibration or a "
+                         "meter has measured it: the noise-aware transfer beside the rule, for batches near it")
 
 
 def target(text: str) -> Any:
@@ -55,13 +57,14 @@ def _size(options: argparse.Namespace) -> Any:
 def run_scale(options: argparse.Namespace) -> int:
     """``sqrtscale scale``"""
     base = configuration.base(options)
-    scaled = scale(base.config, _size(options), *configuration.forms(options))
+    scaled, aware = _transfers(base, options)
     notes: tuple[str, ...] = ()
     if options.export is None:
-        text = json.dumps(scaled.as_dict(), indent=2) if options.json else scaled_text(scaled)
+        text = _json(scaled, aware) if options.json else scaled_text(scaled, aware)
     else:
-        parts = options.target if isinstance(options.target, Batch) else _parts(base, scaled)
-        text, notes = _export(options.export, base, scaled, parts)
+        exported = aware or scaled
+        parts = options.target if isinstance(options.target, Batch) else _parts(base, exported)
+        text, notes = _export(options.export, base, exported, parts)
     _say_what_was_read(base, scaled)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
@@ -69,11 +72,36 @@ def run_scale(options: argparse.Namespace) -> int:
     return 0
 
 
+def _transfers(base: Base, options: argparse.Namespace) -> tuple[ScaledConfig, ScaledConfig | None]:
+    """By the rule and, where a noise scale is given, noise-aware."""
+    forms = configuration.forms(options)
+    scaled = scale(base.config, _size(options), *forms)
+    if options.noise_scale is None:
+        return scaled, None
+    return scaled, scale(base.config, _size(options), *forms[:2], noise_scale=options.noise_scale)
+
+
+def _beyond_the_noise(aware: ScaledConfig | None) -> list[str]:
+    """That the square-root rule is not the one for these batches, where a noise scale says so."""
+    if aware is None:
+        return []
+    batches = aware.base.batch_size, aware.target_batch, aware.noise_scale[""]
+    off = abs(signal.square_root_share(*batches) - 1) > signal.WORTH_A_RULE
+    return [f"{signal.sentence(*batches)} Take the noise-aware values of sqrtscale scale --noise-scale."] if off else []
+
+
+def _json(scaled: ScaledConfig, aware: ScaledConfig | None) -> str:
+    answer = scaled.as_dict()
+    if aware is not None:
+        answer |= {"noise_scale": aware.noise_scale[""], "noise_aware": aware.as_dict()["scaled"]}
+    return json.dumps(answer, indent=2)
+
+
 def run_check(options: argparse.Namespace) -> int:
     """``sqrtscale check``: exit code 1 when the rule is out of its range there."""
     base = configuration.base(options)
-    scaled = scale(base.config, _size(options), *configuration.forms(options))
-    problems = [*check(scaled), *(base.imported.problems(scaled) if base.imported else ())]
+    scaled, aware = _transfers(base, options)
+    problems = [*check(scaled), *_beyond_the_noise(aware), *(base.imported.problems(scaled) if base.imported else ())]
     _say_what_was_read(base)
     answer = "out of range" if problems else "the rule is in its range"
     print(f"kappa = {_size(options) / base.config.batch_size:.8g}: {answer}")
@@ -82,19 +110,27 @@ def run_check(options: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def scaled_text(scaled: ScaledConfig) -> str:
-    """The answer as a table with exact digits, then the warnings."""
+def scaled_text(scaled: ScaledConfig, aware: ScaledConfig | None = None) -> str:
+    """The answer as a table with exact digits, the noise-aware transfer beside it where there is one; then the warnings."""
     def digits(value: object) -> str:
         if isinstance(value, tuple):
             return " ".join(map(digits, value))
         return "none" if value is None else f"{value:.8g}" if isinstance(value, float) else str(value)
 
-    rows = [("field", "base", "scaled", "formula", "status"),
-            ("batch_size", str(scaled.base.batch_size), str(scaled.target_batch), "", "")]
-    rows += [(row.name, digits(row.base), digits(row.scaled), row.formula, row.status) for row in scaled.fields]
-    rows += [(f"{group.name}: {row.name}", digits(row.base), digits(row.scaled), row.formula, row.status)
-             for group in scaled.groups for row in group.fields]
+    def line(name: str, row: ScaledField, other: ScaledField | None) -> tuple[str, ...]:
+        return (name, digits(row.base), digits(row.scaled), *((digits(other.scaled),) if other else ()), row.formula, row.status)
+
+    extra = ("noise-aware",) if aware else ()
+    others = aware.rows if aware else [None] * len(scaled.rows)
+    names = [row.name for row in scaled.fields] + [f"{group.name}: {row.name}" for group in scaled.groups for row in group.fields]
+    target = str(scaled.target_batch)
+    rows = [("field", "base", "scaled", *extra, "formula", "status"),
+            ("batch_size", str(scaled.base.batch_size), target, *(target for _ in extra), "", ""),
+            *map(line, names, scaled.rows, others)]
     lines = [f"kappa = {scaled.kappa:.8g}", "", *table(rows)]
+    if aware:
+        noise = aware.noise_scale[""]
+        lines += ["", f"noise scale {noise:g}: {signal.sentence(scaled.base.batch_size, scaled.target_batch, noise)}"]
     if scaled.forecast and scaled.kappa != 1:
         lines += ["", f"forecast: {sentence(scaled.kappa, scaled.forecast)}"]
     return "\n".join(lines + [f"\nwarning: {warning}" for warning in scaled.warnings])

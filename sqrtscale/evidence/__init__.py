@@ -8,10 +8,10 @@ from .sequential import Looks
 from .summary import ArmSummary, end_values, summarise
 from .tails import Index, LayerTails, describe_tails, layer_tails, passes_for_normal
 from .verdict import OUTCOMES, Margin, Outcome, Verdict
-from .wording import headline
+from .wording import headline, of_another_transfer
 
 __all__ = [
     "OUTCOMES", "ArmSummary", "Comparison", "Functional", "Index", "LayerTails", "Looks", "Margin", "Outcome", "Ratio", "Regime",
     "Verdict", "confidence", "describe_tails", "differences_over_samples", "end_values", "headline", "judge", "layer_tails",
-    "noise_scale", "passes_for_normal", "regime", "regimes", "second_moment_ratio", "summarise",
+    "noise_scale", "of_another_transfer", "passes_for_normal", "regime", "regimes", "second_moment_ratio", "summarise",
 ]

@@ -127,12 +127,7 @@ def headline(verdicts: Mapping[str, Verdict], arm: str = "scaled") -> str:
             " No other setting was trained for comparison, so whether this run would have shown a wrong one is not known.")
         return f"Yes: the scaled settings train like the base settings, to within {margin} ({seeds}).{also}"
     if scaled.outcome == "differs":
-        clearest = _clearest(scaled)
-        side = "above" if clearest.difference > 0 else "below"
-        place = f"{abs(clearest.difference):.2g} {scaled.margin.unit} {side} the base run"
-        where = {"end": f"ends {place}", "whole curve": f"lies {place} over the whole curve",
-                 "first quarter": f"lies {place} over the first quarter"}[clearest.name]
-        return f"No: the scaled run {where}, more than the {margin} that would pass as equal ({seeds})."
+        return f"No: the scaled run {_lies(scaled)}, more than the {margin} that would pass as equal ({seeds})."
     if scaled.reason == "signal dominates":
         return ("This run does not test the scaling: at this stage of training larger batches do not yet average out much noise, "
                 "which the scaling is made for. Start from a trained model, or choose smaller batches.")
@@ -147,3 +142,25 @@ def headline(verdicts: Mapping[str, Verdict], arm: str = "scaled") -> str:
     if scaled.further_seeds is None:
         return f"Not decided, and more seeds would hardly help: the difference is close to the {margin} that would pass as equal."
     return f"Not decided yet: {seeds} are too few. About {scaled.further_seeds:,} more would decide."
+
+
+def of_another_transfer(verdict: Verdict, name: str) -> str:
+    """What came out for another transfer than the paper's, in a sentence beside the headline; "" before there is a pair."""
+    if not verdict.pairs and verdict.reason != "diverged":
+        return ""
+    if verdict.reason == "diverged":
+        return (f"{name} breaks down in more runs than base." if verdict.outcome == "differs"
+                else f"{name} is not decided: some runs broke down.")
+    if verdict.outcome == "matches":
+        return f"{name} trains like the base settings, to within {_margin(verdict)}."
+    if verdict.outcome == "differs":
+        return f"{name} {_lies(verdict)}, more than {_margin(verdict)}."
+    return f"Whether {name[0].lower()}{name[1:]} does is not decided.{_more(verdict, 'would decide')}"
+
+
+def _lies(verdict: Verdict) -> str:
+    """Where an arm that differs lies, for a person who knows nothing of the theory."""
+    clearest = _clearest(verdict)
+    place = f"{abs(clearest.difference):.2g} {verdict.margin.unit} {'above' if clearest.difference > 0 else 'below'} the base run"
+    return {"end": f"ends {place}", "whole curve": f"lies {place} over the whole curve",
+            "first quarter": f"lies {place} over the first quarter"}[clearest.name]

@@ -22,6 +22,7 @@ from .judging import (
     regimes,
     sentences,
     stopped_early,
+    tested_at,
     verdicts,
     was_stopped,
 )
@@ -94,6 +95,6 @@ REPORTS = {"html": html, "md": markdown}
 
 __all__ = [
     "NO_TEST", "REPORTS", "Report", "catch_up", "command", "decided", "differences", "frontier", "headline", "html", "judged",
-    "keep", "markdown", "never_a_test", "reasons", "regimes", "report", "reported", "sentences", "stopped_early", "verdicts",
-    "was_stopped",
+    "keep", "markdown", "never_a_test", "reasons", "regimes", "report", "reported", "sentences", "stopped_early", "tested_at",
+    "verdicts", "was_stopped",
 ]

@@ -25,6 +25,7 @@ from ..tasks import task
 
 NO_TEST = "not trained, because no arm could test the rule: the signal dominates at the branch point"  # the reason of such runs
 USUAL_LEVEL = 0.05
+NOT_OF_THE_RULE = ("base", "svag", "noise-aware")  # groups of arms that test something whatever dominates the gradient
 
 
 def verdicts(record: CalibrationRecord, curves: pd.DataFrame, margin: float | None = None,
@@ -80,7 +81,7 @@ def never_a_test(record: CalibrationRecord, curves: pd.DataFrame) -> bool:
     the noise scale by what it might still grow (:meth:`sqrtscale.evidence.Regime.stays_signal`).
     """
     plan = record.plan
-    if plan.start != "warm":
+    if plan.start != "warm" or any(arm.group == "noise-aware" for arm in plan.arms):
         return False
     measured = regimes(record, curves)
     whole = all(run.state == "DONE" for run in record.runs if run.arm == "base")
@@ -129,16 +130,22 @@ def catch_up(store: Store, seconds: float) -> int:
 
 def differences(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[str, Verdict]) -> pd.DataFrame:
     """The differences to base over samples, with intervals of the level that the verdicts were tested at."""
-    level = next((test.level for verdict in verdicts.values() for test in verdict.functionals), USUAL_LEVEL)
     arms = curves[curves["arm"] != WARM_START]
-    return evidence.differences_over_samples(arms, task(record.plan.task).judged, level)
+    return evidence.differences_over_samples(arms, task(record.plan.task).judged, tested_at(verdicts))
+
+
+def tested_at(verdicts: Mapping[str, Verdict]) -> float:
+    """The level of the verdicts' tests; the usual one where nothing was tested."""
+    return next((test.level for verdict in verdicts.values() for test in verdict.functionals), USUAL_LEVEL)
 
 
 def headline(record: CalibrationRecord, verdicts: Mapping[str, Verdict]) -> str:
     """The first line of the result, about the target batch: arms at other batches have their own sentences."""
     plan = record.plan
-    return evidence.headline({arm: verdict for arm, verdict in verdicts.items()
-                              if plan.config_of(arm).batch_size == plan.target_batch})
+    at_target = {arm: verdict for arm, verdict in verdicts.items() if plan.config_of(arm).batch_size == plan.target_batch}
+    others = (evidence.of_another_transfer(at_target[arm.name], f"The noise-aware transfer (noise scale {arm.noise_scale:g})")
+              for arm in plan.arms if arm.group == "noise-aware" and arm.name in at_target)
+    return " ".join(filter(None, [evidence.headline(at_target), *others]))
 
 
 def keep(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict], measured: Mapping[str, Regime],
@@ -230,5 +237,5 @@ def regimes(record: CalibrationRecord, curves: pd.DataFrame) -> dict[str, Regime
     arms = curves[curves["arm"] != WARM_START]
     if record.plan.start == "scratch" and not (arms["samples"] > 0).any():
         return {}
-    batches = {arm.name: arm.config.batch_size for arm in record.plan.arms if arm.group not in ("base", "svag")}
+    batches = {arm.name: arm.config.batch_size for arm in record.plan.arms if arm.group not in NOT_OF_THE_RULE}
     return evidence.regimes(arms, record.plan.base.batch_size, batches)

@@ -20,6 +20,8 @@ DECAY_FORMS: tuple[DecayForm, ...] = ("linear", "half-life")
 PAPER = "Malladi et al. 2022 (arXiv 2205.10287)"
 HALF_LIFE_SOURCE = "half-life in samples kept; Marek et al. 2025 (arXiv 2507.07101) for beta2"
 
+SIGNAL_SOURCE = "lr / (B sqrt(v)) kept per sample, v = G^2 + S / B (docs/theory.md); noise scale b = S / G^2"
+
 PROVED = "proved in the paper"
 FOLLOWS = "follows from the SDE"
 PUBLISHED = "published elsewhere"
@@ -28,6 +30,7 @@ CONVENTION = "convention"
 
 FACTORS = {Fraction(-1): "{} / kappa", Fraction(-1, 2): "{} / sqrt(kappa)", Fraction(0): "{}", Fraction(1, 2): "sqrt(kappa) * {}",
            Fraction(1): "kappa * {}", Fraction(3, 2): "kappa^1.5 * {}", Fraction(2): "kappa^2 * {}"}
+SIGNAL = {-1: " / sqrt(q)", 1: " * sqrt(q)", 2: " * q"}  # noise_power -> what the signal's excess does to the factor
 SUMMED = {-1: "1 / kappa", 1: "kappa", 2: "kappa^2"}  # gradient_power -> what a summed loss adds to the exponent
 
 
@@ -69,14 +72,24 @@ class Kind:
         """This kind where the loss is summed over the global batch: g = B times the averaged one."""
         return self
 
+    def with_signal(self, excess: float) -> Kind:
+        """This kind where the gradient's mean counts beside its noise; excess: q of ``sqrtscale.rules.signal``."""
+        return self
+
 
 @dataclass(frozen=True)
 class Power(Kind):
-    """value' = kappa^exponent value, for a value >= 0 (``positive``: > 0)."""
+    """value' = kappa^exponent q^(noise_power / 2) value, for a value >= 0 (``positive``: > 0).
+
+    noise_power: c where the factor follows sqrt(v), the size of a batch's gradient, to the power c. The exponent takes that size
+    for 1 / sqrt(kappa) times the base's, as it is where noise dominates; it is sqrt(q) times more (excess: q, 1 there).
+    """
 
     exponent: Fraction = Fraction(0)
     positive: bool = False
     example: str = "0.01"
+    noise_power: int = field(default=0, kw_only=True)
+    excess: float = field(default=1.0, kw_only=True)
 
     def check(self, name: str, value: object) -> float:
         bound = "a finite number above 0" if self.positive else "a finite number, 0 or more"
@@ -90,9 +103,10 @@ class Power(Kind):
         return self.times(value, kappa, 1.0)
 
     def times(self, value: float, kappa: Fraction, factor: float) -> float:
-        """kappa^exponent factor value; raises Unrepresentable."""
+        """kappa^exponent q^(noise_power / 2) factor value; raises Unrepresentable."""
         if kappa == 1:
             return value
+        factor *= self.excess ** (self.noise_power / 2)
         whole = int(self.exponent)  # towards 0, so that nothing overflows on the way to a number of ordinary size
         exact = as_float(Fraction(repr(value)) * kappa**whole)
         root = math.sqrt(kappa ** int(2 * (self.exponent - whole)))
@@ -103,7 +117,18 @@ class Power(Kind):
         return scaled
 
     def formula(self, name: str) -> str:
-        return f"{name}' = {FACTORS[self.exponent].format(name)}"
+        return f"{name}' = {FACTORS[self.exponent].format(name)}{self._signal}"
+
+    @property
+    def _signal(self) -> str:
+        return "" if self.excess == 1 else SIGNAL[self.noise_power]
+
+    def with_signal(self, excess: float) -> Power:
+        if not self.noise_power:
+            return self
+        return replace(self, excess=excess, status=OURS, source=SIGNAL_SOURCE,
+                       reason=f"{self.reason} Here the gradient's mean counts as well, so the gradient of a larger batch shrinks "
+                              "less than that: q = (kappa B + b) / (B + b), with the base batch B and the noise scale b.")
 
     def of_sums(self) -> Power:
         if not self.gradient_power:
@@ -238,4 +263,4 @@ class RateOfHalfLifeMomentum(Power):
         return self.times(value, kappa, factor)
 
     def formula(self, name: str) -> str:
-        return f"{name}' = {FACTORS[self.exponent].format(f'(1 - momentum^kappa) / (1 - momentum) * {name}')}"
+        return f"{name}' = {FACTORS[self.exponent].format(f'(1 - momentum^kappa) / (1 - momentum) * {name}')}{self._signal}"

@@ -13,6 +13,7 @@ from fractions import Fraction
 from .kind import FOLLOWS, PAPER, PUBLISHED, Decay, DecayForm, Momentum, Power, RateOfHalfLifeMomentum
 
 RATE = Power(
+    noise_power=1,
     exponent=Fraction(1, 2),
     positive=True,
     example="0.001",
@@ -31,6 +32,7 @@ SGD_RATE = Power(
 DECAY = Decay()
 ROOT_MAGNITUDE = Power(
     gradient_power=1,
+    noise_power=1,
     exponent=Fraction(-1, 2),
     example="1e-8",
     reason="eps is compared with sqrt(v), the gradient noise's size, and a kappa times larger batch has "
@@ -38,6 +40,7 @@ ROOT_MAGNITUDE = Power(
 )
 SQUARE_MAGNITUDE = Power(
     gradient_power=2,
+    noise_power=2,
     status=FOLLOWS,
     source=f"{PAPER}, SDE with eps inside the root",
     exponent=Fraction(-1),
@@ -46,6 +49,7 @@ SQUARE_MAGNITUDE = Power(
     "makes kappa times smaller.",
 )
 DECAY_TIMES_LR = Power(
+    noise_power=-1,
     status=FOLLOWS,
     source=f"{PAPER}, SDE; Wang & Aitchison 2024; Busbridge et al. 2023 (arXiv 2307.13813)",
     exponent=Fraction(1, 2),
@@ -81,7 +85,7 @@ def with_scaled_momentum(rate: Power, momentum: float, form: DecayForm) -> Power
     if form == "half-life":
         return RateOfHalfLifeMomentum(
             status=FOLLOWS, source=MOMENTUM.source, gradient_power=rate.gradient_power, exponent=rate.exponent,
-            positive=rate.positive, example=rate.example, momentum=momentum,
+            positive=rate.positive, example=rate.example, momentum=momentum, noise_power=rate.noise_power,
             reason="momentum is scaled too, and lr / (1 - momentum) must still move by the rule.")
     return replace(rate, status=FOLLOWS, source=MOMENTUM.source, exponent=rate.exponent + 1,
                    reason="momentum is scaled too, so 1 - momentum grows by kappa, and lr / (1 - momentum) must still move by "

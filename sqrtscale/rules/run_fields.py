@@ -175,7 +175,7 @@ RUN_FIELDS: dict[str, Field] = {
     "ema_decay": Field(PerStepFactor(PUBLISHED, "Busbridge et al. 2023 (arXiv 2307.13813)",
                                      "The average of the weights keeps its half-life in samples."), None, "EMA decay"),
     "clip_norm": Field(Power(status=OURS, source="norm of the gradient in the paper's regime", exponent=Fraction(-1, 2),
-                             gradient_power=1, positive=True, example="1.0",
+                             gradient_power=1, noise_power=1, positive=True, example="1.0",
                              reason="Where noise dominates, the gradient's norm is the noise's, and that falls by sqrt(kappa); "
                              "where the signal dominates, keep the threshold."), None, "Gradient clip norm"),
     "loss_reduction": Field(Named(names=REDUCTIONS, source="how the training code adds up the losses of a global batch",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from .config import ParameterGroup, TrainingConfig, named_as_pytorch
 from .errors import FieldError
+from .families import family
 from .forecast import Forecast
 from .kind import DecayForm
 from .run_fields import RUN_FIELDS
@@ -53,7 +55,8 @@ class ScaledConfig:
     kappa: target batch / base batch; fields: in the order of the family, then those of the run;
     groups: parameter groups; warnings: sentences about the transfer as a whole and about single fields;
     forecast: the rule's own error at this kappa while noise dominates, or None where it is not known;
-    lr_corrected: whether lr makes up for that error's drift.
+    lr_corrected: whether lr makes up for that error's drift; noise_scale: what the transfer was made with, by parameter group
+    ("" for the others); empty for the paper's rule.
     """
 
     base: TrainingConfig
@@ -66,11 +69,20 @@ class ScaledConfig:
     warnings: tuple[str, ...]
     forecast: Forecast | None = None
     lr_corrected: bool = False
+    noise_scale: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def rows(self) -> tuple[ScaledField, ...]:
         """Every row: of the optimizer, of the run, of each group."""
         return (*self.fields, *(row for group in self.groups for row in group.fields))
+
+    @property
+    def rule(self) -> str:
+        """What moved it: the square-root rule, SGD's linear one, or the noise-aware transfer with its noise scale."""
+        if not self.noise_scale:
+            return family(self.base.optimizer).rule
+        values = dict.fromkeys(f"{value:g}" for value in self.noise_scale.values())
+        return f"noise-aware transfer, noise scale {', '.join(values)}"
 
     @property
     def complete(self) -> bool:

@@ -24,36 +24,47 @@ from .kinds import SCALED_MOMENTUM, with_scaled_momentum
 from .reduction import is_summed
 from .run_fields import RUN_FIELDS
 from .scaled import MOMENTUM_FORMS, MomentumForm, ScaledConfig, ScaledField, ScaledGroup
+from .signal import excess
+from .signal import noise_scale as noise_scale_of
 
 LARGE_STEP_FRACTION = 0.1
 
 
 def scale(config: TrainingConfig, target_batch: int, decay_form: DecayForm = "linear",
-          momentum_form: MomentumForm = "kept", correct_lr: bool = False) -> ScaledConfig:
+          momentum_form: MomentumForm = "kept", correct_lr: bool = False,
+          noise_scale: float | Mapping[str, float] | None = None) -> ScaledConfig:
     """Scale a whole configuration to another global batch size, up or down.
 
     config: the base; target_batch: global batch size in samples; decay_form: ``linear`` is the
     paper's 1 - kappa (1 - beta), ``half-life`` is beta^kappa, equal to first order and always in
     range; momentum_form: whether a momentum whose buffer has no factor (1 - mu) is ``kept``, or
     ``scaled`` like a decay with kappa times more on lr; correct_lr: divide lr by the drift that the
-    forecast says is kept (ours, not the paper's). Raises FieldError for a target that is no batch
-    size, a value that overflows, and a correction where there is no forecast.
+    forecast says is kept (ours, not the paper's); noise_scale: in samples, for the noise-aware transfer of
+    :mod:`sqrtscale.rules.signal`, or one for each parameter group by its name, "" for the other parameters. Raises
+    FieldError for a target that is no batch size, a value that overflows, and a correction where there is no forecast.
     """
     target_batch = whole("target_batch", target_batch, 1, 1024, LARGEST_BATCH)
     forms = choice("decay_form", decay_form, DECAY_FORMS), choice("momentum_form", momentum_form, MOMENTUM_FORMS)
     kappa, treated = Fraction(target_batch, config.batch_size), family(config.optimizer).treated
 
+    noise = _noise_scales(config, noise_scale)
+    signal = {name: excess(config.batch_size, target_batch, value) for name, value in noise.items()}
+
     def moved(values: Mapping[str, Any], fields: Mapping[str, Field]) -> tuple[ScaledField, ...]:
         return tuple(_row(name, fields[name], value, kappa, treated) for name, value in values.items())
 
-    fields = _fields(config, {}, *forms)
-    of_the_run = {**_reduced(config, RUN_FIELDS), "min_lr": _like_lr(RUN_FIELDS["min_lr"], fields["lr"])}
+    fields = _with_signal(_fields(config, {}, *forms), signal.get(""))
+    of_the_run = {**_with_signal(_reduced(config, RUN_FIELDS), signal.get("")),
+                  "min_lr": _like_lr(RUN_FIELDS["min_lr"], fields["lr"])}
     rows = (*moved(config.hyperparameters, fields), *moved(config.of_the_run(), of_the_run))
-    groups = tuple(ScaledGroup(group.name, moved(_own_values(config, group.values, *forms),
-                                                 _fields(config, group.values, *forms))) for group in config.groups)
+    groups = tuple(
+        ScaledGroup(group.name, moved(
+            _own_values(config, group.values, *forms) if group.name not in signal else _moved_by_signal(config, group.values),
+            _with_signal(_fields(config, group.values, *forms), signal.get(group.name, signal.get("")))))
+        for group in config.groups)
     warnings = [*_whole_warnings(rows, groups, config, kappa), *(f"{row.name}: {row.warning}" for row in rows if row.warning),
                 *(f"{group.name}, {row.name}: {row.warning}" for group in groups for row in group.fields if row.warning)]
-    expected = _forecast(config, rows)
+    expected = None if noise else _forecast(config, rows)  # that is of the noise-dominated limit
     if correct_lr:
         if expected is None:
             raise FieldError("correct_lr", True, "has no forecast for this optimizer, these decays or this kappa: leave it out")
@@ -62,7 +73,30 @@ def scale(config: TrainingConfig, target_batch: int, decay_form: DecayForm = "li
                        for group in groups)
         rows = _corrected(rows, expected)
     return ScaledConfig(config, target_batch, decay_form, momentum_form, float(kappa), rows, groups, tuple(warnings), expected,
-                        correct_lr)
+                        correct_lr, noise)
+
+
+def _noise_scales(config: TrainingConfig, given: float | Mapping[str, float] | None) -> dict[str, float]:
+    """Noise scale by parameter group, "" for what is in none; empty where none is given. Raises FieldError."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        return {"": noise_scale_of(given)}
+    known = {"", *(group.name for group in config.groups)}
+    for name in given:
+        if name not in known:
+            raise FieldError("noise_scale", name, "is no parameter group of this configuration: give one of "
+                                                  f"{', '.join(sorted(known - {''})) or 'none, it has no groups'}")
+    if "" not in given:
+        raise FieldError("noise_scale", list(given), "says nothing of the parameters in no group: give theirs by the name \"\"")
+    return {name: noise_scale_of(value) for name, value in given.items()}
+
+
+def _with_signal(fields: Mapping[str, Field], excess: float | None) -> Mapping[str, Field]:
+    """The fields as they move where the gradient's mean counts beside its noise."""
+    if excess is None:
+        return fields
+    return {name: replace(field, kind=field.kind.with_signal(excess)) for name, field in fields.items()}
 
 
 def _forecast(config: TrainingConfig, rows: tuple[ScaledField, ...]) -> Forecast | None:
@@ -117,6 +151,17 @@ def _own_values(config: TrainingConfig, own: Mapping[str, float], decay_form: De
     """A group's own values; with lr beside them where its momentum makes lr move by another rule than the optimizer's."""
     same = _fields(config, own, decay_form, momentum_form)["lr"] == _fields(config, {}, decay_form, momentum_form)["lr"]
     return own if same or "lr" in own else {"lr": config["lr"], **own}
+
+
+def _follows_noise(field: Field) -> bool:
+    return isinstance(field.kind, Power) and field.kind.noise_power != 0
+
+
+def _moved_by_signal(config: TrainingConfig, own: Mapping[str, float]) -> Mapping[str, float]:
+    """A group's own values, and all that move in it by its own noise scale."""
+    fields = family(config.optimizer).fields
+    return {name: value for name, value in config.hyperparameters.items()
+            if name in own or _follows_noise(fields[name])} | dict(own)
 
 
 def _like_lr(lowest: Field, rate: Field) -> Field:

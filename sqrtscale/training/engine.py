@@ -114,7 +114,8 @@ def _branched(about: Task, data: Data, runs: Sequence[Run], plan: CalibrationPla
     group.population.follow(plan.schedule, float(group.step_covers / plan.samples))
     if parent is not None:
         # l times the noise is the noise of an l^2 times smaller batch, also for what the optimizer holds.
-        group.population.branch_from(parent, size / plan.base.batch_size / (ell**2 or 1))
+        group.population.branch_from(parent, size / plan.base.batch_size / (ell**2 or 1),
+                                     [plan.arm(arm).excess(plan.base.batch_size) for arm, _ in runs])
     return group
 
 

@@ -104,8 +104,11 @@ class Population:
         """Of a training pass, so many steps after those that were taken."""
         return Chance(self.stream, self.seeds, (self.taken + step) * self.drawn)
 
-    def branch_from(self, parent: Population, kappa: float) -> None:
-        """Start every model from the parent's first one, its optimizer state moved to this batch size."""
+    def branch_from(self, parent: Population, kappa: float, excess: Sequence[float] | None = None) -> None:
+        """Start every model from the parent's first one, its optimizer state moved to this batch size.
+
+        excess: for each model, as ``move_to_batch`` takes it; left out: noise dominates.
+        """
         rows = torch.zeros(len(self), dtype=torch.long, device=self.device)
         with torch.no_grad():
             self.flat.copy_(parent.flat[:1].to(self.device))
@@ -113,7 +116,8 @@ class Population:
                 held.copy_(parent.held[name][:1].to(self.device))
         self.optimizer.take(parent.optimizer, rows)
         self.executor.forget()
-        self.optimizer.move_to_batch(torch.full((len(self), 1), kappa, dtype=torch.float64, device=self.device))
+        kappas = torch.full((len(self), 1), kappa, dtype=torch.float64, device=self.device)
+        self.optimizer.move_to_batch(kappas, 1.0 if excess is None else kappas.new_tensor(excess).view(-1, 1))
         self.warmup_steps[:] = 0  # the warm start has already warmed up
 
     def alone(self, row: int) -> Population:

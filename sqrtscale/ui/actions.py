@@ -9,6 +9,7 @@ from types import MappingProxyType
 import streamlit as st
 
 from .. import runner
+from ..arms import make_arm
 from ..evidence import Regime, Verdict
 from ..plan import MOST_SEEDS, CalibrationPlan
 from ..report import was_stopped
@@ -72,7 +73,7 @@ def _asked_for(store: Store, record: CalibrationRecord, scaled: Verdict | None, 
     if scaled.reason == "signal dominates":
         on = [_start(store, record, "Go on anyway", ":material/play_arrow:", replace(plan, go_on=True), "trains the arms all the "
                      "same; the verdict will most likely stay *not a test*")] if was_stopped(record) else []
-        return [*(_smaller_batches(record, regime) or [_calibrate_again(record)]), *on]
+        return [*(_smaller_batches(record, regime) or [_calibrate_again(record)]), *_noise_aware(store, record, regime), *on]
     if scaled.outcome == "differs":
         return _smaller_kappa(record) or [_calibrate_again(record)]
     if scaled.further_seeds is None and scaled.reason != "diverged":  # seeds would not decide
@@ -93,16 +94,16 @@ def _more_seeds(store: Store, record: CalibrationRecord, wanted: int) -> list[Ac
     return [_start(store, record, f"Add {more} seed{'s' * (more > 1)}", ":material/add:", bigger,
                    f"judged on {count + more} seeds{most}; the {count} stored ones are taken over, not trained again, unless "
                    "software or device have changed",
-                   replace(plan, seeds=unused))]
+                   replace(plan, seeds=unused).work)]
 
 
 def _start(store: Store, record: CalibrationRecord, label: str, icon: str, plan: CalibrationPlan, means: str,
-           new: CalibrationPlan | None = None) -> Action:
-    """An action that launches a plan and opens its page; new: what of it has to be trained, where that is not all of it."""
+           work: int | None = None) -> Action:
+    """An action that launches a plan and opens its page; work: samples that it has to draw, where not all is trained anew."""
     def act() -> None:
         st.switch_page("pages/results.py", query_params={"id": runner.submit(store, plan, record.name)})
 
-    return Action(label, icon, act, f"{means}{_time(record, (new or plan).work)}.")
+    return Action(label, icon, act, f"{means}{_time(record, plan.work if work is None else work)}.")
 
 
 def _time(record: CalibrationRecord, work: int) -> str:
@@ -128,6 +129,20 @@ def _smaller_batches(record: CalibrationRecord, regime: Regime | None) -> list[A
         return []
     return [_test(record, instead, f"your decays, at the batch, the learning rate and the warm start that suit {about.title}, "
                                    "below its noise scale.", {again.BUDGET: again.OF_THE_TASK})]
+
+
+def _noise_aware(store: Store, record: CalibrationRecord, regime: Regime | None) -> list[Action]:
+    """The same plan with the transfer that takes the measured noise scale into account, a test in this regime as well."""
+    plan = record.plan
+    if regime is None or not 0 < regime.noise_scale < float("inf") or any(arm.group == "noise-aware" for arm in plan.arms):
+        return []
+    arm = make_arm(f"noise-aware {regime.noise_scale:.3g}", plan.scaled)
+    aware, rule = (f"{config['lr']:.3g}" for config in (arm.config, plan.scaled.config))
+    return [_start(store, record, "Test noise-aware", ":material/graphic_eq:",
+                   replace(plan, arms=(*plan.arms, arm), reuse=True, go_on=True),
+                   f"lr {aware} in place of {rule}, by the noise scale of {arm.noise_scale:g} samples that was measured here "
+                   "(derived by us, not in the paper); stored runs are taken over",
+                   plan.warm_samples + plan.samples * len(plan.seeds))]
 
 
 def _smaller_kappa(record: CalibrationRecord) -> list[Action]:

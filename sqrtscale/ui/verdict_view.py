@@ -14,13 +14,24 @@ from ..evidence import (
     Regime,
     Verdict,
     confidence,
-    differences_over_samples,
     layer_tails,
     passes_for_normal,
     summarise,
 )
 from ..plan import WARM_START
-from ..report import frontier, headline, keep, reasons, regimes, sentences, stopped_early, verdicts, was_stopped
+from ..report import (
+    differences,
+    frontier,
+    headline,
+    keep,
+    reasons,
+    regimes,
+    sentences,
+    stopped_early,
+    tested_at,
+    verdicts,
+    was_stopped,
+)
 from ..rules import FieldError
 from ..store import CalibrationRecord, Store
 from ..tasks import task
@@ -29,7 +40,6 @@ from .colours import OF_AN_OUTCOME
 from .tables import escaped
 
 BOXES = {"matches": st.success, "differs": st.error, "cannot tell": st.warning, "not a test": st.info}
-USUAL_LEVEL = 0.05
 WORDS = ("Noise scale: the batch at which signal and noise weigh the same in a gradient; the rule is made for batches well below "
          "it. Samples ahead or behind: how much further along base's own curve the end lies, as a share of a run's samples. "
          "Standard deviations of base seeds: against how far base's own runs end apart.")
@@ -60,8 +70,7 @@ def _judged(_record: CalibrationRecord, _points: pd.DataFrame, _measured: Mappin
     """Computed once for every version of the points and every margin."""
     arms, metric = _points[_points["arm"] != WARM_START], task(_record.plan.task).judged
     judged = verdicts(_record, _points, margin, _measured)
-    level = next((test.level for verdict in judged.values() for test in verdict.functionals), USUAL_LEVEL)
-    return Judgement(judged, summarise(arms, metric), differences_over_samples(arms, metric, level), level,
+    return Judgement(judged, summarise(arms, metric), differences(_record, _points, judged), tested_at(judged),
                      passes_for_normal(layer_tails(arms)))
 
 
@@ -81,14 +90,17 @@ def answer(record: CalibrationRecord, judgement: Judgement) -> None:
     """The verdict in one coloured sentence, and what limits it."""
     verdicts = judgement.verdicts
     answered = "scaled" in verdicts and verdicts["scaled"].reason != "no pairs"
-    BOXES[verdicts["scaled"].outcome if answered else "not a test"](headline(record, verdicts))
+    if record.state == "DONE":
+        BOXES[verdicts["scaled"].outcome if answered else "not a test"](headline(record, verdicts))
+    else:  # no colour of a verdict for what was broken off
+        st.info(f"So far: {headline(record, verdicts)}")
     if further := frontier(record, verdicts):
         st.markdown(f"**{escaped(further)}**".replace("kappa", "κ"))
     if was_stopped(record) and "scaled" in verdicts:
         st.markdown(verdicts["scaled"].sentence)
     limits = [stopped_early(record), _cut_short(judgement.ends)]
     if record.state != "DONE":
-        limits.insert(0, "It did not run to its end: this is the verdict on what was measured.")
+        limits.insert(0, "It did not run to its end: this is said of what was measured.")
     if limits := list(filter(None, limits)):
         st.caption(" ".join(limits))
 
@@ -186,8 +198,8 @@ def _numbers(judgement: Judgement) -> None:
     st.table(pd.DataFrame(rows, columns=heads), border="horizontal", hide_index=True, alt="Tests of every arm")
     st.caption("Differences are paired by seed. p, within: how likely curves as near as these would be if the arm lay at the "
                f"margin (two one-sided t-tests); at most {level:.2g} in all three lines is a match. p, beyond: the same from "
-               f"outside the margin, corrected for three; at most {level:.2g} in one line is a difference. A difference that was "
-               "not seen is not a match.")
+               "outside the margin, corrected for three and for how little a few seeds know of the margin; at most "
+               f"{level:.2g} in one line is a difference. A difference that was not seen is not a match.")
 
 
 def _margin_box(record: CalibrationRecord) -> None:

@@ -21,6 +21,7 @@ from .test_results_page import button, opened, said, store
 
 __all__ = ["store", "submitted"]  # fixtures
 ENVIRONMENT = stored.ENVIRONMENT | {"engine": 1, "python": "3.11.1", "threads": 2}  # what reuse asks for
+AWARE = "Test noise-aware"
 COMPARE, REST = "Compare with …", ["Calibrate again", "Open in Scale"]
 
 
@@ -64,9 +65,10 @@ VERDICTS = {
     "one seed": (stored.plan(seeds=1), stored.points(stored.plan(seeds=1)), ["*Add 2 seeds", COMPARE, *REST]),
     "no power": (stored.plan(seeds=3, arms=["unscaled"]), [replace(point, values=dict.fromkeys(point.values, 0.3)) for point in
                  stored.points(stored.plan(seeds=3, arms=["unscaled"]))], ["*Train twice as long", COMPARE, *REST]),
-    "signal": (THREE, with_signal(THREE, 40), ["*Test κ = 4 at 8 → 32", COMPARE, *REST]),
-    "signal at every batch, trained too little": (THREE, with_signal(THREE, 2), ["*Test κ = 8 at 8 → 64", COMPARE, *REST]),
-    "signal at every batch": (LONG, with_signal(LONG, 2), ["*Calibrate again", COMPARE, "Open in Scale"]),
+    "signal": (THREE, with_signal(THREE, 40), ["*Test κ = 4 at 8 → 32", AWARE, COMPARE, "Calibrate again"]),
+    "signal at every batch, trained too little": (THREE, with_signal(THREE, 2),
+                                                  ["*Test κ = 8 at 8 → 64", AWARE, COMPARE, "Calibrate again"]),
+    "signal at every batch": (LONG, with_signal(LONG, 2), ["*Calibrate again", AWARE, COMPARE, "Open in Scale"]),
 }
 
 
@@ -120,11 +122,38 @@ def test_a_plan_has_no_more_seeds_than_it_may(store):
 @pytest.mark.usefixtures("submitted")
 def test_one_that_was_stopped_goes_on_when_it_is_told_to(store):
     app = opened(stored.stopped(store))
-    assert offered(app) == ["*Test κ = 8 at 8 → 64", "Go on anyway", "Calibrate again", "Open in Scale"]
+    assert offered(app) == ["*Test κ = 8 at 8 → 64", AWARE, "Go on anyway", "Calibrate again"]
     assert "It was stopped after the warm start" in said(app) and "the noise scale is 1.98 samples" in said(app)
     assert NO_TEST not in said(app) and not app.error
     button(app, "Go on anyway").click().run()
     assert plan_of(store) == replace(stored.plan(seeds=3), go_on=True)
+
+
+@pytest.mark.usefixtures("submitted")
+def test_what_is_no_test_of_the_rule_is_tested_noise_aware_by_one_click(store):
+    """The noise scale that was measured, 40, at 8 -> 64: r = (1 + 40 / 64) / (1 + 40 / 8), lr' = 8 sqrt(r) lr."""
+    chosen, measured, _ = VERDICTS["signal"]
+    app = opened(stored.calibration(store, chosen=chosen, measured=measured))
+    button(app, AWARE).click().run()
+    launched = plan_of(store)
+    *before, arm = launched.arms
+    assert tuple(before) == chosen.arms and launched.reuse and launched.go_on
+    assert arm.group == "noise-aware" and arm.noise_scale == pytest.approx(40, rel=0.02)
+    r = (1 + arm.noise_scale / 64) / (1 + arm.noise_scale / 8)
+    assert arm.config["lr"] == pytest.approx(8 * r**0.5 * chosen.base["lr"])
+
+
+@pytest.mark.parametrize("apart, said_of_it", [
+    (0.0, "(noise scale 40) trains like the base settings, to within 0.011 nats per image."),
+    (0.5, "(noise scale 40) ends 0.5 nats per image above the base run, more than 0.011 nats per image."),
+])
+def test_a_noise_aware_arm_has_a_verdict_where_the_rule_has_none(store, apart, said_of_it):
+    chosen = stored.plan(seeds=3, arms=["unscaled", "linear lr", "noise-aware 40"])
+    measured = [replace(point, values=point.values | {"val_loss": point.values["val_loss"] - 0.01 + apart})
+                if point.arm == "noise-aware 40" else point for point in with_signal(chosen, 40)]
+    app = opened(stored.calibration(store, chosen=chosen, measured=measured))
+    assert f"The noise-aware transfer {said_of_it}" in said(app) and "This run does not test the scaling" in said(app)
+    assert AWARE not in offered(app)
 
 
 @pytest.mark.usefixtures("submitted")

@@ -21,6 +21,23 @@ def moved(source, configs, parameters):
     return optimizer
 
 
+@pytest.mark.parametrize("family", TRAINED)
+def test_where_the_mean_counts_the_second_moment_moves_by_the_measured_ratio(family):
+    """A constant gradient G and noise S / B: v rests at G^2 + S / B, whatever optimizer keeps it, centered ones S / B alone."""
+    signal, noise, target = 0.3, 2.0, 4 * BATCH
+    base = TrainingConfig(family, BATCH)
+    source = make_optimizer([base], torch.zeros(1, 5, dtype=torch.float64))
+    seconds = dict.fromkeys(("exp_avg_sq", "square_avg", "max_exp_avg_sq"), signal**2 + noise / BATCH)
+    for name, value in source.state.items():
+        value.fill_(({"exp_avg": signal, "grad_avg": signal} | seconds).get(name, 1.0))
+    q = (target + noise / signal**2) / (BATCH + noise / signal**2)
+    there = make_optimizer([base], torch.zeros(1, 5, dtype=torch.float64))
+    there.take(source, torch.zeros(1, dtype=torch.long))
+    there.move_to_batch(torch.tensor([[4.0]], dtype=torch.float64), torch.tensor([[q]], dtype=torch.float64))
+    for name in seconds.keys() & there.state.keys():
+        torch.testing.assert_close(there.state[name], torch.full((1, 5), signal**2 + noise / target, dtype=torch.float64))
+
+
 @pytest.mark.parametrize("family, momentum_form", [*((name, "kept") for name in TRAINED), *((name, "scaled") for name in SUMS)])
 @pytest.mark.parametrize("target", [2 * BATCH, 5 * BATCH, BATCH // 4])
 def test_the_state_moves_as_transfer_optimizer_moves_it(family, momentum_form, target):

@@ -69,7 +69,7 @@ def native(optimizer: str) -> str:
 
 
 def _head(scaled: ScaledConfig) -> str:
-    rule = family(scaled.base.optimizer).rule + ", decays by half-life" * (scaled.decay_form == "half-life")
+    rule = scaled.rule + ", decays by half-life" * (scaled.decay_form == "half-life")
     return f"batch {scaled.base.batch_size} -> {scaled.target_batch} (kappa = {scaled.kappa:.8g}), {rule}"
 
 

@@ -100,12 +100,17 @@ class StackedOptimizer(ABC):
         denominator = self.denominator()
         return None if denominator is None else self.hyper["eps"] / denominator
 
-    def move_to_batch(self, kappa: Tensor) -> None:
-        """Carry the state to a kappa [M, 1] times larger batch, each piece by its exponent. ``take`` sees to the steps."""
+    def move_to_batch(self, kappa: Tensor, excess: Tensor | float = 1.0) -> None:
+        """Carry the state to a kappa [M, 1] times larger batch, each piece by its exponent. ``take`` sees to the steps.
+
+        excess: q of ``sqrtscale.rules.signal``, [M, 1]: by how much more the second moment of a larger batch is than 1 / kappa of
+        the base's. A piece that knows the signal apart from the noise needs none.
+        """
         for piece in self.pieces:
             if piece.exponent:
                 value = self.state[piece.name]
-                size = (kappa ** abs(piece.exponent)).to(value.dtype)
+                ratio = kappa if piece.signal else kappa / excess
+                size = (ratio ** abs(piece.exponent)).to(value.dtype)
                 signal = torch.minimum(self.state[piece.signal].square(), value) if piece.signal else torch.zeros_like(value)
                 noise = value - signal
                 self.state[piece.name] = signal + (noise * size if piece.exponent > 0 else noise / size)
