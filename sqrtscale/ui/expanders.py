@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from ..rules import UNDERIVED, FieldError, ScaledConfig, family
+from ..rules import UNDERIVED, FieldError, ScaledConfig, family, scale, signal
 from ..rules.alternatives import alternatives
 from ..rules.batch import Batch, nearest, ways_to
 from ..rules.stages import stages as batch_ramp
@@ -33,23 +33,33 @@ def limits() -> None:
 def other_rules(scaled: ScaledConfig) -> None:
     """The same base carried over by the rules that others use."""
     text = st.text_input("Gradient noise scale in samples, if you know it", key="noise", placeholder="optional",
-                         help="tr Σ / |G|² (McCandlish et al. 2018). With it the surge rule has a number.")
+                         help="tr Σ / |G|² (McCandlish et al. 2018); a calibration measures it. With it the noise-aware transfer "
+                              "and the surge rule have numbers.")
     noise_scale = inputs.parsed(text) if text.strip() else None
     try:
         rules = alternatives(scaled.base, scaled.target_batch, noise_scale)
+        aware = None if noise_scale is None else scale(scaled.base, scaled.target_batch, scaled.decay_form, scaled.momentum_form,
+                                                       noise_scale=noise_scale)
     except FieldError as error:
         st.error(sentence(str(error)))
         return
+    if noise_scale is not None:
+        st.info(signal.sentence(scaled.base.batch_size, scaled.target_batch, noise_scale))
     rules_chart.show(scaled, noise_scale)
     names = [*family(scaled.base.optimizer).fields, "total_steps", "warmup_steps"]
     own = family(scaled.base.optimizer).rule.removesuffix(" rule").replace("-", " ").capitalize()
     columns = {f":orange[{own}]": {row.name: row.scaled for row in scaled.fields}}
+    if aware is not None:
+        columns[rules_chart.AWARE] = {row.name: row.scaled for row in aware.fields}
     columns |= {rule.label: dict(rule.config.hyperparameters) | rule.config.of_the_run() for rule in rules}
     rows = [(_label(scaled, name),
              *(NONE if values[name] is None else format_number(values[name]) for values in columns.values()))
             for name in names if all(name in values for values in columns.values())]
     st.table(pd.DataFrame(rows, columns=["Field", *columns]), border="horizontal", hide_index=True,
              alt="The scaled configuration by this rule and by others")
+    if aware is not None:
+        st.markdown(f"**{rules_chart.AWARE}**: the same rule where the gradient's mean counts beside its noise; between the "
+                    "square root and the linear rule, by the noise scale. :gray[derived by us, docs/theory.md]")
     for rule in rules:
         st.markdown(f"**{rule.label}**: {sentence(rule.idea)} :gray[{escaped(rule.source)}]")
 

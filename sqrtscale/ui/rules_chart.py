@@ -21,6 +21,7 @@ SPAN = 16  # shown from base / SPAN to base * SPAN, and further where the chosen
 POINTS = 33
 HEIGHT = 340
 OWN = "This rule"
+AWARE = "Noise-aware"
 SECOND_MOMENT = ("beta2", "alpha")
 WITH_A_STYLE = {"Unscaled": "unscaled", "Linear lr": "linear lr"}  # label -> arm of that name
 
@@ -97,6 +98,10 @@ def _at(config: TrainingConfig, target: int, form: DecayForm, momentum: Momentum
     values: dict[str, Mapping[str, Any]] = {}
     with suppress(FieldError):  # a value leaves floating point, or there is nothing to correct lr by
         values[OWN] = {row.name: row.scaled for row in scale(config, target, form, momentum, correct_lr).fields}
+    with suppress(FieldError):
+        if noise_scale is not None:
+            aware = scale(config, target, form, momentum, noise_scale=noise_scale)
+            values[AWARE] = {row.name: row.scaled for row in aware.fields}
     with suppress(FieldError):
         values |= {rule.label: dict(rule.config.hyperparameters) for rule in alternatives(config, target, noise_scale)}
     return values

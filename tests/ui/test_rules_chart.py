@@ -8,7 +8,7 @@ import pytest
 
 from sqrtscale.rules import TrainingConfig, scale
 from sqrtscale.ui.colours import SCALED
-from sqrtscale.ui.rules_chart import OWN, figure
+from sqrtscale.ui.rules_chart import AWARE, OWN, figure
 
 BASE = TrainingConfig("adamw", 256, {"lr": 1e-3, "beta2": 0.95})
 
@@ -26,7 +26,8 @@ def test_lr_is_that_of_every_rule():
 
     laws = {OWN: math.sqrt, "Unscaled": lambda kappa: 1, "Linear lr": lambda kappa: kappa,
             "Square root on lr only": math.sqrt, "Half-life of beta2": lambda kappa: 1, "LEGW": math.sqrt,
-            "Surge": lambda kappa: surge(256 * kappa) / surge(256)}
+            "Surge": lambda kappa: surge(256 * kappa) / surge(256),
+            AWARE: lambda kappa: kappa * math.sqrt((1 + 1000 / (256 * kappa)) / (1 + 1000 / 256))}
     drawn = lines(figure(scale(BASE, 1024), 1000.0))
     assert set(drawn) == set(laws)
     for rule, law in laws.items():
