@@ -8,6 +8,8 @@ import pytest
 from driving import CHROMIUM_ARGUMENTS, PATIENCE, Server, Watch, find_chromium, wait_ready
 from playwright.sync_api import expect
 
+from sqrtscale.store import ACTIVE_STATES, Store
+
 expect.set_options(timeout=PATIENCE * 1000)
 
 
@@ -32,6 +34,17 @@ def server(tmp_path_factory):
         yield server
     finally:
         server.end_everything()
+
+
+@pytest.fixture
+def store(server, monkeypatch):
+    """The server's store, seen from beside it; nothing is left under way."""
+    monkeypatch.setenv("SQRTSCALE_HOME", str(server.home))
+    opened = Store.open()
+    yield opened
+    for record in opened.queue():
+        opened.transition(record.id, "CANCELLED", among=ACTIVE_STATES, reason="the test is over")
+    opened.close()
 
 
 @pytest.fixture

@@ -4,20 +4,8 @@ from __future__ import annotations
 
 import re
 
-import pytest
 import stored
 from playwright.sync_api import expect
-
-from sqrtscale.store import Store
-
-
-@pytest.fixture
-def store(server, monkeypatch):
-    """The server's store, seen from beside it."""
-    monkeypatch.setenv("SQRTSCALE_HOME", str(server.home))
-    opened = Store.open()
-    yield opened
-    opened.close()
 
 
 def test_actions_and_the_table_of_arms_fit_on_a_telephone(visit, store, page):

@@ -12,19 +12,8 @@ import stored
 from driving import until, wait_ready
 from playwright.sync_api import Page, expect
 
-from sqrtscale.store import Store
-
 CHART, FRAME = ".live-plot", ".live-plot-frame"
 TOOLS = ["PNG", "SVG", "Reset zoom", "Full screen"]
-
-
-@pytest.fixture
-def store(server, monkeypatch):
-    """The server's store, seen from beside it."""
-    monkeypatch.setenv("SQRTSCALE_HOME", str(server.home))
-    opened = Store.open()
-    yield opened
-    opened.close()
 
 
 def drawn(page: Page, charts: int) -> None:

@@ -9,21 +9,8 @@ import stored
 from driving import until, wait_ready
 from playwright.sync_api import Page, expect
 
-from sqrtscale.store import ACTIVE_STATES, Store
-
 ROW = 35  # pixels of a row of a dataframe, the heads' row included
 CHART = ".live-plot"
-
-
-@pytest.fixture
-def store(server, monkeypatch):
-    """The server's store, seen from beside it; nothing is left under way."""
-    monkeypatch.setenv("SQRTSCALE_HOME", str(server.home))
-    opened = Store.open()
-    yield opened
-    for record in opened.queue():
-        opened.transition(record.id, "CANCELLED", among=ACTIVE_STATES, reason="the test is over")
-    opened.close()
 
 
 def cell(page: Page, text: str):

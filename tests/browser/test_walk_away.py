@@ -12,7 +12,7 @@ from driving import until, wait_ready
 from playwright.sync_api import Page, expect
 from test_calibrations import launch
 
-from sqrtscale.store import ACTIVE_STATES, Store
+from sqrtscale.store import ACTIVE_STATES
 
 RECORD = """
 window.asked = 0;
@@ -23,17 +23,6 @@ window.Notification = class extends window.Notification {
 };
 """
 SWITCH = "Notify me when it is done"
-
-
-@pytest.fixture
-def store(server, monkeypatch):
-    """The server's store, seen from beside it; nothing is left under way."""
-    monkeypatch.setenv("SQRTSCALE_HOME", str(server.home))
-    opened = Store.open()
-    yield opened
-    for record in opened.queue():
-        opened.transition(record.id, "CANCELLED", among=ACTIVE_STATES, reason="the test is over")
-    opened.close()
 
 
 def notified(page: Page) -> list:

@@ -7,7 +7,16 @@ import pytest
 from streamlit import error_util
 from streamlit.runtime.pages_manager import PagesManager
 
+from sqrtscale.store import Store
 from sqrtscale.ui import state
+
+
+@pytest.fixture
+def store(home):
+    """The store of the test's own home."""
+    opened = Store.open()
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(autouse=True)

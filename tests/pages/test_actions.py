@@ -17,9 +17,9 @@ from sqrtscale.training.events import Measured
 from sqrtscale.ui import actions
 
 from .test_calibrate_page import submitted
-from .test_results_page import button, opened, said, store
+from .test_results_page import button, opened, said
 
-__all__ = ["store", "submitted"]  # fixtures
+__all__ = ["submitted"]  # a fixture
 ENVIRONMENT = stored.ENVIRONMENT | {"engine": 1, "python": "3.11.1", "threads": 2}  # what reuse asks for
 AWARE = "Test noise-aware"
 COMPARE, REST = "Compare with …", ["Calibrate again", "Open in Scale"]

@@ -17,7 +17,6 @@ from sqrtscale.plan import make_plan
 from sqrtscale.rules import FieldError
 from sqrtscale.runner import Estimate
 from sqrtscale.schedules import schedule
-from sqrtscale.store import Store
 from sqrtscale.tasks import TASKS, task
 from sqrtscale.training.events import Measured
 from sqrtscale.training.optimizers import TRAINED
@@ -38,13 +37,6 @@ def timed(monkeypatch):
     timing.timings.clear()
     yield asked
     timing.timings.clear()
-
-
-@pytest.fixture
-def store(home):
-    opened = Store.open()
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

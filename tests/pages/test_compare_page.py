@@ -9,7 +9,7 @@ import stored
 from streamlit.testing.v1 import AppTest
 
 from sqrtscale.rules import TrainingConfig
-from sqrtscale.store import ACTIVE_STATES, Store
+from sqrtscale.store import ACTIVE_STATES
 from sqrtscale.ui.compare_link import MOST
 
 from .test_results_page import charts
@@ -18,13 +18,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PYDOC = {"task": "pydoc", "base": TrainingConfig("adamw", 32, {"lr": 1e-3, "weight_decay": 0.1})}
 pytestmark = [pytest.mark.filterwarnings("error::DeprecationWarning:sqrtscale"),
               pytest.mark.filterwarnings("error::FutureWarning")]
-
-
-@pytest.fixture
-def store(home):
-    opened = Store.open()
-    yield opened
-    opened.close()
 
 
 def opened(**address: str) -> AppTest:

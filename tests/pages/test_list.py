@@ -10,16 +10,9 @@ import stored
 from streamlit.testing.v1 import AppTest
 
 from sqrtscale.rules import TrainingConfig
-from sqrtscale.store import Filter, Result, Store
+from sqrtscale.store import Filter, Result
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def store(home):
-    opened = Store.open()
-    yield opened
-    opened.close()
 
 
 def visit(**query: str | list[str]) -> AppTest:

@@ -11,19 +11,11 @@ from streamlit.testing.v1 import AppTest
 
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.schedules import schedule
-from sqrtscale.store import Store
 from sqrtscale.tasks import task
 
 from .test_calibrate_page import OWN, ROOT, arms, launch, opened, said, submitted, timed
 
 __all__ = ["submitted", "timed"]  # fixtures
-
-
-@pytest.fixture
-def store(home):
-    with_calibrations = Store.open()
-    yield with_calibrations
-    with_calibrations.close()
 
 
 def test_what_was_typed_on_scale_is_what_calibrate_opens_with_by_the_navigation_too():

@@ -19,20 +19,13 @@ from sqrtscale.home import calibration_folder
 from sqrtscale.plan import WARM_START
 from sqrtscale.report import command
 from sqrtscale.rules import TrainingConfig
-from sqrtscale.store import STATES, Filter, Result, Store
+from sqrtscale.store import STATES, Filter, Result
 from sqrtscale.store.models import Calibration, Chunk
 from sqrtscale.ui import runs
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.filterwarnings("error::DeprecationWarning:sqrtscale"),
               pytest.mark.filterwarnings("error::FutureWarning")]
-
-
-@pytest.fixture
-def store(home):
-    opened = Store.open()
-    yield opened
-    opened.close()
 
 
 def opened(id: str = "") -> AppTest:

@@ -13,20 +13,13 @@ from streamlit.testing.v1 import AppTest
 
 from sqrtscale.home import home as home_folder
 from sqrtscale.runner import process
-from sqrtscale.store import Result, Store
+from sqrtscale.store import Result
 from sqrtscale.store.models import Calibration
 from sqrtscale.ui.state import TAB
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["pages/scale.py", "pages/calibrate.py", "pages/results.py", "pages/compare.py"]
 ANSWER = "Yes: the scaled settings train like the base settings, to within 0.02 nats per image. The same test tells unscaled."
-
-
-@pytest.fixture
-def store(home):
-    with_calibrations = Store.open()
-    yield with_calibrations
-    with_calibrations.close()
 
 
 def opened(page: str = "pages/scale.py", id: str = "") -> AppTest:

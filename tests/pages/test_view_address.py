@@ -8,18 +8,9 @@ import pytest
 import stored
 from streamlit.testing.v1 import AppTest
 
-from sqrtscale.store import Store
-
 from .test_results_page import ROOT, charts
 
 WHOLE = {"metric": "val_accuracy", "band": "none", "seeds": "1", "log": "xy", "x": "steps"}
-
-
-@pytest.fixture
-def store(home):
-    with_calibrations = Store.open()
-    yield with_calibrations
-    with_calibrations.close()
 
 
 def opened(id: str, **view: str) -> AppTest:
