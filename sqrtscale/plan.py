@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal
@@ -27,7 +27,7 @@ STARTS: tuple[Start, ...] = ("warm", "scratch")
 WARM_START = "warm start"  # name of the run that trains the branch point; not an arm
 
 MOST_SEEDS = 64
-WARM_EVALUATIONS = 24  # at most: no verdict hangs on this curve
+COMPLETE = 24  # evaluations at most of what no verdict hangs on: other metrics than the judged one, the warm start
 # What says nothing about a single run: which others stand beside it, where it runs, how its configuration was found.
 NOT_OF_A_RUN = ("arms", "seeds", "target_batch", "device", "reuse", "decay_form", "momentum_form", "correct_lr", "stop_early",
                 "go_on")
@@ -143,7 +143,7 @@ class CalibrationPlan:
         """Samples at which the warm start is measured, on whole steps; none from scratch."""
         if self.start == "scratch":
             return ()
-        return _spread(self.warm_samples, self.base.batch_size, min(self.evaluations, WARM_EVALUATIONS))
+        return _spread(self.warm_samples, self.base.batch_size, min(self.evaluations, COMPLETE))
 
     @property
     def looks(self) -> tuple[int, ...]:
@@ -308,6 +308,13 @@ def _check_fits(task_name: str, base_batch: int, target_batch: int, *targets: in
 
 def _round_up(value: int, unit: int) -> int:
     return -(-value // unit) * unit
+
+
+def complete_points(points: Sequence[int]) -> tuple[int, ...]:
+    """Those of the evaluation points at which every metric is measured, not the judged one alone: first, last, evenly between."""
+    last = len(points) - 1
+    count = min(last, COMPLETE)
+    return tuple(points[round(last * i / max(count, 1))] for i in range(count + 1))
 
 
 def _spread(samples: int, unit: int, count: int) -> tuple[int, ...]:

@@ -56,6 +56,11 @@ class Verdict:
     reason: Reason
 
     @property
+    def told(self) -> bool:
+        """Whether there is something to say: a comparison, or a reason that needs none."""
+        return self.pairs > 0 or self.reason in ("diverged", "signal dominates")
+
+    @property
     def end(self) -> Functional | None:
         """The end values compared; None without a pair."""
         return next((functional for functional in self.functionals if functional.name == "end"), None)

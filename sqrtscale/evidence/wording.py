@@ -53,8 +53,13 @@ def _open(verdict: Verdict, paired: PairedCurves) -> str:
     inside = all(abs(test.difference) < verdict.margin.value for test in verdict.functionals)
     widest = max(verdict.functionals, key=lambda test: test.p_within if inside else -test.p_beyond)
     margin = _margin(verdict)
-    open_question = f"a difference is there, but not shown to be more than {margin} or less" \
-        if widest.low > 0 or widest.high < 0 else f"neither a difference within {margin} nor one beyond is shown"
+    if max(widest.low, -widest.high) > verdict.margin.value:
+        open_question = (f"its interval lies outside the margin of {margin}, of which {verdict.pairs} seeds know too little to "
+                         "call it a difference: base's own spread is part of it")
+    elif widest.low > 0 or widest.high < 0:
+        open_question = f"a difference is there, but not shown to be more than {margin} or less"
+    else:
+        open_question = f"neither a difference within {margin} nor one beyond is shown"
     more = _more(verdict, "would decide") or (
         f" Not even {MOST_PAIRS:,} seeds would decide at this margin: set another one, or train longer.")
     return f"{_place(widest, verdict)}{_size(widest, verdict, paired)}; {open_question}.{more}"
@@ -114,7 +119,7 @@ def _runs(some: int, total: int) -> str:
 def headline(verdicts: Mapping[str, Verdict], arm: str = "scaled") -> str:
     """The first line of a result: does the scaled configuration, the one of that arm, do what the base configuration does?"""
     scaled = verdicts.get(arm)
-    if scaled is None or (not scaled.pairs and scaled.reason not in ("diverged", "signal dominates")):
+    if scaled is None or not scaled.told:
         return "There are not yet both a base and a scaled run to compare."
     margin = _margin(scaled)
     seeds = f"{scaled.pairs} seed{'s' * (scaled.pairs > 1)}"

@@ -113,7 +113,7 @@ class Row:
     def of(cls, member: Member) -> Row:
         """The line of a calibration."""
         record, plan, verdict = member.record, member.record.plan, member.verdicts.get(RULE)
-        told = verdict if verdict and (verdict.pairs or verdict.reason == "diverged") else None
+        told = verdict if verdict and verdict.told else None
         end = told.end if told else None
         several = end is not None and end.pairs > 1
         return cls(

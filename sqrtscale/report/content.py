@@ -110,7 +110,7 @@ def _differences(arms: pd.DataFrame, verdicts: Mapping[str, Verdict], plan: Cali
     picture = chart(_lines(table, plan), "samples seen", f"Difference ({margin.unit})", margin.value)
     tested = (f"Means over the first quarter of the samples, over the whole curve and over the last tenth (the end), with their "
               f"{confidence(level)} intervals: an arm matches where all three lie inside the grey band, {size}, and differs "
-              "where one lies clearly outside.")
+              "where one lies outside by more than chance, and a margin that few seeds know, explain.")
     blocks = [Block(arm, verdict.outcome, _colour(plan, arm), [
         Interval(test.name, test.difference, test.low, test.high) for test in verdict.functionals])
         for arm, verdict in verdicts.items() if verdict.functionals or verdict.reason == "diverged"]

@@ -15,7 +15,7 @@ from ..plan import CalibrationPlan
 from ..rules.forecast import sentence as forecast_in_words
 from ..store import CalibrationRecord, Filter, Store
 from ..tasks import NoiseScale, task
-from .judging import regimes, verdicts
+from .judging import regimes, verdicts, was_stopped
 
 Level = Literal["good", "doubtful", "hopeless"]
 ALPHA = 0.05
@@ -23,6 +23,7 @@ FUNCTIONALS = 3  # numbers that a verdict compares, for which it corrects
 LIKELY = 0.8  # power below which a calibration is doubtful
 SURE = 0.9  # power at which a difference is said to be seen
 WORTH_SAYING = 0.05  # of the drift that the rule loses by itself
+FEWEST_PAIRS = 3  # that know a spread
 CANDIDATES = 20  # stored calibrations whose plans are looked at
 
 
@@ -75,12 +76,14 @@ def foresee(plan: CalibrationPlan, known: Known) -> Foresight:
 
 
 def newest_alike(store: Store, plan: CalibrationPlan) -> CalibrationRecord | None:
-    """The newest stored calibration of the same task, size, start and base configuration that ran to its end."""
+    """The newest stored calibration of the same task, size, start, base configuration and evaluations that ran to its end, and
+    was not stopped after its warm start: the noise scale of a branch point may still grow.
+    """
     kind = Filter(states=("DONE",), tasks=(plan.task,), optimizers=(plan.base.optimizer,))
     rows = [row for row in store.summaries(kind) if (row.base_batch, row.start) == (plan.base.batch_size, plan.start)]
     for row in rows[:CANDIDATES]:
         record = store.get(row.id)
-        if _alike(record.plan, plan):
+        if _alike(record.plan, plan) and not was_stopped(record):
             return record
     return None
 
@@ -93,7 +96,7 @@ def learnt(record: CalibrationRecord, curves: pd.DataFrame) -> Known:
     measured = regimes(record, curves)
     scaled = verdicts(record, curves, measured=measured).get("scaled")
     spread = None
-    if scaled is not None and scaled.pairs > 1 and (sd := max(test.sd for test in scaled.functionals)) > 0:
+    if scaled is not None and scaled.pairs >= FEWEST_PAIRS and (sd := max(test.sd for test in scaled.functionals)) > 0:
         spread = Spread(sd, scaled.margin.value, scaled.margin.unit, scaled.margin.estimated)
     if "scaled" not in measured:
         return Known(task(record.plan.task).noise_scale, spread)
@@ -103,7 +106,8 @@ def learnt(record: CalibrationRecord, curves: pd.DataFrame) -> Known:
 
 
 def _alike(stored: CalibrationPlan, plan: CalibrationPlan) -> bool:
-    names = ("task", "task_version", "size", "base", "start")
+    # The noise scale grows with the warm start, and how far an end value scatters hangs on the evaluations.
+    names = ("task", "task_version", "size", "base", "start", "warm_samples", "evaluations")
     return all(getattr(stored, name) == getattr(plan, name) for name in names)
 
 
@@ -129,7 +133,8 @@ def _batches(plan: CalibrationPlan, known: Known) -> list[tuple[Level, str]]:
 def _usual(plan: CalibrationPlan) -> bool:
     """True for the configuration in which the task's own noise scale was measured."""
     about = task(plan.task)
-    return plan.base == about.defaults.base and plan.size == next(iter(about.sizes)) and plan.start == "warm"
+    warmed = plan.start == "warm" and plan.warm_samples >= about.defaults.warm_samples
+    return plan.base == about.defaults.base and plan.size == next(iter(about.sizes)) and warmed
 
 
 def _source(plan: CalibrationPlan, known: Known) -> str:

@@ -66,8 +66,9 @@ def stopped_early(record: CalibrationRecord) -> str:
     if not skipped:
         return ""
     if was_stopped(record):
-        return ("It was stopped after the warm start: the noise scale measured there lies so far below the batch that no arm "
-                "would have become a test of the rule, so the arms were not trained.")
+        rest = "the others" if any(run.state == "DONE" and run.arm != WARM_START for run in record.runs) else "the arms"
+        return ("It was stopped after the warm start: the noise scale measured lies so far below the batch that no arm of the "
+                f"rule would have become a test of it, so {rest} were not trained.")
     left, count = len({run.seed for run in skipped}), len(record.plan.seeds)
     return (f"Every verdict was clear after {count - left} seeds, so the other {left} of at most {count} were not "
             "trained. Judging several times shares one error rate, so that it makes no more wrong verdicts.")
@@ -157,7 +158,7 @@ def keep(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict
     """
     scaled = verdicts.get("scaled")
     result = Result(
-        outcome=scaled.outcome if scaled and (scaled.pairs or scaled.reason in ("diverged", "signal dominates")) else "",
+        outcome=scaled.outcome if scaled and scaled.told else "",
         answer=" ".join(filter(None, [headline(record, verdicts), frontier(record, verdicts)])),
         **(_end(scaled) if scaled else {}), **(_noise(measured["scaled"]) if "scaled" in measured else {}),
         course=_course(differences[differences["arm"] == "scaled"]["difference"].to_numpy(float)))

@@ -14,8 +14,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ..plan import WARM_START, CalibrationPlan
+from ..plan import WARM_START, CalibrationPlan, complete_points
 from ..rules import FieldError
+from ..tasks import task
 from .chunks import DamagedChunk, decode
 from .models import Calibration, Chunk, Event, Run
 from .records import ends
@@ -97,19 +98,23 @@ def _stored(session: Session, other: Calibration, wanted: Mapping[str, tuple[str
                                                  Run.executor == executor)):
         if run := wanted_here.get((old.arm, old.seed)):
             chunks = list(session.scalars(select(Chunk).where(Chunk.run_id == old.id).order_by(Chunk.metric, Chunk.sequence)))
-            if _whole(old, chunks, plan.warm_points if old.arm == WARM_START else plan.evaluation_points):
+            if _whole(old, chunks, plan):
                 yield run, old, chunks
 
 
-def _whole(run: Run, chunks: list[Chunk], points: tuple[int, ...]) -> bool:
-    """True where every result has its value at every point (up to its end, for a run that diverged)."""
+def _whole(run: Run, chunks: list[Chunk], plan: CalibrationPlan) -> bool:
+    """True where the judged metric has its value at every point, and every other at those where all are measured.
+
+    Of a run that diverged: up to its end, which is where the judged metric ends.
+    """
+    points = plan.warm_points if run.arm == WARM_START else plan.evaluation_points
     samples: dict[str, list[int]] = {}
     try:
         for chunk in chunks:
             samples.setdefault(chunk.metric, []).extend(decode(chunk.data)[0].tolist())
     except DamagedChunk:
         return False
-    curves = [samples.get(metric, []) for metric in run.final]
-    if run.state == "DIVERGED":
-        points = points[: len(curves[0])] if curves else ()
-    return bool(curves and points) and all(tuple(curve) == points for curve in curves)
+    judged = tuple(samples.get(task(plan.task).judged, ()))
+    ended = points[: len(judged)] if run.state == "DIVERGED" else points
+    complete = [point for point in complete_points(points) if point in ended]
+    return bool(judged) and judged == ended and all(set(complete) <= set(samples.get(metric, ())) for metric in run.final)

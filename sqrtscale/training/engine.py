@@ -16,7 +16,7 @@ from itertools import chain, pairwise
 import torch
 from torch import Tensor
 
-from ..plan import WARM_START, CalibrationPlan
+from ..plan import WARM_START, CalibrationPlan, complete_points
 from ..rules import FieldError
 from ..tasks import Batch, Data, Task, task
 from . import measuring, regime
@@ -156,7 +156,7 @@ class Group:
         self.population = Population(about, [arm.config for arm in arms], [seed for _, seed in runs], data.device,
                                      arms[0].svag, plan.size, stream)
         self.streams = [Stream(data, seed, stream) for seed in self.seeds]
-        self.all_metrics_at = measuring.times(points)
+        self.all_metrics_at = complete_points(points)
         self.probe = regime.Probe(data, self.seeds, points, plan.seeds[0], about.micro)
         self._index()
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from ..plan import WARM_START, CalibrationPlan
+from ..plan import WARM_START, CalibrationPlan, complete_points
 from ..rules import FieldError
 from ..tasks import task
 from . import measuring
@@ -80,7 +80,7 @@ def _cost(group: Group, samples: int, points: Sequence[int], shares: int = 1) ->
     judged_only = _time(lambda: measuring.measure(population, group.data, judged_only=True), device)
     one_micro_batch = _time(lambda: gradient_noise(population, group.probe.batches(group.streams, group.reads, 2)), device, 2)
     made = float(samples / group.step_covers)
-    complete = len(measuring.times(points))
+    complete = len(complete_points(points))
     measurements = every_metric * complete + judged_only * (len(points) - complete)
     return made * one_step + shares * (made * population.drawn * one_sample + measurements
                                        + one_micro_batch * group.probe.count * len(group.probe.times))

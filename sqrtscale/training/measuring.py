@@ -1,27 +1,16 @@
 """What is measured of a population at an evaluation point: the metrics of its task. Its regime is ``regime``'s.
 
-The judged metric is measured at every point, because the mean over its last points is what a verdict compares; the others are
-there to be looked at, and a few dozen points will do.
+The judged metric is measured at every point, because the mean over its last points is what a verdict compares; the others at
+``plan.complete_points``, because they are there to be looked at.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from ..tasks import Data
 from .population import Population
-
-POINTS = 24  # of the metrics that are not judged
-
-
-def times(points: Sequence[int]) -> frozenset[int]:
-    """Those of the evaluation points at which every metric is measured: first, last, and evenly between."""
-    last = len(points) - 1
-    count = min(last, POINTS)
-    return frozenset(points[round(last * i / max(count, 1))] for i in range(count + 1))
 
 
 @torch.no_grad()

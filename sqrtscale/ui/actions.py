@@ -83,13 +83,14 @@ def _asked_for(store: Store, record: CalibrationRecord, scaled: Verdict | None, 
 
 
 def _more_seeds(store: Store, record: CalibrationRecord, wanted: int) -> list[Action]:
-    """The same plan with so many seeds more, as far as a plan may have them."""
+    """The same plan with so many seeds more, at most twice as many as there are: few seeds guess badly how many would decide."""
     plan, count = record.plan, len(record.plan.seeds)
-    more = min(wanted, MOST_SEEDS - count)
+    more = min(wanted, max(MORE_SEEDS, count), MOST_SEEDS - count)
     if more < 1:
         return [_calibrate_again(record)]
     unused = tuple(seed for seed in range(count + more) if seed not in plan.seeds)[:more]
-    most = f", the most that a plan may have; about {wanted:,} more would decide" if more < wanted else ""
+    full = ", the most that a plan may have" * (count + more == MOST_SEEDS)
+    most = f"{full}; about {wanted:,} more would decide, as far as so few can tell" if more < wanted else ""
     bigger = replace(plan, seeds=(*plan.seeds, *unused), reuse=True)
     return [_start(store, record, f"Add {more} seed{'s' * (more > 1)}", ":material/add:", bigger,
                    f"judged on {count + more} seeds{most}; the {count} stored ones are taken over, not trained again, unless "

@@ -139,7 +139,7 @@ def _results(store: Store, id: str, ended: bool) -> None:
             if judgement:
                 verdict_view.answer(record, judgement)
             actions.show(store, record, judgement.verdicts if judgement else {}, measured)
-            stopped = was_stopped(record)
+            stopped = was_stopped(record) and not (points[points["arm"] != WARM_START]["samples"] > 0).any()
             if not stopped:
                 curve_view.show(record, points)
                 if record.plan.warm_samples and (points["arm"] != WARM_START).any():

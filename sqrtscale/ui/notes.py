@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import streamlit as st
@@ -32,7 +33,12 @@ def show(store: Store, record: CalibrationRecord) -> None:
         st.error("Somebody else has saved this note meanwhile. Theirs stands below, yours is still in the box: save again to "
                  "replace theirs with yours.", title="Note not saved yet")
     if record.note:
-        st.markdown(record.note)
+        st.markdown(without_images(record.note))
+
+
+def without_images(note: str) -> str:
+    """The note with links in place of images, which would be fetched from wherever they lie by everybody who reads it."""
+    return re.sub(r"!+\[", "[", note)
 
 
 def _save(store: Store, id: str, name: str, note: str, read: str, clash: str) -> None:

@@ -41,7 +41,7 @@ from .tables import escaped
 
 BOXES = {"matches": st.success, "differs": st.error, "cannot tell": st.warning, "not a test": st.info}
 WORDS = ("Noise scale: the batch at which signal and noise weigh the same in a gradient; the rule is made for batches well below "
-         "it. Samples ahead or behind: how much further along base's own curve the end lies, as a share of a run's samples. "
+         "it. As if trained on more or fewer samples: how much further along base's own curve the end lies, as a share of a run. "
          "Standard deviations of base seeds: against how far base's own runs end apart.")
 MARGIN_HELP = ("How far apart the curves may lie and still count as equal. Matching is shown, not assumed: the whole interval of "
                "the difference must lie inside the margin.")
@@ -116,7 +116,7 @@ def _cut_short(ends: Mapping[str, ArmSummary]) -> str:
 def details(record: CalibrationRecord, judgement: Judgement, measured: Mapping[str, Regime]) -> None:
     """Under the curves: the differences against the margin as pictures, every arm in a line, and the rest folded."""
     verdicts = judgement.verdicts
-    if was_stopped(record):  # nothing was compared
+    if was_stopped(record) and judgement.differences.empty:  # nothing was compared
         return
     if not judgement.differences.empty:
         _pictures(record, judgement)
@@ -151,7 +151,8 @@ def _pictures(record: CalibrationRecord, judgement: Judgement) -> None:
                    file=curve_view.file_name(record, "difference to base"))
     live_plot.show(difference_charts.forest(judgement.verdicts), key="forest",
                    alt=f"What the verdict tests: an arm matches where all three intervals lie inside the grey band, {size}, and "
-                       "differs where one lies clearly outside. An arrow points to what lies outside the picture.",
+                       "differs where one lies outside by more than chance, and a margin that few seeds know, explain. An arrow "
+                       "points to what lies outside the picture.",
                    file=curve_view.file_name(record, "verdict"))
 
 

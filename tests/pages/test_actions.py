@@ -76,9 +76,8 @@ VERDICTS = {
 def test_a_verdict_offers_what_it_asks_for_and_that_first(store, name):
     chosen, measured, labels = VERDICTS[name]
     app = opened(stored.calibration(store, chosen=chosen, measured=measured))
-    if name == "cannot tell":  # as many as the verdict says
-        assert f"About {offered(app)[0].split()[1]} more would decide" in app.warning[0].value
-        labels = [offered(app)[0], *labels[1:]]
+    if name == "cannot tell":  # at most as many as doubles what three seeds know, or five
+        assert "About 8 more would decide" in app.warning[0].value and "about 8 more would decide" in said(app)
     assert offered(app) == labels
 
 

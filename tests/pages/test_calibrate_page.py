@@ -199,7 +199,8 @@ def test_where_nothing_can_be_told_one_click_asks_the_same_at_the_tasks_own_batc
 
 
 def test_what_earlier_calibrations_showed_counts_for_the_same_configuration(store):
-    chosen = stored.plan(seeds=3, target=32)
+    defaults = task("digits").defaults
+    chosen = stored.plan(seeds=3, target=32, warm_samples=defaults.warm_samples, evaluations=defaults.evaluations)
     measured = [*stored.points(chosen), *(Measured("base", seed, 0, {"noise": 40 + seed / 10, "signal": 1.0})
                                           for seed in chosen.seeds)]
     id = stored.calibration(store, chosen=chosen, measured=measured)

@@ -196,10 +196,21 @@ def test_nothing_is_taken_from_a_deleted_calibration(store):
 
 
 @pytest.mark.training
-def test_a_run_that_diverged_is_reused_as_diverged(store):
+def test_runs_whose_judged_metric_is_measured_more_often_than_the_others_are_reused(store):
+    dense = dict(samples=64 * 60, evaluations=60)
+    first = trained(store, plan(seeds=1, **dense))
+    counts = arms_of(store.curves(first), "scaled").groupby("metric")["samples"].nunique()
+    assert counts["val_loss"] == 61 > counts["train_loss"]
+    second = trained(store, plan(seeds=2, **dense))
+    assert store.reused(second) == {("base", 0): first, ("scaled", 0): first}
+
+
+@pytest.mark.training
+@pytest.mark.parametrize("dense", [{}, dict(samples=64 * 60, evaluations=60)], ids=["", "others measured more rarely"])
+def test_a_run_that_diverged_is_reused_as_diverged(store, dense):
     arms = (*plan(start="scratch").arms, WILD)
-    first = trained(store, changed(plan(start="scratch"), arms=arms))
-    second = trained(store, changed(plan(start="scratch", seeds=3), arms=arms))
+    first = trained(store, changed(plan(start="scratch", **dense), arms=arms))
+    second = trained(store, changed(plan(start="scratch", seeds=3, **dense), arms=arms))
     assert {run for run in store.reused(second) if run[0] == "linear lr"} == {("linear lr", 0), ("linear lr", 1)}
     ends = {(run.arm, run.seed): run for run in store.get(second).runs}
     old = {(run.arm, run.seed): run for run in store.get(first).runs}
