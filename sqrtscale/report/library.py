@@ -42,7 +42,7 @@ def _place(calibration: CalibrationSummary) -> Place | None:
         return None
     bound = math.isinf(scale)
     value = least or 0.0 if bound else scale
-    if not value > 0:
+    if not 0 < value < math.inf:
         return None
     largest = max(calibration.base_batch, calibration.target_batch)
     low = largest / calibration.noise_high if calibration.noise_high else 0.0

@@ -45,7 +45,7 @@ def test_a_place_is_the_larger_batch_in_noise_scales():
 @pytest.mark.parametrize("noise, place", [
     ((math.inf, 250.0, math.inf), (0.256, 0.0, 0.256, True)),  # no signal was seen: at most 64 / 250
     ((500.0, 0.0, math.inf), (0.128, 0.0, math.inf, False)),  # one pair has no interval
-    ((math.inf, 0.0, math.inf), None), ((None, None, None), None),
+    ((math.inf, 0.0, math.inf), None), ((math.inf,) * 3, None), ((None, None, None), None),
 ])
 def test_a_noise_scale_that_was_not_measured_or_only_bounded(noise, place):
     assert [(one.share, one.low, one.high, one.bound) for one in places([row(64, noise=noise)])] == ([place] if place else [])
