@@ -147,7 +147,7 @@ def gather(store: Store, ids: Iterable[str], read: Callable[[Store, CalibrationR
     members, problems = [], []
     for id in dict.fromkeys(ids):
         try:
-            record = _stored(store, id)
+            record = store.get(id)
         except NotFound:
             problems.append(f"There is no calibration {shown(id)}: it may have been removed for good.")
             continue
@@ -160,12 +160,6 @@ def gather(store: Store, ids: Iterable[str], read: Callable[[Store, CalibrationR
             problems.append(f"The curves of calibration {id} cannot be read: {error}.")
             members.append(Member(record, NO_CURVES, {}, None))
     return tuple(members), tuple(problems)
-
-
-def _stored(store: Store, id: str) -> CalibrationRecord:
-    if not (id.isascii() and id.isalnum()):  # no database need see what no id can be
-        raise NotFound(id)
-    return store.get(id)
 
 
 def metrics(members: Sequence[Member]) -> tuple[dict[str, str], tuple[str, ...]]:

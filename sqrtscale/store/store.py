@@ -234,6 +234,8 @@ class Store:
 
     def get(self, id: str) -> CalibrationRecord:
         """One calibration, deleted or not; raises NotFound."""
+        if not (id.isascii() and id.isalnum()):  # no database need see what no id can be
+            raise NotFound(id)
         with self._read.begin() as session:
             row = session.scalar(select(Calibration).where(Calibration.id == id))
             if row is None:
