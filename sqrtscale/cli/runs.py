@@ -94,7 +94,7 @@ def record_text(store: Store, record: CalibrationRecord) -> str:
 def _ends(store: Store, record: CalibrationRecord) -> list[str]:
     """Where every arm ended, and the verdicts; nothing before there are points. Raises DamagedChunk."""
     from ..evidence import confidence, layer_tails, passes_for_normal, summarise
-    from ..report import frontier, headline, reasons, regimes, sentences, stopped_early, verdicts
+    from ..report import frontier, headline, reasons, regimes, sentences, stopped_early, tested_at, verdicts
 
     curves = store.curves(record.id)
     metric = task(record.plan.task).judged
@@ -104,8 +104,8 @@ def _ends(store: Store, record: CalibrationRecord) -> list[str]:
     measured = regimes(record, curves)
     judged = verdicts(record, curves, measured=measured)
     tested = {arm: verdict.end for arm, verdict in judged.items() if verdict.end}
-    level = next((test.level for test in tested.values()), 0.05)
-    rows = [("arm", f"end {metric}", "std", "seeds", "against base", f"difference to base ({confidence(level)} interval)")]
+    sure = confidence(tested_at(judged))
+    rows = [("arm", f"end {metric}", "std", "seeds", "against base", f"difference to base ({sure} interval)")]
     for arm, end in ends.items():
         outcome, difference = judged[arm].outcome if arm in judged else "", ""
         if test := tested.get(arm):

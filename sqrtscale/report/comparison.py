@@ -19,11 +19,10 @@ from ..rules import FieldError, family
 from ..rules.errors import shown
 from ..store import CalibrationRecord, DamagedChunk, NotFound, Store
 from ..tasks import Metric, Task, task
-from .judging import regimes, verdicts
+from .judging import regimes, tested_at, verdicts
 
 RULE = "scaled"  # the arm that a line is about
 JUDGED = "judged"  # stands for the metric that each calibration's own task judges
-LEVEL = 0.05  # of the intervals where no verdict says another one
 Axis = Literal["samples", "steps", "epochs"]
 AXES: tuple[Axis, ...] = get_args(Axis)
 COLUMNS = ["place", "arm", "x", "value", "low", "high", "seeds", "diverged"]
@@ -194,9 +193,8 @@ def differences(members: Sequence[Member], metric: str, chosen: Sequence[str], a
     """
     tables = []
     for place, member in enumerate(members):
-        level = next((test.level for verdict in member.verdicts.values() for test in verdict.functionals), LEVEL)
         curves = member.curves[member.curves["arm"].isin(["base", *chosen])]
-        table = differences_over_samples(curves, member.name_of(metric), level)
+        table = differences_over_samples(curves, member.name_of(metric), tested_at(member.verdicts))
         table = table.rename(columns={"difference": "value", "pairs": "seeds"})
         if in_margins:
             table[["value", "low", "high"]] = table[["value", "low", "high"]].astype(float) / member.margin(metric)

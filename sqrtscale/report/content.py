@@ -16,7 +16,7 @@ from ..store import CalibrationRecord
 from ..tasks import Metric, task
 from .command import command
 from .explanation import reasons
-from .judging import headline, sentences, stopped_early
+from .judging import headline, sentences, stopped_early, tested_at
 from .svg import Block, Interval, Line, chart, forest
 
 # As in the app: blue is base, orange the rule, greys the controls.
@@ -141,12 +141,11 @@ def _lines(table: pd.DataFrame, plan: CalibrationPlan) -> list[Line]:
 
 
 def _verdicts(verdicts: Mapping[str, Verdict]) -> Table:
-    level = next((test.level for verdict in verdicts.values() for test in verdict.functionals), 0.05)
     rows = [(arm, verdict.outcome, test.name, f"{test.difference:+.4g}", f"{test.low:+.4g} to {test.high:+.4g}",
              f"{verdict.margin.value:.4g}", str(verdict.pairs))
             for arm, verdict in verdicts.items() for test in verdict.functionals]
-    return Table(("Arm", "Verdict", "Measured as", "Difference to base", f"{confidence(level)} interval", "Margin", "Seeds"),
-                 tuple(rows))
+    interval = f"{confidence(tested_at(verdicts))} interval"
+    return Table(("Arm", "Verdict", "Measured as", "Difference to base", interval, "Margin", "Seeds"), tuple(rows))
 
 
 def _arms(record: CalibrationRecord) -> Table:
