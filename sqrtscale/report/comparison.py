@@ -51,8 +51,7 @@ class Member:
     @property
     def title(self) -> str:
         """Its own name, or what it does."""
-        plan = self.record.plan
-        return self.record.name or f"{plan.task}: batch {plan.base.batch_size} → {plan.target_batch}"
+        return self.record.title
 
     def name_of(self, metric: str) -> str:
         """The metric's name in its task, where ``metric`` may be JUDGED."""

@@ -12,7 +12,7 @@ from ..evidence import Regime, Verdict, confidence, differences_over_samples, la
 from ..plan import WARM_START, CalibrationPlan
 from ..rules import family
 from ..schedules import CONSTANT
-from ..store import CalibrationRecord
+from ..store import CalibrationRecord, title
 from ..tasks import Metric, task
 from .command import command
 from .explanation import reasons
@@ -75,7 +75,7 @@ def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[st
     came_out = (frontier, *sentences(verdicts), *reasons(record, verdicts, measured, is_normal), stopped_early(record))
     tests = any(verdict.functionals for verdict in verdicts.values())
     return Report(
-        title=record.name or f"{about.title}: batch {plan.base.batch_size} → {plan.target_batch}",
+        title=title(record.name, about.title, plan.base.batch_size, plan.target_batch),
         answer=headline(record, verdicts),
         sections=(
             Section("The question", (question,)),

@@ -15,7 +15,7 @@ from ..rules import family
 from ..runner.device import rivals
 from ..runner.log import LARGEST
 from ..schedules import CONSTANT
-from ..store import CalibrationRecord, DamagedChunk, NotFound, Store
+from ..store import CalibrationRecord, DamagedChunk, NotFound, Store, title
 from ..store.export import FORMATS
 from ..tasks import task
 from . import actions, curve_view, launch, noise_view, notes, repeat, running, runs, verdict_view
@@ -78,7 +78,7 @@ def _report(store: Store, id: str, write: Callable[[Report], str]) -> str:
 
 def _heading(store: Store, record: CalibrationRecord) -> None:
     plan = record.plan
-    name = runs.title(record.name, task(plan.task).title, plan.base.batch_size, plan.target_batch)
+    name = title(record.name, task(plan.task).title, plan.base.batch_size, plan.target_batch)
     schedule = f", schedule `{plan.schedule}`" if plan.schedule != CONSTANT else ""
     st.title(escaped(name), anchor=False)
     st.caption(f"{family(plan.base.optimizer).label}, batch {plan.base.batch_size} → {plan.target_batch} "
