@@ -37,7 +37,8 @@ def show(store: Store) -> None:
     chosen = replace(chosen, outcomes=OUTCOMES)
     behind = catch_up(store, browse.CATCH_UP) > 0
     calibrations = store.summaries(replace(chosen, limit=MOST))
-    st.markdown(f"**{greek(library.sentence(calibrations))}**")
+    total = store.count(chosen) if len(calibrations) == MOST else None
+    st.markdown(f"**{greek(library.sentence(calibrations, total))}**")
     if not calibrations and not behind:
         st.page_link("pages/calibrate.py", label="Run one", icon=":material/science:")
         return

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.store import Filter, Result
-from sqrtscale.ui import browse, state
+from sqrtscale.ui import browse, library_view, state
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -222,6 +222,13 @@ def test_a_library_that_an_address_says_wrong_is_the_whole_one(store, query):
     judged(store, "adamw", 64, "matches")
     app = visit(view="library", **query)
     assert names(app) == ["adamw 64"] and dict(app.query_params) == {"view": "library"}
+
+
+def test_the_library_says_that_it_looks_at_the_newest_alone(store, monkeypatch):
+    for target in (16, 32, 64):
+        judged(store, "adamw", target, "matches")
+    monkeypatch.setattr(library_view, "MOST", 2)
+    assert visit(view="library").markdown[0].value.startswith("**The newest 2 of 3 calibrations: 2 match.")
 
 
 def test_the_library_has_what_was_not_judged_before_it_came(store):

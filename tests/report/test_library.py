@@ -35,6 +35,12 @@ def test_the_answer_in_words(rows, text):
     assert sentence(rows) == text
 
 
+def test_where_only_the_newest_are_counted_the_answer_says_so():
+    rows = [row(64), row(32)]
+    assert sentence(rows, 2) == sentence(rows)
+    assert sentence(rows, 3412) == "The newest 2 of 3,412 calibrations: 2 match. The rule was seen to hold up to kappa = 8."
+
+
 def test_a_place_is_the_larger_batch_in_noise_scales():
     """64 of 500 samples: 0.128, from 64 / 1000 to 64 / 250; downwards the base batch is the larger one."""
     (up,), (down,) = places([row(64)]), places([row(4, base=32)])
