@@ -85,6 +85,8 @@ def _heading(store: Store, record: CalibrationRecord) -> None:
                f"(κ = {format_number(plan.target_batch / plan.base.batch_size)}), {task(plan.task).title}, "
                f"{plan.size} model, {plan.seeds_in_words}, {plan.start} start{schedule} · "
                f"{record.created_at:%Y-%m-%d %H:%M} UTC · `{record.id}`")
+    if tags := store.tags_of(record.id):
+        st.markdown(" ".join(f":gray-badge[{escaped(tag)}]" for tag in tags))
     if record.deleted_at:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.warning("Deleted. It stays stored until it is purged.")
