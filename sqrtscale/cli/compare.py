@@ -6,8 +6,8 @@ import argparse
 import json
 import sys
 
-from .runs import _find
-from .shared import open_store, table
+from .runs import whole_id
+from .shared import BadInput, open_store, table
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -26,7 +26,9 @@ def run_compare(options: argparse.Namespace) -> int:
 
     with open_store() as store:
         reconcile(store)
-        members, problems = gather(store, [_find(store, id).id for id in options.ids])
+        members, problems = gather(store, [whole_id(store, id) for id in options.ids])
+    if not members:
+        raise BadInput(" ".join(problems))
     rows = [Row.of(member) for member in members]
     fields = settings(members)
     if options.json:

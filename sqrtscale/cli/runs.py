@@ -94,7 +94,7 @@ def record_text(store: Store, record: CalibrationRecord) -> str:
 def _ends(store: Store, record: CalibrationRecord) -> list[str]:
     """Where every arm ended, and the verdicts; nothing before there are points. Raises DamagedChunk."""
     from ..evidence import confidence, layer_tails, passes_for_normal, summarise
-    from ..report import frontier, headline, reasons, regimes, sentences, stopped_early, verdicts
+    from ..report import frontier, headline, reasons, regimes, sentences, stopped_early, tested_at, verdicts
 
     curves = store.curves(record.id)
     metric = task(record.plan.task).judged
@@ -104,8 +104,8 @@ def _ends(store: Store, record: CalibrationRecord) -> list[str]:
     measured = regimes(record, curves)
     judged = verdicts(record, curves, measured=measured)
     tested = {arm: verdict.end for arm, verdict in judged.items() if verdict.end}
-    level = next((test.level for test in tested.values()), 0.05)
-    rows = [("arm", f"end {metric}", "std", "seeds", "against base", f"difference to base ({confidence(level)} interval)")]
+    sure = confidence(tested_at(judged))
+    rows = [("arm", f"end {metric}", "std", "seeds", "against base", f"difference to base ({sure} interval)")]
     for arm, end in ends.items():
         outcome, difference = judged[arm].outcome if arm in judged else "", ""
         if test := tested.get(arm):
@@ -145,19 +145,19 @@ def run_delete(options: argparse.Namespace) -> int:
 def run_restore(options: argparse.Namespace) -> int:
     """``sqrtscale runs restore``"""
     with open_store() as store:
-        record = _find(store, options.id)
-        store.restore(record.id)
-    print(f"{record.id} is back")
+        id = whole_id(store, options.id)
+        store.restore(id)
+    print(f"{id} is back")
     return 0
 
 
 def run_tag(options: argparse.Namespace) -> int:
     """``sqrtscale runs tag``"""
     with open_store() as store:
-        record = _find(store, options.id)
-        (store.untag if options.remove else store.tag)([record.id], *options.tags)
-        tags = store.tags_of(record.id)
-    print(f"{record.id} has {'the tags ' + ', '.join(tags) if tags else 'no tags'}")
+        id = whole_id(store, options.id)
+        (store.untag if options.remove else store.tag)([id], *options.tags)
+        tags = store.tags_of(id)
+    print(f"{id} has {'the tags ' + ', '.join(tags) if tags else 'no tags'}")
     return 0
 
 
@@ -201,7 +201,12 @@ def run_export(options: argparse.Namespace) -> int:
 
 
 def _find(store: Store, id: str) -> CalibrationRecord:
-    """The calibration whose id starts with ``id``, deleted or not."""
+    """The calibration whose id starts with ``id``, deleted or not; raises FieldError where its plan cannot be read."""
+    return store.get(whole_id(store, id))
+
+
+def whole_id(store: Store, id: str) -> str:
+    """The id that starts with ``id``, of a calibration that is deleted or not, and that need not be readable."""
     from ..store import Filter
 
     ids = [summary.id for deleted in (False, True) for summary in store.summaries(Filter(text=id, deleted=deleted, limit=EVERY))
@@ -210,4 +215,4 @@ def _find(store: Store, id: str) -> CalibrationRecord:
         raise BadInput(f"ID = {id!r} fits {len(ids)} calibrations: give more of it, for example {ids[0]}")
     if not ids:
         raise BadInput(f"ID = {id!r} is not a stored calibration: sqrtscale runs list shows them")
-    return store.get(ids[0])
+    return ids[0]

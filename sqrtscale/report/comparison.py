@@ -19,11 +19,10 @@ from ..rules import FieldError, family
 from ..rules.errors import shown
 from ..store import CalibrationRecord, DamagedChunk, NotFound, Store
 from ..tasks import Metric, Task, task
-from .judging import regimes, verdicts
+from .judging import regimes, tested_at, verdicts
 
 RULE = "scaled"  # the arm that a line is about
 JUDGED = "judged"  # stands for the metric that each calibration's own task judges
-LEVEL = 0.05  # of the intervals where no verdict says another one
 Axis = Literal["samples", "steps", "epochs"]
 AXES: tuple[Axis, ...] = get_args(Axis)
 COLUMNS = ["place", "arm", "x", "value", "low", "high", "seeds", "diverged"]
@@ -52,8 +51,7 @@ class Member:
     @property
     def title(self) -> str:
         """Its own name, or what it does."""
-        plan = self.record.plan
-        return self.record.name or f"{plan.task}: batch {plan.base.batch_size} → {plan.target_batch}"
+        return self.record.title
 
     def name_of(self, metric: str) -> str:
         """The metric's name in its task, where ``metric`` may be JUDGED."""
@@ -147,7 +145,7 @@ def gather(store: Store, ids: Iterable[str], read: Callable[[Store, CalibrationR
     members, problems = [], []
     for id in dict.fromkeys(ids):
         try:
-            record = _stored(store, id)
+            record = store.get(id)
         except NotFound:
             problems.append(f"There is no calibration {shown(id)}: it may have been removed for good.")
             continue
@@ -160,12 +158,6 @@ def gather(store: Store, ids: Iterable[str], read: Callable[[Store, CalibrationR
             problems.append(f"The curves of calibration {id} cannot be read: {error}.")
             members.append(Member(record, NO_CURVES, {}, None))
     return tuple(members), tuple(problems)
-
-
-def _stored(store: Store, id: str) -> CalibrationRecord:
-    if not (id.isascii() and id.isalnum()):  # no database need see what no id can be
-        raise NotFound(id)
-    return store.get(id)
 
 
 def metrics(members: Sequence[Member]) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -200,9 +192,8 @@ def differences(members: Sequence[Member], metric: str, chosen: Sequence[str], a
     """
     tables = []
     for place, member in enumerate(members):
-        level = next((test.level for verdict in member.verdicts.values() for test in verdict.functionals), LEVEL)
         curves = member.curves[member.curves["arm"].isin(["base", *chosen])]
-        table = differences_over_samples(curves, member.name_of(metric), level)
+        table = differences_over_samples(curves, member.name_of(metric), tested_at(member.verdicts))
         table = table.rename(columns={"difference": "value", "pairs": "seeds"})
         if in_margins:
             table[["value", "low", "high"]] = table[["value", "low", "high"]].astype(float) / member.margin(metric)

@@ -12,11 +12,11 @@ from ..evidence import Regime, Verdict, confidence, differences_over_samples, la
 from ..plan import WARM_START, CalibrationPlan
 from ..rules import family
 from ..schedules import CONSTANT
-from ..store import CalibrationRecord
+from ..store import CalibrationRecord, title
 from ..tasks import Metric, task
 from .command import command
 from .explanation import reasons
-from .judging import headline, sentences, stopped_early
+from .judging import headline, sentences, stopped_early, tested_at
 from .svg import Block, Interval, Line, chart, forest
 
 # As in the app: blue is base, orange the rule, greys the controls.
@@ -75,7 +75,7 @@ def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[st
     came_out = (frontier, *sentences(verdicts), *reasons(record, verdicts, measured, is_normal), stopped_early(record))
     tests = any(verdict.functionals for verdict in verdicts.values())
     return Report(
-        title=record.name or f"{about.title}: batch {plan.base.batch_size} → {plan.target_batch}",
+        title=title(record.name, about.title, plan.base.batch_size, plan.target_batch),
         answer=headline(record, verdicts),
         sections=(
             Section("The question", (question,)),
@@ -141,12 +141,11 @@ def _lines(table: pd.DataFrame, plan: CalibrationPlan) -> list[Line]:
 
 
 def _verdicts(verdicts: Mapping[str, Verdict]) -> Table:
-    level = next((test.level for verdict in verdicts.values() for test in verdict.functionals), 0.05)
     rows = [(arm, verdict.outcome, test.name, f"{test.difference:+.4g}", f"{test.low:+.4g} to {test.high:+.4g}",
              f"{verdict.margin.value:.4g}", str(verdict.pairs))
             for arm, verdict in verdicts.items() for test in verdict.functionals]
-    return Table(("Arm", "Verdict", "Measured as", "Difference to base", f"{confidence(level)} interval", "Margin", "Seeds"),
-                 tuple(rows))
+    interval = f"{confidence(tested_at(verdicts))} interval"
+    return Table(("Arm", "Verdict", "Measured as", "Difference to base", interval, "Margin", "Seeds"), tuple(rows))
 
 
 def _arms(record: CalibrationRecord) -> Table:

@@ -113,20 +113,23 @@ def judged(store: Store, record: CalibrationRecord) -> CalibrationRecord:
 def catch_up(store: Store, seconds: float) -> int:
     """Judge what has ended and is not judged as today, newest first, for about so long; returns how many still wait.
 
-    Calibrations of an earlier version come into lists and library that way. What cannot be judged is left without a verdict.
+    Calibrations of an earlier version, and what was cancelled or failed, come into lists and library that way. What cannot be
+    judged keeps the verdict that it has. None wait where verdicts cannot be stored: it would judge the same again for ever.
     """
-    waiting = store.unjudged()
     until = time.monotonic() + seconds
-    for done, id in enumerate(waiting):
-        if time.monotonic() >= until:
-            return len(waiting) - done
+    waiting = store.unjudged()
+    while waiting and time.monotonic() < until:
+        id = waiting[0]
         try:
             judged(store, store.get(id))
         except (DamagedChunk, FieldError):  # its curves are damaged; its task is gone, or its plan is refused
-            _store(store, id, Result())
+            _store(store, id)
         except NotFound:  # removed for good meanwhile
-            continue
-    return 0
+            pass
+        waiting = store.unjudged()
+        if id in waiting:
+            return 0
+    return len(waiting)
 
 
 def differences(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[str, Verdict]) -> pd.DataFrame:
@@ -167,8 +170,9 @@ def keep(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict
     return replace(record, **vars(result), judging=JUDGING)
 
 
-def _store(store: Store, id: str, result: Result) -> None:
-    with suppress(SQLAlchemyError):  # read-only, locked or full: it is shown all the same, and stored another time
+def _store(store: Store, id: str, result: Result | None = None) -> None:
+    # Read-only, locked or full: it is shown all the same, and stored another time. Not found: removed for good meanwhile.
+    with suppress(SQLAlchemyError, NotFound):
         store.set_verdict(id, result)
 
 

@@ -42,7 +42,7 @@ def _place(calibration: CalibrationSummary) -> Place | None:
         return None
     bound = math.isinf(scale)
     value = least or 0.0 if bound else scale
-    if not value > 0:
+    if not 0 < value < math.inf:
         return None
     largest = max(calibration.base_batch, calibration.target_batch)
     low = largest / calibration.noise_high if calibration.noise_high else 0.0
@@ -50,14 +50,20 @@ def _place(calibration: CalibrationSummary) -> Place | None:
     return Place(calibration, calibration.kappa, largest / value, low, high, bound)
 
 
-def sentence(calibrations: Sequence[CalibrationSummary]) -> str:
-    """How many there are, how the verdicts fell, and up and down to which kappa the rule was seen to hold, in words."""
+def sentence(calibrations: Sequence[CalibrationSummary], total: int | None = None) -> str:
+    """How many there are, how the verdicts fell, and up and down to which kappa the rule was seen to hold, in words.
+
+    total: how many there are of this kind, where these are only the newest of them.
+    """
     if not calibrations:
         return "No calibration of this kind has been judged yet."
     counted = Counter(calibration.outcome for calibration in calibrations)
     fell = ", ".join(f"{counted[outcome]:,} {WORDS[outcome][counted[outcome] > 1]}" for outcome in OUTCOMES if counted[outcome])
     count = len(calibrations)
-    return f"{count:,} calibration{'s' * (count != 1)}: {fell}. {_reach(calibrations)}"
+    many = f"{count:,} calibration{'s' * (count != 1)}"
+    if total is not None and total > count:
+        many = f"The newest {count:,} of {total:,} calibrations"
+    return f"{many}: {fell}. {_reach(calibrations)}"
 
 
 def _reach(calibrations: Sequence[CalibrationSummary]) -> str:

@@ -17,6 +17,11 @@ JUDGING = 1  # raised where what is kept of a verdict changes: lists then judge 
 COURSE = 24  # numbers of a course at most
 
 
+def title(name: str, task: str, base_batch: int, target_batch: int) -> str:
+    """What a calibration is called: its own name, or what it does."""
+    return name or f"{task}: batch {base_batch} → {target_batch}"
+
+
 @dataclass(frozen=True)
 class Result:
     """What lists show of the verdict on the full rule at the target batch, by the default margin.
@@ -93,6 +98,11 @@ class CalibrationRecord(Result):
     runs: tuple[RunRecord, ...]
 
     @property
+    def title(self) -> str:
+        """What it is called."""
+        return title(self.name, self.plan.task, self.plan.base.batch_size, self.plan.target_batch)
+
+    @property
     def progress(self) -> float:
         """Share of the samples that are done, 0 to 1."""
         return self.done / self.total if self.total else float(self.state == "DONE")
@@ -167,6 +177,11 @@ class CalibrationSummary(Result):
     progress: float
     final: Spread
     tags: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """What it is called."""
+        return title(self.name, self.task, self.base_batch, self.target_batch)
 
     @property
     def kappa(self) -> float:

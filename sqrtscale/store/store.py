@@ -133,9 +133,12 @@ class Store:
 
         self._written(work)
 
-    def set_verdict(self, id: str, result: Result) -> None:
-        """Store what lists show of the verdict; from then on the calibration counts as judged."""
-        self._set(id, judging=JUDGING, **vars(result))
+    def set_verdict(self, id: str, result: Result | None) -> None:
+        """Store what lists show of the verdict; from then on the calibration counts as judged.
+
+        None: it could not be judged, and what is stored stays.
+        """
+        self._set(id, judging=JUDGING, **(vars(result) if result else {}))
 
     def heartbeat(self, id: str, **progress: Any) -> None:
         """Say that the calibration lives; progress: phase, done, total, samples_per_second, device."""
@@ -234,6 +237,8 @@ class Store:
 
     def get(self, id: str) -> CalibrationRecord:
         """One calibration, deleted or not; raises NotFound."""
+        if not (id.isascii() and id.isalnum()):  # no database need see what no id can be
+            raise NotFound(id)
         with self._read.begin() as session:
             row = session.scalar(select(Calibration).where(Calibration.id == id))
             if row is None:

@@ -16,7 +16,7 @@ from . import compare_link, filters, runs
 from .tables import escaped
 
 LOOK_EVERY = 4.0
-CATCH_UP = 0.3  # seconds of a look that go into judging what an earlier version has stored
+CATCH_UP = 0.3  # seconds of a look that go into judging what was not judged as today
 ORDER_WORDS = {"newest": "newest first", "oldest": "oldest first", "name": "by name", "kappa": "largest κ first",
                "lr": "largest lr first", "difference": "largest difference first", "noise scale": "largest noise scale first"}
 UNDO = "what can be undone"  # (what was done, ids)
@@ -44,7 +44,7 @@ def show(store: Store) -> None:
     address = filters.save("List", chosen)
     with bar:
         saved(store, address)
-    rows(store, chosen, key="list")
+    rows(store, chosen, key="list", behind=catch_up(store, CATCH_UP) > 0)
 
 
 def _filter(store: Store, text: str, order: str) -> Filter:
@@ -101,25 +101,27 @@ def _say_problem() -> None:
         st.error(escaped(problem))
 
 
-def rows(store: Store, chosen: Filter, key: str) -> None:
-    """The rows that the filter lets through, with what can be done with them; follows those that still run."""
-    active, behind = bool(store.queue()), bool(store.unjudged())
+def rows(store: Store, chosen: Filter, key: str, behind: bool) -> None:
+    """The rows that the filter lets through, with what can be done with them; follows those that still run.
+
+    behind: some still wait for a verdict. They are judged here, and at the end the whole page is drawn once more.
+    """
+    active = bool(store.queue())
 
     @st.fragment(run_every=LOOK_EVERY if active or behind else None, key=key)
     def look() -> None:
         if active:
             runner.reconcile(store)
         waiting = catch_up(store, CATCH_UP) if behind else 0
-        if st.session_state.pop("store changed", False):
-            st.rerun()  # tags to choose from stand outside
+        if st.session_state.pop("store changed", False) or (behind and not waiting):
+            st.rerun()  # tags to choose from stand outside, and what the library says
         summaries = store.summaries(chosen)
         _undo(store)
         if not summaries:
-            st.info(_no_match(chosen))
+            st.info(_being_judged(waiting) if waiting else _no_match(chosen))
             return
         bar = st.container(horizontal=True, vertical_alignment="center", key="actions")
-        st.caption(_count(store, chosen, len(summaries))
-                   + (f" {waiting:,} of an earlier version are being judged." if waiting else ""))
+        st.caption(" ".join(filter(None, [_count(store, chosen, len(summaries)), _being_judged(waiting)])))
         # A key for each search: a table that is given other rows forgets a click that comes at once.
         table = runs.calibrations_table(summaries, key=f"{key}-{filters.text_of(filters.address_of(chosen))}")
         if table.opened:
@@ -128,6 +130,11 @@ def rows(store: Store, chosen: Filter, key: str) -> None:
             _actions(store, [summary for summary in summaries if summary.id in table.ticked], chosen.deleted)
 
     look()
+
+
+def _being_judged(waiting: int) -> str:
+    """How many have no verdict of today's kind yet; "" where all have."""
+    return f"{waiting:,} {'is' if waiting == 1 else 'are'} still to be judged." if waiting else ""
 
 
 def _count(store: Store, chosen: Filter, shown: int) -> str:

@@ -15,7 +15,7 @@ from ..rules import family
 from ..runner.device import rivals
 from ..runner.log import LARGEST
 from ..schedules import CONSTANT
-from ..store import CalibrationRecord, DamagedChunk, NotFound, Store
+from ..store import CalibrationRecord, DamagedChunk, NotFound, Store, title
 from ..store.export import FORMATS
 from ..tasks import task
 from . import actions, curve_view, launch, noise_view, notes, repeat, running, runs, verdict_view
@@ -78,13 +78,15 @@ def _report(store: Store, id: str, write: Callable[[Report], str]) -> str:
 
 def _heading(store: Store, record: CalibrationRecord) -> None:
     plan = record.plan
-    name = runs.title(record.name, task(plan.task).title, plan.base.batch_size, plan.target_batch)
+    name = title(record.name, task(plan.task).title, plan.base.batch_size, plan.target_batch)
     schedule = f", schedule `{plan.schedule}`" if plan.schedule != CONSTANT else ""
     st.title(escaped(name), anchor=False)
     st.caption(f"{family(plan.base.optimizer).label}, batch {plan.base.batch_size} → {plan.target_batch} "
                f"(κ = {format_number(plan.target_batch / plan.base.batch_size)}), {task(plan.task).title}, "
                f"{plan.size} model, {plan.seeds_in_words}, {plan.start} start{schedule} · "
                f"{record.created_at:%Y-%m-%d %H:%M} UTC · `{record.id}`")
+    if tags := store.tags_of(record.id):
+        st.markdown(" ".join(f":gray-badge[{escaped(tag)}]" for tag in tags))
     if record.deleted_at:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.warning("Deleted. It stays stored until it is purged.")

@@ -76,10 +76,10 @@ def _member(store: Store, record: CalibrationRecord) -> Member:
 
 def _calibrations(store: Store, members: Sequence[Member]) -> bool:
     """Where calibrations are chosen; False where there are none to choose from."""
-    labels = {member.record.id: f"{member.title} (deleted)" for member in members}
+    labels = {member.record.id: f"{member.title} (deleted)" if member.record.deleted_at else member.title for member in members}
     labels |= {summary.id: " · ".join(filter(None, [
-        runs.title(summary.name, summary.task, summary.base_batch, summary.target_batch), family(summary.optimizer).label,
-        summary.outcome or summary.state.lower(), f"{summary.created_at:%m-%d %H:%M}"])) for summary in store.summaries()}
+        summary.title, family(summary.optimizer).label, summary.outcome or summary.state.lower(),
+        f"{summary.created_at:%m-%d %H:%M}"])) for summary in store.summaries()}
     times = Counter(labels.values())
     labels = {id: f"{label} · {id}" if times[label] > 1 else label for id, label in labels.items()}  # the browser knows labels
     if labels:

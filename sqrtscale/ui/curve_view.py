@@ -25,8 +25,7 @@ def curves(_store: Store, id: str, version: str) -> pd.DataFrame:
 
 def file_name(record: CalibrationRecord, chart: str) -> str:
     """What a picture of one of its charts is called."""
-    plan = record.plan
-    return live_plot.file_name(runs.title(record.name, plan.task, plan.base.batch_size, plan.target_batch), chart)
+    return live_plot.file_name(record.title, chart)
 
 
 def open_view(record: CalibrationRecord) -> None:

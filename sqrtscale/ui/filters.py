@@ -15,6 +15,7 @@ from ..evidence import OUTCOMES
 from ..rules import FAMILIES
 from ..store import ORDERS, STATES, Filter
 from ..store import tags as stored_tags
+from ..store.text import clean
 from ..tasks import TASKS
 
 Address = dict[str, list[str]]
@@ -31,7 +32,7 @@ KEPT = "address of the list"  # as it was written last
 def read(address: Mapping[str, Sequence[str]]) -> Filter:
     """The filter that an address says; what is not known is left out, what is too long is cut."""
     kinds = {name: tuple(value for value in known if value in address.get(name, ())) for name, known in KNOWN.items()}
-    tags = tuple(dict.fromkeys(tag for tag in address.get("tags", ())[:MOST] if 0 < len(tag) <= stored_tags.LONGEST))
+    tags = tuple(dict.fromkeys(tag for tag in map(clean, address.get("tags", ())[:MOST]) if 0 < len(tag) <= stored_tags.LONGEST))
     order = _first(address, "order")
     low, high = _kappa(_first(address, "kappa_from")), _kappa(_first(address, "kappa_to"))
     return Filter(_first(address, "text")[:LONGEST_TEXT], tags=tags, kappa=(low or 0.0, high or math.inf),

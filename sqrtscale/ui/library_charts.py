@@ -13,7 +13,6 @@ from ..report.library import Place
 from ..rules import family
 from .colours import UNSCALED, faint
 from .difference_charts import SYMBOLS
-from .runs import title
 
 # A colour and a mark of its own: readable on both themes, and without colours.
 MARKS = {"matches": ("#16A34A", "circle"), "differs": ("#DC2626", "x"), "cannot tell": ("#D97706", "diamond-open"),
@@ -60,7 +59,7 @@ def _marks(outcome: str, places: Sequence[Place], intervals: bool, bottom: float
 
 def _words(place: Place) -> str:
     row = place.calibration
-    name = title(row.name, row.task, row.base_batch, row.target_batch).replace("<", "&lt;")
+    name = row.title.replace("<", "&lt;")
     scale = f"noise scale above {row.noise_low:.3g}" if place.bound else f"noise scale {row.noise_scale:.3g}"
     return (f"<b>{name}</b><br>{SYMBOLS[row.outcome]} {row.outcome}<br>{family(row.optimizer).label}, {row.task}, batch "
             f"{row.base_batch} → {row.target_batch}, κ = {place.kappa:.4g}<br>{scale} samples<br>{row.created_at:%Y-%m-%d}")

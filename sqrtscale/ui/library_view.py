@@ -8,7 +8,7 @@ from dataclasses import replace
 import streamlit as st
 
 from ..evidence import OUTCOMES
-from ..report import library
+from ..report import catch_up, library
 from ..rules import FAMILIES
 from ..store import Filter, Store
 from ..tasks import TASKS
@@ -35,15 +35,17 @@ def show(store: Store) -> None:
     with bar:
         browse.saved(store, address)
     chosen = replace(chosen, outcomes=OUTCOMES)
+    behind = catch_up(store, browse.CATCH_UP) > 0
     calibrations = store.summaries(replace(chosen, limit=MOST))
-    st.markdown(f"**{greek(library.sentence(calibrations))}**")
-    if not calibrations:
+    total = store.count(chosen) if len(calibrations) == MOST else None
+    st.markdown(f"**{greek(library.sentence(calibrations, total))}**")
+    if not calibrations and not behind:
         st.page_link("pages/calibrate.py", label="Run one", icon=":material/science:")
         return
     places = library.places(calibrations)
     if places:
         live_plot.show(library_charts.verdicts(places), key="library", alt=_words(len(calibrations), len(places)), file="library")
-    browse.rows(store, chosen, key="library rows")
+    browse.rows(store, chosen, key="library rows", behind=behind)
 
 
 def _words(calibrations: int, places: int) -> str:

@@ -114,16 +114,12 @@ def _look(here: tuple[str, str]) -> list[Underway]:
         if records and reconciliation.correct(store, records):
             records = store.queue()
         records.sort(key=lambda record: record.state == "QUEUED")
-        running = [Underway(record.id, _title(record), record.state, min(record.progress, 1.0), time_left(record))
+        running = [Underway(record.id, record.title, record.state, min(record.progress, 1.0), time_left(record))
                    for record in records]
         _note_ended(store, running, here)
     st.session_state[TAB] = tab(running, _ended(here))
     st.set_page_config(page_title=st.session_state[TAB])
     return running
-
-
-def _title(record: CalibrationRecord) -> str:
-    return runs.title(record.name, record.plan.task, record.plan.base.batch_size, record.plan.target_batch)
 
 
 def _ended(here: tuple[str, str]) -> list[Ended]:
@@ -148,7 +144,7 @@ def _end(store: Store, id: str) -> Ended | None:
     except (NotFound, FieldError):
         return None
     words = first_sentence(record.answer) if record.state == "DONE" else record.reason
-    return Ended(id, _title(record), record.state, words) if record.state != "CANCELLED" else None
+    return Ended(id, record.title, record.state, words) if record.state != "CANCELLED" else None
 
 
 def _draw(running: Sequence[Underway], ended: Sequence[Ended], here: tuple[str, str]) -> None:

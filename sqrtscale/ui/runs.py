@@ -38,11 +38,6 @@ def coloured(arm: str, text: str = "") -> str:
     return f":{ARM_TEXT.get(style(arm)[0], 'gray')}[{escaped(text or arm)}]"
 
 
-def title(name: str, task: str, base_batch: int, target_batch: int) -> str:
-    """What a calibration is called: its own name, or what it does."""
-    return name or f"{task}: batch {base_batch} → {target_batch}"
-
-
 def places(values: Iterable[float]) -> int:
     """Decimals with which the smallest of the values still shows six digits; one number for a whole column."""
     sizes = [abs(value) for value in values if math.isfinite(value) and value]
@@ -84,7 +79,7 @@ def calibrations_table(summaries: Sequence[CalibrationSummary], key: str) -> Cho
 COLUMNS: dict[str, Callable[[Sequence[CalibrationSummary]], list[Any]]] = {
     "State": lambda rows: [_state(row) for row in rows],
     "Verdict": lambda rows: [[verdict(row.outcome)] if row.outcome else [] for row in rows],
-    "Name": lambda rows: [title(row.name, row.task, row.base_batch, row.target_batch) for row in rows],
+    "Name": lambda rows: [row.title for row in rows],
     "Optimizer": lambda rows: [family(row.optimizer).label for row in rows],
     "Task": lambda rows: [row.task for row in rows],
     "κ": lambda rows: [row.kappa for row in rows],

@@ -7,9 +7,11 @@ import math
 
 import pytest
 import stored
+from sqlalchemy import update
 
 from sqrtscale.cli import main
 from sqrtscale.store import Store
+from sqrtscale.store.models import Calibration
 
 
 @pytest.fixture
@@ -49,3 +51,17 @@ def test_bad_input_is_one_line(store, capsys, arguments, said):
     assert main(["runs", "compare", *arguments]) == 2
     captured = capsys.readouterr()
     assert said in captured.err and captured.err.count("\n") == 1 and captured.out == ""
+
+
+def test_one_that_cannot_be_read_does_not_hide_the_other(store, capsys):
+    strange, whole = (stored.calibration(store, name=name) for name in ("strange", "whole"))
+    with store._write.begin() as session:
+        session.execute(update(Calibration).where(Calibration.id == strange).values(
+            plan=stored.plan().as_dict() | {"task": "gone"}))
+    assert main(["runs", "compare", strange, whole]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[1].startswith(f"{whole}  whole") and captured.err.startswith(f"Calibration {strange} cannot")
+    assert main(["runs", "compare", strange]) == 2
+    captured = capsys.readouterr()
+    assert f"Calibration {strange} cannot be shown" in captured.err and captured.err.count("\n") == 1 and captured.out == ""
+    assert main(["runs", "tag", strange, "old"]) == 0 and store.tags_of(strange) == ("old",)

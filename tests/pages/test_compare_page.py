@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import stored
+from sqlalchemy import insert, select
 from streamlit.testing.v1 import AppTest
 
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.store import ACTIVE_STATES
+from sqrtscale.store.models import Calibration
 from sqrtscale.ui.compare_link import MOST
 
 from .test_results_page import charts
@@ -193,6 +195,16 @@ def test_two_of_one_name_can_be_told_apart_where_they_are_chosen(store):
         app = opened()
         app.multiselect(key="compare-ids").set_value([id]).run()
         assert address(app) == {"ids": id}
+
+
+def test_one_that_is_older_than_those_to_choose_from_is_not_called_deleted(store):
+    id = stored.calibration(store, name="the first", chosen=stored.plan(seeds=1))
+    with store._write.begin() as session:  # a thousand rows like it, and no more are to choose from
+        row = dict(session.execute(select(Calibration.__table__).where(Calibration.id == id)).mappings().one())
+        session.execute(insert(Calibration), [row | {"id": f"copy{number}", "number": number, "name": ""}
+                                              for number in range(row["number"] + 1, row["number"] + 1001)])
+    options = opened(ids=id).multiselect(key="compare-ids").options
+    assert len(options) == 1001 and options[0] == "the first"
 
 
 def test_the_same_configuration_twice(store):

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import stored
+from sqlalchemy import event
 from streamlit.testing.v1 import AppTest
 
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.store import Filter, Result
+from sqrtscale.ui import browse, library_view, state
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -220,6 +222,60 @@ def test_a_library_that_an_address_says_wrong_is_the_whole_one(store, query):
     judged(store, "adamw", 64, "matches")
     app = visit(view="library", **query)
     assert names(app) == ["adamw 64"] and dict(app.query_params) == {"view": "library"}
+
+
+def test_the_library_says_that_it_looks_at_the_newest_alone(store, monkeypatch):
+    for target in (16, 32, 64):
+        judged(store, "adamw", target, "matches")
+    monkeypatch.setattr(library_view, "MOST", 2)
+    assert visit(view="library").markdown[0].value.startswith("**The newest 2 of 3 calibrations: 2 match.")
+
+
+def test_the_library_has_what_was_not_judged_before_it_came(store):
+    stored.calibration(store, name="of an earlier version")
+    app = visit(view="library")
+    assert app.markdown[0].value.startswith("**1 calibration: 1 matches.") and names(app) == ["of an earlier version"]
+    assert store.unjudged() == []
+
+
+@pytest.mark.parametrize("view", ["list", "library"])
+def test_what_takes_longer_to_judge_is_followed_and_then_the_page_is_whole(store, monkeypatch, view):
+    """No time at all for judging, and then enough."""
+    stored.calibration(store, name="of an earlier version")
+    monkeypatch.setattr(browse, "CATCH_UP", 0.0)
+    app = visit(view=view)
+    said = [element.value for element in (*app.info, *app.caption)]
+    assert any("1 is still to be judged." in text for text in said)
+    monkeypatch.setattr(browse, "CATCH_UP", 60.0)
+    app.run()
+    assert names(app) == ["of an earlier version"] and store.unjudged() == []
+    assert not any("to be judged" in element.value for element in (*app.info, *app.caption))
+
+
+def test_when_the_last_is_judged_the_page_is_drawn_once_more(store):
+    def page() -> None:
+        import streamlit as st
+
+        from sqrtscale.store import Filter
+        from sqrtscale.ui import browse, state
+
+        st.session_state["drawn"] = st.session_state.get("drawn", 0) + 1
+        browse.rows(state.open_store(), Filter(), key="rows", behind=st.session_state["drawn"] == 1)
+
+    stored.calibration(store, name="of an earlier version")
+    app = AppTest.from_function(page, default_timeout=60).run()
+    assert not app.exception and app.session_state["drawn"] == 2 and names(app) == ["of an earlier version"]
+
+
+def test_where_no_verdict_can_be_stored_the_page_says_what_it_has(store, three):
+    """And it ends: it does not draw itself anew for ever."""
+    stored.calibration(store, name="unjudged")
+    server = state.open_store()  # the server's, as the page opens it
+    server._engine.dispose()  # connections made from here on cannot write
+    event.listen(server._engine, "connect", lambda connection, record: connection.execute("PRAGMA query_only=ON"))
+    app = visit(view="library")
+    assert names(app) == ["gamma", "alpha"] and app.markdown[0].value.startswith("**2 calibrations: 1 matches, 1 differs.")
+    server.close()
 
 
 def test_an_empty_shelf_says_so(store):

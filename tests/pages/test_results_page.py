@@ -115,6 +115,13 @@ def test_a_calibration_says_which_executor_carried_out_its_steps(store):
     assert "executor" not in said(opened(unknown))
 
 
+def test_a_calibration_shows_its_tags(store):
+    id = stored.calibration(store)
+    assert "gray-badge" not in said(opened(id))
+    store.tag([id], "to keep", "a [b]")
+    assert r":gray-badge[a \[b\]] :gray-badge[to keep]" in [text.value for text in opened(id).markdown]
+
+
 def test_the_list_judges_what_has_ended_and_nobody_has_judged(store):
     judged = stored.calibration(store, name="old")
     stored.calibration(store, "RUNNING", name="new")

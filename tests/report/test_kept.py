@@ -4,7 +4,7 @@ import math
 
 import pytest
 import stored
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from sqrtscale.report import catch_up, judged
 from sqrtscale.store import Result, Store
@@ -82,3 +82,25 @@ def test_what_is_not_judged_as_today_is_caught_up_with_newest_first(store):
     rows = {row.id: row for row in store.summaries()}
     assert rows[old].outcome == "matches" and len(rows[old].course) == 24
     assert rows[damaged].result == rows[strange].result == rows[running].result == Result()
+
+
+def test_what_cannot_be_judged_any_more_keeps_its_verdict(store):
+    id = stored.calibration(store)
+    kept = judged(store, store.get(id)).result
+    with store._write.begin() as session:
+        session.execute(update(Calibration).values(judging=0, plan=stored.plan().as_dict() | {"task": "gone"}))
+    assert store.unjudged() == [id] and kept.outcome == "matches"
+    assert catch_up(store, 60) == 0 and store.unjudged() == [] and store.summaries()[0].result == kept
+
+
+def test_nothing_waits_where_verdicts_cannot_be_stored(store):
+    ids = [stored.calibration(store) for _ in range(2)]
+    store._engine.dispose()  # connections made from here on cannot write
+    event.listen(store._engine, "connect", lambda connection, record: connection.execute("PRAGMA query_only=ON"))
+    assert catch_up(store, 60) == 0 and set(store.unjudged()) == set(ids)
+
+
+def test_one_that_was_removed_for_good_meanwhile_is_judged_all_the_same(store):
+    record = store.get(stored.calibration(store))
+    store.delete(record.id)
+    assert store.purge() == [record.id] and judged(store, record).judged

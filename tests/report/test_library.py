@@ -35,6 +35,12 @@ def test_the_answer_in_words(rows, text):
     assert sentence(rows) == text
 
 
+def test_where_only_the_newest_are_counted_the_answer_says_so():
+    rows = [row(64), row(32)]
+    assert sentence(rows, 2) == sentence(rows)
+    assert sentence(rows, 3412) == "The newest 2 of 3,412 calibrations: 2 match. The rule was seen to hold up to kappa = 8."
+
+
 def test_a_place_is_the_larger_batch_in_noise_scales():
     """64 of 500 samples: 0.128, from 64 / 1000 to 64 / 250; downwards the base batch is the larger one."""
     (up,), (down,) = places([row(64)]), places([row(4, base=32)])
@@ -45,7 +51,7 @@ def test_a_place_is_the_larger_batch_in_noise_scales():
 @pytest.mark.parametrize("noise, place", [
     ((math.inf, 250.0, math.inf), (0.256, 0.0, 0.256, True)),  # no signal was seen: at most 64 / 250
     ((500.0, 0.0, math.inf), (0.128, 0.0, math.inf, False)),  # one pair has no interval
-    ((math.inf, 0.0, math.inf), None), ((None, None, None), None),
+    ((math.inf, 0.0, math.inf), None), ((math.inf,) * 3, None), ((None, None, None), None),
 ])
 def test_a_noise_scale_that_was_not_measured_or_only_bounded(noise, place):
     assert [(one.share, one.low, one.high, one.bound) for one in places([row(64, noise=noise)])] == ([place] if place else [])

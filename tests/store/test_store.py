@@ -42,6 +42,13 @@ def test_unknown_id_is_named(store):
         store.request_cancel("nowhere")
 
 
+@pytest.mark.parametrize("id", ["", "x\0y", "\ud800", "12 34", "é"])
+def test_what_no_id_can_be_is_asked_of_no_database(store, id):
+    """PostgreSQL refuses a zero character, and no database takes half a character."""
+    with pytest.raises(NotFound):
+        store.get(id)
+
+
 def test_curves_come_back_with_nan_and_infinity_over_many_batches(store):
     id = store.create(plan())
     values = np.random.default_rng(0).normal(size=2500)
