@@ -34,7 +34,7 @@ def show(store: Store) -> None:
     address = filters.save("Library", chosen)
     with bar:
         browse.saved(store, address)
-    chosen = replace(chosen, outcomes=OUTCOMES)
+    chosen = replace(chosen, outcomes=OUTCOMES, states=("DONE",))  # what was broken off is no evidence
     behind = catch_up(store, browse.CATCH_UP) > 0
     calibrations = store.summaries(replace(chosen, limit=MOST))
     total = store.count(chosen) if len(calibrations) == MOST else None
