@@ -62,9 +62,7 @@ def show(store: Store, id: str) -> None:
             for kind, report in REPORTS.items():
                 st.download_button(f"Report {kind.upper()}", partial(_report, store, id, report),
                                    f"calibration-{id}.{kind}", MIME[kind], on_click="ignore", key=f"report-{kind}")
-        if record.deleted_at:
-            st.button("Bring it back", icon=":material/undo:", on_click=store.restore, args=(id,))
-        elif record.final:
+        if record.final and not record.deleted_at:
             st.button("Delete", icon=":material/delete:", on_click=_delete, args=(store, id))
 
 

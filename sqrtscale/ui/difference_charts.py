@@ -73,6 +73,7 @@ def forest(verdicts: Mapping[str, Verdict]) -> go.Figure:
         labels += [test.name for test in verdict.functionals]
         if verdict.functionals:
             figure.add_trace(_intervals(arm, verdict.functionals, heights, colour, ends))
+            figure.add_traces(_open_ends(arm, verdict.functionals, heights, colour, ends))
     total = next(lines)
     figure.update_layout(
         height=FRAME + ROW * total, margin={"l": 96, "r": 12, "t": 12, "b": 52}, showlegend=False, uirevision="kept",
@@ -97,6 +98,19 @@ def _intervals(arm: str, tests: tuple[Functional, ...], heights: list[int], colo
         marker={"color": colour, "size": 10, "symbol": symbols}, hovertemplate="%{customdata}",
         error_x={"type": "data", "array": upward, "arrayminus": downward, "color": colour, "thickness": 2.5, "width": 5}
         if several else None)
+
+
+def _open_ends(arm: str, tests: tuple[Functional, ...], heights: list[int], colour: str, ends: list[float]) -> list[go.Scatter]:
+    """Small arrows where an interval goes on beyond the axis, so that its cut does not look like its end."""
+    low, high = ends
+    inside = [(test, at) for test, at in zip(tests, heights, strict=True) if low <= test.difference <= high]
+    cut = [(low, at, "triangle-left") for test, at in inside if -math.inf < test.low < low]
+    cut += [(high, at, "triangle-right") for test, at in inside if high < test.high < math.inf]
+    if not cut:
+        return []
+    x, y, symbols = zip(*cut, strict=True)
+    return [go.Scatter(uid=f"{arm} open ends", name=f"{arm} open ends", x=x, y=y, mode="markers", cliponaxis=False,
+                       hoverinfo="skip", marker={"color": colour, "size": 8, "symbol": symbols})]
 
 
 def draw_margin(figure: go.Figure, margin: float, axis: str) -> None:

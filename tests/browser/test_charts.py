@@ -94,7 +94,7 @@ def test_full_screen_and_back_and_a_zoom_undone(visit, page, store):
     assert page.evaluate(look)[0] > 100
     frame.get_by_role("button", name="Reset zoom").click()
     until(lambda: page.evaluate(look)[0] == start[0], "the zoom to be undone")
-    frame.get_by_role("button", name="Full screen").click()
+    frame.get_by_role("button", name="Close").click()
     until(lambda: page.evaluate(look) == start, "the chart as it was")
 
 

@@ -87,7 +87,7 @@ def test_deleted_ones_are_found_and_brought_back(visit, store):
     page.keyboard.press("Escape")
     open_row(page, "put away")
     expect(page.get_by_role("heading", name="put away")).to_be_visible()
-    page.get_by_role("button", name="Bring it back").click()
+    page.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("button", name="Delete")).to_be_visible()
     assert store.get(id).deleted_at is None
 

@@ -71,6 +71,16 @@ def test_the_forest_has_every_interval_and_the_word_of_the_verdict():
         "<b>scaled</b>", "<b>✓ matches</b>", "<b>unscaled</b>", "<b>✗ differs</b>"]
 
 
+def test_an_interval_that_leaves_the_picture_has_an_arrow_where_it_is_cut():
+    table = curves(scaled=0.0)
+    table.loc[(table["arm"] == "scaled") & (table["seed"] == 2), "value"] += 10 * MARGIN  # the mean stays inside
+    scaled, cut = forest(table).data
+    low, high = forest(table).layout.xaxis.range
+    assert all(low < x < high for x in scaled.x) and list(scaled.marker.symbol) == ["circle"] * 3
+    assert list(zip(cut.x, cut.y, cut.marker.symbol, strict=True)) == [
+        *((low, at, "triangle-left") for at in (1, 2, 3)), *((high, at, "triangle-right") for at in (1, 2, 3))]
+
+
 def test_an_arm_that_diverged_has_its_word_and_no_interval():
     table = curves(5, scaled=0.0, unscaled=0.0)
     table.loc[(table["arm"] == "unscaled") & (table["samples"] == 1000), "value"] = np.nan

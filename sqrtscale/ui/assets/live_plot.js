@@ -69,6 +69,7 @@ export default function ({ data, parentElement }) {
 
   const draw = async () => {
     const full = document.fullscreenElement === frame;
+    frame.querySelector("[data-tool=full]").textContent = full ? "Close" : "Full screen";
     box.style.height = full ? "" : figure.layout.height + "px";
     const layout = themed(figure, parentElement);
     if (full) delete layout.height;
