@@ -48,13 +48,14 @@ def scale(config: TrainingConfig, target_batch: int, decay_form: DecayForm = "li
     kappa, treated = Fraction(target_batch, config.batch_size), family(config.optimizer).treated
 
     noise = _noise_scales(config, noise_scale)
-    signal = {name: excess(config.batch_size, target_batch, value) for name, value in noise.items()}
+    excesses = {name: excess(config.batch_size, target_batch, value) for name, value in noise.items()}
+    signal = {} if family(config.optimizer).noise_alone else excesses  # there the mean changes nothing but the gradient's norm
 
     def moved(values: Mapping[str, Any], fields: Mapping[str, Field]) -> tuple[ScaledField, ...]:
         return tuple(_row(name, fields[name], value, kappa, treated) for name, value in values.items())
 
     fields = _with_signal(_fields(config, {}, *forms), signal.get(""))
-    of_the_run = {**_with_signal(_reduced(config, RUN_FIELDS), signal.get("")),
+    of_the_run = {**_with_signal(_reduced(config, RUN_FIELDS), excesses.get("")),
                   "min_lr": _like_lr(RUN_FIELDS["min_lr"], fields["lr"])}
     rows = (*moved(config.hyperparameters, fields), *moved(config.of_the_run(), of_the_run))
     groups = tuple(

@@ -35,7 +35,8 @@ class Family:
     library, algorithm: which convention of which optimizer; arguments: our name -> the library's, where they
     differ; options: further fixed arguments of the call; moments: the decays of m and v ("" where there is
     no m), from which the error at finite kappa follows, or None; treated: False for a relative of what the paper
-    treats, for which its proofs are only a reason; notes: what every transfer must say.
+    treats, for which its proofs are only a reason; noise_alone: whether a gradient is divided by the size of its noise alone, its
+    squared mean being subtracted; notes: what every transfer must say.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Family:
     options: Mapping[str, Any] = field(default_factory=dict)
     moments: tuple[str, str] | None = None
     treated: bool = True
+    noise_alone: bool = False
     notes: tuple[str, ...] = ()
 
     @property

@@ -4,10 +4,8 @@ Momentum has no factor (1 - mu) anywhere, and nobody corrects the bias of v. ``c
 gradients from v, which is small where noise dominates.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 
-from ..kind import Power
 from ..kinds import DECAY, DECAY_TIMES_LR, L2_IN_GRADIENT, MOMENTUM, RATE, ROOT_MAGNITUDE, SQUARE_MAGNITUDE
 from ._family import Family, Field
 
@@ -38,13 +36,6 @@ _keras = replace(
 )
 
 
-
-def _centered(fields: Mapping[str, Field]) -> dict[str, Field]:
-    """The fields where the squared mean is subtracted from v: what is left is noise, whether or not the noise dominates."""
-    return {name: replace(field, kind=replace(field.kind, noise_power=0)) if isinstance(field.kind, Power) else field
-            for name, field in fields.items()}
-
-
 FAMILIES = (
     _torch,
     replace(
@@ -53,12 +44,12 @@ FAMILIES = (
         update="g += weight_decay * theta; v = alpha v + (1 - alpha) g^2; a = alpha a + (1 - alpha) g; "
         "b = momentum b + g / (sqrt(v - a^2) + eps); theta -= lr * b",
         source=f"Graves 2013 (arXiv 1308.0850); {SCALING}, since a^2 is small against v where noise dominates",
-        moments=None, fields=_centered(_torch.fields),
+        moments=None, noise_alone=True,
     ),
     _keras,
     replace(
         _keras, name="keras_rmsprop_centered", label="RMSprop, centered (Keras)", algorithm="rmsprop_centered",
-        options={"centered": True}, moments=None, treated=False, fields=_centered(_keras.fields),
+        options={"centered": True}, moments=None, treated=False, noise_alone=True,
         update="theta -= lr * weight_decay * theta; v = alpha v + (1 - alpha) g^2; a = alpha a + (1 - alpha) g; "
         "b = momentum b + lr * g / sqrt(v - a^2 + eps); theta -= b",
     ),
