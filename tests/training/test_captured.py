@@ -199,7 +199,7 @@ def test_a_whole_calibration_by_recordings_is_the_same_and_keeps_none_that_is_do
         return found
 
     plan = make_plan("digits", TrainingConfig("adam", 8, {"lr": 1e-3}), 16, seeds=1, samples=640, warm_samples=640,
-                     arms=["base", "scaled"], device="cpu")
+                     arms=["base", "scaled"], device="cpu", evaluations=24)
     recorded, alive = [], []
     plain = list(curves())
     monkeypatch.setattr(captured, "capture", spied)
