@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import stored
 from sqlalchemy import insert, select
@@ -14,22 +12,16 @@ from sqrtscale.store import ACTIVE_STATES
 from sqrtscale.store.models import Calibration
 from sqrtscale.ui.compare_link import MOST
 
+from .opening import page_at
 from .test_results_page import charts
 
-ROOT = Path(__file__).resolve().parents[2]
 PYDOC = {"task": "pydoc", "base": TrainingConfig("adamw", 32, {"lr": 1e-3, "weight_decay": 0.1})}
 pytestmark = [pytest.mark.filterwarnings("error::DeprecationWarning:sqrtscale"),
               pytest.mark.filterwarnings("error::FutureWarning")]
 
 
 def opened(**address: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    app.run()
-    for name, value in address.items():
-        app.query_params[name] = value
-    app.switch_page("pages/compare.py").run()
-    assert not app.exception
-    return app
+    return page_at("pages/compare.py", **address)
 
 
 def address(app: AppTest) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 import stored
@@ -14,17 +13,11 @@ from sqrtscale.rules import TrainingConfig
 from sqrtscale.store import Filter, Result
 from sqrtscale.ui import browse, library_view, state
 
-ROOT = Path(__file__).resolve().parents[2]
+from .opening import page_at
 
 
 def visit(**query: str | list[str]) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    app.run()
-    for name, value in query.items():
-        app.query_params[name] = value
-    app.switch_page("pages/results.py").run()
-    assert not app.exception
-    return app
+    return page_at("pages/results.py", **query)
 
 
 def names(app: AppTest) -> list[str]:

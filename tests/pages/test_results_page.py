@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import stored
@@ -23,19 +22,14 @@ from sqrtscale.store import STATES, Filter, Result
 from sqrtscale.store.models import Calibration, Chunk
 from sqrtscale.ui import runs
 
-ROOT = Path(__file__).resolve().parents[2]
+from .opening import page_at
+
 pytestmark = [pytest.mark.filterwarnings("error::DeprecationWarning:sqrtscale"),
               pytest.mark.filterwarnings("error::FutureWarning")]
 
 
 def opened(id: str = "") -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    app.run()
-    if id:
-        app.query_params["id"] = id
-    app.switch_page("pages/results.py").run()
-    assert not app.exception
-    return app
+    return page_at("pages/results.py", **({"id": id} if id else {}))
 
 
 def said(app: AppTest) -> str:

@@ -8,7 +8,8 @@ import pytest
 import stored
 from streamlit.testing.v1 import AppTest
 
-from .test_results_page import ROOT, charts
+from .opening import ROOT
+from .test_results_page import charts
 
 WHOLE = {"metric": "val_accuracy", "band": "none", "seeds": "1", "log": "xy", "x": "steps"}
 

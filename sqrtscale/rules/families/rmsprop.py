@@ -35,7 +35,6 @@ _keras = replace(
     arguments={"lr": "learning_rate", "alpha": "rho", "eps": "epsilon"},
 )
 
-
 FAMILIES = (
     _torch,
     replace(
