@@ -71,7 +71,7 @@ def saved(store: Store, address: filters.Address) -> None:
     with st.popover("Saved filters", icon=":material/bookmark:", key="saved"):
         for name, query in store.saved_filters().items():
             with st.container(horizontal=True, vertical_alignment="center", key=f"saved-{name}"):
-                st.button(escaped(name), key=f"take-{name}", on_click=_take, args=(query,), width="stretch")
+                st.button(escaped(name), key=f"take-{name}", on_click=filters.ask, args=(filters.parsed(query),), width="stretch")
                 st.button("Forget", key=f"forget-{name}", icon=":material/delete:", type="tertiary",
                           on_click=store.remove_filter, args=(name,))
         st.text_input("Name of the present filter", key="filter name", max_chars=60)
@@ -80,11 +80,7 @@ def saved(store: Store, address: filters.Address) -> None:
         _say_problem()
     if chosen:
         view = {name: value for name, value in address.items() if name == "view"}
-        st.button("Clear", type="tertiary", on_click=st.query_params.from_dict, args=(view,), help="No filter")
-
-
-def _take(query: str) -> None:
-    st.query_params.from_dict(filters.parsed(query))
+        st.button("Clear", type="tertiary", on_click=filters.ask, args=(view,), help="No filter")
 
 
 def _keep(store: Store, query: str) -> None:

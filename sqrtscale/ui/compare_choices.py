@@ -13,6 +13,7 @@ from ..report.comparison import AXES, Member
 from ..rules.errors import shown as quoted
 from . import compare_link
 from .compare_link import SHOWS, UNITS, View
+from .state import went_back
 from .tables import escaped
 
 IDS, SHOW, AXIS, METRIC, UNIT = (f"compare-{name}" for name in ("ids", "show", "axis", "metric", "unit"))
@@ -39,7 +40,7 @@ def load() -> tuple[str, ...]:
     words: tuple[str, ...] = ()
     if IDS not in st.session_state:  # opened by a link, or again after another page
         view, words = compare_link.read(address) if address else (last.view, ())
-    elif address != last.address and held() == last.view:  # the address changed and no widget did: Back or Forward
+    elif address != last.address and went_back():
         view, words = compare_link.read(address)
     else:
         return ()

@@ -11,10 +11,11 @@ from ..plan import WARM_START
 from ..store import CalibrationRecord, Store
 from ..tasks import task
 from . import charts, live_plot, runs, view
+from .state import went_back
 from .view import View
 
 BEGINNING = "the initial weights"
-SHOWN = "view"  # the id of the calibration that was shown last, and what the address said of its view
+SHOWN = "view"  # the id of the calibration that was shown last
 
 
 @st.cache_data(max_entries=50, max_size="100MB", show_spinner=False)
@@ -31,15 +32,15 @@ def file_name(record: CalibrationRecord, chart: str) -> str:
 def open_view(record: CalibrationRecord) -> None:
     """Set the choices as the address has them, where it is new to them: a link, another calibration, Back or Forward.
 
-    For the page's own run alone: what looks again by itself may still carry the address from before a choice.
+    For the page's own run alone: what looks again by itself is no Back.
     """
     about, keys = task(record.plan.task), _keys(record)
     address = view.carried(st.query_params.to_dict())
     st.query_params.from_dict(st.query_params.to_dict())  # Streamlit 1.67 leaves the browser's after a link on the same page
-    if st.session_state.get(SHOWN) != (record.id, address) or keys["band"] not in st.session_state:
+    if went_back() or st.session_state.get(SHOWN) != record.id or keys["band"] not in st.session_state:
         asked = view.read(address, about.metrics, about.judged)
         st.session_state.update({key: getattr(asked, choice) for choice, key in keys.items()})
-        st.session_state[SHOWN] = record.id, address
+        st.session_state[SHOWN] = record.id
 
 
 def _keys(record: CalibrationRecord) -> dict[str, str]:
@@ -54,7 +55,6 @@ def _save(record: CalibrationRecord, chosen: View) -> None:
     if view.carried(address) != texts:
         others = {name: text for name, text in address.items() if name not in view.KEYS}
         st.query_params.from_dict(others | {"id": record.id} | texts)
-    st.session_state[SHOWN] = record.id, texts
 
 
 def show(record: CalibrationRecord, points: pd.DataFrame) -> None:

@@ -17,6 +17,7 @@ from ..store import ORDERS, STATES, Filter
 from ..store import tags as stored_tags
 from ..store.text import clean
 from ..tasks import TASKS
+from .state import went_back
 
 Address = dict[str, list[str]]
 
@@ -69,15 +70,26 @@ def current_address() -> Address:
 
 def view() -> str:
     """List or Library: as the address says when it is new, else as the user chose."""
-    if "view" not in st.session_state or current_address() != st.session_state.get(KEPT):
+    if _is_new("view"):
         st.session_state["view"] = VIEWS[st.query_params.get("view") == VIEWS[1].lower()]
     return st.segmented_control("View", VIEWS, key="view", required=True, label_visibility="collapsed") or VIEWS[0]
+
+
+def _is_new(widget: str) -> bool:
+    """True where a widget has no value yet, or the address has a newer one."""
+    return widget not in st.session_state or KEPT not in st.session_state or went_back()
+
+
+def ask(address: Address) -> None:
+    """Callback: another filter, in place of what the widgets hold."""
+    st.query_params.from_dict(address)
+    st.session_state.pop(KEPT, None)
 
 
 def fill(view: str) -> None:
     """Put what the address says into the widgets of the view, where they are new or the address is (Back, a link)."""
     own = OF_A_VIEW[view]
-    if current_address() == st.session_state.get(KEPT) and own[0] in st.session_state:
+    if not _is_new(own[0]):
         return
     chosen = read(current_address())
     low, high = chosen.kappa

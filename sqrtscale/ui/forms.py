@@ -14,6 +14,7 @@ from ..rules.kind import Momentum
 from ..rules.run_fields import REDUCTIONS, SCHEDULES
 from . import inputs, tables
 from .inputs import Inputs
+from .state import went_back
 
 MAIN = ("adam", "adamw", "rmsprop")
 MORE = "more"  # stands for every other family, chosen by name below it
@@ -227,8 +228,8 @@ def _load() -> None:
     address = inputs.carried(st.query_params.to_dict())
     if "opt" not in st.session_state:  # opened by a link, or again after another page
         _fill(address or kept.link, {} if address else kept.typed)
-    elif address != kept.link and all(st.session_state.get(name) == was for name, was in kept.values.items()):
-        _fill(address)  # the address changed and no input did: Back or Forward
+    elif address != kept.link and went_back():
+        _fill(address)
 
 
 def _fill(texts: dict[str, str], typed: Mapping[str, str] = MappingProxyType({})) -> None:

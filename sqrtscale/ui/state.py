@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 from streamlit import error_util
 from streamlit.runtime.pages_manager import PagesManager
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from ..home import database_file, home
 from ..rules import FieldError
@@ -72,6 +73,15 @@ def through_app() -> None:
     if PagesManager.uses_pages_directory:
         PagesManager.uses_pages_directory = False
         st.rerun()
+
+
+def went_back() -> bool:
+    """True where the browser's Back or Forward began this run: only then is its address newer than its inputs.
+
+    What a busy browser sends with a click may still carry the address from before the last input.
+    """
+    context = get_script_run_ctx()
+    return context is not None and context.is_history_navigation
 
 
 def something_stored() -> bool:

@@ -119,14 +119,6 @@ def test_after_another_page_it_is_as_it_was(store):
     assert address(app) == {"ids": ids.partition(",")[0]} and lines(app) == ["A"]
 
 
-def test_another_address_wins_where_no_widget_was_touched(store):
-    first, second = stored.calibration(store), stored.calibration(store)
-    app = opened(ids=first)
-    app.query_params["ids"] = second
-    app.run()
-    assert app.multiselect(key="compare-ids").value == [second] and address(app) == {"ids": second}
-
-
 def test_bad_ids_and_choices_are_named_and_the_rest_is_shown(store):
     first, second = stored.calibration(store), stored.calibration(store)
     store.delete(second)

@@ -58,12 +58,12 @@ def test_a_link_shows_the_same_picture(store):
     assert address(app) == {"id": id, **WHOLE}
 
 
-def test_back_to_another_address_shows_what_that_says(store):
+def test_an_older_address_that_comes_with_a_choice_undoes_none(store):
     app = opened(id := stored.calibration(store))
     app.toggle(key="steps-axis").set_value(True).run()
-    assert axes(app)[2] == "Optimizer steps"
-    assert axes(at(app, id))[2] == "Samples seen" and address(app) == {"id": id}
-    assert axes(at(app, id, x="steps"))[2] == "Optimizer steps"
+    app.query_params.pop("x")
+    app.toggle(key="log-x").set_value(True).run()
+    assert axes(app)[1:] == ("log", "Optimizer steps") and address(app) == {"id": id, "x": "steps", "log": "x"}
 
 
 def test_another_result_is_looked_at_as_its_own_address_says(store):
