@@ -59,9 +59,9 @@ def sentence(base_batch: int, target_batch: int, noise: float) -> str:
 
 @dataclass(frozen=True)
 class NoiseScaleCurve:
-    """The noise scale as a function of samples seen: rising points, a straight line between two, level beyond the ends.
+    """The noise scale as a function of samples seen: between two points its logarithm is a straight line, beyond the ends level.
 
-    points: (samples seen, noise scale) in order. Raises FieldError for points that are none.
+    points: (samples seen, noise scale), samples rising. Raises FieldError for points that are none.
     """
 
     points: tuple[tuple[float, float], ...]
@@ -85,13 +85,13 @@ class NoiseScaleCurve:
         if place in (0, len(self.points)):
             return self.points[min(place, len(self.points) - 1)][1]
         (left, low), (right, high) = self.points[place - 1 : place + 1]
-        return low + (high - low) * (samples - left) / (right - left)
+        return low * (high / low) ** ((samples - left) / (right - left))
 
     def lr_factor(self, base_batch: int, target_batch: int, samples: float) -> float:
         """The factor on the square-root rule's lr after that many samples, sqrt(q)."""
         return math.sqrt(excess(base_batch, target_batch, self.at(samples)))
 
     def mean(self, samples: float) -> float:
-        """The noise scale's mean over the first ``samples``."""
+        """The noise scale's geometric mean over the first ``samples``."""
         ends = [0.0, *(at for at, _ in self.points if 0 < at < samples), samples]
-        return sum((self.at(a) + self.at(b)) / 2 * (b - a) for a, b in pairwise(ends)) / samples
+        return math.exp(sum(math.log(self.at(a) * self.at(b)) / 2 * (b - a) for a, b in pairwise(ends)) / samples)

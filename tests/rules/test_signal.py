@@ -127,8 +127,8 @@ def test_what_is_no_noise_scale_is_refused(value):
 
 def test_a_course_is_read_between_its_points():
     course = NoiseScaleCurve.of([(100, 30.0), (0, 10.0), (200, 30.0)])
-    assert [course.at(samples) for samples in (-1, 0, 50, 100, 150, 1e9)] == [10, 10, 20, 30, 30, 30]
-    assert course.mean(200) == pytest.approx(25) and course.mean(50) == pytest.approx(15)
+    assert [course.at(samples) for samples in (-1, 0, 50, 100, 150, 1e9)] == pytest.approx([10, 10, 300**0.5, 30, 30, 30])
+    assert course.mean(100) == pytest.approx(300**0.5) and course.mean(200) == pytest.approx((300**0.5 * 30)**0.5)
     assert course.lr_factor(8, 32, 0) == pytest.approx(math.sqrt((32 + 10) / (8 + 10)))
     for bad in ([], [(5, 1.0), (5, 2.0)], [(0, -1.0)], [(0, math.nan)], [(-1, 1.0)]):
         with pytest.raises(FieldError, match="noise_scale"):
