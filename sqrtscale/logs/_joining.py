@@ -1,0 +1,73 @@
+"""Series as they were written become curves: parts joined, resumed runs marked, what was written twice taken once, sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ._logs import AXES, Curve
+
+ORDERED = 3  # points that a log moves on by, on average, before it goes back: fewer, and it is not written in order
+
+
+def join(metric: str, parts: Sequence[pd.DataFrame], window: int | None = None) -> tuple[Curve | None, list[str]]:
+    """One curve from its parts, in the order in which they were written, and what was done to them.
+
+    Where a run goes back it was resumed from there: what was written before beyond that point is of a training that was given
+    up, and is left out. A log that goes back all the time is only sorted. None where no point stands anywhere.
+    """
+    axes = [axis for axis in AXES if all(axis in part for part in parts)]
+    if not axes:
+        return None, ["its files count points in different units and were left out: name a column that all have"]
+    points = pd.concat([part[[*axes, "value"]] for part in parts], ignore_index=True) if len(parts) > 1 \
+        else parts[0][[*axes, "value"]]
+    said: list[str] = []
+    x = points[axes[0]].to_numpy()
+    known = np.isfinite(x)
+    if not known.all():
+        said.append(f"left out where {axes[0].replace('_', ' ')} is missing")
+        points, x = points[known], x[known]
+    if not len(x):
+        return None, said
+    written, resumed_at = len(x), ()
+    back = _back(x)
+    if len(back):
+        points = points[~points.duplicated([axes[0], "value"])]  # a copy of what was there is no going back
+        x = points[axes[0]].to_numpy()
+        back = _back(x)
+        written = len(x)
+    if len(back) and ORDERED * len(back) <= len(x):
+        resumed_at = tuple(float(at) for at in x[back])
+        points = points[_kept(x, back)]
+    elif len(back):
+        said.append("was not written in order, and was sorted")
+        points = points.sort_values(axes[0], kind="stable")
+    points = points[~points[axes[0]].duplicated(keep="last")]
+    replaced = written - len(points)
+    if resumed_at:
+        said.append(f"was resumed at {_listed(resumed_at)}: {replaced} points from there on were replaced")
+    elif replaced:
+        said.append(f"has {replaced} points at the {axes[0].replace('_', ' ')} of another one: the last one written counts")
+    curve = Curve(metric, points.reset_index(drop=True), tuple(axes), resumed_at, replaced, window)
+    if curve.not_a_number:
+        said.append(f"is NaN at {curve.not_a_number} of {len(points)} points")
+    return curve, said
+
+
+def _back(x: np.ndarray) -> np.ndarray:
+    """The numbers of the points that stand before the point written just before them."""
+    return np.flatnonzero(np.diff(x) < 0) + 1
+
+
+def _kept(x: np.ndarray, back: np.ndarray) -> np.ndarray:
+    """Which points no later part of the run begins at or before."""
+    begins = np.full(len(x) + 1, np.inf)
+    begins[back] = x[back]
+    later: np.ndarray = np.minimum.accumulate(begins[::-1])[::-1][1:]
+    return x < later
+
+
+def _listed(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.10g}" for value in values[:4]) + (" ..." if len(values) > 4 else "")

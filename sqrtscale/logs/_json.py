@@ -1,0 +1,67 @@
+"""JSON values, one a line or in one document; each that is broken is a sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ._source import document, first_lines, lines, refuse
+
+
+def objects(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of JSON lines; a last line that was not finished is left out, as a run writes it that still goes on."""
+    broken = 0
+    for number, line in enumerate(lines(path), 1):
+        line = line.strip()
+        if not line:
+            continue
+        if broken:
+            raise refuse(path, f"is broken at line {broken}: mend that line or take it out")
+        try:
+            row, end = (STRICT if number <= CHECKED else QUICK).raw_decode(line)
+            if end < len(line):
+                raise ValueError("more than one value")
+        except (ValueError, RecursionError):
+            broken = number
+            continue
+        except KeyError as error:
+            raise refuse(path, f"has two metrics named {error.args[0]!r} in line {number}: give each a name of its own") from error
+        if not isinstance(row, dict):
+            raise refuse(path, f"has a line that is no object, line {number}: one object a line is read, {{\"step\": 1, \"loss\": 2.5}}")
+        yield row
+    if broken == 1:
+        raise refuse(path, "is broken at line 1: one JSON object a line is read")
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise KeyError(next(name for name in names if names.count(name) > 1))
+    return row
+
+
+CHECKED = 1_000  # lines whose names are looked at for twins
+STRICT, QUICK = json.JSONDecoder(object_pairs_hook=_without_twins), json.JSONDecoder()
+
+
+def whole(path: Path) -> Any:
+    """A JSON document."""
+    try:
+        return json.loads(document(path))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, UnicodeDecodeError) or type(error).__name__ == "FieldError":
+            raise
+        raise refuse(path, "is broken JSON: copy it again whole") from error
+
+
+def first_object(head: bytes) -> dict[str, Any]:
+    """The first line's object, to recognise a file by; empty where it has none."""
+    start = first_lines(head)
+    try:
+        row = json.loads(start[0]) if start else {}
+    except (ValueError, RecursionError):
+        return {}
+    return row if isinstance(row, dict) else {}
