@@ -1,6 +1,6 @@
 """How long logs of a million points take to be read, and how much memory: each kind of file in a process of its own.
 
-    python benchmarks/logs.py [--points 1000000] [--kinds csv tensorboard ...]
+python benchmarks/logs.py [--points 1000000] [--kinds csv tensorboard ...]
 """
 
 from __future__ import annotations
@@ -35,20 +35,41 @@ def wide_csv(folder: Path, points: int) -> Path:
 
 
 def long_csv(folder: Path, points: int) -> Path:
-    rows = (f"run-{step % 8},{name},{step},{value!r}" for step, row in enumerate(values(points).tolist())
-            for name, value in zip(METRICS, row, strict=True))
+    rows = (
+        f"run-{step % 8},{name},{step},{value!r}"
+        for step, row in enumerate(values(points).tolist())
+        for name, value in zip(METRICS, row, strict=True)
+    )
     return _text(folder / "long.csv", ["run,metric,step,value", *rows])
 
 
+def many_curves(folder: Path, points: int) -> Path:
+    """50 runs of 100 metrics each."""
+    rows = (
+        f"run-{run},metric-{metric},{step},{step + 0.5}"
+        for step in range(points // 5000)
+        for run in range(50)
+        for metric in range(100)
+    )
+    return _text(folder / "many.csv", ["run,metric,step,value", *rows])
+
+
 def wandb_chart(folder: Path, points: int) -> Path:
-    columns = [f"run-{number} - {name}{twin}" for number in range(4) for name in ("train/loss",) for twin in ("", "__MIN", "__MAX")]
-    rows = (f"{step}," + ",".join(f"{value!r},{value!r},{value!r}" for value in row) for step, row in enumerate(values(points).tolist()))
+    columns = [
+        f"run-{number} - {name}{twin}" for number in range(4) for name in ("train/loss",) for twin in ("", "__MIN", "__MAX")
+    ]
+    rows = (
+        f"{step}," + ",".join(f"{value!r},{value!r},{value!r}" for value in row)
+        for step, row in enumerate(values(points).tolist())
+    )
     return _text(folder / "chart.csv", ['"Step",' + ",".join(f'"{column}"' for column in columns), *rows])
 
 
 def wandb_history(folder: Path, points: int) -> Path:
-    rows = (json.dumps({"_step": step, "_runtime": step / 7, **dict(zip(METRICS, row, strict=True))})
-            for step, row in enumerate(values(points).tolist()))
+    rows = (
+        json.dumps({"_step": step, "_runtime": step / 7, **dict(zip(METRICS, row, strict=True))})
+        for step, row in enumerate(values(points).tolist())
+    )
     return _text(folder / "wandb.jsonl", rows)
 
 
@@ -59,14 +80,19 @@ def one_metric_a_line(folder: Path, points: int) -> Path:
 
 def trainer_state(folder: Path, points: int) -> Path:
     path = folder / "trainer_state.json"
-    rows = [{"step": step, "epoch": step / 100, **dict(zip(METRICS, row, strict=True))} for step, row in enumerate(values(points).tolist())]
+    rows = [
+        {"step": step, "epoch": step / 100, **dict(zip(METRICS, row, strict=True))}
+        for step, row in enumerate(values(points).tolist())
+    ]
     path.write_text(json.dumps({"log_history": rows, "logging_steps": 1, "global_step": len(rows)}, indent=2))
     return path
 
 
 def nanogpt(folder: Path, points: int) -> Path:
-    rows = (f"iter {step}: loss {row[0]:.4f}, time {row[1]:.2f}ms, mfu {row[2]:.2f}%, norm {row[3]:.4f}"
-            for step, row in enumerate(values(points).tolist()))
+    rows = (
+        f"iter {step}: loss {row[0]:.4f}, time {row[1]:.2f}ms, mfu {row[2]:.2f}%, norm {row[3]:.4f}"
+        for step, row in enumerate(values(points).tolist())
+    )
     return _text(folder / "nano.txt", rows)
 
 
@@ -78,7 +104,15 @@ def tensorboard(folder: Path, points: int) -> Path:
                 tag = name.encode()
                 scalar = b"\x0a" + bytes([len(tag)]) + tag + b"\x15" + struct.pack("<f", value)
                 summary = b"\x0a" + bytes([len(scalar)]) + scalar
-                data = b"\x09" + struct.pack("<d", 1.7e9 + step) + b"\x10" + _varint(step) + b"\x2a" + bytes([len(summary)]) + summary
+                data = (
+                    b"\x09"
+                    + struct.pack("<d", 1.7e9 + step)
+                    + b"\x10"
+                    + _varint(step)
+                    + b"\x2a"
+                    + bytes([len(summary)])
+                    + summary
+                )
                 file.write(_record(data))
     return path
 
@@ -89,15 +123,30 @@ def mlflow_db(folder: Path, points: int) -> Path:
         database.execute("CREATE TABLE runs (run_uuid, name, lifecycle_stage)")
         database.execute("CREATE TABLE metrics (key, value FLOAT, timestamp BIGINT, run_uuid, step BIGINT, is_nan BOOLEAN)")
         database.execute("INSERT INTO runs VALUES ('a', 'base-1', 'active')")
-        rows = ((name, value, 1_700_000_000_000 + step, "a", step, 0) for step, row in enumerate(values(points).tolist())
-                for name, value in zip(METRICS, row, strict=True))
+        rows = (
+            (name, value, 1_700_000_000_000 + step, "a", step, 0)
+            for step, row in enumerate(values(points).tolist())
+            for name, value in zip(METRICS, row, strict=True)
+        )
         database.executemany("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?)", rows)
     return path
 
 
 KINDS: dict[str, Callable[[Path, int], Path]] = {
-    made.__name__: made for made in (wide_csv, long_csv, wandb_chart, wandb_history, one_metric_a_line, trainer_state, nanogpt,
-                                     tensorboard, mlflow_db)}
+    made.__name__: made
+    for made in (
+        wide_csv,
+        long_csv,
+        many_curves,
+        wandb_chart,
+        wandb_history,
+        one_metric_a_line,
+        trainer_state,
+        nanogpt,
+        tensorboard,
+        mlflow_db,
+    )
+}
 
 
 def _text(path: Path, lines) -> Path:

@@ -1,8 +1,8 @@
 """Curves of trainings that ran elsewhere: ``read`` finds the runs and metrics in the logs of other programs.
 
 To add a source: a file in this folder with TITLE, ``recognises(path, head)``, which says by what it knows the file or "", and
-``read(path, names)`` (copy ``lightning.py`` for a table, ``meter.py`` for JSON lines). GENERAL = True for one that stands back where
-another one fits. ``docs/logs.md`` has a line for each.
+``read(path, names)`` (copy ``lightning.py`` for a table, ``meter.py`` for JSON lines). GENERAL = True for one that stands back
+where another one fits. ``docs/logs.md`` has a line for each.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from ._gathering import Gathered, gather, joined
 from ._logs import AXES, Curve, Logs, Origin, Run
 from ._names import names_of
 from ._series import Names, Reading
-from ._source import head_of, reading, refuse, sha256
+from ._source import HEAD, head_of, reading, refuse, sha256
+from ._sqlite import MAGIC
 
 NAMES = tuple(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
 MOST_FILES = 10_000
@@ -48,9 +49,9 @@ def readers() -> Mapping[str, Reader]:
 def read(paths: str | Path | Sequence[str | Path], *, reader: str | None = None, names: Mapping[str, str] | None = None) -> Logs:
     """The runs in those files and folders.
 
-    reader: the key of a reader, where several recognise a file; names: our word (run, metric, value, step, samples, tokens, epoch,
-    wall_time) -> the column that it is, where a table does not say it. Raises FieldError for a file that none recognises, that is
-    broken or ambiguous, and for a folder without any log.
+    reader: the key of a reader, where several recognise a file; names: our word (run, metric, value, step, samples, tokens,
+    epoch, wall_time) -> the column that it is, where a table does not say it. Raises FieldError for a file that none
+    recognises, that is broken or ambiguous, and for a folder without any log.
     """
     chosen = None if reader is None else choice("reader", reader, NAMES)
     for ours in names or {}:
@@ -77,8 +78,14 @@ def read(paths: str | Path | Sequence[str | Path], *, reader: str | None = None,
     if not gathered:
         raise passed[0]
     logs = gather(gathered)
-    return replace(logs, notes=(*logs.notes, *(f"{error.value} was passed over: it {error.allowed}." for error in passed[:3]),
-                                *([f"{len(passed) - 3} more files were passed over."] if len(passed) > 3 else [])))
+    return replace(
+        logs,
+        notes=(
+            *logs.notes,
+            *(f"{error.value} was passed over: it {error.allowed}." for error in passed[:3]),
+            *([f"{len(passed) - 3} more files were passed over."] if len(passed) > 3 else []),
+        ),
+    )
 
 
 def _sources(path: Path, chosen: str | None) -> Iterator[tuple[Path, str, str]]:
@@ -101,7 +108,7 @@ def _sources(path: Path, chosen: str | None) -> Iterator[tuple[Path, str, str]]:
 
 
 def _within(folder: Path, chosen: str | None) -> Iterator[tuple[Path, str, str]]:
-    """What is known among the files of a folder; hidden ones and those that only a general reader knows by chance are passed over."""
+    """What is known among the files of a folder; hidden ones, links and what several readers know are passed over."""
     for path in sorted(folder.iterdir(), key=_natural):
         if path.name.startswith(".") or path.is_symlink():
             continue
@@ -140,10 +147,12 @@ def _recognised(path: Path, chosen: str | None) -> tuple[str, str]:
 def _unknown(head: bytes) -> str:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "is UTF-16 text: save it again as UTF-8"
+    if head.startswith(MAGIC):
+        return "is a damaged database, or one of a program that is not known: give MLflow's or trackio's"
     if b"\0" in head:
         return "is no log that is known: give one of the files that docs/logs.md lists"
     try:
-        head[:-4].decode()
+        (head[:-4] if len(head) == HEAD else head).decode()  # which may end within a letter
     except UnicodeDecodeError:
         return "is not UTF-8 text: save it again as UTF-8"
     return "is no log that is known: give one of the files that docs/logs.md lists, or a CSV with a line of column names"

@@ -57,13 +57,17 @@ def gather(files: Sequence[Gathered]) -> Logs:
         if curves or measurements:
             runs.append(Run(name, tuple(run.origins), curves, measurements, run.parameters))
     if not runs:
-        raise FieldError("logs", ", ".join(file.origin.path.name for file in files), "has no points: give a log of a run that has "
-                         f"logged numbers{' (' + ' '.join(notes) + ')' if notes else ''}")
+        raise FieldError(
+            "logs",
+            ", ".join(file.origin.path.name for file in files),
+            f"has no points: give a log of a run that has logged numbers{' (' + ' '.join(notes) + ')' if notes else ''}",
+        )
     return Logs(tuple(runs), tuple(notes))
 
 
 def joined(name: str, runs: Sequence[Run]) -> tuple[Run, list[str]]:
     """One run of several, in that order."""
+
     def parts(of: Iterable[Mapping[str, Curve]]) -> dict[str, list[pd.DataFrame]]:
         tables: dict[str, list[pd.DataFrame]] = {}
         for curves in of:
@@ -79,8 +83,9 @@ def joined(name: str, runs: Sequence[Run]) -> tuple[Run, list[str]]:
     return Run(name, origins, curves, measurements, parameters), [*said, *also]
 
 
-def _joined(name: str, parts: Mapping[str, Sequence[pd.DataFrame]], windows: Mapping[str, int | None]
-            ) -> tuple[dict[str, Curve], list[str]]:
+def _joined(
+    name: str, parts: Mapping[str, Sequence[pd.DataFrame]], windows: Mapping[str, int | None]
+) -> tuple[dict[str, Curve], list[str]]:
     """Curve by metric; and what was done to them, a sentence for all metrics to which the same was done."""
     curves: dict[str, Curve] = {}
     said: dict[str, list[str]] = {}

@@ -21,38 +21,39 @@ def join(metric: str, parts: Sequence[pd.DataFrame], window: int | None = None) 
     axes = [axis for axis in AXES if all(axis in part for part in parts)]
     if not axes:
         return None, ["its files count points in different units and were left out: name a column that all have"]
-    points = pd.concat([part[[*axes, "value"]] for part in parts], ignore_index=True) if len(parts) > 1 \
-        else parts[0][[*axes, "value"]]
+    table = np.concatenate([part[[*axes, "value"]].to_numpy(float) for part in parts])  # [points, axes and value]
+    missing = np.isnan(table[:, :-1]).mean(0)
+    order = sorted(np.flatnonzero(missing < 1), key=lambda column: missing[column] > 0)  # one that all points have comes first
+    if not order:
+        return None, ["says of no point where it stands, and was left out"]
+    table = table[:, [*order, -1]]
+    axes = [axes[column] for column in order]
     said: list[str] = []
-    x = points[axes[0]].to_numpy()
-    known = np.isfinite(x)
+    known = np.isfinite(table[:, 0])
     if not known.all():
         said.append(f"left out where {axes[0].replace('_', ' ')} is missing")
-        points, x = points[known], x[known]
-    if not len(x):
+        table = table[known]
+    if not len(table):
         return None, said
-    written, resumed_at = len(x), ()
-    back = _back(x)
-    if len(back):
-        points = points[~points.duplicated([axes[0], "value"])]  # a copy of what was there is no going back
-        x = points[axes[0]].to_numpy()
-        back = _back(x)
-        written = len(x)
-    if len(back) and ORDERED * len(back) <= len(x):
-        resumed_at = tuple(float(at) for at in x[back])
-        points = points[_kept(x, back)]
+    if (np.diff(table[:, 0]) <= 0).any():
+        table = table[~pd.DataFrame(table[:, [0, -1]]).duplicated().to_numpy()]  # a copy of what was there is no going back
+    written, back = len(table), _back(table[:, 0])
+    resumed_at: tuple[float, ...] = ()
+    if len(back) and ORDERED * len(back) <= len(table):
+        resumed_at = tuple(table[back, 0].tolist())
+        table = table[_kept(table[:, 0], back)]
     elif len(back):
         said.append("was not written in order, and was sorted")
-        points = points.sort_values(axes[0], kind="stable")
-    points = points[~points[axes[0]].duplicated(keep="last")]
-    replaced = written - len(points)
+        table = table[np.argsort(table[:, 0], kind="stable")]
+    table = table[np.append(np.diff(table[:, 0]) > 0, True)]
+    replaced = written - len(table)
     if resumed_at:
         said.append(f"was resumed at {_listed(resumed_at)}: {replaced} points from there on were replaced")
     elif replaced:
         said.append(f"has {replaced} points at the {axes[0].replace('_', ' ')} of another one: the last one written counts")
-    curve = Curve(metric, points.reset_index(drop=True), tuple(axes), resumed_at, replaced, window)
+    curve = Curve(metric, pd.DataFrame(table, columns=[*axes, "value"]), tuple(axes), resumed_at, replaced, window)
     if curve.not_a_number:
-        said.append(f"is NaN at {curve.not_a_number} of {len(points)} points")
+        said.append(f"is NaN at {curve.not_a_number} of {len(table)} points")
     return curve, said
 
 

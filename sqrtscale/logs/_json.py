@@ -27,9 +27,9 @@ def objects(path: Path) -> Iterator[dict[str, Any]]:
             broken = number
             continue
         except KeyError as error:
-            raise refuse(path, f"has two metrics named {error.args[0]!r} in line {number}: give each a name of its own") from error
+            raise refuse(path, f"has two metrics named {error.args[0]!r} in line {number}: give each its own name") from error
         if not isinstance(row, dict):
-            raise refuse(path, f"has a line that is no object, line {number}: one object a line is read, {{\"step\": 1, \"loss\": 2.5}}")
+            raise refuse(path, f'has no object in line {number}: one object a line is read, {{"step": 1, "loss": 2.5}}')
         yield row
     if broken == 1:
         raise refuse(path, "is broken at line 1: one JSON object a line is read")

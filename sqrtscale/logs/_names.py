@@ -1,4 +1,4 @@
-"""What a run is called whose name does not stand in its file: by the file, or by its folder where every run's file is called so."""
+"""What a run is called whose name does not stand in its file: by the file, or by its folder where all are called alike."""
 
 from __future__ import annotations
 
@@ -6,7 +6,19 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-EVERY_RUN = {"trainer_state", "metrics", "history", "wandb_history", "log", "logs", "train", "training", "noise", "output", "stdout"}
+EVERY_RUN = {
+    "trainer_state",
+    "metrics",
+    "history",
+    "wandb_history",
+    "log",
+    "logs",
+    "train",
+    "training",
+    "noise",
+    "output",
+    "stdout",
+}
 INSIDE = re.compile(r"checkpoint-\d+|files|logs?")  # folders within the folder of a run
 SUFFIXES = (".gz", ".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt", ".log", ".out", ".parquet", ".db")
 MEASURED = re.compile(r"[-_.]noise$")
@@ -37,7 +49,7 @@ def names_of(paths: Sequence[Path]) -> dict[Path, str]:
     distinct = set(places.values())
     depth = dict.fromkeys(distinct, 1)
     while True:
-        labels = {place: "/".join(place.parts[-depth[place]:]) or "run" for place in distinct}
+        labels = {place: "/".join(place.parts[-depth[place] :]) or "run" for place in distinct}
         seen: dict[str, list[Path]] = {}
         for place, label in labels.items():
             seen.setdefault(label, []).append(place)

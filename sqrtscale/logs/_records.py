@@ -63,7 +63,7 @@ def _scan(path: Path, data: bytes, place: int) -> tuple[np.ndarray, np.ndarray, 
     """The starts and lengths of the whole records in ``data``, and how many bytes they take."""
     starts, lengths, at = [], [], 0
     while at + HEADER <= len(data):
-        length = int.from_bytes(data[at:at + 8], "little")
+        length = int.from_bytes(data[at : at + 8], "little")
         if length > 2**31:
             raise refuse(path, f"is damaged at byte {place + at}: copy it again")
         after = at + HEADER + length + FOOTER
@@ -75,8 +75,9 @@ def _scan(path: Path, data: bytes, place: int) -> tuple[np.ndarray, np.ndarray, 
     return np.array(starts, np.int64), np.array(lengths, np.int64), at
 
 
-def _by_length(path: Path, data: bytes, starts: np.ndarray, lengths: np.ndarray, number: int
-               ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _by_length(
+    path: Path, data: bytes, starts: np.ndarray, lengths: np.ndarray, number: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     content = np.frombuffer(data, np.uint8)
     for length in np.unique(lengths):
         which = np.flatnonzero(lengths == length)
@@ -85,7 +86,7 @@ def _by_length(path: Path, data: bytes, starts: np.ndarray, lengths: np.ndarray,
         size = HEADER + int(length) + FOOTER
         rows = np.lib.stride_tricks.sliding_window_view(content, size)[starts[which]]
         for first, last, stored in ((0, 8, 8), (HEADER, HEADER + int(length), HEADER + int(length))):
-            sums = np.ascontiguousarray(rows[:, stored:stored + 4]).view("<u4")[:, 0]
+            sums = np.ascontiguousarray(rows[:, stored : stored + 4]).view("<u4")[:, 0]
             if (masked_crc(rows[:, first:last]) != sums).any():
                 raise refuse(path, "is damaged, a checksum in it is wrong: copy it again")
-        yield which + number, rows[:, HEADER:HEADER + int(length)]
+        yield which + number, rows[:, HEADER : HEADER + int(length)]

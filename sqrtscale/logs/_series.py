@@ -57,7 +57,7 @@ class Columns:
                     for inner, number in _leaves(key, value):
                         self._put(inner, number)
                 elif kind is str and value in WORDS:
-                    self._put(key, WORDS[value])  # type: ignore[index]
+                    self._put(key, WORDS[value])
                 elif kind is str:
                     self._text[key] = self._text.get(key, 0) + 1
                 continue
@@ -88,7 +88,10 @@ class Columns:
     @property
     def names(self) -> list[str]:
         """The columns that hold numbers more often than text."""
-        return [name for name, values in self._values.items() if len(values) >= self._text.get(name, 0)]
+        return [name for name in self._values if self._holds_numbers(name)]
+
+    def _holds_numbers(self, name: str) -> bool:
+        return name in self._values and len(self._values[name]) >= self._text.get(name, 0)
 
     @property
     def spoilt(self) -> dict[str, int]:
@@ -99,6 +102,17 @@ class Columns:
     def points(self) -> int:
         """How many numbers there are."""
         return sum(map(len, self._values.values()))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """A sentence for every column of numbers in which text stands."""
+        return tuple(f"{count} cells of {name} hold no number" for name, count in self.spoilt.items())
+
+    def of(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """The rows that have a column, and what stands there; none of a column that holds no numbers."""
+        if not self._holds_numbers(name):
+            return np.array([], np.int64), np.array([])
+        return np.frombuffer(self._rows[name], np.int64), np.frombuffer(self._values[name])
 
     def dense(self, name: str) -> np.ndarray:
         """A column with NaN in the rows that do not have it [length]."""
@@ -114,10 +128,10 @@ class Columns:
         for name in self.names:
             if name in out:
                 continue
-            rows = np.frombuffer(self._rows[name], np.int64)
+            rows, values = self.of(name)
             points = {axis: column[rows] for axis, column in dense.items()}
             points = {axis: column for axis, column in points.items() if not np.isnan(column).all()}
-            answer.append(Series(name, pd.DataFrame({**points, "value": np.frombuffer(self._values[name])}), run))
+            answer.append(Series(name, pd.DataFrame({**points, "value": values}), run))
         return answer
 
 
@@ -150,12 +164,13 @@ class Rows:
     def reading(self, names: Names, parameters: Mapping[str | None, Mapping[str, str]] | None = None) -> Reading:
         """Every column that is no axis as a series, over the axes that the columns' names or ``names`` say."""
         self.check()
-        series, notes = [], []
+        series: list[Series] = []
+        notes: list[str] = []
         for run, columns in self.runs.items():
             axes = axes_of(self.path, columns, names)
             leave = {name for candidates in axes_among(columns.names).values() for name in candidates}
             series += columns.series(axes, run, leave)
-            notes += [f"{count} cells of {name} hold no number" for name, count in columns.spoilt.items()]
+            notes += columns.remarks
         if not series:
             raise refuse(self.path, "has no numbers beside those that count steps: give a log with a column of a metric")
         return Reading(series, tuple(dict.fromkeys(notes)), parameters or {})
@@ -174,13 +189,19 @@ def axes_of(path: Path, columns: Columns, names: Names) -> dict[str, str]:
         if axis in names:
             continue
         if any(not np.array_equal(first, columns.dense(other), equal_nan=True) for other in candidates[1:]):
-            raise refuse(path, f"has several columns that may count {_counted(axis)}, {' and '.join(candidates)}: say which it "
-                         f"is, for example {axis}={candidates[0]}")
+            raise refuse(
+                path,
+                f"has several columns that may count {_counted(axis)}, {' and '.join(candidates)}: say which it "
+                f"is, for example {axis}={candidates[0]}",
+            )
         axes[axis] = candidates[0]
     axes.update({ours: column for ours, column in names.items() if ours in AXES})
     if not set(axes) - {"wall_time"}:
-        raise refuse(path, "has no column that counts steps, samples, tokens or epochs: name one, for example "
-                     f"step={columns.names[0] if columns.names else 'COLUMN'} (columns: {_listed(columns.names)})")
+        raise refuse(
+            path,
+            "has no column that counts steps, samples, tokens or epochs: name one, for example "
+            f"step={columns.names[0] if columns.names else 'COLUMN'} (columns: {_listed(columns.names)})",
+        )
     return {axis: axes[axis] for axis in AXES if axis in axes}
 
 

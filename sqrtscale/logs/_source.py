@@ -5,20 +5,21 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO
 
 from ..rules.errors import FieldError
 
-HEAD = 2**16  # bytes that a file is recognised by
+HEAD = 2**20  # bytes that a file is recognised by
 MOST_BYTES = 2 * 2**30  # of text, unpacked
 MOST_LINE = 2**24
 MOST_DOCUMENT = 100 * 2**20  # a JSON document is in memory as a whole, at ten times its size
 MOST_POINTS = 20_000_000
-MOST_CURVES = 50_000
+MOST_CURVES = 20_000
 GZIP = b"\x1f\x8b"
 
 
@@ -81,8 +82,11 @@ def lines(path: Path) -> Iterator[str]:
         while line := text.readline(MOST_LINE):
             length += len(line)
             if len(line) >= MOST_LINE or length > MOST_BYTES:
-                raise refuse(path, f"has lines of more than {MOST_LINE >> 20} MB or more than {MOST_BYTES >> 30} GB of text: "
-                             "export fewer runs or metrics")
+                raise refuse(
+                    path,
+                    f"has lines of more than {MOST_LINE >> 20} MB or more than {MOST_BYTES >> 30} GB of text: "
+                    "export fewer runs or metrics",
+                )
             yield line
 
 
@@ -95,10 +99,11 @@ def document(path: Path) -> str:
     return content
 
 
-def first_lines(head: bytes) -> list[str]:
+@lru_cache(2)
+def first_lines(head: bytes) -> Sequence[str]:
     """The whole lines of the first bytes of a text; none of what is not UTF-8."""
     try:
-        text = head.decode("utf-8-sig") if len(head) < HEAD else head[:head.rfind(b"\n") + 1].decode("utf-8-sig")
+        text = head.decode("utf-8-sig") if len(head) < HEAD else head[: head.rfind(b"\n") + 1].decode("utf-8-sig")
     except UnicodeDecodeError:
-        return []
-    return [line for line in text.splitlines() if line.strip()]
+        return ()
+    return tuple(line for line in text.splitlines() if line.strip())

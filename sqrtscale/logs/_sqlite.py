@@ -30,7 +30,11 @@ def tables(path: Path) -> dict[str, set[str]]:
     try:
         with database(path) as connection:
             names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            return {name: {row[1] for row in connection.execute("SELECT * FROM pragma_table_info(?)", (name,)).fetchall()
-                           if len(row) > 1} for name in names}
+            return {
+                name: {
+                    row[1] for row in connection.execute("SELECT * FROM pragma_table_info(?)", (name,)).fetchall() if len(row) > 1
+                }
+                for name in names
+            }
     except ValueError:  # refused
         return {}

@@ -5,17 +5,19 @@ from __future__ import annotations
 import csv
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ._axes import axis_of, normal
-from ._series import Columns, Names, Reading, Rows, Series
-from ._source import MOST_CURVES, MOST_POINTS, first_lines, head_of, refuse, text_of
+from ._points import Curves
+from ._series import Columns, Names, Reading, Rows, Series, axes_of
+from ._source import first_lines, head_of, refuse, text_of
 
 CHUNK = 250_000
+MOST_RUNS = 5_000  # of a wide table
 METRIC_NAMES = ("metric", "metric_name", "tag", "key", "name", "variable")
 VALUE_NAMES = ("value", "metric_value")
 RUN_NAMES = ("run", "run_name", "run_id", "run_uuid", "run_hash", "experiment", "trial")
@@ -39,7 +41,7 @@ def header_of(head: bytes) -> tuple[list[str], str]:
     return (columns if is_header and _is_row(start[1:2], len(columns), separator) else []), separator
 
 
-def _is_row(lines: list[str], cells: int, separator: str) -> bool:
+def _is_row(lines: Sequence[str], cells: int, separator: str) -> bool:
     """Whether the line below the header, if there is one, is a row of as many cells, with a number among them."""
     try:
         row = [cell.strip() for cell in next(csv.reader(lines, delimiter=separator), [])]
@@ -61,8 +63,16 @@ def chunks(path: Path) -> Iterator[pd.DataFrame]:
     with text_of(path) as text, warnings.catch_warnings():
         warnings.simplefilter("ignore", pd.errors.ParserWarning)
         try:
-            for frame in pd.read_csv(text, sep=separator, decimal=decimal, chunksize=CHUNK, keep_default_na=False,
-                                     na_values=list(MISSING), float_precision="round_trip", low_memory=False, index_col=False):
+            for frame in pd.read_csv(
+                text,
+                sep=separator,
+                decimal=decimal,
+                chunksize=CHUNK,
+                keep_default_na=False,
+                na_values=list(MISSING),
+                low_memory=False,
+                index_col=False,
+            ):
                 frame.columns = [str(column).strip() for column in frame.columns]
                 yield frame
         except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, OverflowError) as error:
@@ -128,6 +138,8 @@ def _wide(path: Path, names: Names, keys: tuple[str, ...]) -> Reading:
     rows = Rows(path)
     for frame in chunks(path):
         if keys:
+            if frame[list(keys)].drop_duplicates().shape[0] > MOST_RUNS:
+                raise refuse(path, f"has more than {MOST_RUNS:,} runs: export those that you compare")
             for name, part in frame.groupby(_key(frame, keys), sort=False):
                 extend(rows.of(str(name)), part, keys)
         else:
@@ -137,31 +149,19 @@ def _wide(path: Path, names: Names, keys: tuple[str, ...]) -> Reading:
 
 
 def _long(path: Path, names: Names, metric: str, value: str, keys: tuple[str, ...]) -> Reading:
-    """Each run and metric is gathered as a run of its own, whose one column is its value."""
-    parts: dict[tuple[str | None, str], Columns] = {}
-    points = 0
+    """Its columns are gathered as those of one run, and its values then told apart by the row that they stand in."""
+    columns, curves = Columns(), Curves(path)
     for frame in chunks(path):
-        labels = _key(frame, keys) if keys else pd.Series("", index=frame.index)
-        for (run, name), part in frame.groupby([labels, frame[metric].astype(str).to_numpy()], sort=False):
-            columns = parts.setdefault((str(run) if keys else None, str(name)), Columns())
-            extend(columns, part[[column for column in part.columns if column == value or axis_of(column) is not None
-                                  or column in names.values()]], (metric, *keys))
-        points += len(frame)
-        if len(parts) > MOST_CURVES or points > MOST_POINTS:
-            raise refuse(path, f"has more than {MOST_CURVES:,} curves or {MOST_POINTS:,} points: export the metrics that you compare")
-    series: list[Series] = []
-    notes: dict[str, None] = {}
-    for (run, name), columns in parts.items():
-        if value not in columns.names:
-            continue
-        sub = Rows(path)
-        sub.runs[run] = columns
-        read = sub.reading(names)
-        series += [Series(name, one.points, run) for one in read.series if one.metric == value]
-        notes.update(dict.fromkeys(read.notes))
-    if not series:
+        curves.add(_key(frame, keys) if keys else pd.Series("", index=frame.index), frame[metric])
+        left = [name for name in frame.columns if name != value and axis_of(name) is None and name not in names.values()]
+        extend(columns, frame, (metric, *keys, *left))
+    axes = axes_of(path, columns, names)
+    rows, values = columns.of(value)
+    if not len(rows):
         raise refuse(path, f"has no numbers in its column {value}: give a log with numbers")
-    return Reading(series, tuple(notes))
+    points = pd.DataFrame({**{axis: columns.dense(name)[rows] for axis, name in axes.items()}, "value": values})
+    series = [Series(name, points.take(part), run if keys else None) for run, name, part in curves.apart(rows)]
+    return Reading(series, columns.remarks)
 
 
 def _key(frame: pd.DataFrame, keys: tuple[str, ...]) -> pd.Series:

@@ -44,7 +44,7 @@ def _frames(path: Path, parameters: dict[str | None, dict[str, str]]) -> Iterato
         facts = [column for column in frame.columns if column.startswith("run.") and column != "run.hash"]
         for name, part in frame[facts].groupby(run, sort=False):
             first = part.iloc[0].dropna()
-            parameters.setdefault(str(name), {column.removeprefix("run."): str(value) for column, value in first.items()})
+            parameters.setdefault(str(name), {str(column).removeprefix("run."): str(value) for column, value in first.items()})
         table = pd.DataFrame({"run": run, "metric": metric})
         for column in ("step", "epoch", "value"):
             if column in frame.columns:

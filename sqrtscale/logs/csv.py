@@ -26,4 +26,3 @@ def read(path: Path, names: Names) -> Reading:
     match = re.fullmatch(r"(?:run-)?(?P<run>.+?)-tag-(?P<tag>.+?)\.csv(\.gz)?", path.name)
     run, tag = (match["run"], match["tag"]) if match else (None, "Value")
     return Reading([Series(tag, single.points, run) for single in reading.series], reading.notes)
-

@@ -1,4 +1,4 @@
-"""JSON lines, or a JSON list, of objects: an object a point, its keys the counts of steps, samples ... and the metrics; a key run tells runs apart."""
+"""JSON lines, or a list, of objects: an object a point, its keys steps, samples ... and metrics; a key run tells runs apart."""
 
 from __future__ import annotations
 
@@ -36,8 +36,10 @@ def read(path: Path, names: Names) -> Reading:
     run = metric = value = None
     for row in _points(path):
         if not rows.runs:
-            run, metric, value = (column_for(ours, usual, list(row), names, path) for ours, usual in
-                                  (("run", RUN_NAMES), ("metric", METRIC_NAMES), ("value", VALUE_NAMES)))
+            run, metric, value = (
+                column_for(ours, usual, list(row), names, path)
+                for ours, usual in (("run", RUN_NAMES), ("metric", METRIC_NAMES), ("value", VALUE_NAMES))
+            )
         label = str(row[run]) if run in row and isinstance(row[run], (str, int)) else None
         if metric in row and value in row:  # a point a line, its metric by name
             name = str(row[metric])

@@ -45,8 +45,9 @@ def read(path: Path, names: Names) -> Reading:
 
 def _frames(connection: sqlite3.Connection, labels: dict[str, str]) -> Iterator[pd.DataFrame]:
     has_nan = "is_nan" in {row[1] for row in connection.execute("PRAGMA table_info(metrics)")}
-    rows = connection.execute(f"SELECT run_uuid, key, step, timestamp, value, {'is_nan' if has_nan else '0'} FROM metrics "
-                              "ORDER BY timestamp, step")
+    rows = connection.execute(
+        f"SELECT run_uuid, key, step, timestamp, value, {'is_nan' if has_nan else '0'} FROM metrics ORDER BY timestamp, step"
+    )
     while part := rows.fetchmany(PART):
         frame = pd.DataFrame(part, columns=["run", "metric", "step", "wall_time", "value", "is_nan"])
         for column in ("step", "wall_time", "value"):

@@ -40,7 +40,9 @@ def read(path: Path, names: Names) -> Reading:
     for id, folder in folders.items():
         for file in sorted((folder / "params").rglob("*")):
             if file.is_file():
-                parameters.setdefault(labels[id.partition("/")[2]], {})[file.relative_to(folder / "params").as_posix()] = _text(file)
+                parameters.setdefault(labels[id.partition("/")[2]], {})[file.relative_to(folder / "params").as_posix()] = _text(
+                    file
+                )
     return Reading(series, parameters=parameters)
 
 

@@ -85,7 +85,12 @@ def _scalars(numbers: np.ndarray, rows: np.ndarray) -> list[tuple[str, np.ndarra
         chosen, those = rows[alike], numbers[alike]
         if len(event.scalars) == 1 and event.time_at is not None and event.step_at is not None and len(chosen) >= ALIKE:
             scalar = event.scalars[0]
-            columns = [those, _steps(chosen, event.step_at), _values(chosen, event.time_at, "<f8"), _values(chosen, scalar.at, scalar.kind)]
+            columns = [
+                those,
+                _steps(chosen, event.step_at),
+                _values(chosen, event.time_at, "<f8"),
+                _values(chosen, scalar.at, scalar.kind),
+            ]
             answer.append((scalar.tag, np.column_stack(columns)))
         elif event.scalars or len(chosen) < ALIKE:
             for number, row in zip(those, chosen, strict=True):
@@ -106,7 +111,8 @@ def _alike(rows: np.ndarray, event: Event) -> np.ndarray:
         part = rows[:, slice(*event.step_at)]
         same = ((part & 0x80) == (part[0] & 0x80)).all(1)
         fixed[slice(*event.step_at)] = False
-    return same & (rows[:, fixed] == rows[0, fixed]).all(1)
+    alike: np.ndarray = same & (rows[:, fixed] == rows[0, fixed]).all(1)
+    return alike
 
 
 def _steps(rows: np.ndarray, at: tuple[int, int]) -> np.ndarray:
@@ -131,8 +137,9 @@ def _event(data: bytes) -> Event:
         elif number == 2 and kind == wire.VARINT:
             step, step_at = wire.signed(wire.varint(data, start, after)[0]), (start, after)
         elif number == 5 and kind == wire.BYTES:
-            values += [(begin, end) for inner, form, begin, end in wire.fields(data, start, after)
-                       if inner == 1 and form == wire.BYTES]
+            values += [
+                (begin, end) for inner, form, begin, end in wire.fields(data, start, after) if inner == 1 and form == wire.BYTES
+            ]
     scalars = []
     for begin, end in values:
         place = _value(data, begin, end)

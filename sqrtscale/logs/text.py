@@ -17,8 +17,10 @@ TITLE = "lines of text (nanoGPT and the like)"
 GENERAL = True
 NUMBER = r"[-+]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?nan|[-+]?inf"
 START = re.compile(r"\b(?:iter|iteration|step)\s*[:=]?\s*(\d+)(?:\s*/\s*\d+)?(?:\s*\([^)]*\))?\s*[:|,]?\s*", re.IGNORECASE)
-PAIR = re.compile(rf"(?P<name>[A-Za-z_][\w/.@-]*(?:[ -][A-Za-z_(][\w/.)-]*)*)\s*(?:[:=]\s*|\s+)(?P<number>{NUMBER})(?P<unit>[a-z%]*)(?![\w.])",
-                  re.IGNORECASE)
+PAIR = re.compile(
+    rf"(?P<name>[A-Za-z_][\w/.@-]*(?:[ -][A-Za-z_(][\w/.)-]*)*)\s*(?:[:=]\s*|\s+)(?P<number>{NUMBER})(?P<unit>[a-z%]*)(?![\w.])",
+    re.IGNORECASE,
+)
 
 
 def recognises(path: Path, head: bytes) -> str:
@@ -34,7 +36,7 @@ def pairs_of(line: str) -> dict[str, float]:
     if start is None or len(line) > 4096:
         return {}
     pairs = {"step": float(start[1])}
-    for part in re.split(r"\s*\|\s*|,\s+", line[start.end():]):
+    for part in re.split(r"\s*\|\s*|,\s+", line[start.end() :]):
         for match in PAIR.finditer(part):
             pairs.setdefault(match["name"], float(match["number"].replace(",", "")))
     return pairs if len(pairs) > 1 else {}
@@ -46,5 +48,5 @@ def read(path: Path, names: Names) -> Reading:
         if pairs := pairs_of(line):
             rows.add(pairs)
     if not rows.runs:
-        raise refuse(path, "has no line like \"iter 100: loss 2.3\": give a log with such lines, CSV or JSON lines")
+        raise refuse(path, 'has no line like "iter 100: loss 2.3": give a log with such lines, CSV or JSON lines')
     return rows.reading(names)

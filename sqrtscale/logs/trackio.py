@@ -38,8 +38,11 @@ def read(path: Path, names: Names) -> Reading:
         if {"run_name", "config"} <= known.get("configs", set()):
             for id, config in connection.execute(f"SELECT {id_of['configs']}, config FROM configs"):
                 if str(id) in labels:
-                    parameters[labels[str(id)]] = {key: str(value) for key, value in _object(path, config).items()
-                                                   if not key.startswith("_") and isinstance(value, (str, int, float))}
+                    parameters[labels[str(id)]] = {
+                        key: str(value)
+                        for key, value in _object(path, config).items()
+                        if not key.startswith("_") and isinstance(value, (str, int, float))
+                    }
     if not rows.runs:
         raise refuse(path, "has no points: give the database of a project whose runs have logged numbers")
     return rows.reading({**names, "step": "step"}, parameters)

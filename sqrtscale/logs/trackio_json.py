@@ -28,4 +28,6 @@ def read(path: Path, names: Names) -> Reading:
     for row in values:
         rows.add({"step": row.get("step"), "value": row.get("value")})
     reading = rows.reading({"step": "step"})
-    return Reading([Series(str(data.get("metric")), single.points, str(data.get("run"))) for single in reading.series], reading.notes)
+    return Reading(
+        [Series(str(data.get("metric")), single.points, str(data.get("run"))) for single in reading.series], reading.notes
+    )

@@ -1,8 +1,8 @@
 """Hugging Face's trainer_state.json: log_history has a row each logging_steps (loss ...), evaluation (eval_loss ...) and end.
 
-Looked up: transformers, src/transformers/trainer.py (_maybe_log_save_evaluate): ``loss`` is the mean over the steps since the last
-log; train_loss and the like of the last row are of the whole run. trainer_callback.py (TrainerState): train_batch_size is of one
-device.
+Looked up: transformers, src/transformers/trainer.py (_maybe_log_save_evaluate): ``loss`` is the mean over the steps since the
+last log; train_loss and the like of the last row are of the whole run. trainer_callback.py (TrainerState): train_batch_size is of
+one device.
 """
 
 from __future__ import annotations

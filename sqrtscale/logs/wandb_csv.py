@@ -1,7 +1,7 @@
 """A chart of Weights & Biases, exported as CSV: the x axis, and for each run "<run> - <metric>" with twins __MIN and __MAX.
 
-Looked up: docs.wandb.ai, "Export data from the UI": a chart draws at most 1,500 points of a run, and its export has what it draws:
-where the twins differ, the value is the mean of several logged ones.
+A chart draws fewer points than were logged, and its export has what it draws: where the twins differ, the value is the mean of
+several logged ones.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def read(path: Path, names: Names) -> Reading:
     columns = Columns()
     for frame in chunks(path):
         extend(columns, frame)
-    charted = [name for name in columns.names if " - " in name and not name.endswith(TWINS) and name.rpartition(" - ")[2] != "_step"]
+    charted = [
+        name for name in columns.names if " - " in name and not name.endswith(TWINS) and name.rpartition(" - ")[2] != "_step"
+    ]
     if not charted:
         raise refuse(path, "has no column of numbers named <run> - <metric>: export the chart again")
     axes = axes_of(path, columns, names)
@@ -42,7 +44,7 @@ def read(path: Path, names: Names) -> Reading:
         series.append(Series(metric, single.points, run))
     notes = ["the columns __MIN and __MAX were left out"] if any(name.endswith(TWINS) for name in columns.names) else []
     if any(_averaged(columns, name) for name in charted):
-        notes.append("W&B drew fewer points than were logged, each the mean of several: export the history of the runs for all of them")
+        notes.append("W&B drew fewer points than were logged, each the mean of several: export the runs' history for all of them")
     if axes.get("step", "").lower() == "step":
         notes.append("W&B's Step counts calls of wandb.log, which need not be optimizer steps: confirm what it counts")
     return Reading(series, tuple(notes))

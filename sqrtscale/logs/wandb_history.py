@@ -1,4 +1,4 @@
-"""The history of a Weights & Biases run as JSON lines, as ``run.scan_history()`` gives it: _step, _runtime, _timestamp, metrics."""
+"""The history of a Weights & Biases run as JSON lines, as ``run.scan_history()`` gives it: _step, _runtime, _timestamp ..."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def history(rows: Rows, names: Names, parameters: dict[str | None, dict[str, str
             series.append(Series(single.metric, points, run))
         if not own:
             notes[COUNTS_CALLS] = None
-        notes.update({f"{count} cells of {name} hold no number": None for name, count in columns.spoilt.items()})
+        notes.update(dict.fromkeys(columns.remarks))
     if not series:
         raise refuse(rows.path, "has no metric beside W&B's own columns: give the history of a run that logged numbers")
     return Reading(series, tuple(notes), parameters or {})
@@ -53,8 +53,9 @@ def _axes(path: Path, columns: Columns, names: Names) -> tuple[dict[str, str], b
     """Axis -> column, and whether steps are counted by the trainer itself."""
     steps = [name for name in axes_among(columns.names).get("step", []) if name != "_step"]
     chosen = dict(names)
-    own = "step" in names or (bool(steps) and all(np.array_equal(columns.dense(steps[0]), columns.dense(name), equal_nan=True)
-                                                 for name in steps[1:]))
+    own = "step" in names or (
+        bool(steps) and all(np.array_equal(columns.dense(steps[0]), columns.dense(name), equal_nan=True) for name in steps[1:])
+    )
     if "_step" not in columns.names:
         return axes_of(path, columns, chosen), True
     chosen.setdefault("step", steps[0] if own else "_step")

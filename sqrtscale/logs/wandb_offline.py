@@ -1,8 +1,8 @@
 """The run-<id>.wandb file of Weights & Biases, which an offline run (and a synced one) leaves in its folder.
 
-Looked up: wandb/proto/wandb_internal.proto: Record{2 history, 5 config, 17 run}, HistoryRecord{1 item, 2 step}, HistoryItem{1 key,
-2 nested_key, 16 value_json}, RunRecord{1 run_id, 4 config, 8 display_name}; core/pkg/leveldb: a LevelDB log, blocks of 32 KB after
-seven bytes, records in pieces with a header of checksum, length and kind.
+Looked up: wandb/proto/wandb_internal.proto: Record{2 history, 17 run}, HistoryRecord{1 item, 2 step}, HistoryItem{1 key,
+2 nested_key, 16 value_json}, RunRecord{1 run_id, 4 config, 8 display_name}; core/pkg/leveldb: a LevelDB log, blocks of 32 KB
+whose first one begins with seven bytes, records in pieces with a header of checksum, length and kind.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _records(path: Path) -> Iterator[bytes]:
             at, first = (BEGIN if first else 0), False
             while at + HEADER <= len(block):
                 _, length, kind = struct.unpack_from("<IHB", block, at)
-                piece = block[at + HEADER:at + HEADER + length]
+                piece = block[at + HEADER : at + HEADER + length]
                 at += HEADER + length
                 if kind not in (FULL, FIRST, MIDDLE, LAST) or len(piece) < length:
                     break  # the rest of a block that was not filled, or of a run that still goes on
