@@ -174,7 +174,7 @@ def _record(data: bytes) -> bytes:
 
 
 def _crc(data: bytes) -> bytes:
-    """The masked CRC-32C of bytes, by a plain loop."""
+    """The masked CRC-32C of bytes, one byte after another."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc = BYTES[(crc ^ byte) & 0xFF] ^ (crc >> 8)

@@ -10,6 +10,7 @@ AXIS_NAMES: Mapping[str, tuple[str, ...]] = {
         "step",
         "steps",
         "global_step",
+        "current_steps",
         "train_global_step",
         "trainer_global_step",
         "iter",

@@ -23,15 +23,19 @@ def join(metric: str, parts: Sequence[pd.DataFrame], window: int | None = None) 
         return None, ["its files count points in different units and were left out: name a column that all have"]
     table = np.concatenate([part[[*axes, "value"]].to_numpy(float) for part in parts])  # [points, axes and value]
     missing = np.isnan(table[:, :-1]).mean(0)
-    order = sorted(np.flatnonzero(missing < 1), key=lambda column: missing[column] > 0)  # one that all points have comes first
+    order: list[int] = sorted(
+        np.flatnonzero(missing < 1).tolist(), key=lambda column: missing[column] > 0
+    )  # one that all points have comes first
     if not order:
         return None, ["says of no point where it stands, and was left out"]
     table = table[:, [*order, -1]]
-    axes = [axes[column] for column in order]
     said: list[str] = []
+    if order[0] != min(order):
+        said.append(f"has points without {_words(axes[min(order)])}, and stands in the order of {_words(axes[order[0]])}")
+    axes = [axes[column] for column in order]
     known = np.isfinite(table[:, 0])
     if not known.all():
-        said.append(f"left out where {axes[0].replace('_', ' ')} is missing")
+        said.append(f"left out where {_words(axes[0])} is missing")
         table = table[known]
     if not len(table):
         return None, said
@@ -50,7 +54,7 @@ def join(metric: str, parts: Sequence[pd.DataFrame], window: int | None = None) 
     if resumed_at:
         said.append(f"was resumed at {_listed(resumed_at)}: {replaced} points from there on were replaced")
     elif replaced:
-        said.append(f"has {replaced} points at the {axes[0].replace('_', ' ')} of another one: the last one written counts")
+        said.append(f"has {replaced} points at the {_words(axes[0])} of another one: the last one written counts")
     curve = Curve(metric, pd.DataFrame(table, columns=[*axes, "value"]), tuple(axes), resumed_at, replaced, window)
     if curve.not_a_number:
         said.append(f"is NaN at {curve.not_a_number} of {len(table)} points")
@@ -68,6 +72,10 @@ def _kept(x: np.ndarray, back: np.ndarray) -> np.ndarray:
     begins[back] = x[back]
     later: np.ndarray = np.minimum.accumulate(begins[::-1])[::-1][1:]
     return x < later
+
+
+def _words(axis: str) -> str:
+    return axis.replace("_", " ")
 
 
 def _listed(values: tuple[float, ...]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-AXES = ("step", "samples", "tokens", "epoch", "wall_time", "log_call")  # what a point may be logged over; the first one orders
+AXES = ("step", "samples", "tokens", "log_call", "epoch", "wall_time")  # what a point may be logged over; the first one orders
 
 
 @dataclass(frozen=True)

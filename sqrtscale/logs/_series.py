@@ -172,7 +172,7 @@ class Rows:
             series += columns.series(axes, run, leave)
             notes += columns.remarks
         if not series:
-            raise refuse(self.path, "has no numbers beside those that count steps: give a log with a column of a metric")
+            raise refuse(self.path, "has no numbers but those that count steps: give a log with a column of a metric")
         return Reading(series, tuple(dict.fromkeys(notes)), parameters or {})
 
 

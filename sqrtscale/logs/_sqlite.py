@@ -15,11 +15,12 @@ MAGIC = b"SQLite format 3\0"
 @contextmanager
 def database(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that writes nothing, not even the files that SQLite puts next to a database."""
-    beside = path.with_name(f"{path.name}-wal")
-    mode = "mode=ro" if beside.exists() else "immutable=1"
+    journal = path.with_name(f"{path.name}-wal")  # what was written last and is not in the file yet
+    mode = "mode=ro" if journal.exists() else "immutable=1"
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True)) as connection:
             connection.text_factory = lambda data: data.decode("utf-8", "replace")
+            connection.execute("PRAGMA trusted_schema = OFF")
             yield connection
     except (sqlite3.Error, OverflowError) as error:
         raise refuse(path, "is a damaged database, or one that is being written: copy it again when no run writes it") from error

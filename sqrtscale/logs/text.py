@@ -1,4 +1,4 @@
-"""Lines that a training prints: "iter 100: loss 2.3, time 12ms", "step 250: train loss 2.1, val loss 2.2", and their kin.
+"""Lines that a training prints: "iter 100: loss 2.3, time 12ms", "step 250: train loss 2.1, val loss 2.2" ...
 
 Looked up: nanoGPT, train.py; modded-nanogpt, train_gpt.py ("step:100/1750 val_loss:4.1 train_time:1000ms"); nanochat,
 scripts/base_train.py ("step 00100/02000 (5.0%) | loss: 3.2 | ..."); Megatron-LM, megatron/training/training.py ("iteration

@@ -14,7 +14,9 @@ from ._points import distinct
 from ._series import Names, Reading, Rows
 from ._source import refuse
 from ._sqlite import MAGIC, database, tables
+from .wandb_history import history
 
+COUNTS_CALLS = "trackio's step counts calls of trackio.log where none was given with them: confirm what it counts"
 TITLE = "trackio database (SQLite)"
 COLUMNS = {"timestamp", "run_name", "step", "metrics"}
 
@@ -33,7 +35,7 @@ def read(path: Path, names: Names) -> Reading:
         labels = distinct({str(id): str(name) for id, name in runs})
         points = connection.execute(f"SELECT {id_of['metrics']}, step, timestamp, metrics FROM metrics ORDER BY rowid")
         for id, step, timestamp, metrics in points:
-            rows.add({"step": step, "wall_time": _seconds(timestamp), **_object(path, metrics)}, labels[str(id)])
+            rows.add({**_object(path, metrics), "_step": step, "_timestamp": _seconds(timestamp)}, labels[str(id)])
         parameters: dict[str | None, dict[str, str]] = {}
         if {"run_name", "config"} <= known.get("configs", set()):
             for id, config in connection.execute(f"SELECT {id_of['configs']}, config FROM configs"):
@@ -45,7 +47,7 @@ def read(path: Path, names: Names) -> Reading:
                     }
     if not rows.runs:
         raise refuse(path, "has no points: give the database of a project whose runs have logged numbers")
-    return rows.reading({**names, "step": "step"}, parameters)
+    return history(rows, names, parameters, COUNTS_CALLS)
 
 
 def _object(path: Path, text: str | bytes) -> dict[str, Any]:

@@ -28,24 +28,25 @@ def read(path: Path, names: Names) -> Reading:
     return history(rows, names)
 
 
-def history(rows: Rows, names: Names, parameters: dict[str | None, dict[str, str]] | None = None) -> Reading:
-    """The metrics over the trainer's own count of steps where every row of them has it, else over W&B's _step."""
+def history(
+    rows: Rows, names: Names, parameters: dict[str | None, dict[str, str]] | None = None, calls: str = COUNTS_CALLS
+) -> Reading:
+    """The metrics over the trainer's own count of steps where it was logged, else over the tracker's, _step.
+
+    calls: what is to be said of the tracker's count.
+    """
     series: list[Series] = []
     notes: dict[str, None] = {}
     for run, columns in rows.runs.items():
         axes, own = _axes(rows.path, columns, names)
         leave = {name for candidates in axes_among(columns.names).values() for name in candidates}
         leave |= {name for name in columns.names if name.startswith("_")}
-        for single in columns.series(axes, run, leave):
-            points = single.points
-            if "step" in points and points["step"].isna().any() and "log_call" in points:
-                points = points.assign(step=points["log_call"]).drop(columns="log_call")
-            series.append(Series(single.metric, points, run))
+        series += columns.series(axes, run, leave)
         if not own:
-            notes[COUNTS_CALLS] = None
+            notes[calls] = None
         notes.update(dict.fromkeys(columns.remarks))
     if not series:
-        raise refuse(rows.path, "has no metric beside W&B's own columns: give the history of a run that logged numbers")
+        raise refuse(rows.path, "has no metric among W&B's own columns: give the history of a run that logged numbers")
     return Reading(series, tuple(notes), parameters or {})
 
 

@@ -108,11 +108,11 @@ def test_runs_that_a_tracker_keeps_apart_are_joined_when_they_are_said_to_be_one
         write(tmp_path / f"{name}.jsonl", [{"step": step, "loss": float(len(name))} for step in steps])
     write(tmp_path / "other.jsonl", [{"step": 1, "loss": 1.0}])
     read = logs.read(tmp_path)
-    one = logs.join(read, "base", ["base", "base-resumed"])
-    assert [run.name for run in one.runs] == ["other", "base"] and len(one["base"].origins) == 2
-    curve = one["base"].curves["loss"]
+    whole = logs.join(read, "base", ["base", "base-resumed"])
+    assert [run.name for run in whole.runs] == ["other", "base"] and len(whole["base"].origins) == 2
+    curve = whole["base"].curves["loss"]
     assert curve.resumed_at == (60,) and curve.points["value"].tolist() == [4.0] * 60 + [12.0] * 140
-    assert "base, loss: was resumed at 60: 40 points from there on were replaced." in one.notes
+    assert "base, loss: was resumed at 60: 40 points from there on were replaced." in whole.notes
     with pytest.raises(FieldError, match="runs = 'unknown' is not known"):
         logs.join(read, "base", ["unknown"])
     with pytest.raises(FieldError, match="another run's"):

@@ -174,12 +174,12 @@ def test_wandb_offline(tmp_path, counter):
     run.log({"train/loss": math.nan, "long": "x" * 100_000, **({counter: 9999} if counter else {})})
     run.finish()
     read = logs.read(tmp_path)
-    (found,) = read.runs
+    (run,) = read.runs
     steps = [number * 50 if counter else number for number in range(len(LOSS))]
-    assert found.name == "base-1" and found.parameters["batch_size"] == "256"
-    assert points(found.curves["train/loss"])[:-1] == list(zip(steps, LOSS, strict=True))
-    assert points(found.curves["nested.a"]) == [(step, loss + 1) for step, loss in zip(steps, LOSS, strict=True)]
-    assert found.curves["train/loss"].not_a_number == 1
+    assert run.name == "base-1" and run.parameters["batch_size"] == "256"
+    assert points(run.curves["train/loss"])[:-1] == list(zip(steps, LOSS, strict=True))
+    assert points(run.curves["nested.a"]) == [(step, loss + 1) for step, loss in zip(steps, LOSS, strict=True)]
+    assert run.curves["train/loss"].not_a_number == 1
     assert any("confirm what it counts" in note for note in read.notes) == (counter is None)
 
 

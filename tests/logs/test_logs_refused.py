@@ -25,7 +25,7 @@ REFUSED = {  # what -> (name, bytes, words of the sentence)
     "two columns of one name": ("a.csv", b"step,loss,loss\n1,2,3\n", "has two columns named 'loss'"),
     "two runs of one name": ("a.csv", b"Step,a - loss,a - loss\n1,2,3\n", "has two columns named 'a - loss'"),
     "two keys of one name": ("a.jsonl", b'{"step": 1, "loss": 1, "loss": 2}\n', "has two metrics named 'loss' in line 1"),
-    "no numbers": ("a.csv", b"step,phase\n1,a\n2,b\n", "has no numbers beside those that count steps"),
+    "no numbers": ("a.csv", b"step,phase\n1,a\n2,b\n", "has no numbers but those that count steps"),
     "only column names": ("a.csv", b"step,loss\n", "has column names and no rows"),
     "no axis": ("a.csv", b"loss,acc\n1,2\n", "no column that counts steps"),
     "only time": ("a.csv", b"timestamp,loss\n1,2\n", "no column that counts steps"),

@@ -217,3 +217,27 @@ def test_gzip_is_unpacked(tmp_path):
     path = tmp_path / "base-1.csv.gz"
     path.write_bytes(gzip.compress(SAMPLES["wide.csv"]))
     assert points(logs.read(path)["base-1"].curves["train loss"]) == POINTS
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
+    import sys
+
+    import pandas as pd
+
+    path = tmp_path / "a.parquet"
+    pd.DataFrame({"step": [1, 2], "loss": [2.5, 1.5]}).to_parquet(path)
+    assert points(logs.read(path)["a"].curves["loss"]) == [(1, 2.5), (2, 1.5)]
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(FieldError, match="needs pyarrow to be read: pip install pyarrow"):
+        logs.read(path)
+
+
+def test_a_metric_that_lacks_the_trainers_step_somewhere_stands_over_the_trackers(tmp_path):
+    text = (
+        '{"_step": 0, "_runtime": 1.0, "loss": 2.5, "global_step": 10}\n{"_step": 1, "_runtime": 2.0, "val": 2.25}\n'
+        '{"_step": 2, "_runtime": 3.0, "loss": 1.5, "val": 1.25, "global_step": 20}\n'
+    )
+    log = read(tmp_path, text, "log.jsonl")
+    assert points(log["run-1"].curves["loss"]) == [(10, 2.5), (20, 1.5)]
+    assert points(log["run-1"].curves["val"], "log_call", "value") == [(1, 2.25), (2, 1.25)]
+    assert any("val: has points without step, and stands in the order of log call" in note for note in log.notes)
