@@ -1,0 +1,122 @@
+"""Does the stability limit explain what beta1 has to be where batches leave the noise-dominated limit?
+
+    python benchmarks/curvature.py [--case vision] [--seeds 5] [--folder FILES]
+
+Two cases whose answers seem to contradict each other, with the noise-aware transfer and several beta1': vision, 256 to 1024 from
+a warm start, where beta1' 0.6 (scaled) lags and 0.8 and 0.9 (kept) do not; language from scratch, 8 to 128, where 0.44 (scaled)
+lags least and 0.95 (kept) most. Measures the preconditioned sharpness of every run over samples and holds it against the
+stability limit. Prints Markdown; curves are kept in the folder, and a case that is there already is only printed.
+
+Predictions, written down before the first run (a pilot of base alone had a sharpness of 4,000 to 4,500 for vision at batch 256
+and of 3,000 for language at batch 8 after a third of its samples):
+
+1. Vision. lr' 2.78e-3 and a preconditioner that is 0.70 of base's: the sharpness starts at about 6,000 in every arm. The limits
+   are 2,200, 2,900, 4,100, 6,500 and 13,700 for beta1' 0.5, 0.6, 0.7, 0.8 and 0.9. So 0.5 to 0.7 lag, the more the smaller, and
+   0.8 and 0.9 follow; while they lag their sharpness comes down to their limit. Base stays at a tenth of its own, 38,000.
+2. Language. Base's sharpness times kappa stands far above every limit but that of 0.95. If stability alone decided, 0.95 would be
+   best; it is worst. So another limit must act: an average over B' / (1 - beta1') = 2,560 samples, a tenth of the run, lags
+   behind a gradient that turns quickly from scratch. Expected: the sharpness of 0.44 lies at its limit through most of the run
+   (the edge of stability), that of 0.95 far below.
+3. If both act, beta1' = max(scaled, the floor that the sharpness asks for) is the rule for vision (0.79), and on language a
+   compromise between the two limits, with a remainder that no beta1 removes.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from sqrtscale.arms import Arm
+from sqrtscale.plan import CalibrationPlan, make_plan
+from sqrtscale.rules import TrainingConfig
+from sqrtscale.tasks import task
+from sqrtscale.training import Measured, calibrate, curvature, regime
+
+BETA1 = {"vision": (0.5, 0.6, 0.7, 0.8, 0.9), "language": (0.44, 0.7, 0.8, 0.9, 0.95)}
+SIZE = 256  # samples of the batch on which curvature is measured
+
+
+class Everywhere(curvature.Meter):
+    """Measures every run whenever anything is measured."""
+
+    def __init__(self, *about):
+        super().__init__(*about)
+        self.times, self.size = set(about[1]), SIZE
+
+    def chosen(self, runs: Sequence[tuple[str, int]]) -> list[int]:
+        return list(range(len(runs)))
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--case", choices=list(BETA1), action="append")
+    options.add_argument("--seeds", type=int, default=5)
+    options.add_argument("--folder", type=Path, default=Path("curvature"))
+    chosen = options.parse_args()
+    torch.set_num_threads(1)
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    for case in chosen.case or BETA1:
+        plan = plan_of(case, chosen.seeds)
+        report(case, plan, curves_of(plan, chosen.folder / f"{case}-{chosen.seeds}.csv"))
+
+
+def plan_of(case: str, seeds: int) -> CalibrationPlan:
+    """The calibration with an arm for every beta1'."""
+    if case == "vision":
+        base = TrainingConfig("adam", 256, {"lr": 1e-3})
+        plan = make_plan("digits", base, 1024, arms=["noise-aware 567"], seeds=seeds, samples=48_000, warm_samples=96_000)
+    else:
+        plan = make_plan("pydoc", task("pydoc").defaults.base, 128, arms=["noise-aware schedule"], seeds=seeds, start="scratch",
+                         decay_form="half-life")
+    aware = next(arm for arm in plan.arms if arm.group == "noise-aware")
+    return replace(plan, arms=(*(arm for arm in plan.arms if arm is not aware), *(at(aware, beta1) for beta1 in BETA1[case])))
+
+
+def at(arm: Arm, beta1: float) -> Arm:
+    """The same arm with another beta1."""
+    config = replace(arm.config, hyperparameters={**arm.config.hyperparameters, "beta1": beta1})
+    return replace(arm, name=f"beta1 {beta1:g}", config=config)
+
+
+def curves_of(plan: CalibrationPlan, path: Path) -> pd.DataFrame:
+    """Everything that is measured of the plan's runs, from the file where it is there."""
+    if not path.exists():
+        regime.Meter = Everywhere
+        rows = [(event.arm, event.seed, metric, event.samples, value) for event in calibrate(plan) if isinstance(event, Measured)
+                for metric, value in event.values.items()]
+        pd.DataFrame(rows, columns=["arm", "seed", "metric", "samples", "value"]).to_csv(path, index=False, float_format="%.7g")
+    return pd.read_csv(path)
+
+
+def report(case: str, plan: CalibrationPlan, curves: pd.DataFrame) -> None:
+    """Differences to base, and the sharpness over samples beside its limit."""
+    loss = curves[curves["metric"] == "loss"].pivot_table(index=["arm", "seed"], columns="samples", values="value")
+    spans = {"first quarter": (0, 0.25), "whole": (0, 1), "end": (0.9, 1)}
+    print(f"\n## {case}: {plan.base.batch_size} to {plan.target_batch}, {plan.samples} samples, {len(plan.seeds)} seeds\n\n"
+          f"| arm | lr | {' | '.join(spans)} |\n|---|---|{'---|' * len(spans)}")
+    for arm in plan.arms:
+        cells = []
+        for low, high in spans.values():
+            columns = [at for at in loss.columns if low * plan.samples <= at <= high * plan.samples]
+            difference = (loss.loc[arm.name, columns] - loss.loc["base", columns]).mean(axis=1)
+            cells.append(f"{difference.mean():+.3f} +- {difference.std():.3f}")
+        print(f"| {arm.name} | {arm.config['lr']:.4g} | {' | '.join(cells)} |")
+    median = curves.groupby(["arm", "metric", "samples"])["value"].median()
+    times = sorted(curves.loc[(curves["metric"] == "sharpness") & (curves["arm"] == "base"), "samples"].unique())
+    print(f"\nSharpness, median over seeds (share of the limit):\n\n| arm | {' | '.join(map(str, times))} |\n"
+          f"|---|{'---|' * len(times)}")
+    for arm in ("warm start", *(arm.name for arm in plan.arms)):
+        if (arm, "sharpness") in median:
+            sharpness, limit = median[arm, "sharpness"], median[arm, "sharpness_limit"]
+            places = times if arm != "warm start" else sharpness.index
+            print(f"| {arm} | " + " | ".join(f"{sharpness[at]:,.0f} ({sharpness[at] / limit[at]:.2f})" if at in sharpness else "-"
+                                             for at in places) + " |")
+
+
+if __name__ == "__main__":
+    main()
