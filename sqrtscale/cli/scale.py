@@ -9,7 +9,7 @@ from typing import Any
 
 from ..formats import patch
 from ..formats.snippets import SNIPPETS, remarks, snippet
-from ..rules import FieldError, ScaledConfig, ScaledField, scale, signal
+from ..rules import FieldError, ScaledConfig, ScaledField, scale, signal, stability
 from ..rules.batch import Batch, ways_to
 from ..rules.forecast import sentence
 from ..rules.validity import check
@@ -32,6 +32,8 @@ def add_scale(command: argparse.ArgumentParser) -> None:
 def add_check(command: argparse.ArgumentParser) -> None:
     """The options of ``sqrtscale check``."""
     _what(command)
+    command.add_argument("--sharpness", type=number, metavar="S", help="preconditioned sharpness of base, as a calibration "
+                         "measures it (its curves' sharpness): also say up to which kappa the steps bear that curvature")
 
 
 def _what(command: argparse.ArgumentParser) -> None:
@@ -102,9 +104,16 @@ def run_check(options: argparse.Namespace) -> int:
     base = configuration.base(options)
     scaled, aware = _transfers(base, options)
     problems = [*check(scaled), *_beyond_the_noise(aware), *(base.imported.problems(scaled) if base.imported else ())]
+    stable = None
+    if options.sharpness is not None:
+        stable = stability.largest_stable_kappa(base.config, options.sharpness, scaled.decay_form, scaled.momentum_form,
+                                                options.noise_scale)
+        problems += [] if scaled.kappa <= stable else [stability.sentence(base.config, options.sharpness, stable)]
     _say_what_was_read(base)
     answer = "out of range" if problems else "the rule is in its range"
     print(f"kappa = {_size(options) / base.config.batch_size:.8g}: {answer}")
+    if stable is not None:
+        print(f"largest kappa whose steps bear a sharpness of {options.sharpness:g}: {stable:.4g}")
     for problem in problems:
         print(f"- {problem}")
     return 1 if problems else 0

@@ -22,6 +22,7 @@ import math
 
 from .config import LARGEST_BATCH, TrainingConfig
 from .errors import FieldError, real
+from .exact import SAME
 from .families import Family, family
 from .kind import Decay, DecayForm, Momentum, Power
 from .scaled import MomentumForm
@@ -54,6 +55,18 @@ def _memory(optimizer: Family, config: TrainingConfig) -> tuple[float, bool]:
     return 0.0, True
 
 
+def sentence(config: TrainingConfig, sharpness: float, largest_kappa: float) -> str:
+    """How far one can go under the curvature, for a user; sharpness, largest_kappa: as for ``largest_stable_kappa``."""
+    share = sharpness / stability_limit(config)
+    if largest_kappa < 1:
+        return (f"The base itself is at {share:.0%} of the sharpness that its steps bear: it trains at the edge of stability, "
+                "and the steps of a larger batch meet curvature from the start.")
+    kept = ", beta1 kept higher" if "beta1" in family(config.optimizer).fields else ""
+    return (f"The steps bear the curvature up to kappa = {largest_kappa:.3g} (the base is at {share:.1%} of its limit): beyond "
+            "it they overshoot along the sharpest direction, where training may lag or grow unstable. What may help: a smaller "
+            f"kappa{kept}, a warm-up by samples.")
+
+
 def beta1_floor(config: TrainingConfig, sharpness: float) -> float:
     """The smallest beta1 at which an average of gradients bears this sharpness S: (lr S - 2) / (lr S + 2), or 0."""
     steps = config["lr"] * sharpness
@@ -84,7 +97,7 @@ def largest_stable_kappa(config: TrainingConfig, sharpness: float, decay_form: D
     def bears(batch: int) -> bool:
         try:
             scaled = scale(config, batch, decay_form, momentum_form, noise_scale=noise_scale)
-            return moved_sharpness(config, batch, sharpness, noise_scale) <= stability_limit(scaled.config)
+            return moved_sharpness(config, batch, sharpness, noise_scale) <= stability_limit(scaled.config) * (1 + SAME)
         except FieldError:  # no number, or none that a float holds
             return False
 
