@@ -1,6 +1,7 @@
 """Does the stability limit explain what beta1 has to be where batches leave the noise-dominated limit?
 
     python benchmarks/curvature.py [--case vision] [--seeds 5] [--folder FILES]
+    python benchmarks/curvature.py --cost
 
 Two cases whose answers seem to contradict each other, with the noise-aware transfer and several beta1': vision, 256 to 1024 from
 a warm start, where beta1' 0.6 (scaled) lags and 0.8 and 0.9 (kept) do not; language from scratch, 8 to 128, where 0.44 (scaled)
@@ -19,14 +20,21 @@ and of 3,000 for language at batch 8 after a third of its samples):
    (the edge of stability), that of 0.95 far below.
 3. If both act, beta1' = max(scaled, the floor that the sharpness asks for) is the rule for vision (0.79), and on language a
    compromise between the two limits, with a remainder that no beta1 removes.
+4. (Written after vision's result, before any of language's.) From scratch the sharpness is small at first and the gradient turns
+   fastest then, so a beta1' that follows base's measured sharpness S, max(scaled, (kappa lr S - 2) / (kappa lr S + 2)), begins
+   scaled and rises to about 0.85: it should end below every constant beta1', without the early lag of 0.8 (case "following").
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
+from typing import ClassVar
 
 import pandas as pd
 import torch
@@ -34,22 +42,51 @@ import torch
 from sqrtscale.arms import Arm
 from sqrtscale.plan import CalibrationPlan, make_plan
 from sqrtscale.rules import TrainingConfig
+from sqrtscale.rules.stability import beta1_floor, moved_sharpness
 from sqrtscale.tasks import task
-from sqrtscale.training import Measured, calibrate, curvature, regime
+from sqrtscale.training import Measured, calibrate, curvature, engine, regime
+from sqrtscale.training.course import Course, Pace
 
-BETA1 = {"vision": (0.5, 0.6, 0.7, 0.8, 0.9), "language": (0.44, 0.7, 0.8, 0.9, 0.95)}
-SIZE = 256  # samples of the batch on which curvature is measured
+FOLLOWING = "beta1 follows the limit"
+BETA1 = {"vision": (0.5, 0.6, 0.7, 0.8, 0.9), "language": (0.44, 0.8, 0.95), "following": ()}
+SIZES = {"vision": 256, "language": 128, "following": 128}  # samples of the batch on which curvature is measured
 
 
 class Everywhere(curvature.Meter):
-    """Measures every run whenever anything is measured."""
+    """Measures every run whenever anything is measured, on a batch of ``samples``."""
+
+    samples = 0
 
     def __init__(self, *about):
         super().__init__(*about)
-        self.times, self.size = set(about[1]), SIZE
+        self.times, self.size = set(about[1]), self.samples
 
     def chosen(self, runs: Sequence[tuple[str, int]]) -> list[int]:
         return list(range(len(runs)))
+
+
+class FollowingTheLimit(Course):
+    """Each arm's own beta1; that of FOLLOWING is what bears the sharpness that base's runs measure, and no less than scaled."""
+
+    def __init__(self, plan: CalibrationPlan):
+        super().__init__(plan)
+        self.sharpness: dict[int, list[float]] = {}
+
+    def learn(self, age: int, regime: Mapping[str, float]) -> None:
+        super().learn(age, regime)
+        if "sharpness" in regime:
+            self.sharpness.setdefault(age, []).append(regime["sharpness"])
+
+    def stretch(self, arm: str, start: int, end: int) -> tuple[TrainingConfig, Pace]:
+        config, pace = super().stretch(arm, start, end)
+        known = [age for age in self.sharpness if age <= self.plan.warm_samples + end]
+        if arm != FOLLOWING:
+            return with_beta1(config, self.plan.config_of(arm)["beta1"]), pace
+        if not known:
+            return config, pace
+        sharpness = median(self.sharpness[max(known)])
+        moved = moved_sharpness(self.plan.base, config.batch_size, sharpness, self.curve.at(end))
+        return with_beta1(config, max(config["beta1"], beta1_floor(config, moved))), pace
 
 
 def main() -> None:
@@ -57,11 +94,15 @@ def main() -> None:
     options.add_argument("--case", choices=list(BETA1), action="append")
     options.add_argument("--seeds", type=int, default=5)
     options.add_argument("--folder", type=Path, default=Path("curvature"))
+    options.add_argument("--cost", action="store_true", help="only print what measuring costs in default calibrations of 3 seeds")
     chosen = options.parse_args()
     torch.set_num_threads(1)
+    if chosen.cost:
+        return cost()
     chosen.folder.mkdir(parents=True, exist_ok=True)
     for case in chosen.case or BETA1:
         plan = plan_of(case, chosen.seeds)
+        Everywhere.samples = SIZES[case]
         report(case, plan, curves_of(plan, chosen.folder / f"{case}-{chosen.seeds}.csv"))
 
 
@@ -74,28 +115,58 @@ def plan_of(case: str, seeds: int) -> CalibrationPlan:
         plan = make_plan("pydoc", task("pydoc").defaults.base, 128, arms=["noise-aware schedule"], seeds=seeds, start="scratch",
                          decay_form="half-life")
     aware = next(arm for arm in plan.arms if arm.group == "noise-aware")
-    return replace(plan, arms=(*(arm for arm in plan.arms if arm is not aware), *(at(aware, beta1) for beta1 in BETA1[case])))
+    several = [at(aware, beta1) for beta1 in BETA1[case]] or [replace(aware, name=FOLLOWING)]
+    return replace(plan, arms=(*(arm for arm in plan.arms if arm is not aware), *several))
 
 
 def at(arm: Arm, beta1: float) -> Arm:
     """The same arm with another beta1."""
-    config = replace(arm.config, hyperparameters={**arm.config.hyperparameters, "beta1": beta1})
-    return replace(arm, name=f"beta1 {beta1:g}", config=config)
+    return replace(arm, name=f"beta1 {beta1:g}", config=with_beta1(arm.config, beta1))
+
+
+def with_beta1(config: TrainingConfig, beta1: float) -> TrainingConfig:
+    return replace(config, hyperparameters={**config.hyperparameters, "beta1": beta1})
 
 
 def curves_of(plan: CalibrationPlan, path: Path) -> pd.DataFrame:
     """Everything that is measured of the plan's runs, from the file where it is there."""
     if not path.exists():
-        regime.Meter = Everywhere
+        regime.Meter, engine.Course = Everywhere, FollowingTheLimit
         rows = [(event.arm, event.seed, metric, event.samples, value) for event in calibrate(plan) if isinstance(event, Measured)
                 for metric, value in event.values.items()]
         pd.DataFrame(rows, columns=["arm", "seed", "metric", "samples", "value"]).to_csv(path, index=False, float_format="%.7g")
     return pd.read_csv(path)
 
 
+class Timed(curvature.Meter):
+    """Keeps the processor time that measuring took."""
+
+    seconds: ClassVar[list[float]] = []
+
+    def measure(self, *about):
+        began = time.process_time()
+        values = super().measure(*about)
+        self.seconds.append(time.process_time() - began)
+        return values
+
+
+def cost() -> None:
+    """The share of a calibration's processor time that the product's own measurement takes; median of three calibrations."""
+    regime.Meter = Timed
+    for name in ("digits", "pydoc"):
+        about, shares = task(name).defaults, []
+        for _ in range(3):
+            Timed.seconds.clear()
+            began = time.process_time()
+            deque(calibrate(make_plan(name, about.base, about.target_batch, seeds=3, arms=[], device="cpu")), maxlen=0)
+            shares.append(sum(Timed.seconds) / (time.process_time() - began))
+        print(f"{name}: {median(shares):.1%} of the processor time (of {', '.join(f'{share:.1%}' for share in shares)})")
+
+
 def report(case: str, plan: CalibrationPlan, curves: pd.DataFrame) -> None:
     """Differences to base, and the sharpness over samples beside its limit."""
-    loss = curves[curves["metric"] == "loss"].pivot_table(index=["arm", "seed"], columns="samples", values="value")
+    judged = curves[curves["metric"] == task(plan.task).judged]
+    loss = judged.pivot_table(index=["arm", "seed"], columns="samples", values="value")
     spans = {"first quarter": (0, 0.25), "whole": (0, 1), "end": (0.9, 1)}
     print(f"\n## {case}: {plan.base.batch_size} to {plan.target_batch}, {plan.samples} samples, {len(plan.seeds)} seeds\n\n"
           f"| arm | lr | {' | '.join(spans)} |\n|---|---|{'---|' * len(spans)}")

@@ -1,6 +1,6 @@
 """What the curves of a calibration mean. No torch here: it runs wherever the pages run."""
 
-from .curvature import with_curvature
+from .curvature import base_sharpness, with_curvature
 from .equivalence import Functional, confidence
 from .judging import Comparison, judge
 from .noise import Ratio, Regime, noise_scale, regime, regimes, second_moment_ratio
@@ -13,7 +13,7 @@ from .wording import headline, of_another_transfer
 
 __all__ = [
     "OUTCOMES", "ArmSummary", "Comparison", "Functional", "Index", "LayerTails", "Looks", "Margin", "Outcome", "Ratio", "Regime",
-    "Verdict", "confidence", "describe_tails", "differences_over_samples", "end_values", "headline", "judge", "layer_tails",
-    "noise_scale", "of_another_transfer", "passes_for_normal", "regime", "regimes", "second_moment_ratio", "summarise",
-    "with_curvature",
+    "Verdict", "base_sharpness", "confidence", "describe_tails", "differences_over_samples", "end_values", "headline", "judge",
+    "layer_tails", "noise_scale", "of_another_transfer", "passes_for_normal", "regime", "regimes", "second_moment_ratio",
+    "summarise", "with_curvature",
 ]

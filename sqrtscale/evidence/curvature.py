@@ -57,6 +57,12 @@ def curvatures(curves: pd.DataFrame) -> dict[str, Curvature]:
     return nearest
 
 
+def base_sharpness(curves: pd.DataFrame, base: str = "base") -> float | None:
+    """The sharpness of the base arm where it came nearest to its limit; None where it was not measured."""
+    own = curvatures(curves).get(base)
+    return own.sharpness if own and own.sharpness > 0 else None
+
+
 def with_curvature(verdicts: Mapping[str, Verdict], curves: pd.DataFrame, configs: Mapping[str, TrainingConfig]
                    ) -> dict[str, Verdict]:
     """The verdicts, where an arm does not match and its steps met curvature with that in its sentence.
