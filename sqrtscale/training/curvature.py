@@ -23,6 +23,7 @@ from .streams import Stream
 STEPS = 7  # of Lanczos, two gradients each: within 1% on the built-in tasks
 RADIUS = 1e-3  # length of a difference's step over that of the weights
 SHARE = 0.08  # of a run's samples that may be spent on measuring it: less than 3% of a calibration of three seeds
+MEASURED = 2  # times in a run
 LEAST, MOST = 64, 512  # samples of the batch: a smaller one has a sharper loss than training as a whole
 TINY = 1e-30
 
@@ -63,8 +64,9 @@ class Meter:
 
     def __init__(self, data: Data, times: Sequence[int], first: int, micro: int | None):
         self.data, self.first = data, first
-        self.times = {min(times, key=lambda time: abs(time - times[-1] / 4)), times[-1]}
-        affordable = min(MOST, int(SHARE * times[-1] / (len(self.times) * (2 * STEPS + 1))))
+        last = times[-1] if times else 0
+        self.times = {*times[-1:], *sorted(times, key=lambda time: abs(time - last / 4))[:1]}
+        affordable = min(MOST, int(SHARE * last / (MEASURED * (2 * STEPS + 1))))
         self.size = affordable - affordable % (micro or 1)
 
     def chosen(self, runs: Sequence[tuple[str, int]]) -> list[int]:
