@@ -180,9 +180,22 @@ def _curvature(plan: CalibrationPlan, known: Known) -> str:
     """That the steps at a target would meet curvature, as base's own runs have measured it; "" where they would not."""
     if known.sharpness is None:
         return ""
-    largest = stability.largest_stable_kappa(plan.base, known.sharpness, plan.decay_form, plan.momentum_form)
     furthest = max(plan.targets or (plan.target_batch,)) / plan.base.batch_size
-    return stability.sentence(plan.base, known.sharpness, largest) if furthest > largest else ""
+    return _reach(plan, known.sharpness) if furthest > _stable_kappa(plan, known.sharpness) else ""
+
+
+def curvature_reach(plan: CalibrationPlan, curves: pd.DataFrame) -> str:
+    """Up to which kappa the scaled steps bear the curvature that base's runs have measured, in a sentence; "" where none was."""
+    sharpness = base_sharpness(curves)
+    return "" if sharpness is None else _reach(plan, sharpness)
+
+
+def _reach(plan: CalibrationPlan, sharpness: float) -> str:
+    return stability.sentence(plan.base, sharpness, _stable_kappa(plan, sharpness))
+
+
+def _stable_kappa(plan: CalibrationPlan, sharpness: float) -> float:
+    return stability.largest_stable_kappa(plan.base, sharpness, plan.decay_form, plan.momentum_form)
 
 
 def _drift(plan: CalibrationPlan) -> str:

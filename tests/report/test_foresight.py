@@ -14,6 +14,7 @@ from scipy import stats
 
 from sqrtscale import evidence
 from sqrtscale.plan import make_plan
+from sqrtscale.report import markdown, reported
 from sqrtscale.report.foresight import ALPHA, FUNCTIONALS, Known, Spread, foresee, learnt, newest_alike, seen_difference
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.store import Store
@@ -158,4 +159,7 @@ def test_the_sharpness_of_base_is_learnt_from_a_calibration_where_it_was_measure
     with_it, without = (stored.calibration(store, chosen=chosen, measured=[*stored.points(chosen), *extra])
                         for extra in ([curved], []))
     assert [learnt(store.get(id), store.curves(id)).sharpness for id in (with_it, without)] == [400.0, None]
+    said = [markdown(reported(store, store.get(id))) for id in (with_it, without)]
+    assert "The steps bear the curvature up to kappa = " in said[0] and "the base is at 2.1% of its limit" in said[0]
+    assert "curvature" not in said[1]
     store.close()
