@@ -2,13 +2,15 @@
 
 The largest eigenvalue of P^-1/2 H P^-1/2, with the Hessian H of the loss on a fixed batch and P = diag(sqrt(v_hat) + eps), what a
 gradient is divided by (P = 1 where nothing divides it) [Cohen et al. 2022, arXiv 2207.14484; their P has m's bias correction as
-well, which is 1 after the first steps]. By Lanczos' three-term recurrence, whose largest Ritz value approaches it from below,
-with Hessian-vector products from central differences of gradients, so that whatever executes the steps measures them. What a
-step can bear stands in ``sqrtscale.rules.stability``.
+well, which is 1 after the first steps]. v is as a step on that batch would leave it: a weight that nothing has touched yet, of a
+rare token, is else divided by eps and outshines everything, though the first step that touches it is no longer. By Lanczos'
+three-term recurrence, whose largest Ritz value approaches it from below, with Hessian-vector products from central differences
+of gradients, so that whatever executes the steps measures them. What a step can bear stands in ``sqrtscale.rules.stability``.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 
@@ -34,18 +36,26 @@ def sharpness(population: Population, batch: Batch, steps: int = STEPS, radius: 
     None before the first step of an optimizer that divides gradients: it has nothing yet to divide them by. Of the loss alone,
     without weight decay; a network's random numbers are the same in every pass.
     """
-    optimizer = population.optimizer
-    divisor = optimizer.denominator()
-    if divisor is None and optimizer.second_moment is not None:
+    if population.optimizer.second_moment is not None and population.optimizer.denominator() is None:
         return None
+    gradient = population.gradients(batch)[1]
+    divisor = divisor_after_a_step(population, gradient)
     # A coordinate that nothing has touched yet, divided by 0, is left out.
-    root = torch.ones_like(population.flat) if divisor is None else torch.where(divisor > 0, divisor.rsqrt(), 0.0)
+    root = torch.where(divisor > 0, divisor.rsqrt(), 0.0)
     product = _Product(population, batch, root, radius)
     # A gradient points along the sharpest directions already; chance is there for one that is 0.
     chance = torch.randn(population.flat.shape[1], generator=torch.Generator().manual_seed(0)).to(population.device)
-    gradient = root * population.gradients(batch)[1]
+    gradient = root * gradient
     start = gradient / gradient.norm(dim=1, keepdim=True).clamp(min=TINY) + chance / chance.norm()
     return _largest_ritz_value(product, start, steps)
+
+
+def divisor_after_a_step(population: Population, gradient: Tensor) -> Tensor:
+    """What the optimizers would divide a gradient by once they have seen this one, [M, P]; 1 where nothing does."""
+    optimizer = copy.deepcopy(population.optimizer)
+    optimizer.step(population.flat.clone(), gradient)
+    divisor = optimizer.denominator()
+    return torch.ones_like(population.flat) if divisor is None else divisor
 
 
 def limits(population: Population) -> list[float]:

@@ -1,5 +1,6 @@
 """The preconditioned sharpness against whole Hessians, and training that does not notice that it is measured."""
 
+import copy
 import math
 
 import pytest
@@ -46,7 +47,10 @@ def trained(task, data, config, models=2, steps=20):
 
 def exact(population, batch):
     """The largest eigenvalue of every model, from the whole matrix: autograd's Hessian between the roots of what divides."""
-    divisor, values = population.optimizer.denominator(), []
+    gradient, values = population.gradients(batch)[1], []
+    optimizer = copy.deepcopy(population.optimizer)
+    optimizer.step(torch.zeros_like(population.flat), gradient)
+    divisor = optimizer.denominator()
     for model in range(len(population)):
         def loss(flat, model=model):
             start, kept = 0, population.views
@@ -164,3 +168,15 @@ def test_a_short_run_is_not_measured_and_a_batch_is_made_of_whole_micro_batches(
     assert Meter(data, (0, 500, 1000), 0, None).size < LEAST
     size = Meter(data, (0, 10_000, 40_000), 0, 48).size
     assert size % 48 == 0 and size >= LEAST
+
+
+def test_weights_that_no_step_has_touched_do_not_outshine_the_others():
+    """Rare bytes: their v is 0 and eps alone divides them, until the first step that meets them."""
+    task = EVERY["pydoc"]
+    data = task.data(CPU)
+    population, batch = trained(task, data, TrainingConfig("adam", 8, {"lr": 1e-3, "beta2": 0.99}), models=1, steps=30)
+    targets = batch.targets.clone()
+    rare = batch.map(lambda x: x.clone())
+    rare.inputs[0, :2, 3] = 1  # a byte that the text does not have
+    assert torch.equal(targets, rare.targets)
+    assert sharpness(population, rare).item() == pytest.approx(sharpness(population, batch).item(), rel=0.5)
