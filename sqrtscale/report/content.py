@@ -15,7 +15,7 @@ from ..schedules import CONSTANT
 from ..store import CalibrationRecord, title
 from ..tasks import Metric, task
 from .command import command
-from .explanation import reasons
+from .explanation import branching, reasons
 from .judging import headline, sentences, stopped_early, tested_at
 from .svg import Block, Interval, Line, chart, forest
 
@@ -84,7 +84,7 @@ def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[st
             *([Section("The curves", ("Mean over seeds with the band from the smallest to the largest.",), pictures)]
               if pictures else []),
             *_differences(arms, verdicts, plan),
-            Section("The arms", (), tables=(_arms(record),)),
+            Section("The arms", tuple(filter(None, [branching(plan)])), tables=(_arms(record),)),
             Section("How to repeat it", (_made_with(record),), code=command(plan)),
         ))
 
@@ -151,7 +151,8 @@ def _verdicts(verdicts: Mapping[str, Verdict]) -> Table:
 def _arms(record: CalibrationRecord) -> Table:
     plan = record.plan
     rows = [("batch size", *(str(arm.config.batch_size) for arm in plan.arms))]
-    rows += [(name, *(f"{arm.config[name]:.8g}" for arm in plan.arms)) for name in family(plan.base.optimizer).fields]
+    rows += [(name, *(" to ".join(dict.fromkeys(f"{config[name]:.8g}" for config in plan.ends(arm.name))) for arm in plan.arms))
+             for name in family(plan.base.optimizer).fields]
     return Table(("Field", *(arm.name for arm in plan.arms)), tuple(rows))
 
 
