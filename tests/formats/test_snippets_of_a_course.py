@@ -57,12 +57,10 @@ def test_without_warm_up_the_schedule_of_pytorch_is_the_course():
     assert made["optimizer"].param_groups[0]["lr"] == pytest.approx(expected(0), rel=WITHIN)
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "adam"])
-def test_hugging_face_multiplies_its_own_schedule_for_each_update(optimizer):
+def trained_by_hugging_face(text, scheduler=None):
+    """The lr of every update of the optimizer, and those that Trainer logs."""
     library("accelerate")
     torch, transformers = library("torch"), library("transformers")
-    text = snippet(scaled_run(optimizer, schedule="cosine", log_interval=2), "huggingface", Batch(4, 4, 1), COURSE)
-    assert re.search(r"# Trainer\(model, arguments, .*callbacks=\[NoiseAware\(\)\], \.\.\.\)", text)
 
     class Net(torch.nn.Module):
         def __init__(self):
@@ -75,16 +73,31 @@ def test_hugging_face_multiplies_its_own_schedule_for_each_update(optimizer):
     net = Net()
     quiet = text.replace('"output"', '"output", report_to=[], disable_tqdm=True, use_cpu=True, save_strategy="no"')
     made = running.namespace(quiet, model=net)
-    trainer = transformers.Trainer(net, made["arguments"], optimizers=(made.get("optimizer"), None),
+    own = made.get("optimizer")
+    trainer = transformers.Trainer(net, made["arguments"], optimizers=(own, scheduler and scheduler(own)),
                                    callbacks=[made["NoiseAware"]()], train_dataset=[{"x": torch.ones(2)} for _ in range(400)])
     taken = []
     trainer.create_optimizer().register_step_pre_hook(lambda o, *_: taken.append(o.param_groups[0]["lr"]))
     trainer.train()
-    logged = [entry["learning_rate"] for entry in trainer.state.log_history if "learning_rate" in entry]
+    return taken, [entry["learning_rate"] for entry in trainer.state.log_history if "learning_rate" in entry]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam"])
+def test_hugging_face_multiplies_its_own_schedule_for_each_update(optimizer):
+    text = snippet(scaled_run(optimizer, schedule="cosine", log_interval=2), "huggingface", Batch(4, 4, 1), COURSE)
+    assert re.search(r"# Trainer\(model, arguments, .*callbacks=\[NoiseAware\(\)\], \.\.\.\)", text)
+    taken, logged = trained_by_hugging_face(text)
     peak = scaled_run(optimizer).config["lr"]
     shape = [min(1, k / 4) if k < 4 else (1 + math.cos(math.pi * (k - 4) / 20)) / 2 for k in range(24)]
     assert len(taken) == 24 and logged == pytest.approx([peak * share for share in shape], abs=1e-12)  # Trainer's own is intact
     assert taken == pytest.approx([expected(k) * share for k, share in enumerate(shape)], rel=WITHIN, abs=1e-12)
+
+
+def test_a_schedule_that_computes_each_lr_from_the_last_one_goes_on_in_hugging_face():
+    torch = library("torch")
+    text = snippet(scaled_run("adam", warmup=None), "huggingface", Batch(4, 4, 1), COURSE)
+    taken, _ = trained_by_hugging_face(text, lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9))
+    assert taken == pytest.approx([expected(k) * 0.9**k for k in range(24)], rel=WITHIN)
 
 
 @pytest.mark.parametrize("warmup", [None, 8])
