@@ -23,6 +23,14 @@ and of 3,000 for language at batch 8 after a third of its samples):
 4. (Written after vision's result, before any of language's.) From scratch the sharpness is small at first and the gradient turns
    fastest then, so a beta1' that follows base's measured sharpness S, max(scaled, (kappa lr S - 2) / (kappa lr S + 2)), begins
    scaled and rises to about 0.85: it should end below every constant beta1', without the early lag of 0.8 (case "following").
+   (It did not.)
+5. (Written after language's first results.) With 0.95 the steps grew to 197 times base's, far below the limit of curvature: m
+   remembers 20 steps there and v, with beta2' 0.85, only 7, so that old, large gradients are divided by new, small ones. With v
+   remembering five times as long as m, as in base (case "longer v"), 0.95 should not grow so and end far below its +0.548, and
+   0.8 below its +0.186. (The steps did not grow; the lag stayed.)
+6. (Asked after that, and not written down before its run.) If the lag is the age of the gradients in m alone, base itself must
+   have it at batch 8, where curvature is far: with beta1 0.9875 and 0.9969, which average over as many samples as 0.8 and 0.95 at
+   128, it should lag by about 0.19 and 0.55 (case "memory").
 """
 
 from __future__ import annotations
@@ -48,8 +56,10 @@ from sqrtscale.training import Measured, calibrate, curvature, engine, regime
 from sqrtscale.training.course import Course, Pace
 
 FOLLOWING = "beta1 follows the limit"
-BETA1 = {"vision": (0.5, 0.6, 0.7, 0.8, 0.9), "language": (0.44, 0.8, 0.95), "following": ()}
-SIZES = {"vision": 256, "language": 128, "following": 128}  # samples of the batch on which curvature is measured
+BETA1 = {"vision": (0.5, 0.6, 0.7, 0.8, 0.9), "language": (0.44, 0.8, 0.95), "following": (), "longer v": (0.8, 0.95),
+         "memory": (0.9875, 0.996875)}
+BETA2 = {0.8: 0.96, 0.95: 0.99}  # of "longer v": 1 - beta2 is a fifth of 1 - beta1
+SIZES = {"vision": 256, "language": 128, "following": 128, "longer v": 128, "memory": 128}  # samples measured on
 
 
 class Everywhere(curvature.Meter):
@@ -81,12 +91,13 @@ class FollowingTheLimit(Course):
         config, pace = super().stretch(arm, start, end)
         known = [age for age in self.sharpness if age <= self.plan.warm_samples + end]
         if arm != FOLLOWING:
-            return with_beta1(config, self.plan.config_of(arm)["beta1"]), pace
+            own = self.plan.config_of(arm)
+            return with_betas(config, own["beta1"], own["beta2"]), pace
         if not known:
             return config, pace
         sharpness = median(self.sharpness[max(known)])
         moved = moved_sharpness(self.plan.base, config.batch_size, sharpness, self.curve.at(end))
-        return with_beta1(config, max(config["beta1"], beta1_floor(config, moved))), pace
+        return with_betas(config, max(config["beta1"], beta1_floor(config, moved)), config["beta2"]), pace
 
 
 def main() -> None:
@@ -103,7 +114,7 @@ def main() -> None:
     for case in chosen.case or BETA1:
         plan = plan_of(case, chosen.seeds)
         Everywhere.samples = SIZES[case]
-        report(case, plan, curves_of(plan, chosen.folder / f"{case}-{chosen.seeds}.csv"))
+        report(case, plan, curves_of(plan, chosen.folder / f"{case.replace(' ', '-')}-{chosen.seeds}.csv"))
 
 
 def plan_of(case: str, seeds: int) -> CalibrationPlan:
@@ -115,17 +126,21 @@ def plan_of(case: str, seeds: int) -> CalibrationPlan:
         plan = make_plan("pydoc", task("pydoc").defaults.base, 128, arms=["noise-aware schedule"], seeds=seeds, start="scratch",
                          decay_form="half-life")
     aware = next(arm for arm in plan.arms if arm.group == "noise-aware")
-    several = [at(aware, beta1) for beta1 in BETA1[case]] or [replace(aware, name=FOLLOWING)]
+    if case == "memory":
+        aware = replace(aware, config=plan.base, measured=False)
+    longer = BETA2 if case == "longer v" else {}
+    several = [at(aware, beta1, longer.get(beta1, aware.config["beta2"])) for beta1 in BETA1[case]] or [
+        replace(aware, name=FOLLOWING)]
     return replace(plan, arms=(*(arm for arm in plan.arms if arm is not aware), *several))
 
 
-def at(arm: Arm, beta1: float) -> Arm:
-    """The same arm with another beta1."""
-    return replace(arm, name=f"beta1 {beta1:g}", config=with_beta1(arm.config, beta1))
+def at(arm: Arm, beta1: float, beta2: float) -> Arm:
+    """The same arm with other decays."""
+    return replace(arm, name=f"beta1 {beta1:g}, beta2 {beta2:.3g}", config=with_betas(arm.config, beta1, beta2))
 
 
-def with_beta1(config: TrainingConfig, beta1: float) -> TrainingConfig:
-    return replace(config, hyperparameters={**config.hyperparameters, "beta1": beta1})
+def with_betas(config: TrainingConfig, beta1: float, beta2: float) -> TrainingConfig:
+    return replace(config, hyperparameters={**config.hyperparameters, "beta1": beta1, "beta2": beta2})
 
 
 def curves_of(plan: CalibrationPlan, path: Path) -> pd.DataFrame:
