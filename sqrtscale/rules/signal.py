@@ -27,6 +27,8 @@ WORTH_A_RULE = 0.1  # share of lr by which the square root may be off before it 
 LARGEST = 1e15  # samples: no batch comes near it
 ALLOWED = "is not a noise scale: give a finite number above 0 in the unit of the batch sizes, for example 567"
 
+NO_COURSE = "is no course of a noise scale: give points of samples seen, rising from 0 on, and a noise scale above 0"
+
 
 def noise_scale(value: object) -> float:
     """``value`` as a noise scale; raises FieldError."""
@@ -52,7 +54,7 @@ def sentence(base_batch: int, target_batch: int, noise: float) -> str:
     off = abs(share - 1)
     size = f"{larger:.2g} times" if larger >= 0.1 else f"{larger:.2%} of"
     if off < 0.01:
-        return f"The larger batch is {size} your noise scale: noise dominates, and the square-root rule is right to within 1%."
+        return f"The larger batch is {size} your noise scale: the square-root rule is right to within 1%."
     side = "falls short" if share < 1 else "goes too far"
     return f"The larger batch is {size} your noise scale: the square root {side} by {off:.0%}."
 
@@ -67,10 +69,9 @@ class NoiseScaleCurve:
     points: tuple[tuple[float, float], ...]
 
     def __post_init__(self) -> None:
-        allowed = "is no course of a noise scale: give points of samples seen, rising from 0 on, and a noise scale above 0"
-        samples = [real("noise_scale", at, allowed) for at, _ in self.points]
-        if not samples or samples[0] < 0 or any(later <= earlier for earlier, later in pairwise(samples)):
-            raise FieldError("noise_scale", [list(point) for point in self.points], allowed)
+        samples = [real("noise_scale", at, NO_COURSE) for at, _ in self.points]
+        if not samples or samples[0] < 0 or samples[-1] > LARGEST or any(b <= a for a, b in pairwise(samples)):
+            raise FieldError("noise_scale", [list(point) for point in self.points], NO_COURSE)
         object.__setattr__(self, "points", tuple((at, noise_scale(value))
                                                  for at, (_, value) in zip(samples, self.points, strict=True)))
 
@@ -85,13 +86,22 @@ class NoiseScaleCurve:
         if place in (0, len(self.points)):
             return self.points[min(place, len(self.points) - 1)][1]
         (left, low), (right, high) = self.points[place - 1 : place + 1]
-        return low * (high / low) ** ((samples - left) / (right - left))
+        return low * math.pow(high / low, (samples - left) / (right - left))
 
     def lr_factor(self, base_batch: int, target_batch: int, samples: float) -> float:
         """The factor on the square-root rule's lr after that many samples, sqrt(q)."""
         return math.sqrt(excess(base_batch, target_batch, self.at(samples)))
 
-    def mean(self, samples: float) -> float:
-        """The noise scale's geometric mean over the first ``samples``."""
-        ends = [0.0, *(at for at, _ in self.points if 0 < at < samples), samples]
-        return math.exp(sum(math.log(self.at(a) * self.at(b)) / 2 * (b - a) for a, b in pairwise(ends)) / samples)
+    def over(self, samples: float | None = None) -> tuple[tuple[float, float], ...]:
+        """Its points over the first ``samples``, with both ends of them; left out: up to its last point."""
+        end = self.points[-1][0] if samples is None else float(samples)
+        inner = (at for at, _ in self.points if 0 < at < end)
+        return tuple((at, self.at(at)) for at in dict.fromkeys((0.0, *inner, end)))
+
+    def mean(self, samples: float | None = None) -> float:
+        """The noise scale's geometric mean over the first ``samples``; left out: up to its last point."""
+        points = self.over(samples)
+        if len(points) == 1:
+            return points[0][1]
+        logs = ((math.log(low) + math.log(high)) / 2 * (right - left) for (left, low), (right, high) in pairwise(points))
+        return math.exp(sum(logs) / points[-1][0])
