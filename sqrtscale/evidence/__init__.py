@@ -2,7 +2,7 @@
 
 from .equivalence import Functional, confidence
 from .judging import Comparison, judge
-from .noise import Ratio, Regime, noise_scale, regime, regimes, second_moment_ratio
+from .noise import Ratio, Regime, noise_scale, noise_scale_course, regime, regimes, second_moment_ratio
 from .pairing import differences_over_samples
 from .sequential import Looks
 from .summary import ArmSummary, end_values, summarise
@@ -13,5 +13,5 @@ from .wording import headline, of_another_transfer
 __all__ = [
     "OUTCOMES", "ArmSummary", "Comparison", "Functional", "Index", "LayerTails", "Looks", "Margin", "Outcome", "Ratio", "Regime",
     "Verdict", "confidence", "describe_tails", "differences_over_samples", "end_values", "headline", "judge", "layer_tails",
-    "noise_scale", "of_another_transfer", "passes_for_normal", "regime", "regimes", "second_moment_ratio", "summarise",
+    "noise_scale", "noise_scale_course", "of_another_transfer", "passes_for_normal", "regime", "regimes", "second_moment_ratio", "summarise",
 ]

@@ -158,8 +158,23 @@ def noise_scale(curves: pd.DataFrame, arm: str = "base", preconditioned: bool = 
     """
     suffix = "_pre" if preconditioned else ""
     noise, signal = f"noise{suffix}", f"signal{suffix}"
-    chosen = curves[(curves["arm"] == arm) & curves["metric"].isin([noise, signal])]
-    return _ratio_of_columns(chosen.pivot_table(index=["seed", "samples"], columns="metric", values="value"), noise, signal)
+    return _ratio_of_columns(_metrics(curves, arm, noise, signal), noise, signal)
+
+
+def noise_scale_course(curves: pd.DataFrame, arm: str = "base") -> tuple[tuple[int, Ratio], ...]:
+    """(samples seen, noise scale) of an arm at every point where signal and noise were measured, in order.
+
+    Each a ratio of averages over the seeds; where the signal cannot be told from 0 its value, or only its interval, is infinite.
+    """
+    points = ((int(samples), _ratio_of_columns(table, "noise", "signal"))
+              for samples, table in _metrics(curves, arm, "noise", "signal").groupby("samples"))
+    return tuple((samples, ratio) for samples, ratio in points if ratio is not None)
+
+
+def _metrics(curves: pd.DataFrame, arm: str, *names: str) -> pd.DataFrame:
+    """Those metrics of an arm as columns, a row for every seed and point."""
+    chosen = curves[(curves["arm"] == arm) & curves["metric"].isin(names)]
+    return chosen.pivot_table(index=["seed", "samples"], columns="metric", values="value")
 
 
 def second_moment_ratio(curves: pd.DataFrame, arm: str = "scaled", settled: int = 0, base: str = "base") -> Ratio | None:
