@@ -11,7 +11,8 @@ from .verdict import OUTCOMES, Margin, Outcome, Verdict
 from .wording import headline, of_another_transfer
 
 __all__ = [
-    "OUTCOMES", "ArmSummary", "Comparison", "Functional", "Index", "LayerTails", "Looks", "Margin", "Outcome", "Ratio", "Regime",
-    "Verdict", "confidence", "describe_tails", "differences_over_samples", "end_values", "headline", "judge", "layer_tails",
-    "noise_scale", "noise_scale_course", "of_another_transfer", "passes_for_normal", "regime", "regimes", "second_moment_ratio", "summarise",
+    "OUTCOMES", "ArmSummary", "Comparison", "Functional", "Index", "LayerTails", "Looks", "Margin", "Outcome", "Ratio",
+    "Regime", "Verdict", "confidence", "describe_tails", "differences_over_samples", "end_values", "headline", "judge",
+    "layer_tails", "noise_scale", "noise_scale_course", "of_another_transfer", "passes_for_normal", "regime", "regimes",
+    "second_moment_ratio", "summarise",
 ]

@@ -166,8 +166,9 @@ def noise_scale_course(curves: pd.DataFrame, arm: str = "base") -> tuple[tuple[i
 
     Each a ratio of averages over the seeds; where the signal cannot be told from 0 its value, or only its interval, is infinite.
     """
-    points = ((int(samples), _ratio_of_columns(table, "noise", "signal"))
-              for samples, table in _metrics(curves, arm, "noise", "signal").groupby("samples"))
+    measured = _metrics(curves, arm, "noise", "signal")
+    where = measured.index.get_level_values("samples")
+    points = [(int(samples), _ratio_of_columns(measured[where == samples], "noise", "signal")) for samples in sorted(set(where))]
     return tuple((samples, ratio) for samples, ratio in points if ratio is not None)
 
 

@@ -48,6 +48,11 @@ def square_root_share(base_batch: int, target_batch: int, noise: float) -> float
     return 1 / math.sqrt(excess(base_batch, target_batch, noise))
 
 
+def reach(base_batch: int, noise: float, off: float = WORTH_A_RULE) -> float:
+    """The largest kappa at which the square root's share is 1 - ``off`` at least."""
+    return (base_batch + noise) / base_batch / (1 - off) ** 2 - noise / base_batch
+
+
 def sentence(base_batch: int, target_batch: int, noise: float) -> str:
     """Which of the two rules applies, for a user."""
     share, larger = square_root_share(base_batch, target_batch, noise), max(base_batch, target_batch) / noise
