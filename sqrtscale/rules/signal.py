@@ -97,16 +97,16 @@ class NoiseScaleCurve:
         """The factor on the square-root rule's lr after that many samples, sqrt(q)."""
         return math.sqrt(excess(base_batch, target_batch, self.at(samples)))
 
-    def over(self, samples: float | None = None) -> tuple[tuple[float, float], ...]:
-        """Its points over the first ``samples``, with both ends of them; left out: up to its last point."""
+    def over(self, samples: float | None = None, start: float = 0.0) -> tuple[tuple[float, float], ...]:
+        """Its points from ``start`` to ``samples`` with both ends of that; left out: to its last point."""
         end = self.points[-1][0] if samples is None else float(samples)
-        inner = (at for at, _ in self.points if 0 < at < end)
-        return tuple((at, self.at(at)) for at in dict.fromkeys((0.0, *inner, end)))
+        inner = (at for at, _ in self.points if start < at < end)
+        return tuple((at, self.at(at)) for at in dict.fromkeys((start, *inner, end)))
 
-    def mean(self, samples: float | None = None) -> float:
-        """The noise scale's geometric mean over the first ``samples``; left out: up to its last point."""
-        points = self.over(samples)
+    def mean(self, samples: float | None = None, start: float = 0.0) -> float:
+        """The noise scale's geometric mean from ``start`` to ``samples``; left out: to its last point."""
+        points = self.over(samples, start)
         if len(points) == 1:
             return points[0][1]
         logs = ((math.log(low) + math.log(high)) / 2 * (right - left) for (left, low), (right, high) in pairwise(points))
-        return math.exp(sum(logs) / points[-1][0])
+        return math.exp(sum(logs) / (points[-1][0] - start))
