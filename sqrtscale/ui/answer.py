@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 import streamlit as st
 
 from ..formats import snippets
 from ..plan import trainable
-from ..rules import RUN_FIELDS, FieldError, ScaledConfig, ScaledField, TrainingConfig
+from ..rules import RUN_FIELDS, FieldError, ScaledConfig, ScaledField, TrainingConfig, signal
 from ..rules.batch import Batch
 from ..rules.forecast import WORTH_SAYING
 from ..rules.forecast import sentence as in_words
@@ -20,6 +20,7 @@ from ..training.optimizers import TRAINED
 from . import forms, importing, inputs, remedy, tables
 from .inputs import Inputs, format_number
 
+SCALED, NOISE_AWARE = "Scaled", "Noise-aware"  # the transfers, by what the page calls them
 FILE = "file"  # stands for the imported file among the snippets
 CORRECT_HELP = ("Our own addition, not the paper's: lr divided by the share of the drift (how far the weights move along the "
                 "mean gradient) that the rule keeps at this κ, computed for Gaussian noise that dominates the gradient.")
@@ -36,6 +37,37 @@ def headline(scaled: ScaledConfig) -> None:
         f"κ = {format_number(scaled.kappa)}: batch :blue[{scaled.base.batch_size}] → :orange[{scaled.target_batch}]",
         anchor=False, help="κ (kappa) is the target batch divided by the base batch.",
     )
+
+
+def transfers(given: Inputs) -> dict[str, ScaledConfig]:
+    """The transfers by their names: the rule's alone, or with a noise scale the noise-aware one beside it."""
+    aware = given.noise_aware
+    if aware is None:
+        return {SCALED: given.scaled}
+    rule = given.scaled.rule
+    return {f"{rule[0].upper()}{rule[1:]}": given.scaled, NOISE_AWARE: aware}
+
+
+def chosen_transfer(known: Mapping[str, ScaledConfig]) -> str:
+    """Which of the transfers is shown, copied and downloaded: the rule, unless the user takes the noise-aware one."""
+    rule = next(iter(known))
+    if NOISE_AWARE not in known:
+        return rule
+    aware = known[NOISE_AWARE]
+    text = aware.which_rule
+    if abs(aware.square_root_share - 1) > signal.WORTH_A_RULE:
+        text += " Take the noise-aware values (derived by us, not in the paper)."
+    st.markdown(f":material/graphic_eq: {tables.sentence(text)}")
+    return st.segmented_control("Values", list(known), default=rule, required=True, key="transfer-chosen",
+                                help="What is copied, downloaded and put into your file below.")
+
+
+def how_to_know() -> None:
+    """Where a noise scale comes from, for somebody who has none."""
+    measured = " and ".join(f"about {task.noise_scale.value:.0f} in {task.title}" for task in TASKS.values() if task.noise_scale)
+    st.caption(tables.sentence(
+        "Near the gradient's noise scale the square root falls short; with it in the form, noise-aware values stand beside those "
+        f"of the rule. A calibration measures it (samples: {measured}) and shows it in its result, under Gradient noise."))
 
 
 def validity(scaled: ScaledConfig) -> None:
