@@ -24,7 +24,7 @@ with right:
         answer.headline(scaled)
         chosen = answer.chosen_transfer(transfers)
         tables.base_beside_scaled(transfers, chosen)
-        answer.validity(scaled)
+        answer.validity(scaled, noise_known=len(transfers) > 1)
         answer.snippet(transfers[chosen])
         answer.take_away(transfers[chosen], asked.inputs, asked.link)
         st.caption(

@@ -125,7 +125,7 @@ def scaled_text(scaled: ScaledConfig, aware: NoiseAware | None = None) -> str:
     if aware:
         lines += noise_aware.lines(aware)
     if scaled.forecast and scaled.kappa != 1:
-        lines += ["", f"forecast: {sentence(scaled.kappa, scaled.forecast)}"]
+        lines += ["", f"forecast{' where noise dominates' * bool(aware)}: {sentence(scaled.kappa, scaled.forecast)}"]
     return "\n".join(lines + [f"\nwarning: {warning}" for warning in scaled.warnings])
 
 

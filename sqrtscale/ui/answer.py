@@ -70,7 +70,7 @@ def how_to_know() -> None:
         f"of the rule. A calibration measures it (samples: {measured}) and shows it in its result, under Gradient noise."))
 
 
-def validity(scaled: ScaledConfig) -> None:
+def validity(scaled: ScaledConfig, noise_known: bool = False) -> None:
     """How far the decays reach, the rule's own error, the warnings, and the other form beside a decay without a number."""
     limits = [(row.largest_kappa, row.label) for row in scaled.fields if row.largest_kappa is not None]
     if scaled.decay_form == "half-life" and limits:
@@ -79,7 +79,7 @@ def validity(scaled: ScaledConfig) -> None:
         largest, label = min(limits)
         batch = int(largest * scaled.base.batch_size + 1e-6)
         st.caption(f"The linear decays have a number up to κ = {format_number(largest)}, batch {batch}, set by {label}.")
-    _forecast(scaled)
+    _forecast(scaled, noise_known)
     roundings = _roundings(scaled)
     if roundings:
         st.caption("  \n".join(f"{row.label}: {tables.sentence(row.warning)}" for row in roundings))
@@ -96,11 +96,13 @@ def _roundings(scaled: ScaledConfig) -> list[ScaledField]:
             and isinstance(RUN_FIELDS[row.name].kind, CountedInSteps)]
 
 
-def _forecast(scaled: ScaledConfig) -> None:
+def _forecast(scaled: ScaledConfig, noise_known: bool) -> None:
     forecast = scaled.forecast
     if forecast is None or scaled.kappa == 1:
         return
     text = in_words(scaled.kappa, forecast)
+    if noise_known:  # which has said already how far the rule falls short beside that
+        text = f"Where noise dominates: {text[0].lower()}{text[1:]}"
     if scaled.lr_corrected:
         text += f" Done: the lr above holds that factor, {format_number(forecast.lr_correction)}."
     st.markdown(f":material/speed: {tables.sentence(text)}")

@@ -315,6 +315,7 @@ def test_a_noise_scale_shows_both_transfers_and_which_applies():
     [said] = [one.value for one in app.markdown if "noise scale" in one.value]
     assert "1.8 times your noise scale\\: the square root falls short by 28%. Take the noise-aware values" in said
     assert not any("A calibration measures it" in caption.value for caption in app.caption)
+    assert any("Where noise dominates\\: at κ = 4" in one.value for one in app.markdown)
 
 
 def test_the_users_choice_decides_what_is_copied():
