@@ -1,10 +1,11 @@
 """Scale: a configuration and a target batch go in, the scaled configuration comes out."""
 
+from collections.abc import Callable
 from functools import partial
 
 import streamlit as st
 
-from sqrtscale.ui import answer, expanders, forms, importing, kappa, tables
+from sqrtscale.ui import answer, expanders, forms, importing, kappa, measured_noise, tables
 from sqrtscale.ui.state import through_app
 
 through_app()
@@ -36,12 +37,14 @@ with right:
         with st.expander("Why: formula, reason and source of each field"):
             tables.reasons(transfers[chosen])
             expanders.limits()
-        for title, show in {
+        further: dict[str, Callable[[], None]] = {
             "How far: every field over κ": partial(kappa.show, scaled, asked.inputs.noise_aware),
+            "Noise scales that were measured here": measured_noise.show,
             "Other rules beside this one": partial(expanders.other_rules, asked.inputs),
             "Devices and accumulation": partial(expanders.devices, scaled),
             "Change the batch during training": partial(expanders.stages, asked.inputs),
-        }.items():
+        }
+        for title, show in further.items():
             box = st.expander(title, on_change="rerun", key=title)
             if box.open:  # computed only for those who look
                 with box:

@@ -6,13 +6,16 @@ import json
 import math
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import parse_qsl
 
 import pytest
+import stored
 from streamlit.testing.v1 import AppTest
 
 from sqrtscale import TrainingConfig, scale
+from sqrtscale.store import Result, Store
 from sqrtscale.ui.inputs import Inputs, read
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -328,6 +331,27 @@ def test_the_users_choice_decides_what_is_copied():
     assert app.query_params == {"noise": "567"}  # what is copied is no input
     app.text_input(key="noise").set_value("").run()
     assert "lr=0.002," in app.code[0].value and app.table[0].value.columns[-1] == "Rule"
+
+
+def test_a_noise_scale_that_was_measured_here_is_taken_into_the_form():
+    title = "Noise scales that were measured here"
+    with closing(Store.open()) as store:
+        ids = [stored.calibration(store, name=name) for name in ("with one", "without")]
+        store.set_verdict(ids[0], Result("matches", "It does.", noise_scale=566.7, noise_low=497.2, noise_high=math.inf))
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.session_state[title] = True
+    app.run()
+    [label] = app.selectbox(key="measured-noise").options
+    assert label == "567 (497 to infinity): Vision: handwritten digits, adam, batch 8, with one"
+    button(app, "Use this noise scale").click().run()
+    assert app.query_params["noise"] == "567" and "Noise-aware" in app.table[0].value.columns and not app.exception
+
+
+def test_where_nothing_was_measured_the_way_to_it_is_said():
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.session_state["Noise scales that were measured here"] = True
+    app.run()
+    assert any("No stored calibration has measured one yet" in caption.value for caption in app.caption) and not app.exception
 
 
 def test_a_noise_scale_stays_with_another_optimizer_and_goes_to_calibrate(navigated):
