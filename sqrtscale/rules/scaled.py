@@ -58,8 +58,8 @@ class ScaledConfig:
     groups: parameter groups; warnings: sentences about the transfer as a whole and about single fields;
     forecast: the rule's own error at this kappa while noise dominates, or None where it is not known;
     lr_corrected: whether lr makes up for that error's drift; noise_scale: what the transfer was made with, by parameter group
-    ("" for the others), the mean of a course over the run; empty for the paper's rule; lr_factors: along a course (samples seen,
-    factor on the base's lr), between which it is a straight line and beyond which it stays.
+    ("" for the others), the mean of a course over the run; empty for the paper's rule; course, lr_factors: where it was given as
+    one, that and (samples seen, factor on the base's lr) along it, in place of the constant factor of ``fields``.
     """
 
     base: TrainingConfig
@@ -127,7 +127,7 @@ class ScaledConfig:
                               run.pop("warmup_steps", None), run, groups)
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON object of ``sqrtscale scale --json``: kappa, forms, base, scaled, fields, warnings."""
+        """The JSON object of ``sqrtscale scale --json``: kappa, forms, base, scaled, fields, warnings; what was given of noise."""
         scaled = {row.name: _listed(row.scaled) for row in self.fields}
         run = {name: scaled.pop(name) for name in RUN_FIELDS if name in scaled}
         lengths = {name: run.pop(name, None) for name in ("total_steps", "warmup_steps")}
