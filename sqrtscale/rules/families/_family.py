@@ -61,6 +61,12 @@ class Family:
         return "linear rule" if isinstance(kind, Power) and kind.exponent == 1 else "square-root rule"
 
     @property
+    def follows_noise_scale(self) -> bool:
+        """Whether the noise scale changes how lr and second moments move: not where nothing, or the noise alone, divides."""
+        kind = self.fields["lr"].kind
+        return isinstance(kind, Power) and kind.noise_power != 0 and not self.noise_alone
+
+    @property
     def argument_names(self) -> dict[str, str]:
         """Our name of every field -> its name in the library."""
         return {name: self.arguments.get(name, name) for name in self.fields}
