@@ -72,7 +72,7 @@ def _along(aware: NoiseAware) -> list[str]:
     more = f" ({len(rows) - len(shown)} more points: --json)" if len(rows) > len(shown) else ""
     head = ("samples", "noise scale", "lr factor", *(["95% interval"] if aware.ends else []))
     return ["", *table([head, *shown]),
-            f"lr factor: on the base's lr, by straight lines between the points{more}; the values above are of the average"]
+            f"lr factor: on the base's lr, its logarithm straight between the points{more}; the values above: of the average"]
 
 
 def _lr_factor(scaled: ScaledConfig) -> float:

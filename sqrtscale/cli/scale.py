@@ -151,8 +151,8 @@ def _export(name: str, base: Base, scaled: ScaledConfig, parts: Batch | None) ->
             raise FieldError("export", name, "needs the file of --from: give that, or the name of a library")
         patched = patch(base.text, base.imported, scaled, parts)
         return patched.text, patched.notes
-    notes = remarks(scaled, name) if SNIPPETS[name].language == "json" and scaled.complete else ()
-    return snippet(scaled, name, parts), tuple(notes)
+    notes = remarks(scaled, name, scaled.course) if SNIPPETS[name].language == "json" and scaled.complete else ()
+    return snippet(scaled, name, parts, scaled.course), tuple(notes)
 
 
 def _parts(base: Base, scaled: ScaledConfig) -> Batch | None:

@@ -92,8 +92,7 @@ class ScaledConfig:
     @property
     def follows_noise_scale(self) -> bool:
         """Whether lr moves by the noise scale: not SGD's, nor one whose gradient is divided by its noise alone."""
-        optimizer = family(self.base.optimizer)
-        return bool(self.noise_scale) and optimizer.rule != "linear rule" and not optimizer.noise_alone
+        return bool(self.noise_scale) and family(self.base.optimizer).follows_noise_scale
 
     @property
     def square_root_share(self) -> float:
@@ -127,7 +126,7 @@ class ScaledConfig:
                               run.pop("warmup_steps", None), run, groups)
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON object of ``sqrtscale scale --json``: kappa, forms, base, scaled, fields, warnings; what was given of noise."""
+        """The JSON object of ``sqrtscale scale --json``: kappa, forms, base, scaled, fields, warnings, any noise scale."""
         scaled = {row.name: _listed(row.scaled) for row in self.fields}
         run = {name: scaled.pop(name) for name in RUN_FIELDS if name in scaled}
         lengths = {name: run.pop(name, None) for name in ("total_steps", "warmup_steps")}

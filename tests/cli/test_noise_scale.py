@@ -128,6 +128,18 @@ def test_a_course_gives_lr_over_samples_seen(tmp_path, capsys):
     assert rows == [["0", "10", f"{start:.4g}"], ["8000", "40", f"{end:.4g}"]] and "noise scale 20 on average" in out
 
 
+def test_an_export_of_a_course_has_lr_over_samples_seen(tmp_path, capsys):
+    (tmp_path / "points.json").write_text(json.dumps(COURSE))
+    assert main(["scale", "--optimizer", "adamw", "--lr", "1e-3", "--batch", "8", "--target", "64", "--noise-scale",
+                 str(tmp_path / "points.json"), "--export", "pytorch"]) == 0
+    code = capsys.readouterr().out
+    names = {}
+    exec("from bisect import bisect\n" + code[code.index("LR_FACTORS"):code.index("\n\n\n", code.index("def lr_factor"))], names)
+    lr = float(code.partition("lr=")[2].partition(",")[0])
+    for samples, noise in COURSE:
+        assert lr * names["lr_factor"](samples) == pytest.approx(1e-3 * math.sqrt(8 * (64 + noise) / (8 + noise)), rel=1e-3)
+
+
 def test_a_long_course_is_printed_in_part(tmp_path, capsys):
     (tmp_path / "points.json").write_text(json.dumps([[i, 5 + i] for i in range(500)]))
     assert main(["scale", *BASE, str(tmp_path / "points.json")]) == 0
