@@ -55,7 +55,7 @@ def _stored(id: str) -> NoiseScale:
     with open_store() as store:
         id = whole_id(store, id)
         try:
-            course = noise_scale_course(store.curves(id))
+            course = noise_scale_course(store.curves(id), before=store.get(id).plan.warm_samples)
         except DamagedChunk as error:
             raise RuntimeError(str(error)) from error
     seen = [(samples, ratio) for samples, ratio in course if 0 < ratio.value < math.inf]

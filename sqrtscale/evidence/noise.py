@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from ..rules.signal import WINDOW
+
 CONFIDENCE = 0.95
 GROWTH = 3.0  # of the noise scale, by chance and in no time
 Values = Sequence[float] | np.ndarray
@@ -161,14 +163,16 @@ def noise_scale(curves: pd.DataFrame, arm: str = "base", preconditioned: bool = 
     return _ratio_of_columns(_metrics(curves, arm, noise, signal), noise, signal)
 
 
-def noise_scale_course(curves: pd.DataFrame, arm: str = "base") -> tuple[tuple[int, Ratio], ...]:
+def noise_scale_course(curves: pd.DataFrame, arm: str = "base", before: int = 0) -> tuple[tuple[int, Ratio], ...]:
     """(samples seen, noise scale) of an arm at every point where signal and noise were measured, in order.
 
-    Each a ratio of averages over the seeds; where the signal cannot be told from 0 its value, or only its interval, is infinite.
+    Each a ratio of averages over the seeds, and over the points of the last ``WINDOW`` in age, which is ``before`` more than
+    the samples seen; where the signal cannot be told from 0 its value, or only its interval, is infinite.
     """
-    measured = _metrics(curves, arm, "noise", "signal")
+    measured = _metrics(curves, arm, "noise", "signal").dropna()
     where = measured.index.get_level_values("samples")
-    points = [(int(samples), _ratio_of_columns(measured[where == samples], "noise", "signal")) for samples in sorted(set(where))]
+    points = [(int(samples), _ratio_of_columns(measured[(where + before >= (samples + before) / WINDOW) & (where <= samples)],
+                                               "noise", "signal")) for samples in sorted(set(where))]
     return tuple((samples, ratio) for samples, ratio in points if ratio is not None)
 
 

@@ -23,6 +23,9 @@ from itertools import pairwise
 
 from .errors import FieldError, real
 
+# What was measured counts together from an age (samples since the initialisation) up to so many times that: a single
+# measurement scatters widely, and the noise scale grows by factors.
+WINDOW = 1.5
 WORTH_A_RULE = 0.1  # share of lr by which the square root may be off before it counts as out of range
 LARGEST = 1e15  # samples: no batch comes near it
 ALLOWED = "is not a noise scale: give a finite number above 0 in the unit of the batch sizes, for example 567"

@@ -87,6 +87,8 @@ def test_the_course_of_a_noise_scale_is_a_ratio_at_every_point_that_was_measured
     low, high = stats.t.interval(0.95, 3, np.mean(x) / 2, stats.sem(x) / 2)
     assert (first, at_start.value, at_start.low, at_start.high) == (0, *map(pytest.approx, (2.25, low, high)))
     assert last == 200 and math.isinf(unseen.value)  # by chance the signal came out below 0
+    pooled = noise_scale_course(table, before=400)  # 600 samples old, and what was measured at 400 counts with it
+    assert pooled[1][1].value == pytest.approx((4.5 + 45) / (2 - 1))
     [(_, alone)] = noise_scale_course(table[table["seed"] == 0], "scaled")
     assert (alone.value, alone.low, alone.high) == (7, 0, math.inf)
     assert noise_scale_course(table, "unscaled") == () == noise_scale_course(table.iloc[:0])
