@@ -126,12 +126,13 @@ def plan_of(case: str, seeds: int) -> CalibrationPlan:
         plan = make_plan("pydoc", task("pydoc").defaults.base, 128, arms=["noise-aware schedule"], seeds=seeds, start="scratch",
                          decay_form="half-life")
     aware = next(arm for arm in plan.arms if arm.group == "noise-aware")
+    others = tuple(arm for arm in plan.arms if arm is not aware)
     if case == "memory":
         aware = replace(aware, config=plan.base, measured=False)
     longer = BETA2 if case == "longer v" else {}
     several = [at(aware, beta1, longer.get(beta1, aware.config["beta2"])) for beta1 in BETA1[case]] or [
         replace(aware, name=FOLLOWING)]
-    return replace(plan, arms=(*(arm for arm in plan.arms if arm is not aware), *several))
+    return replace(plan, arms=(*others, *several))
 
 
 def at(arm: Arm, beta1: float, beta2: float) -> Arm:

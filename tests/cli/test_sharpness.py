@@ -10,7 +10,7 @@ BASE = ["check", "--optimizer", "rmsprop", "--lr", "1e-3", "--batch", "100", "--
 def test_within_the_limit_check_says_how_far_it_reaches(capsys):
     # 2 / lr = 2,000 and lr' S' = kappa lr S: a sharpness of 100 is borne up to 20 times the batch.
     assert main([*BASE, "--target", "400", "--sharpness", "100"]) == 0
-    assert "largest kappa whose steps bear a sharpness of 100: 20" in capsys.readouterr().out
+    assert "curvature: the steps bear a sharpness of 100 up to kappa = 20" in capsys.readouterr().out
 
 
 def test_beyond_the_limit_is_out_of_range_and_says_what_helps(capsys):
