@@ -84,7 +84,7 @@ def sentence(arm: str, of_arms: Mapping[str, Curvature], config: TrainingConfig 
     held = [f"{name} {values[name]:.3g}" for name in ("beta1", "momentum", "lr") if values.get(name)] or ["they"]
     bear = "bears" if held[1:] == [] and values else "bear"
     beside = f" (base's is at {bases.share:.0%} of its limit)" if bases else ""
-    remedies = f"{REMEDIES}, or beta1 kept higher" if values.get("beta1") else REMEDIES
+    remedies = f"{REMEDIES}, or beta1 kept higher once the fast start is over" if values.get("beta1") else REMEDIES
     return (f"The steps meet curvature: preconditioned sharpness {own.sharpness:,.0f} after {own.samples:,} samples, of at most "
             f"{own.limit:,.0f} that {' and '.join(held)} {bear}{beside}. Training can go on there, but no longer as base does; "
             f"what may help: {remedies}.")

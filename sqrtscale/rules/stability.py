@@ -61,7 +61,7 @@ def sentence(config: TrainingConfig, sharpness: float, largest_kappa: float) -> 
     if largest_kappa < 1:
         return (f"The base itself is at {share:.0%} of the sharpness that its steps bear: it trains at the edge of stability, "
                 "and the steps of a larger batch meet curvature from the start.")
-    kept = ", beta1 kept higher" if "beta1" in family(config.optimizer).fields else ""
+    kept = ", beta1 kept higher once the fast start is over" if "beta1" in family(config.optimizer).fields else ""
     return (f"The steps bear the curvature up to kappa = {largest_kappa:.3g} (the base is at {share:.1%} of its limit): beyond "
             "it they overshoot along the sharpest direction, where training may lag or grow unstable. What may help: a smaller "
             f"kappa{kept}, a warm-up by samples.")
