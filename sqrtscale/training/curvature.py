@@ -24,7 +24,7 @@ from .streams import Stream
 
 STEPS = 7  # of Lanczos, two gradients each: within 1% on the built-in tasks
 RADIUS = 1e-3  # length of a difference's step over that of the weights
-SHARE = 0.08  # of a run's samples that may be spent on measuring it: less than 3% of a calibration of three seeds
+SHARE = 0.08  # of a run's samples that may be spent on measuring it: 2 to 4% of a calibration of three seeds, less with more
 MEASURED = 2  # times in a run
 LEAST, MOST = 64, 512  # samples of the batch: a smaller one has a sharper loss than training as a whole
 TINY = 1e-30
