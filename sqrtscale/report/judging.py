@@ -19,6 +19,7 @@ from .. import evidence
 from ..evidence import Comparison, Looks, Outcome, Regime, Verdict, judge
 from ..plan import WARM_START
 from ..rules import FieldError
+from ..schedules import CONSTANT
 from ..store import CalibrationRecord, DamagedChunk, NotFound, Result, Store
 from ..store.records import COURSE, JUDGING
 from ..tasks import task
@@ -41,8 +42,10 @@ def verdicts(record: CalibrationRecord, curves: pd.DataFrame, margin: float | No
     if not (arms["metric"] == about.judged).any():
         return {}
     controls = frozenset(arm.name for arm in record.plan.arms if arm.group == "control")
-    return judge(arms, Comparison(about.judged, metric.unit, metric.margin, controls=controls), margin=margin,
-                 regime=regimes(record, curves) if measured is None else measured, level=level(record))
+    judged = judge(arms, Comparison(about.judged, metric.unit, metric.margin, controls=controls), margin=margin,
+                   regime=regimes(record, curves) if measured is None else measured, level=level(record))
+    steady = {arm.name: arm.config for arm in record.plan.arms if not arm.measured and record.plan.schedule == CONSTANT}
+    return evidence.with_curvature(judged, arms, steady)
 
 
 def level(record: CalibrationRecord) -> float | None:
@@ -147,13 +150,14 @@ def headline(record: CalibrationRecord, verdicts: Mapping[str, Verdict]) -> str:
     """The first line of the result, about the target batch: arms at other batches have their own sentences."""
     plan = record.plan
     at_target = {arm: verdict for arm, verdict in verdicts.items() if plan.config_of(arm).batch_size == plan.target_batch}
-    others = (evidence.of_another_transfer(at_target[arm.name], _transfer(arm.noise_scale)) for arm in plan.arms
+    others = (evidence.of_another_transfer(at_target[arm.name], _transfer(arm.name, arm.measured)) for arm in plan.arms
               if arm.group == "noise-aware" and arm.name in at_target)
     return " ".join(filter(None, [evidence.headline(at_target), *others]))
 
 
-def _transfer(noise_scale: float) -> str:
-    return f"The noise-aware transfer (noise scale {f'{noise_scale:g}' if noise_scale else 'as measured'})"
+def _transfer(arm: str, measured: bool) -> str:
+    given = arm.removeprefix("noise-aware ").replace(" ", ", ")
+    return f"The noise-aware transfer (noise scale {'as measured' if measured else given})"
 
 
 def keep(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict], measured: Mapping[str, Regime],
