@@ -85,24 +85,24 @@ CASES = (
     Case("pydoc", "scratch", LANGUAGE, 128, 24_000, decay_form="half-life", arms=WITH_KEPT),
     Case("digits", "warm", adam(256, 2e-3), 1024, 48_000, 8, arms=WITH_KEPT),
     Case("digits", "warm", adam(256, 1e-3), 1024, 48_000, 8, arms=WITH_KEPT),
-    Case("digits", "warm", adam(64, 2e-3), 256, 24_000, 8),
-    Case("digits", "warm", adam(8, 2e-3), 64, 24_000, 8),
-    Case("digits", "warm", adamw(512, 2e-3), 1024, 48_000, 8, arms=WITH_KEPT),
-    Case("digits", "warm", adamw(64, 2e-3), 512, 24_000, 8, arms=WITH_KEPT),
-    Case("digits", "warm", adamw(64, 2e-3), 1024, 24_000, 8, "half-life", arms=WITH_KEPT),
-    Case("digits", "warm", rmsprop(64, 1e-3), 256, 24_000, 8),
+    Case("digits", "warm", adam(64, 2e-3), 256, 24_000),
+    Case("digits", "warm", adam(8, 2e-3), 64, 24_000),
+    Case("digits", "warm", adamw(512, 2e-3), 1024, 48_000, arms=WITH_KEPT),
+    Case("digits", "warm", adamw(64, 2e-3), 512, 24_000, arms=WITH_KEPT),
+    Case("digits", "warm", adamw(64, 2e-3), 1024, 24_000, decay_form="half-life", arms=WITH_KEPT),
+    Case("digits", "warm", rmsprop(64, 1e-3), 256, 24_000),
     Case("digits", "scratch", adamw(8, 2e-3), 64, 24_000),
     Case("digits", "scratch", adamw(8, 2e-3), 128, 24_000, decay_form="half-life", arms=WITH_KEPT),
     Case("digits", "scratch", adamw(64, 2e-3), 256, 24_000),
     Case("digits", "scratch", adamw(256, 2e-3), 1024, 24_000, arms=WITH_KEPT),
     Case("digits", "scratch", rmsprop(8, 1e-3), 64, 24_000),
-    Case("pydoc", "warm", adamw(8, 5e-4, 0.95, 0.99), 64, 12_000),
-    Case("pydoc", "warm", adamw(128, 2e-3, 0.9, 0.99), 512, 16_384, arms=WITH_KEPT),
-    Case("pydoc", "scratch", adamw(8, 5e-4, 0.95, 0.99), 16, 12_000),
-    Case("pydoc", "scratch", adamw(8, 5e-4, 0.95, 0.99), 64, 12_000),
+    Case("pydoc", "scratch", adamw(8, 5e-4, 0.95, 0.99), 64, 8_000),
     Case("pydoc", "scratch", adamw(64, 1.4e-3, 0.9, 0.99), 256, 12_000, arms=WITH_KEPT),
-    Case("pydoc", "scratch", rmsprop(8, 3e-4), 64, 12_000),
-    Case("digits", "scratch", adamw(32, 5e-4), 128, 16_000, 3, size="small"),
+    Case("pydoc", "warm", adamw(128, 2e-3, 0.9, 0.99), 512, 12_288, arms=WITH_KEPT),
+    Case("pydoc", "warm", adamw(8, 5e-4, 0.95, 0.99), 64, 8_000),
+    Case("pydoc", "scratch", rmsprop(8, 3e-4), 64, 8_000),
+    Case("digits", "scratch", adamw(32, 5e-4), 128, 12_000, 3, size="small"),
+    Case("pydoc", "scratch", adamw(8, 5e-4, 0.95, 0.99), 16, 8_000),
 )
 
 
@@ -246,35 +246,40 @@ def print_layers(folder: Path) -> None:
 
 
 def layers(name: str) -> Iterator[tuple[int, str, int, float, float]]:
-    """(samples, parameter, its size, |G|^2, tr(Sigma)) of base as it trains from scratch, models pooled."""
-    about, device = task(name), torch.device("cpu")
+    """(samples, parameter, its size, |G|^2, tr(Sigma)) of the task's base as it trains from scratch, models pooled."""
+    about, device, seeds = task(name), torch.device("cpu"), range(LAYER_SEEDS)
     data, base = about.data(device), about.defaults.base
-    seeds = range(LAYER_SEEDS)
     population = Population(about, [base] * LAYER_SEEDS, list(seeds), device)
-    streams, probes = ([Stream(data, seed, stream) for seed in seeds] for stream in ("branch", "regime"))
-    reads = torch.arange(LAYER_SEEDS)
+    training, measuring = ([Stream(data, seed, stream) for seed in seeds] for stream in ("branch", "regime"))
     sizes = {parameter: math.prod(p.shape) for parameter, p in population.network.parameters().items()}
     done = 0
     for at in LAYERS_AT[name]:
         while done < at:
             steps = min(50, (at - done) // base.batch_size)
-            batch = Batch.joined([stream.take(steps * base.batch_size) for stream in streams], torch.stack)
-            population.advance(batch, reads, steps)
+            population.advance(together(training, steps * base.batch_size), torch.arange(LAYER_SEEDS), steps)
             done += steps * base.batch_size
-        total, squares = (torch.zeros_like(population.flat, dtype=torch.float64) for _ in range(2))
-        for place in range(LAYER_BATCHES):
-            batch = Batch.joined([probe.take(MICRO) for probe in probes], torch.stack)
-            _, gradients = population.gradients(batch, place=place)
-            total += gradients
-            squares += gradients.double() ** 2
-        mean = total / LAYER_BATCHES
-        noise = MICRO * (squares - LAYER_BATCHES * mean**2) / (LAYER_BATCHES - 1)
-        signal = mean**2 - noise / (LAYER_BATCHES * MICRO)
-        start = 0
-        for parameter, size in sizes.items():
-            piece = slice(start, start + size)
-            yield at, parameter, size, float(signal[:, piece].sum()), float(noise[:, piece].sum())
-            start += size
+        signal, noise = signal_and_noise(population, [together(measuring, MICRO) for _ in range(LAYER_BATCHES)])
+        for (parameter, size), in_signal, in_noise in zip(sizes.items(), signal.split([*sizes.values()]),
+                                                          noise.split([*sizes.values()]), strict=True):
+            yield at, parameter, size, float(in_signal.sum()), float(in_noise.sum())
+
+
+def together(streams: Sequence[Stream], count: int) -> Batch:
+    """The next samples of every stream, [streams, count, ...]."""
+    return Batch.joined([stream.take(count) for stream in streams], torch.stack)
+
+
+def signal_and_noise(population: Population, batches: Sequence[Batch]) -> tuple[torch.Tensor, torch.Tensor]:
+    """G^2 and S of every coordinate, [P], summed over the models: the estimator of ``sqrtscale.training.regime``."""
+    k, size = len(batches), batches[0].count(1)
+    total, squares = (torch.zeros_like(population.flat, dtype=torch.float64) for _ in range(2))
+    for place, batch in enumerate(batches):
+        gradients = population.gradients(batch, place=place)[1].double()
+        total += gradients
+        squares += gradients**2
+    mean = total / k
+    noise = size * (squares - k * mean**2) / (k - 1)
+    return (mean**2 - noise / (k * size)).sum(0), noise.sum(0)
 
 
 if __name__ == "__main__":
