@@ -23,9 +23,9 @@ import pandas as pd
 import torch
 
 from sqrtscale.arms import Arm, make_arm
-from sqrtscale.evidence import Comparison, Regime, Verdict, judge, noise_scale, regimes
+from sqrtscale.evidence import Comparison, Regime, Verdict, differences_over_samples, judge, noise_scale, regimes
 from sqrtscale.plan import WARM_START, CalibrationPlan, Start, make_plan
-from sqrtscale.report.judging import NOT_OF_THE_RULE
+from sqrtscale.report.svg import Line, chart
 from sqrtscale.rules import DecayForm, TrainingConfig
 from sqrtscale.rules.signal import excess
 from sqrtscale.tasks import SMALLEST, Batch, task
@@ -77,6 +77,7 @@ def rmsprop(batch: int, lr: float) -> TrainingConfig:
     return TrainingConfig("rmsprop", batch, {"lr": lr, "alpha": 0.99})
 
 
+COLOURS = {"scaled": "#C2410C", "linear lr": "#6B7280", CONSTANT: "#0E7490", KEPT: "#7C3AED", SCHEDULE: "#15803D"}
 WITH_KEPT = (*FIRST, CONSTANT, KEPT, SCHEDULE)
 LANGUAGE = adam(8, 5e-4, 0.95, 0.99)  # the task's own default
 CASES = (
@@ -114,6 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--seeds", type=int, help="instead of each case's own number")
     options.add_argument("--samples", type=int, help="instead of each case's own number")
     options.add_argument("--report", action="store_true", help="train nothing")
+    options.add_argument("--plot", type=Path, metavar="FILE.svg", help="the differences to base of the last case, over samples")
     options.add_argument("--layers", action="store_true", help="the noise scale of every layer, instead of the cases")
     chosen = options.parse_args(arguments)
     chosen.folder.mkdir(parents=True, exist_ok=True)
@@ -128,6 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             train(case, file, [arm for arm in case.arms if arm in (chosen.arms or case.arms)])
         if file.exists():
             print_case(case, pd.read_csv(file))
+            if chosen.plot:
+                chosen.plot.write_text(figure(case, pd.read_csv(file)))
 
 
 def plan_of(case: Case, arms: Collection[str], noise: float | None) -> CalibrationPlan:
@@ -146,7 +150,8 @@ def plan_of(case: Case, arms: Collection[str], noise: float | None) -> Calibrati
 
 def train(case: Case, file: Path, arms: Sequence[str]) -> None:
     """Add to the file what is missing of these arms: first those that need no noise scale, with base, then the others."""
-    for part in (["base", *(arm for arm in arms if arm in FIRST)], [arm for arm in arms if arm not in FIRST]):
+    needed = {CONSTANT, KEPT}
+    for part in (["base", *(arm for arm in arms if arm not in needed)], [arm for arm in arms if arm in needed]):
         curves = pd.read_csv(file) if file.exists() else pd.DataFrame(columns=COLUMNS)
         stored = set(zip(curves["arm"], curves["seed"], strict=True))
         missing = {arm for arm in part if any((arm, seed) not in stored for seed in range(case.seeds))}
@@ -178,8 +183,7 @@ def judged(case: Case, curves: pd.DataFrame) -> tuple[dict[str, Verdict], dict[s
     about = task(case.task)
     metric = about.metrics[about.judged]
     comparison = Comparison(about.judged, metric.unit, metric.margin, controls=frozenset({"linear lr"}))
-    measured = regimes(curves, case.base.batch_size, {"scaled": case.target})
-    assert "noise-aware" in NOT_OF_THE_RULE  # these are tests whatever dominates
+    measured = regimes(curves, case.base.batch_size, {"scaled": case.target})  # the other arms are tests whatever dominates
     return judge(curves, comparison, regime=measured), judge(curves, comparison), measured.get("scaled")
 
 
@@ -189,9 +193,10 @@ def print_case(case: Case, curves: pd.DataFrame) -> None:
     verdicts, by_curves, measured = judged(case, curves)
     print(f"### {case.name}: {case.seeds} seeds, {curves['samples'].max():,} samples\n")
     if measured is not None:
-        noise = ", ".join(f"{scale:.3g} at {at:,}" for at, scale in course(curves))
+        noise, ratio = ", ".join(f"{scale:.3g} at {at:,}" for at, scale in course(curves)), measured.second_moment_ratio
         print(f"Noise scale of base: {noise}; over the run {measured.noise_scale:.3g} ({measured.low:.3g} to "
-              f"{measured.high:.3g}). {next(iter(verdicts.values())).margin.value:.3g} is the margin.\n")
+              f"{measured.high:.3g}).\nBase's second moment is {ratio or math.nan:.3g} times the scaled arm's; the noise scale "
+              f"predicts {measured.expected_ratio:.3g}. Margin {next(iter(verdicts.values())).margin.value:.3g}.\n")
     print("| arm | lr over base's | verdict | first quarter | whole | end |\n|---|---|---|---|---|---|")
     for arm, verdict in sorted(verdicts.items(), key=lambda item: WITH_KEPT.index(item[0])):
         alone = by_curves[arm].outcome
@@ -220,6 +225,16 @@ def lr_of(case: Case, arm: str, curves: pd.DataFrame) -> str:
     if arm in (CONSTANT, KEPT) and measured is not None:
         return f"{math.sqrt(kappa * excess(case.base.batch_size, case.target, measured.value)):.3g}"
     return f"{kappa if arm == 'linear lr' else math.sqrt(kappa):.3g}"
+
+
+def figure(case: Case, curves: pd.DataFrame) -> str:
+    """Every arm's difference to base over samples, with its interval."""
+    metric = task(case.task).metrics[task(case.task).judged]
+    differences = differences_over_samples(curves, task(case.task).judged, 0.05)
+    lines = [Line(arm, *(rows[column].to_list() for column in ("samples", "difference")), COLOURS[arm],
+                  low=rows["low"].to_list(), high=rows["high"].to_list())
+             for arm, rows in differences.groupby("arm", sort=False)]
+    return chart(lines, "Samples seen", f"difference to base, {metric.unit}")
 
 
 def print_layers(folder: Path) -> None:
