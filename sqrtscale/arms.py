@@ -29,6 +29,7 @@ ALREADY = "is what the scaled arm is already: give another, for example sqrt lr,
 DEFAULT_ARMS = ("base", "scaled", "unscaled", "linear lr")
 SVAG = re.compile(r"svag ([1-9]\d*)")
 AT = re.compile(r"(?P<name>.+) (?P<kappa>[1-9]\d*(/[1-9]\d*)?)x")
+FOLLOWING = "noise-aware schedule"
 NOISE_AWARE = re.compile(r"noise-aware (?P<noise>[^ ]+)")
 OWN = re.compile(r"(?P<name>[^:]+): *(?P<values>.+)")
 
@@ -45,6 +46,8 @@ class Arm:
     """One configuration under comparison, by name.
 
     noise_scale: in samples, of a noise-aware arm, whose second moment moves by it at the branch point; 0 for any other;
+    measured: the noise scale is what base's own runs measure as they train, and the hyperparameters follow it (``config`` is
+    then where they go as noise comes to dominate);
     svag: 0 for ordinary steps; l for the steps of SVAG at noise scale l, whose gradient is r1 g1 + r2 g2 of two batches;
     group: what the arm is for, the same at every batch.
     """
@@ -54,10 +57,15 @@ class Arm:
     svag: int = 0
     group: Group = "own"
     noise_scale: float = 0.0
+    measured: bool = False
 
-    def excess(self, base_batch: int) -> float:
-        """q of ``sqrtscale.rules.signal`` for this arm: 1 for every arm that takes the noise to dominate."""
-        return excess(base_batch, self.config.batch_size, self.noise_scale) if self.noise_scale else 1.0
+    def excess(self, base_batch: int, measured: float = 0.0) -> float:
+        """q of ``sqrtscale.rules.signal`` for this arm: 1 for every arm that takes the noise to dominate.
+
+        measured: the noise scale by now, for an arm that follows it.
+        """
+        noise = measured if self.measured else self.noise_scale
+        return excess(base_batch, self.config.batch_size, noise) if noise else 1.0
 
     @property
     def samples_per_step(self) -> Fraction:
@@ -71,7 +79,7 @@ class Arm:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON types; :meth:`from_dict` reads them back."""
-        special = {name: getattr(self, name) for name in ("svag", "noise_scale") if getattr(self, name)}
+        special = {name: getattr(self, name) for name in ("svag", "noise_scale", "measured") if getattr(self, name)}
         return {"name": self.name, "config": self.config.as_dict(), "group": self.group, **special}
 
     @classmethod
@@ -80,7 +88,8 @@ class Arm:
         name = values["name"]
         group = choice("group", values["group"], GROUPS) if "group" in values else group_of(name)
         noise = noise_scale(values["noise_scale"]) if "noise_scale" in values else 0.0
-        return cls(name, TrainingConfig.from_dict(values["config"]), values.get("svag", 0), group, noise)
+        return cls(name, TrainingConfig.from_dict(values["config"]), values.get("svag", 0), group, noise,
+                   values.get("measured", False))
 
 
 @dataclass(frozen=True)
@@ -244,6 +253,13 @@ def _noise_aware(name: str, text: str, scaled: ScaledConfig) -> Arm:
     return Arm(name, config, group="noise-aware", noise_scale=noise)
 
 
+def _following(scaled: ScaledConfig) -> Arm:
+    """The transfer by the noise scale as base's runs measure it."""
+    forms = scaled.decay_form, scaled.momentum_form
+    _unlike_scaled(FOLLOWING, scale(scaled.base, scaled.target_batch, *forms, noise_scale=1.0).config, scaled)
+    return Arm(FOLLOWING, scale(scaled.base, scaled.target_batch, *forms).config, measured=True)
+
+
 def _at_another_batch(kind: str, kappa: Fraction, scaled: ScaledConfig) -> Arm:
     """An arm at the batch of another kappa."""
     name, batch = f"{kind} {kappa}x", kappa * scaled.base.batch_size
@@ -296,6 +312,8 @@ def _catalogue() -> dict[str, ArmKind]:
           for name, rule in rivals.items()),
         *(ArmKind(f"without {field}", f"The full rule, but {field} as in the base [the ablation of {PAPER}].", "ablation",
                   partial(_without, f"without {field}", field)) for field in fields),
+        ArmKind(FOLLOWING, "The noise-aware transfer: lr and what moves with it follow the noise scale that base's runs measure "
+                "as they train; a test whatever dominates the gradient [derived by us].", "noise-aware", _following),
         ArmKind("svag 1", f"The base run on other samples, the first of the SVAG series [{PAPER}].", "svag",
                 partial(_svag, "svag 1", 1)),
         *(ArmKind(f"svag {ell}", f"The base run in {ell**2} times as many steps with the same SDE: where it agrees with svag 1, "

@@ -195,6 +195,21 @@ class CalibrationPlan:
         """The configuration that a run of that arm trains."""
         return self.arm(arm).config
 
+    @property
+    def follows(self) -> bool:
+        """Whether an arm follows the noise scale that base's runs measure as they train, so that those must train beside it."""
+        return any(arm.measured for arm in self.arms)
+
+    def noise_aware(self, arm: str, noise_scale: float) -> TrainingConfig:
+        """The configuration at that arm's batch by the noise-aware transfer."""
+        return scale(self.base, self.config_of(arm).batch_size, self.decay_form, self.momentum_form,
+                     noise_scale=noise_scale).config
+
+    def ends(self, arm: str) -> tuple[TrainingConfig, TrainingConfig]:
+        """Between which configurations an arm moves as it trains: noise alone, signal alone; the same twice of most arms."""
+        config = self.config_of(arm)
+        return config, self.noise_aware(arm, 1e-9) if self.arm(arm).measured else config
+
     def arm_kappa(self, arm: str) -> float:
         """The batch of that arm over the base batch."""
         return self.config_of(arm).batch_size / self.base.batch_size
@@ -207,7 +222,10 @@ class CalibrationPlan:
         """
         shared = {name: value for name, value in self.as_dict().items() if name not in NOT_OF_A_RUN}
         own = self.arm(arm)
-        return json.dumps(shared | {
+        # Of what the noise scale is measured that it follows, and in which parts.
+        others = {"followed_seeds": self.seeds, "stop_early": self.stop_early, "decay_form": self.decay_form,
+                  "momentum_form": self.momentum_form} if own.measured else {}
+        return json.dumps(shared | others | {
             "arm": arm, "config": own.config.as_dict(), "svag": own.svag, "seed": seed, "first_seed": self.seeds[0],
             "points": self.evaluation_points,
         }, sort_keys=True)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -56,10 +57,29 @@ def test_a_noise_aware_arm_moves_by_the_ratio_of_second_moments():
     assert (arm.group, arm.noise_scale) == ("noise-aware", 24) and arm.excess(8) == pytest.approx(0.4375 * 4)
     assert to_32("scaled").excess(8) == 1 and to_32("noise-aware 24 2x").config.batch_size == 16
     plan = make_plan("digits", ADAMW, 32, arms=["noise-aware 24"])
+    assert plan.ends("noise-aware 24") == (arm.config, arm.config)
     assert CalibrationPlan.from_dict(json.loads(json.dumps(plan.as_dict()))) == plan
     for bad in ("noise-aware x", "noise-aware 0", "noise-aware -1", "noise-aware inf"):
         with pytest.raises(FieldError, match="names no noise scale: give it in samples, for example noise-aware 567"):
             to_32(bad)
+
+
+def test_an_arm_that_follows_the_noise_scale_lies_between_the_rule_and_linear_lr():
+    arm = to_32("noise-aware schedule")
+    assert (arm.group, arm.measured, arm.noise_scale) == ("noise-aware", True, 0)
+    assert arm.excess(8, 24.0) == pytest.approx(0.4375 * 4) and to_32("scaled").excess(8, 24.0) == 1
+    assert to_32("noise-aware schedule 2x").config.batch_size == 16 and to_32("noise-aware schedule 2x").measured
+    plan = make_plan("digits", ADAMW, 32, arms=["noise-aware schedule"])
+    by_rule, linear = plan.ends("noise-aware schedule")
+    assert by_rule.hyperparameters == pytest.approx(to_32("scaled").config.hyperparameters)
+    assert (linear["lr"], linear["eps"], linear["weight_decay"]) == pytest.approx((4e-3, 1e-8, 0.1))
+    assert plan.follows and not make_plan("digits", ADAMW, 32, arms=["noise-aware 24"]).follows
+    assert CalibrationPlan.from_dict(json.loads(json.dumps(plan.as_dict()))) == plan
+    one, more = (replace(plan, seeds=tuple(range(count))) for count in (1, 2))
+    assert one.identity("noise-aware schedule", 0) != more.identity("noise-aware schedule", 0)  # what it follows is another
+    assert one.identity("scaled", 0) == more.identity("scaled", 0)
+    with pytest.raises(FieldError, match="what the scaled arm is already"):
+        make_arm("noise-aware schedule", scale(TrainingConfig("sgd", 8, {"lr": 0.1}), 32))
 
 
 def test_the_other_decay_form_is_offered_under_its_own_name():
@@ -135,7 +155,7 @@ def test_no_arm_that_is_offered_repeats_the_rule(optimizer, target):
     """Every other one trains something else, so that a control can differ."""
     scaled = scale(TrainingConfig(optimizer, 8, run={"clip_norm": 1.0}), target, "half-life")
     at_target = [arm for arm in (kind.make(scaled) for kind in offered(scaled)) if arm.config.batch_size == target]
-    same = [arm.name for arm in at_target
+    same = [arm.name for arm in at_target if not arm.measured  # which moves as it trains
             if all(math.isclose(arm.config[name], value) for name, value in scaled.config.hyperparameters.items())]
     assert same == ["scaled", "without clip_norm"] and len(at_target) > 4
 

@@ -24,6 +24,7 @@ REGIME: dict[str, Diagnostic] = {
     "second_moment": Diagnostic("squared gradient", "mean over coordinates of the optimizer's second moment, bias corrected"),
     "update_rms": Diagnostic("weight", "root mean square over coordinates of the last step, decay of the weights included"),
     "eps_share": Diagnostic("share", "mean over coordinates of eps / (sqrt(v_hat) + eps)"),
+    "lr_factor": Diagnostic("1", "learning rate over base's, of an arm that follows the noise scale as it is measured"),
     "clipped": Diagnostic("share", "steps since the last measurement whose gradient norm exceeded clip_norm"),
 }
 TAILS: dict[str, Diagnostic] = {  # followed by "/" and a layer's name

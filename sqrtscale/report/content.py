@@ -151,7 +151,8 @@ def _verdicts(verdicts: Mapping[str, Verdict]) -> Table:
 def _arms(record: CalibrationRecord) -> Table:
     plan = record.plan
     rows = [("batch size", *(str(arm.config.batch_size) for arm in plan.arms))]
-    rows += [(name, *(f"{arm.config[name]:.8g}" for arm in plan.arms)) for name in family(plan.base.optimizer).fields]
+    rows += [(name, *(" to ".join(dict.fromkeys(f"{config[name]:.8g}" for config in plan.ends(arm.name))) for arm in plan.arms))
+             for name in family(plan.base.optimizer).fields]
     return Table(("Field", *(arm.name for arm in plan.arms)), tuple(rows))
 
 

@@ -17,13 +17,14 @@ from ..store import CalibrationRecord, Filter, Store
 from ..tasks import NoiseScale, task
 from .judging import regimes, verdicts, was_stopped
 
-Level = Literal["good", "doubtful", "hopeless"]
+Level = Literal["good", "doubtful", "another", "hopeless"]
 ALPHA = 0.05
 FUNCTIONALS = 3  # numbers that a verdict compares, for which it corrects
 LIKELY = 0.8  # power below which a calibration is doubtful
 SURE = 0.9  # power at which a difference is said to be seen
 WORTH_SAYING = 0.05  # of the drift that the rule loses by itself
 FEWEST_PAIRS = 3  # that know a spread
+OTHER = "Its noise-aware arm gets a verdict all the same."
 CANDIDATES = 20  # stored calibrations whose plans are looked at
 
 
@@ -52,7 +53,8 @@ class Known:
 
 @dataclass(frozen=True)
 class Foresight:
-    """What a calibration can tell. hopeless: every arm of the rule would be *not a test*; sentences: Markdown."""
+    """What a calibration can tell. hopeless: every arm of the rule would be *not a test*; another: so it would, but there is an
+    arm of another transfer, which is a test; sentences: Markdown."""
 
     level: Level
     sentences: tuple[str, ...]
@@ -66,10 +68,13 @@ def foresee(plan: CalibrationPlan, known: Known) -> Foresight:
     """
     noise = _batches(plan, known)
     sentences = [text for _, text in noise]
-    if noise and all(level == "hopeless" for level, _ in noise):  # nothing else matters: no budget and no seeds mend it
+    hopeless = bool(noise) and all(level == "hopeless" for level, _ in noise)
+    certain, power = _power(plan, known.spread)
+    if hopeless and any(arm.group == "noise-aware" for arm in plan.arms):
+        return Foresight("another", tuple(filter(None, (*sentences, OTHER, power, _source(plan, known)))))
+    if hopeless:  # nothing else matters: no budget and no seeds mend it
         return Foresight("hopeless", (*sentences, _source(plan, known)))
     doubts = list(filter(None, (_start(plan, known), _memory(plan))))
-    certain, power = _power(plan, known.spread)
     good = bool(noise) and all(level == "good" for level, _ in noise) and not doubts and certain
     return Foresight("good" if good else "doubtful", tuple(filter(None, (
         *sentences, *doubts, _drift(plan), power, _source(plan, known)))))

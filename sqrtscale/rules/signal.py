@@ -85,13 +85,14 @@ class NoiseScaleCurve:
         if place in (0, len(self.points)):
             return self.points[min(place, len(self.points) - 1)][1]
         (left, low), (right, high) = self.points[place - 1 : place + 1]
-        return low * (high / low) ** ((samples - left) / (right - left))
+        return low * math.pow(high / low, (samples - left) / (right - left))
 
     def lr_factor(self, base_batch: int, target_batch: int, samples: float) -> float:
         """The factor on the square-root rule's lr after that many samples, sqrt(q)."""
         return math.sqrt(excess(base_batch, target_batch, self.at(samples)))
 
-    def mean(self, samples: float) -> float:
-        """The noise scale's geometric mean over the first ``samples``."""
-        ends = [0.0, *(at for at, _ in self.points if 0 < at < samples), samples]
-        return math.exp(sum(math.log(self.at(a) * self.at(b)) / 2 * (b - a) for a, b in pairwise(ends)) / samples)
+    def mean(self, samples: float, start: float = 0.0) -> float:
+        """The noise scale's geometric mean from ``start`` to ``samples``."""
+        ends = [start, *(at for at, _ in self.points if start < at < samples), samples]
+        logs = sum(math.log(self.at(a) * self.at(b)) / 2 * (b - a) for a, b in pairwise(ends))
+        return math.exp(logs / (samples - start))

@@ -61,8 +61,11 @@ def take_over(session: Session, id: str, now: datetime) -> dict[tuple[str, int],
         missing = {key: run for key, run in wanted.items() if run not in reusable}
         for run, old, chunks in _stored(session, other, missing, executor):
             reusable[run] = (old, chunks, other.id)
-    if any(run not in reusable for run in queued if run[0] != WARM_START):
+    missing_arms = {run[0] for run in queued if run not in reusable} - {WARM_START}
+    if missing_arms:
         reusable.pop((WARM_START, plan.seeds[0]), None)
+    if any(plan.arm(arm).measured for arm in missing_arms):  # it follows what base's runs measure beside it
+        reusable = {run: stored for run, stored in reusable.items() if run[0] != "base" and not plan.arm(run[0]).measured}
     origins = {run: taken_over(session, source).get(run, source) for run, (_, _, source) in reusable.items()}
     for run, (old, chunks, _) in reusable.items():
         new = queued[run]

@@ -20,6 +20,7 @@ from ..plan import WARM_START, CalibrationPlan, complete_points
 from ..rules import FieldError
 from ..tasks import Batch, Data, Task, task
 from . import measuring, regime
+from .course import Course
 from .device import fast_settings, resolve
 from .events import Branched, Event, Measured, Progress, RunEnded, SeedsEnded
 from .executors import choose
@@ -34,7 +35,8 @@ SAY_EVERY = 0.4  # seconds between two Progress events
 def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -> Generator[Event, None, None]:
     """Train every run of the plan but those (arm, seed) that are ``stored`` already; yields events as they happen.
 
-    The warm start is trained whenever an arm is, because its weights are kept nowhere. Raises FieldError when a device of the
+    The warm start is trained whenever an arm is, because its weights are kept nowhere; base's runs must not be stored where an
+    arm that follows them is not. Raises FieldError when a device of the
     plan is not there. Arms advance together from one evaluation point to the next, so that their curves grow side by side; the
     models of each batch size are spread over the devices.
     """
@@ -53,10 +55,10 @@ def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -
     with fast_settings(about):
         if not choose(about.network(plan.size), plan.base.optimizer, devices[0]).starts_at_once():
             yield Progress("compiling the training step, once", 0, clock.total, 0.0)
-        parent = None
+        parent, course = None, Course(plan) if plan.follows else None
         if plan.start == "warm":
             points = plan.warm_points
-            group = Group(about, data[0], [(WARM_START, plan.seeds[0])], plan, "warm start", points)
+            group = Group(about, data[0], [(WARM_START, plan.seeds[0])], plan, "warm start", points, course)
             yield from group.measured(0)
             yield from _side_by_side([[group]], points, clock, WARM_START)
             if not group.runs:
@@ -67,18 +69,19 @@ def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -
             parent.executor.forget()
         for first, end in seed_parts(plan, devices):
             runs = [run for run in arms if run[1] in plan.seeds[first:end]]
-            yield from _part(plan, about, data, runs, parent, clock)
+            yield from _part(plan, data, runs, parent, course, clock)
             if end in plan.looks[:-1]:
                 yield SeedsEnded(end)
 
 
-def _part(plan: CalibrationPlan, about: Task, data: Sequence[Data], runs: list[Run], parent: Population | None, clock: _Clock
-          ) -> Iterator[Event]:
+def _part(plan: CalibrationPlan, data: Sequence[Data], runs: list[Run], parent: Population | None, course: Course | None,
+          clock: _Clock) -> Iterator[Event]:
     """Runs of the arms that train at the same time, from the branch point to the end; their memory is the next part's."""
-    groups = [[_branched(about, part, share, plan, kind, parent) for part, share in spread(alike, data)]
-              for kind, alike in kinds(plan, runs)]
-    for group in chain(*groups):
-        yield from group.measured(0)
+    groups: list[list[Group]] = []
+    for kind, alike in kinds(plan, runs):
+        groups.append([_branched(part, share, plan, kind, parent, course) for part, share in spread(alike, data)])
+        for group in groups[-1]:  # base first: what it measures there says how the others branch that follow it
+            yield from group.measured(0)
     yield Branched()
     yield from _side_by_side(groups, plan.evaluation_points, clock, "arms")
     for group in chain(*groups):
@@ -86,9 +89,9 @@ def _part(plan: CalibrationPlan, about: Task, data: Sequence[Data], runs: list[R
 
 
 def kinds(plan: CalibrationPlan, runs: Sequence[Run]) -> Iterator[tuple[tuple[int, int], list[Run]]]:
-    """((batch size, l of SVAG), its runs): what can train in one population."""
+    """((batch size, l of SVAG), its runs): what can train in one population; base's first."""
     kind_of = {run: (plan.arm(run[0]).config.batch_size, plan.arm(run[0]).svag) for run in runs}
-    for kind in sorted(set(kind_of.values())):
+    for kind in sorted(set(kind_of.values()), key=lambda kind: (kind != (plan.base.batch_size, 0), kind)):
         yield kind, [run for run in runs if kind_of[run] == kind]
 
 
@@ -104,18 +107,19 @@ def spread(runs: Sequence[Run], data: Sequence[Data]) -> Iterator[tuple[Data, Se
         yield part, [run for run in runs if run in share]
 
 
-def _branched(about: Task, data: Data, runs: Sequence[Run], plan: CalibrationPlan, kind: tuple[int, int],
-              parent: Population | None) -> Group:
+def _branched(data: Data, runs: Sequence[Run], plan: CalibrationPlan, kind: tuple[int, int], parent: Population | None,
+              course: Course | None) -> Group:
     """The group of these runs at its start: ``parent``'s weights and optimizer, or none from scratch."""
     size, ell = kind
     # A stream of its own: SVAG draws more samples for the same time, so it cannot be paired with base.
     stream = f"l={ell} of svag" if ell else "branch"
-    group = Group(about, data, runs, plan, stream, plan.evaluation_points)
+    group = Group(task(plan.task), data, runs, plan, stream, plan.evaluation_points, course)
     group.population.follow(plan.schedule, float(group.step_covers / plan.samples))
     if parent is not None:
         # l times the noise is the noise of an l^2 times smaller batch, also for what the optimizer holds.
         group.population.branch_from(parent, size / plan.base.batch_size / (ell**2 or 1),
-                                     [plan.arm(arm).excess(plan.base.batch_size) for arm, _ in runs])
+                                     [course.excess(arm) if course and plan.arm(arm).measured
+                                      else plan.arm(arm).excess(plan.base.batch_size) for arm, _ in runs])
     return group
 
 
@@ -146,8 +150,9 @@ class Group:
     """Runs that share a batch size, an l of SVAG and a device: one population, and one stream of samples per seed."""
 
     def __init__(self, about: Task, data: Data, runs: Sequence[Run], plan: CalibrationPlan, stream: str,
-                 points: Sequence[int]):
+                 points: Sequence[int], course: Course | None = None):
         self.data = data
+        self.plan, self.course = plan, course
         self.runs = list(runs)
         self.seeds = sorted({seed for _, seed in runs})
         self.hopeless = about.hopeless
@@ -157,7 +162,8 @@ class Group:
                                      arms[0].svag, plan.size, stream)
         self.streams = [Stream(data, seed, stream) for seed in self.seeds]
         self.all_metrics_at = complete_points(points)
-        self.probe = regime.Probe(data, self.seeds, points, plan.seeds[0], about.micro)
+        self.probe = regime.Probe(data, self.seeds, points, plan.seeds[0], about.micro,
+                                  followed=plan.follows and any(arm.group == "base" for arm in arms))
         self._index()
 
     def _index(self) -> None:
@@ -172,8 +178,22 @@ class Group:
         """One Measured per run at ``samples`` seen, with its regime where it is time for that."""
         values = measuring.measure(self.population, self.data, judged_only=samples not in self.all_metrics_at)
         regimes = self.probe.measure(self.population, self.runs, self.reads, samples)
+        for (arm, _), values_of_run in zip(self.runs, regimes, strict=True):
+            if self.course and arm in (WARM_START, "base"):
+                self.course.learn(samples + (arm == "base") * self.plan.warm_samples, values_of_run)
         for i, (arm, seed) in enumerate(self.runs):
-            yield Measured(arm, seed, samples, {name: float(value[i]) for name, value in values.items()} | regimes[i])
+            followed = {"lr_factor": self.course.lr_factor(arm, samples)} if self.course and self.plan.arm(arm).measured else {}
+            yield Measured(arm, seed, samples,
+                           {name: float(value[i]) for name, value in values.items()} | regimes[i] | followed)
+
+    def follow(self, start: int, end: int) -> None:
+        """Give the arms that follow the noise scale the hyperparameters of a stretch of samples, lr at every step of it."""
+        if self.course is None or not any(self.plan.arm(arm).measured for arm, _ in self.runs):
+            return
+        followed = {arm: self.course.stretch(arm, start, end) for arm, _ in self.runs if self.plan.arm(arm).measured}
+        tuned = [followed.get(arm, (config, None)) for (arm, _), config
+                 in zip(self.runs, self.population.configs, strict=True)]
+        self.population.retune(*zip(*tuned, strict=True))
 
     def end_diverged(self, worst: Tensor, samples: int) -> Iterator[Event]:
         """End the runs whose largest batch loss since the last point says that they diverged."""
@@ -222,6 +242,7 @@ def _in_turns(several: Sequence[Iterator[Event | None]]) -> Iterator[Event]:
 def _train(group: Group, start: int, end: int, clock: _Clock, phase: str) -> Iterator[Event | None]:
     """Train a group from ``start`` to ``end`` samples seen, then measure it; None is a piece of work with nothing to say."""
     population, drawn = group.population, group.population.drawn
+    group.follow(start, end)
     worst = torch.zeros(len(population), device=population.device)
     steps, at_once = int((end - start) / group.step_covers), max(1, DRAW_AT_ONCE // drawn)
     a_call = population.executor.steps_at_once(population)

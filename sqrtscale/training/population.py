@@ -14,6 +14,7 @@ from ..rules import TrainingConfig
 from ..schedules import CONSTANT, Schedule
 from ..tasks import SMALLEST, Batch, Task
 from .chance import Chance
+from .course import Pace
 from .executors import choose
 from .optimizers import make_optimizer
 
@@ -42,9 +43,10 @@ class Population:
         self.warmup_steps = np.array([float(config.warmup_steps or 0) for config in configs])
         self.schedule = CONSTANT
         self.share_of_a_step = 0.0
+        self.paces: list[Pace | None] = [None] * len(configs)  # of models whose lr follows more than the schedule
         self.taken = 0  # steps of this stream
         self.lr_factor = torch.ones(len(configs), 1, dtype=torch.float64, device=device)  # of the step that is being made
-        clips = [config.run.get("clip_norm", math.inf) for config in configs]
+        clips = _clip_norms(configs)
         self.clip_norm = torch.tensor(clips, device=device).unsqueeze(1) if min(clips) < math.inf else None
         self.clipped = torch.zeros(len(configs), device=device)  # steps since share_clipped, and how many there were
         self.since = 0
@@ -92,13 +94,23 @@ class Population:
     def lr_factors(self, count: int) -> np.ndarray:
         """What multiplies the learning rates in the next steps, [count, M].
 
-        Linear warm-up, whose first step of n already moves by lr / n, times the schedule in the middle of each step.
+        Linear warm-up, whose first step of n already moves by lr / n, times schedule and pace in the middle of each step.
         """
         steps = self.taken + np.arange(1.0, count + 1)
         factors: np.ndarray = np.minimum(1.0, steps[:, None] / np.maximum(self.warmup_steps, 1.0))
         if self.schedule != CONSTANT:
             factors *= [[self.schedule.factor(min(1.0, (step - 0.5) * self.share_of_a_step))] for step in steps.tolist()]
+        for model, pace in enumerate(self.paces):
+            if pace is not None:
+                factors[:, model] *= pace((steps - 0.5) * self.batch_size)
         return factors
+
+    def retune(self, configs: Sequence[TrainingConfig], paces: Sequence[Pace | None]) -> None:
+        """Go on with other hyperparameters; paces: what multiplies a learning rate over the samples seen, None for nothing."""
+        self.configs, self.paces = tuple(configs), list(paces)
+        self.optimizer.adopt(configs)
+        if self.clip_norm is not None:
+            self.clip_norm.copy_(torch.tensor(_clip_norms(configs)).unsqueeze(1))
 
     def chance(self, step: int) -> Chance:
         """Of a training pass, so many steps after those that were taken."""
@@ -161,6 +173,7 @@ class Population:
         """Drop all models but ``rows``, for example the ones that have not diverged."""
         chosen = torch.tensor(rows, dtype=torch.long, device=self.device)
         self.configs, self.seeds = tuple(self.configs[row] for row in rows), tuple(self.seeds[row] for row in rows)
+        self.paces = [self.paces[row] for row in rows]
         self._adopt(self.flat[chosen].clone())
         self.buffers, self.frozen = ({name: x[chosen] for name, x in held.items()} for held in (self.buffers, self.frozen))
         self.warmup_steps, self.lr_factor = self.warmup_steps[rows], self.lr_factor[chosen]
@@ -168,3 +181,7 @@ class Population:
         self.clipped = self.clipped[chosen]
         self.update_rms = None if self.update_rms is None else self.update_rms[chosen]
         self.optimizer.keep(chosen)
+
+
+def _clip_norms(configs: Sequence[TrainingConfig]) -> list[float]:
+    return [config.run.get("clip_norm", math.inf) for config in configs]

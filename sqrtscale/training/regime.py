@@ -18,13 +18,15 @@ import torch
 from torch import Tensor
 
 from ..diagnostics.tails import hill, not_normal, on_one_scale, stable_index
+from ..plan import complete_points
 from ..tasks import Batch, Data
 from .population import Population
 from .streams import Stream
 
 MICRO = 16  # samples of one micro-batch, where the task has no size of its own
 SHARE = 0.08  # of a run's samples that may be spent on measuring it
-TIMES = 5  # start, three times during, end
+# Of a run, at which it is measured: denser where the noise scale grows fast, from scratch from 3 to 70 within the first quarter.
+SHARES = (0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1)
 LEAST, MOST = 8, 64  # micro-batches of one measurement
 TAILS_OF = ("base", "scaled")  # arms whose run of the plan's first seed has its tails looked at, at start and end
 TAILS_LEAST, TAILS_MOST = 32, 256  # micro-batches for that
@@ -32,10 +34,13 @@ COORDINATES, PROJECTIONS = 128, 20  # of every layer
 FEWEST = 8  # coordinates of a layer that must be left
 
 
-def times(points: Sequence[int]) -> tuple[int, ...]:
-    """Those of the evaluation points at which the regime is measured: first, last, and some between."""
-    last = len(points) - 1
-    return tuple(sorted({points[round(last * i / (TIMES - 1))] for i in range(TIMES)}))
+def times(points: Sequence[int], followed: bool = False) -> tuple[int, ...]:
+    """Those of the evaluation points at which the regime is measured: first, last, and some between.
+
+    followed: of runs that others follow: wherever every metric is measured as well.
+    """
+    chosen = {min(points, key=lambda point: abs(point - share * points[-1])) for share in SHARES}
+    return tuple(sorted(chosen.union(complete_points(points) if followed else ())))
 
 
 class Probe:
@@ -43,16 +48,18 @@ class Probe:
 
     One stream per seed, the same in every arm; points: where the population is evaluated, the last at the end of its budget,
     from which follows how many micro-batches a measurement may take; first: the plan's first seed; micro: samples of a
-    micro-batch. What is measured of a run does not depend on the runs beside it, so that stored runs can stand for new ones.
+    micro-batch; followed: as for ``times``. What is measured of a run depends on the runs beside it by that alone, so that
+    stored runs can stand for new ones.
     """
 
-    def __init__(self, data: Data, seeds: Sequence[int], points: Sequence[int], first: int, micro: int | None = None):
+    def __init__(self, data: Data, seeds: Sequence[int], points: Sequence[int], first: int, micro: int | None = None,
+                 followed: bool = False):
         self.micro = micro or MICRO
         self.streams = [Stream(data, seed, "regime") for seed in seeds]
         self.tail_streams = [Stream(data, seed, "tails") for seed in seeds]
         self.first = first
-        self.times = times(points)
-        affordable = int(SHARE * points[-1] / (TIMES * self.micro))
+        self.times = times(points, followed)
+        affordable = int(SHARE * points[-1] / (len(SHARES) * self.micro))
         self.count = min(MOST, max(LEAST, affordable))
         self.tail_count = min(TAILS_MOST, max(TAILS_LEAST, 4 * affordable))
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import streamlit as st
 
 from .. import runner
-from ..arms import make_arm
+from ..arms import FOLLOWING, make_arm
 from ..evidence import Regime, Verdict
 from ..plan import MOST_SEEDS, CalibrationPlan
 from ..report import was_stopped
@@ -59,6 +59,7 @@ def show(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict
 
 
 USE = "Use these values"
+NOISE_AWARE = "Test noise-aware"
 
 
 def _asked_for(store: Store, record: CalibrationRecord, scaled: Verdict | None, regime: Regime | None) -> list[Action]:
@@ -137,9 +138,15 @@ def _noise_aware(store: Store, record: CalibrationRecord, regime: Regime | None)
     plan = record.plan
     if regime is None or not 0 < regime.noise_scale < float("inf") or any(arm.group == "noise-aware" for arm in plan.arms):
         return []
+    if plan.start == "scratch":  # there the noise scale grows by factors
+        following = make_arm(FOLLOWING, plan.scaled)
+        return [_start(store, record, NOISE_AWARE, ":material/graphic_eq:",
+                       replace(plan, arms=(*plan.arms, following), reuse=True),
+                       "lr follows the noise scale that base's runs measure as they train (derived by us, not in the paper); "
+                       "base is trained again beside it", plan.samples * 2 * len(plan.seeds))]
     arm = make_arm(f"noise-aware {regime.noise_scale:.3g}", plan.scaled)
     aware, rule = (f"{config['lr']:.3g}" for config in (arm.config, plan.scaled.config))
-    return [_start(store, record, "Test noise-aware", ":material/graphic_eq:",
+    return [_start(store, record, NOISE_AWARE, ":material/graphic_eq:",
                    replace(plan, arms=(*plan.arms, arm), reuse=True, go_on=True),
                    f"lr {aware} in place of {rule}, by the noise scale of {arm.noise_scale:g} samples that was measured here "
                    "(derived by us, not in the paper); stored runs are taken over",

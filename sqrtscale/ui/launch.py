@@ -187,7 +187,8 @@ def arms_table(plan: CalibrationPlan) -> None:
     """The configuration of every arm, one column each."""
     rows = {"Batch size": [str(arm.config.batch_size) for arm in plan.arms]}
     for name, field in family(plan.base.optimizer).fields.items():
-        rows[field.label] = [format_number(arm.config[name]) for arm in plan.arms]
+        rows[field.label] = [" to ".join(dict.fromkeys(format_number(config[name]) for config in plan.ends(arm.name)))
+                             for arm in plan.arms]
     if plan.base.warmup_steps:
         rows["Warm-up steps"] = [str(arm.config.warmup_steps) for arm in plan.arms]
     heads = [coloured(arm.name, arm.name.capitalize()) for arm in plan.arms]

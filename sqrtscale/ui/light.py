@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
+from ..arms import FOLLOWING, KINDS, offered
 from ..plan import CalibrationPlan
 from ..report.foresight import Foresight, Known, Level, foresee, learnt, newest_alike
 from ..rules import FieldError
@@ -26,9 +27,10 @@ class Light(NamedTuple):
 LIGHTS: dict[Level, Light] = {
     "good": Light("This can test the rule", ":material/check_circle:"),
     "doubtful": Light("This may not decide", ":material/help:"),
+    "another": Light("This tests the noise-aware transfer, not the rule", ":material/graphic_eq:"),
     "hopeless": Light("This would not test the rule", ":material/block:"),
 }
-BOXES = {"good": st.success, "doubtful": st.warning, "hopeless": st.error}
+BOXES = {"good": st.success, "doubtful": st.warning, "another": st.info, "hopeless": st.error}
 OF_THE_RUNS = ("seeds", "samples", "warm_samples", "arms", "targets", "schedule", "device", "size", "start")
 
 
@@ -38,11 +40,23 @@ def show(store: Store, plan: CalibrationPlan, given: Inputs) -> Foresight:
     seen = foresee(plan, known)
     light = LIGHTS[seen.level]
     BOXES[seen.level](greek(" ".join(seen.sentences)), title=light.title, icon=light.icon)
+    if (seen.level == "hopeless" or plan.start == "scratch") and _can_be_noise_aware(plan):
+        st.button("Test the noise-aware transfer as well", on_click=_add_noise_aware, icon=":material/graphic_eq:",
+                  help=sentence(KINDS[FOLLOWING].description))
     if seen.level == "hopeless":
         remedy.button(task(plan.task), given)
     if known.noise_scale is not None:
         noise_chart.show(plan, known.noise_scale)
     return seen
+
+
+def _can_be_noise_aware(plan: CalibrationPlan) -> bool:
+    return not any(arm.group == "noise-aware" for arm in plan.arms) and any(
+        kind.name == FOLLOWING for kind in offered(plan.scaled))
+
+
+def _add_noise_aware() -> None:
+    st.session_state["more-arms"] = [*st.session_state.get("more-arms", ()), FOLLOWING]
 
 
 def refusal(error: FieldError, about: Task, given: Inputs) -> None:

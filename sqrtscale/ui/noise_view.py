@@ -19,7 +19,7 @@ from .tables import escaped, sentence
 from .view import View
 
 LABELS = {"noise_scale": "Noise scale", "ratio": "Second moments, base / scaled", "update_rms": "Update size",
-          "eps_share": "Share of epsilon", "clipped": "Clipped steps"}
+          "lr_factor": "Learning rate over base's", "eps_share": "Share of epsilon", "clipped": "Clipped steps"}
 
 WORDS = {"noise_scale": "tr Σ / |G|² in samples [McCandlish et al. 2018]. The rule is made for batches well below it.",
          "ratio": "mean v of base over mean v of scaled: κ where noise dominates, 1 where the signal does."}

@@ -142,6 +142,14 @@ def test_what_is_no_test_of_the_rule_is_tested_noise_aware_by_one_click(store):
     assert arm.config["lr"] == pytest.approx(8 * r**0.5 * chosen.base["lr"])
 
 
+@pytest.mark.usefixtures("submitted")
+def test_from_scratch_the_noise_scale_is_followed_as_it_grows(store):
+    chosen = stored.plan(seeds=3, start="scratch", warm_samples=None)
+    app = opened(stored.calibration(store, chosen=chosen, measured=with_signal(chosen, 40)))
+    button(app, AWARE).click().run()
+    assert [arm.name for arm in plan_of(store).arms if arm.measured] == ["noise-aware schedule"]
+
+
 @pytest.mark.parametrize("apart, said_of_it", [
     (0.0, "(noise scale 40) trains like the base settings, to within 0.011 nats per image."),
     (0.5, "(noise scale 40) ends 0.5 nats per image above the base run, more than 0.011 nats per image."),

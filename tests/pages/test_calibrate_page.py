@@ -169,7 +169,7 @@ def test_an_address_that_makes_no_configuration_is_said(query):
 
 def light(app: AppTest) -> str:
     """The title of the light before Launch."""
-    return next(box.proto.title for kind in (app.success, app.warning, app.error) for box in kind if box.proto.title)
+    return next(box.proto.title for kind in (app.success, app.warning, app.info, app.error) for box in kind if box.proto.title)
 
 
 def ways(app: AppTest) -> list[str]:
@@ -196,6 +196,19 @@ def test_where_nothing_can_be_told_one_click_asks_the_same_at_the_tasks_own_batc
     assert "Batch and learning rate are this task's own" in said(app) and "was tuned for your model" not in said(app)
     assert arms(app)["Base"][:3] == ["8", "0.002", "0.95"] and arms(app)["Scaled"][:3] == ["32", "0.004", "0.8"]
     assert light(app) == "This can test the rule"
+
+
+@pytest.mark.parametrize(("query", "start"), [("b0=256&b1=1024&beta1=0.95&opt=adam", None), ("b0=8&b1=32&opt=adam", "scratch")])
+def test_where_the_rule_is_not_tested_one_click_adds_the_transfer_that_is(submitted, query, start):
+    app = opened(query)
+    if start:
+        app.segmented_control(key="start").set_value(start).run()
+    label = "Test the noise-aware transfer as well"
+    app.button[[button.label for button in app.button].index(label)].click().run()
+    assert not app.exception and label not in [button.label for button in app.button]
+    batch, lr, *_ = arms(app)["Noise-aware schedule"]
+    assert (batch, lr) == {None: ("1024", "0.002 to 0.004"), "scratch": ("32", "0.002 to 0.004")}[start]
+    assert light(app) == ("This may not decide" if start else "This tests the noise-aware transfer, not the rule")
 
 
 def test_what_earlier_calibrations_showed_counts_for_the_same_configuration(store):

@@ -48,6 +48,12 @@ def test_hopeless_is_what_the_evidence_calls_signal_and_good_what_it_calls_noise
     assert (level == "hopeless") == bool(measured.signal)
 
 
+def test_an_arm_of_another_transfer_is_a_test_where_the_rule_is_none():
+    seen = foresee(plan(1024, 256, arms=["noise-aware schedule"], seeds=8), Known(KNOWN))
+    assert seen.level == "another" and "gets a verdict all the same" in " ".join(seen.sentences)
+    assert foresee(plan(64, arms=["noise-aware schedule"], seeds=8), Known(KNOWN)).level == "good"
+
+
 def test_the_sentences_name_the_batch_the_noise_scale_and_where_it_was_measured():
     seen = foresee(plan(1024, 256), Known(KNOWN))
     assert seen.level == "hopeless" and len(seen.sentences) == 2

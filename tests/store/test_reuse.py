@@ -48,6 +48,17 @@ def arms_of(curves, *arms):
     return curves[curves["arm"].isin(arms)].reset_index(drop=True)
 
 
+@pytest.mark.training
+def test_base_is_trained_again_beside_an_arm_that_follows_it_and_both_are_taken_together(store):
+    follows = ["base", "scaled", "noise-aware schedule"]
+    first, second = trained(store, plan()), trained(store, plan(arms=follows))
+    assert store.reused(second) == {("scaled", seed): first for seed in (0, 1)}
+    third = trained(store, plan(arms=follows))
+    assert set(store.reused(third)) == {(WARM_START, 0), *((arm, seed) for arm in follows for seed in (0, 1))}
+    fourth = trained(store, plan(arms=follows, seeds=3))  # another set of base runs says another noise scale
+    assert set(store.reused(fourth)) == {("scaled", 0), ("scaled", 1)}
+
+
 @pytest.mark.parametrize("task", ["digits", "pydoc"])
 @pytest.mark.training
 def test_reused_curves_are_what_training_again_gives_to_the_last_bit(store, task):

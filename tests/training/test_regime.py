@@ -141,7 +141,7 @@ def measured(plan):
 def test_training_does_not_notice_that_it_is_measured(monkeypatch):
     clipped = TrainingConfig("adam", 8, {"lr": 1e-3}, run={"clip_norm": 0.5})
     with_regime = measured(small(clipped))
-    monkeypatch.setattr(regime, "times", lambda points: ())
+    monkeypatch.setattr(regime, "times", lambda points, followed=False: ())
     without = measured(small(clipped))
     assert any("signal" in one.values for one in with_regime) and not any("signal" in one.values for one in without)
     for one, other in zip(with_regime, without, strict=True):
@@ -157,8 +157,8 @@ def test_every_run_is_measured_at_start_on_the_way_and_at_the_end():
     for (arm, seed), points in found.items():
         total = max(points)
         watched = [samples for samples, values in points.items() if "noise" in values]
-        assert watched[0] == 0 and watched[-1] == total and 3 <= len(watched) <= 5
-        assert set(points[total]) >= set(REGIME) and 0 <= points[total]["clipped"] <= 1
+        assert watched[0] == 0 and watched[-1] == total and 3 <= len(watched) <= 8
+        assert set(points[total]) >= set(REGIME) - {"lr_factor"} and 0 <= points[total]["clipped"] <= 1
         with_tails = [samples for samples, values in points.items() if any(name.startswith("normality/") for name in values)]
         assert with_tails == ([0, total] if arm in ("base", "scaled") and seed == 0 else [])
     assert "signal_pre" not in found["warm start", 0][0]  # no second moment yet

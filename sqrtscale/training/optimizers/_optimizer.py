@@ -54,15 +54,18 @@ class StackedOptimizer(ABC):
         cls.kernel = cls.__dict__.get("kernel")
 
     def __init__(self, configs: Sequence[TrainingConfig], parameters: Tensor):
-        fields = family(configs[0].optimizer).fields
         device, dtype = parameters.device, parameters.dtype
-        values = {name: torch.tensor([[config[name]] for config in configs], dtype=torch.float64) for name in fields}
-        self.hyper = {name: value.to(dtype).to(device) for name, value in values.items()}
-        self.exact = {name: value.to(device) for name, value in values.items()}
-        self.complement = {name: (1 - value).to(dtype).to(device) for name, value in values.items() if fields[name].is_decay}
+        self.hyper, self.exact, self.complement = _tables(configs, dtype, device)
         self.steps = torch.zeros(len(configs), 1, dtype=torch.float64, device=device)
         self.state = {piece.name: torch.full_like(self.steps if piece.per_model else parameters, piece.start)
                       for piece in self.pieces}
+
+    def adopt(self, configs: Sequence[TrainingConfig]) -> None:
+        """Take other hyperparameters, one configuration for each model, where the old ones lie."""
+        for mine, other in zip((self.hyper, self.exact, self.complement),
+                               _tables(configs, self.hyper["lr"].dtype, self.steps.device), strict=True):
+            for name, value in other.items():
+                mine[name].copy_(value)
 
     @abstractmethod
     def step(self, parameters: Tensor, gradients: Tensor, lr_factor: Tensor | float = 1.0) -> None:
@@ -138,3 +141,13 @@ class StackedOptimizer(ABC):
             for name in table:
                 table[name] = table[name][rows]
         self.steps = self.steps[rows]
+
+
+def _tables(configs: Sequence[TrainingConfig], dtype: torch.dtype, device: torch.device
+            ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+    """``hyper``, ``exact`` and ``complement`` of a stack of models."""
+    fields = family(configs[0].optimizer).fields
+    values = {name: torch.tensor([[config[name]] for config in configs], dtype=torch.float64) for name in fields}
+    return ({name: value.to(dtype).to(device) for name, value in values.items()},
+            {name: value.to(device) for name, value in values.items()},
+            {name: (1 - value).to(dtype).to(device) for name, value in values.items() if fields[name].is_decay})
