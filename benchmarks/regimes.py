@@ -173,6 +173,8 @@ def trained(case: Case, arms: Collection[str], curves: pd.DataFrame) -> pd.DataF
             for event in calibrate(plan, [run for run in plan.runs if run[0] not in wanted])
             if isinstance(event, Measured) and event.arm != WARM_START for metric, value in event.values.items()
             if metric == task(case.task).judged or metric in REGIME]
+    rows += [(arm.name, seed, 0, "lr_factor", arm.config["lr"] / plan.base["lr"])
+             for arm in plan.arms if arm.name in wanted and arm.name != SCHEDULE for seed in plan.seeds]
     print(f"({case.name}: {', '.join(sorted(wanted))} in {time.monotonic() - began:.0f} s, "
           f"{time.process_time() - used:.0f} s of CPU)\n", flush=True)
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -202,7 +204,7 @@ def print_case(case: Case, curves: pd.DataFrame) -> None:
         alone = by_curves[arm].outcome
         outcome = verdict.outcome if verdict.outcome == alone else f"{verdict.outcome} (by its curves: {alone})"
         cells = [f"{test.difference:+.3f} +- {test.sd:.3f}" for test in verdict.functionals] or [verdict.reason] * 3
-        print(f"| {arm} | {lr_of(case, arm, curves)} | {outcome} | {' | '.join(cells)} |")
+        print(f"| {arm} | {lr_of(arm, curves)} | {outcome} | {' | '.join(cells)} |")
     print(flush=True)
 
 
@@ -215,16 +217,10 @@ def course(curves: pd.DataFrame, arm: str = "base") -> Iterator[tuple[int, float
             yield int(at), measured.value
 
 
-def lr_of(case: Case, arm: str, curves: pd.DataFrame) -> str:
-    """The factor on base's lr; of a schedule that at its points."""
-    kappa = case.target / case.base.batch_size
-    measured = noise_scale(curves)
-    if arm == SCHEDULE:
-        factors = curves[(curves["arm"] == arm) & (curves["metric"] == "lr_factor")].groupby("samples")["value"].mean()
-        return f"{factors.iloc[0]:.3g} to {factors.iloc[-1]:.3g}" if len(factors) else ""
-    if arm in (CONSTANT, KEPT) and measured is not None:
-        return f"{math.sqrt(kappa * excess(case.base.batch_size, case.target, measured.value)):.3g}"
-    return f"{kappa if arm == 'linear lr' else math.sqrt(kappa):.3g}"
+def lr_of(arm: str, curves: pd.DataFrame) -> str:
+    """The factor on base's lr; of a schedule the first and the last."""
+    factors = curves[(curves["arm"] == arm) & (curves["metric"] == "lr_factor")].groupby("samples")["value"].mean()
+    return " to ".join(f"{factor:.3g}" for factor in dict.fromkeys((factors.iloc[0], factors.iloc[-1])))
 
 
 def figure(case: Case, curves: pd.DataFrame) -> str:
