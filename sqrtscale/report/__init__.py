@@ -8,7 +8,7 @@ from html import escape
 from ..store import CalibrationRecord, Store
 from .command import command
 from .content import Report, Section, Table, report
-from .explanation import reasons
+from .explanation import branching, reasons
 from .judging import (
     NO_TEST,
     catch_up,
@@ -94,7 +94,7 @@ def _table(table: Table) -> str:
 REPORTS = {"html": html, "md": markdown}
 
 __all__ = [
-    "NO_TEST", "REPORTS", "Report", "catch_up", "command", "decided", "differences", "frontier", "headline", "html", "judged",
-    "keep", "markdown", "never_a_test", "reasons", "regimes", "report", "reported", "sentences", "stopped_early", "tested_at",
-    "verdicts", "was_stopped",
+    "NO_TEST", "REPORTS", "Report", "branching", "catch_up", "command", "decided", "differences", "frontier", "headline",
+    "html", "judged", "keep", "markdown", "never_a_test", "reasons", "regimes", "report", "reported", "sentences",
+    "stopped_early", "tested_at", "verdicts", "was_stopped",
 ]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from ..evidence import Regime, Verdict
+from ..plan import CalibrationPlan
 from ..rules import scale
 from ..store import CalibrationRecord
 
@@ -21,6 +22,17 @@ def reasons(record: CalibrationRecord, verdicts: Mapping[str, Verdict], measured
     """
     return tuple(_reason(record, name, measured.get(name), is_normal) for _, name in record.plan.frontier
                  if name in verdicts and verdicts[name].outcome == "differs" and verdicts[name].reason != "diverged")
+
+
+def branching(plan: CalibrationPlan) -> str:
+    """How the second moment of each noise-aware arm moves at the branch point, and that of the others; "" without such arms."""
+    aware = [arm for arm in plan.arms if arm.group == "noise-aware"]
+    if not aware or plan.start == "scratch":
+        return ""
+    moved = [f"{arm.name} by r = " + ("(1 + b / B') / (1 + b / B) of the noise scale b measured there" if arm.measured
+                                      else f"{arm.excess(plan.base.batch_size) / plan.arm_kappa(arm.name):.4g}") for arm in aware]
+    return (f"At the branch point the second moment of an arm moves by 1 / kappa, as it does where noise dominates; that of "
+            f"{', of '.join(moved)}.")
 
 
 def _reason(record: CalibrationRecord, name: str, regime: Regime | None, is_normal: bool | None) -> str:

@@ -16,7 +16,6 @@ import pandas as pd
 from sqlalchemy.exc import SQLAlchemyError
 
 from .. import evidence
-from ..arms import Arm
 from ..evidence import Comparison, Looks, Outcome, Regime, Verdict, judge
 from ..plan import WARM_START
 from ..rules import FieldError
@@ -148,13 +147,13 @@ def headline(record: CalibrationRecord, verdicts: Mapping[str, Verdict]) -> str:
     """The first line of the result, about the target batch: arms at other batches have their own sentences."""
     plan = record.plan
     at_target = {arm: verdict for arm, verdict in verdicts.items() if plan.config_of(arm).batch_size == plan.target_batch}
-    others = (evidence.of_another_transfer(at_target[arm.name], _transfer(arm)) for arm in plan.arms
+    others = (evidence.of_another_transfer(at_target[arm.name], _transfer(arm.noise_scale)) for arm in plan.arms
               if arm.group == "noise-aware" and arm.name in at_target)
     return " ".join(filter(None, [evidence.headline(at_target), *others]))
 
 
-def _transfer(arm: Arm) -> str:
-    return f"The noise-aware transfer (noise scale {'as measured' if arm.measured else f'{arm.noise_scale:g}'})"
+def _transfer(noise_scale: float) -> str:
+    return f"The noise-aware transfer (noise scale {f'{noise_scale:g}' if noise_scale else 'as measured'})"
 
 
 def keep(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict], measured: Mapping[str, Regime],

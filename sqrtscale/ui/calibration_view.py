@@ -10,7 +10,7 @@ import streamlit as st
 from .. import runner
 from ..arms import KINDS
 from ..plan import WARM_START
-from ..report import REPORTS, Report, reported, was_stopped
+from ..report import REPORTS, Report, branching, reported, was_stopped
 from ..rules import family
 from ..runner.device import rivals
 from ..runner.log import LARGEST
@@ -20,7 +20,7 @@ from ..store.export import FORMATS
 from ..tasks import task
 from . import actions, curve_view, launch, noise_view, notes, repeat, running, runs, verdict_view
 from .inputs import format_number
-from .tables import escaped, reasons
+from .tables import escaped, reasons, sentence
 from .timing import duration
 
 LOOK_EVERY = 2.0
@@ -41,6 +41,8 @@ def show(store: Store, id: str) -> None:
         for arm in record.plan.arms:
             if arm.name in KINDS:
                 st.caption(f"{runs.coloured(arm.name)}: {escaped(KINDS[arm.name].description)}")
+        if moved := branching(record.plan):
+            st.caption(sentence(moved))
         with st.popover("Formulas"):
             reasons(record.plan.scaled)
     with st.expander("Runs"):

@@ -85,6 +85,15 @@ def test_a_schedule_is_said_and_a_constant_learning_rate_is_not(store, record):
         assert "schedule" not in write(reported(store, record))
 
 
+def test_the_report_says_how_the_second_moment_of_a_noise_aware_arm_moved(store):
+    chosen = stored.plan(arms=["noise-aware 40", "noise-aware schedule"])  # 8 -> 64
+    text = markdown(reported(store, store.get(stored.calibration(store, chosen=chosen))))
+    r = (1 + 40 / 64) / (1 + 40 / 8)
+    assert (f"moves by 1 / kappa, as it does where noise dominates; that of noise-aware schedule by r = (1 + b / B') / (1 + b / B) "
+            f"of the noise scale b measured there, of noise-aware 40 by r = {r:.4g}.") in text
+    assert "second moment of an arm" not in markdown(reported(store, store.get(stored.calibration(store))))
+
+
 def test_an_executor_that_nobody_noted_is_not_named(store):
     id = stored.calibration(store, environment={**stored.ENVIRONMENT, "executor": ""})
     assert "on a test with torch 2.13.0;" in markdown(reported(store, store.get(id)))
