@@ -208,13 +208,14 @@ def print_case(case: Case, curves: pd.DataFrame) -> None:
     print(flush=True)
 
 
-def course(curves: pd.DataFrame, arm: str = "base") -> Iterator[tuple[int, float]]:
-    """The noise scale at every point where it was measured."""
-    regime = curves[curves["metric"].isin(["signal", "noise"])]
-    for at, point in regime.groupby("samples"):
-        measured = noise_scale(point, arm)
+def course(curves: pd.DataFrame) -> Iterator[tuple[int, float]]:
+    """Base's noise scale at the start, a quarter, half, three quarters and the end of its run."""
+    regime = curves[curves["metric"].isin(["signal", "noise"]) & (curves["arm"] == "base")]
+    points = sorted(set(regime["samples"]))
+    for at in dict.fromkeys(min(points, key=lambda point: abs(point - share * points[-1])) for share in (0, 0.25, 0.5, 0.75, 1)):
+        measured = noise_scale(regime[regime["samples"] == at])
         if measured is not None:
-            yield int(at), measured.value
+            yield at, measured.value
 
 
 def lr_of(arm: str, curves: pd.DataFrame) -> str:
