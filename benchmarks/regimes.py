@@ -35,7 +35,7 @@ from sqrtscale.training.regime import MICRO
 from sqrtscale.training.streams import Stream
 
 CONSTANT, KEPT, SCHEDULE = "noise-aware B", "noise-aware B, beta1 kept", "noise-aware schedule"
-FIRST = ("scaled", "linear lr")  # arms that need no noise scale; base's own is measured beside them
+FIRST = ("scaled", "linear lr")
 ARMS = (*FIRST, CONSTANT, SCHEDULE)
 REGIME = {"signal", "noise", "signal_pre", "noise_pre", "second_moment", "lr_factor"}
 COLUMNS = ["arm", "seed", "samples", "metric", "value"]
@@ -77,8 +77,8 @@ def rmsprop(batch: int, lr: float) -> TrainingConfig:
     return TrainingConfig("rmsprop", batch, {"lr": lr, "alpha": 0.99})
 
 
-COLOURS = {"scaled": "#C2410C", "linear lr": "#6B7280", CONSTANT: "#0E7490", KEPT: "#7C3AED", SCHEDULE: "#15803D"}
-WITH_KEPT = (*FIRST, CONSTANT, KEPT, SCHEDULE)
+WITH_KEPT = (*FIRST, "without beta1", CONSTANT, KEPT, SCHEDULE)
+COLOURS = dict(zip(WITH_KEPT, ("#C2410C", "#6B7280", "#B45309", "#0E7490", "#7C3AED", "#15803D"), strict=True))
 LANGUAGE = adam(8, 5e-4, 0.95, 0.99)  # the task's own default
 CASES = (
     Case("pydoc", "scratch", LANGUAGE, 32, 24_000),
