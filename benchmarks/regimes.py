@@ -37,7 +37,7 @@ from sqrtscale.training.streams import Stream
 CONSTANT, KEPT, SCHEDULE = "noise-aware B", "noise-aware B, beta1 kept", "noise-aware schedule"
 FIRST = ("scaled", "linear lr")
 ARMS = (*FIRST, CONSTANT, SCHEDULE)
-REGIME = {"signal", "noise", "signal_pre", "noise_pre", "second_moment", "lr_factor"}
+REGIME = {"signal", "noise", "signal_pre", "noise_pre", "second_moment", "lr_factor", "sharpness", "sharpness_limit"}
 COLUMNS = ["arm", "seed", "samples", "metric", "value"]
 LAYERS_AT = {"digits": (0, 6_000, 24_000, 96_000), "pydoc": (0, 6_000, 24_000, 72_000)}
 LAYER_SEEDS, LAYER_BATCHES = 3, 128  # models that are pooled, and micro-batches of each
@@ -82,19 +82,19 @@ COLOURS = dict(zip(WITH_KEPT, ("#C2410C", "#6B7280", "#B45309", "#0E7490", "#7C3
 LANGUAGE = adam(8, 5e-4, 0.95, 0.99)  # the task's own default
 CASES = (
     Case("pydoc", "scratch", LANGUAGE, 32, 24_000),
-    Case("pydoc", "scratch", LANGUAGE, 64, 24_000),
+    Case("pydoc", "scratch", LANGUAGE, 64, 24_000, arms=WITH_KEPT),
     Case("pydoc", "scratch", LANGUAGE, 128, 24_000, decay_form="half-life", arms=WITH_KEPT),
     Case("digits", "warm", adam(256, 2e-3), 1024, 48_000, 8, arms=WITH_KEPT),
     Case("digits", "warm", adam(256, 1e-3), 1024, 48_000, 8, arms=WITH_KEPT),
-    Case("digits", "warm", adam(64, 2e-3), 256, 24_000),
-    Case("digits", "warm", adam(8, 2e-3), 64, 24_000),
+    Case("digits", "warm", adam(64, 2e-3), 256, 24_000, arms=WITH_KEPT),
+    Case("digits", "warm", adam(8, 2e-3), 64, 24_000, arms=WITH_KEPT),
     Case("digits", "warm", adamw(512, 2e-3), 1024, 48_000, arms=WITH_KEPT),
     Case("digits", "warm", adamw(64, 2e-3), 512, 24_000, arms=WITH_KEPT),
     Case("digits", "warm", adamw(64, 2e-3), 1024, 24_000, decay_form="half-life", arms=WITH_KEPT),
     Case("digits", "warm", rmsprop(64, 1e-3), 256, 24_000),
-    Case("digits", "scratch", adamw(8, 2e-3), 64, 24_000),
+    Case("digits", "scratch", adamw(8, 2e-3), 64, 24_000, arms=WITH_KEPT),
     Case("digits", "scratch", adamw(8, 2e-3), 128, 24_000, decay_form="half-life", arms=WITH_KEPT),
-    Case("digits", "scratch", adamw(64, 2e-3), 256, 24_000),
+    Case("digits", "scratch", adamw(64, 2e-3), 256, 24_000, arms=WITH_KEPT),
     Case("digits", "scratch", adamw(256, 2e-3), 1024, 24_000, arms=WITH_KEPT),
     Case("digits", "scratch", rmsprop(8, 1e-3), 64, 24_000),
     Case("pydoc", "scratch", adamw(8, 5e-4, 0.95, 0.99), 64, 8_000),
