@@ -48,10 +48,12 @@ def test_every_other_example_is_understood():
         build_parser().parse_args(shlex.split(line)[1:])
 
 
-def test_console_example_prints_what_the_page_shows():
-    (block,) = blocks(CLI, "console")
+@pytest.mark.parametrize("block", blocks(CLI, "console"))
+def test_console_examples_print_what_the_page_shows(block, tmp_path):
+    (course,) = blocks(CLI, "csv")
+    (tmp_path / "noise.csv").write_text(course)
     command, _, shown = block.partition("\n")
-    assert run(command.removeprefix("$ ")).stdout == shown
+    assert run(command.removeprefix("$ "), tmp_path).stdout == shown
 
 
 def test_every_command_has_its_line():

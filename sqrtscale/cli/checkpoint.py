@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,9 @@ from .shared import BadInput, number, table
 if TYPE_CHECKING:
     from ..transfer.checkpoint.result import Transferred
 
+NOISE_OVER_KAPPA = "noise / kappa"
 STATE_CHANGES = {  # name of a tensor of the state -> what becomes of it, where it is not kept
-    "exp_avg_sq": "noise / kappa", "max_exp_avg_sq": "noise / kappa", "square_avg": "noise / kappa", "absmax2": "noise / kappa",
+    **dict.fromkeys(("exp_avg_sq", "max_exp_avg_sq", "square_avg", "absmax2"), NOISE_OVER_KAPPA),
     "momentum_buffer": "average gradient kept", "mu_product": "of the new steps",
 }
 
@@ -29,6 +29,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--kappa", type=number, metavar="K", help="new global batch over the old one")
     command.add_argument("--from-batch", type=number, metavar="N", help="old global batch, with --target instead of --kappa")
     command.add_argument("--target", type=number, metavar="N", help="new global batch")
+    command.add_argument("--noise-scale", type=number, metavar="B", help="gradient noise scale in samples, for batches near it: "
+                         "the noise-aware transfer; with --from-batch and --target")
     command.add_argument("--optimizer", metavar="NAME", help="the class that wrote it, adamw for example, where the file does "
                          "not tell")
     configuration.add_decay_forms(command)
@@ -37,23 +39,26 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run_transfer_checkpoint(options: argparse.Namespace) -> int:
     """``sqrtscale transfer-checkpoint``"""
-    kappa = _kappa(options)
+    change = _change_of_batch(options)
     from ..runner import transfer_checkpoint  # which loads the store
 
-    result = transfer_checkpoint(Path(options.source), Path(options.out), kappa, options.optimizer, options.decay_form,
-                                 options.momentum_form)
+    result = transfer_checkpoint(Path(options.source), Path(options.out), change, options.optimizer,
+                                 (options.decay_form, options.momentum_form), options.noise_scale)
     print(json.dumps(asdict(result), indent=2) if options.json else transferred_text(result, options.out))
     return 0
 
 
-def _kappa(options: argparse.Namespace) -> float | Fraction:
-    """Target over base batch, as it was given or from two batch sizes; raises BadInput for neither or both."""
+def _change_of_batch(options: argparse.Namespace) -> float | tuple[int, int]:
+    """kappa, or the old and the new batch, as they were given; raises BadInput for neither, for both, and for too little."""
     batches = (options.from_batch, options.target)
     if options.kappa is not None and batches == (None, None):
+        if options.noise_scale is not None:
+            raise BadInput("sqrtscale transfer-checkpoint: a noise scale is compared with both batches: give --from-batch and "
+                           "--target instead of --kappa, for example --from-batch 256 --target 1024")
         kappa: float = options.kappa
         return kappa
     if options.kappa is None and None not in batches:
-        return Fraction(whole("target", options.target, 1, 1024), whole("from_batch", options.from_batch, 1, 256))
+        return whole("from_batch", options.from_batch, 1, 256), whole("target", options.target, 1, 1024)
     raise BadInput("sqrtscale transfer-checkpoint: give --kappa, or --from-batch and --target, for example --kappa 4")
 
 
@@ -67,21 +72,26 @@ def transferred_text(result: Transferred, out: str) -> str:
                      for name, value in group.items() if moved[name] != value]
         if old.steps and new.steps:
             rows.append((where, "state", "step", f"{old.steps[1]:.8g}", f"{new.steps[1]:.8g}"))
-        rows += [(where, "state", name, f"{count} tensors", _change(name, old.state)) for name, count in old.state.items()]
+        rows += [(where, "state", name, f"{count} tensors", _change(name, old.state, result))
+                 for name, count in old.state.items()]
     for change in result.schedulers:
         rows += [(change.where or "-", change.kind or "scheduler", name, _eight_digits(value), _eight_digits(change.after[name]))
                  for name, value in change.before.items()]
     notes = [f"{change.where or 'this scheduler'} {f'({change.kind}) ' if change.kind else ''}{change.note}"
              for change in result.schedulers]
-    lines = [f"kappa = {result.kappa:.8g}, written to {out}", "", *table(rows)]
+    noise = "" if result.noise_scale is None else f"noise scale {result.noise_scale:g}, q = {result.excess:.8g}, "
+    lines = [f"kappa = {result.kappa:.8g}, {noise}written to {out}", "", *table(rows)]
     return "\n".join([*lines, "", *(f"note: {note}" for note in (*notes, *result.notes))])
 
 
-def _change(name: str, state: dict[str, int]) -> str:
-    """What becomes of a tensor of the state; 8-bit ones are moved by their scale."""
-    if name == "state2":
-        return "its scale absmax2 moves" if "absmax2" in state else "noise / kappa"
-    return STATE_CHANGES.get(name, "kept")
+def _change(name: str, state: dict[str, int], result: Transferred) -> str:
+    """What becomes of a tensor of the state; 8-bit ones are moved by their scale, a centered RMSprop's by its noise alone."""
+    if name == "state2" and "absmax2" in state:
+        return "its scale absmax2 moves"
+    change = NOISE_OVER_KAPPA if name == "state2" else STATE_CHANGES.get(name, "kept")
+    if change == NOISE_OVER_KAPPA and result.noise_scale is not None and "grad_avg" not in state:
+        return f"times q / kappa = {result.excess / result.kappa:.8g}"
+    return change
 
 
 def _eight_digits(value: object) -> str:

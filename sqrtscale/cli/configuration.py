@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import stat
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..formats import CHECKPOINTS, NAMES, Imported, read
 from ..rules import DECAY_FORMS, FAMILIES, MOMENTUM_FORMS, RUN_FIELDS, DecayForm, FieldError, MomentumForm, TrainingConfig, family
 from ..rules.batch import Batch
-from ..rules.errors import shown
-from .shared import BadInput, number
+from .shared import BadInput, file_bytes, number, ordinary_file
 
 NEEDED = {"optimizer": "--optimizer", "lr": "--lr", "batch": "--batch", "target": "--target"}
 LARGEST_FILE = 64 * 2**20  # bytes; the reading itself allows less, and says so
@@ -115,22 +113,13 @@ def _from_file(options: argparse.Namespace) -> Base:
 
 def _text_of(path: Path) -> bytes:
     """A configuration's own text; of a checkpoint its parameter groups, read by a process that loads torch."""
-    name = shown(str(path))
-    try:
-        mode = path.stat().st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a pipe or a device may never end; a directory says what it is
-            raise BadInput(f"--from = {name} is no ordinary file: give one that holds the configuration")
-        if path.suffix.lower() in CHECKPOINTS:
+    content = "a configuration"
+    if path.suffix.lower() in CHECKPOINTS:
+        with ordinary_file("--from", path, content):
             from ..runner import read_checkpoint
 
             return read_checkpoint(path).encode()
-        with path.open("rb") as file:
-            text = file.read(LARGEST_FILE + 1)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"--from = {name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    if len(text) > LARGEST_FILE:
-        raise BadInput(f"--from = {name} is too large for a configuration: give the file that holds only that")
-    return text
+    return file_bytes("--from", path, LARGEST_FILE, content)
 
 
 def _with_its_option(error: FieldError, imported: Imported, answers: dict[str, Any]) -> Exception:

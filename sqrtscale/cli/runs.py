@@ -94,7 +94,7 @@ def record_text(store: Store, record: CalibrationRecord) -> str:
 def _ends(store: Store, record: CalibrationRecord) -> list[str]:
     """Where every arm ended, and the verdicts; nothing before there are points. Raises DamagedChunk."""
     from ..evidence import confidence, layer_tails, passes_for_normal, summarise
-    from ..report import frontier, headline, reasons, regimes, sentences, stopped_early, tested_at, verdicts
+    from ..report import curvature_reach, frontier, headline, reasons, regimes, sentences, stopped_early, tested_at, verdicts
 
     curves = store.curves(record.id)
     metric = task(record.plan.task).judged
@@ -114,7 +114,7 @@ def _ends(store: Store, record: CalibrationRecord) -> list[str]:
         rows.append((arm, f"{end.mean:.6g}", f"{end.std:.3g}", str(end.n), outcome, difference))
     said = [headline(record, judged), *filter(None, [frontier(record, judged)]), *sentences(judged),
             *reasons(record, judged, measured, passes_for_normal(layer_tails(curves))),
-            *filter(None, [stopped_early(record)])]
+            *filter(None, [curvature_reach(record.plan, curves), stopped_early(record)])]
     lines = table(rows) if any(end.samples for end in ends.values()) else []  # nothing of what stopped at the branch point
     return ["", *lines, *[""] * bool(lines), *(sentence.replace("**", "") for sentence in said)]
 

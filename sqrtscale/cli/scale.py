@@ -9,12 +9,14 @@ from typing import Any
 
 from ..formats import patch
 from ..formats.snippets import SNIPPETS, remarks, snippet
-from ..rules import FieldError, ScaledConfig, ScaledField, scale, signal
+from ..rules import FieldError, ScaledConfig, ScaledField, scale, stability
 from ..rules.batch import Batch, ways_to
 from ..rules.forecast import sentence
 from ..rules.validity import check
-from . import configuration
+from . import configuration, noise_aware
 from .configuration import Base
+from .noise_aware import NoiseAware
+from .noise_scale import OPTION, noise_scale_of
 from .shared import number, table
 
 FILE = "file"
@@ -32,6 +34,8 @@ def add_scale(command: argparse.ArgumentParser) -> None:
 def add_check(command: argparse.ArgumentParser) -> None:
     """The options of ``sqrtscale check``."""
     _what(command)
+    command.add_argument("--sharpness", type=number, metavar="S", help="preconditioned sharpness of base, as a calibration "
+                         "measures it (its curves' sharpness): also say up to which kappa the steps bear that curvature")
 
 
 def _what(command: argparse.ArgumentParser) -> None:
@@ -40,8 +44,9 @@ def _what(command: argparse.ArgumentParser) -> None:
     command.add_argument("--target", type=target, metavar="N", help="target global batch size in samples, also as per device x "
                          "accumulation x devices: 16x8x4")
     configuration.add_forms(command)
-    command.add_argument("--noise-scale", type=number, metavar="B", help="gradient noise scale in samples, as a calibration or a "
-                         "meter has measured it: the noise-aware transfer beside the rule, for batches near it")
+    command.add_argument(OPTION, metavar="B|FILE|ID", help="gradient noise scale in samples: the noise-aware transfer beside the "
+                         "rule, for batches near it. A number, a CSV or JSON file with its course over samples seen, or a stored "
+                         "calibration that has measured it")
 
 
 def target(text: str) -> Any:
@@ -62,7 +67,7 @@ def run_scale(options: argparse.Namespace) -> int:
     if options.export is None:
         text = _json(scaled, aware) if options.json else scaled_text(scaled, aware)
     else:
-        exported = aware or scaled
+        exported = aware.transfer if aware else scaled
         parts = options.target if isinstance(options.target, Batch) else _parts(base, exported)
         text, notes = _export(options.export, base, exported, parts)
     _say_what_was_read(base, scaled)
@@ -72,45 +77,42 @@ def run_scale(options: argparse.Namespace) -> int:
     return 0
 
 
-def _transfers(base: Base, options: argparse.Namespace) -> tuple[ScaledConfig, ScaledConfig | None]:
+def _transfers(base: Base, options: argparse.Namespace) -> tuple[ScaledConfig, NoiseAware | None]:
     """By the rule and, where a noise scale is given, noise-aware."""
-    forms = configuration.forms(options)
-    scaled = scale(base.config, _size(options), *forms)
+    target_batch, forms = _size(options), configuration.forms(options)
+    scaled = scale(base.config, target_batch, *forms)
     if options.noise_scale is None:
         return scaled, None
-    return scaled, scale(base.config, _size(options), *forms[:2], noise_scale=options.noise_scale)
+    given = noise_scale_of(options.noise_scale)
+    aware, *ends = (scale(base.config, target_batch, *forms[:2], noise_scale=value) for value in (given.value, *given.ends))
+    return scaled, NoiseAware(aware, tuple(ends) if aware.follows_noise_scale else ())
 
 
-def _beyond_the_noise(aware: ScaledConfig | None) -> list[str]:
-    """That the square-root rule is not the one for these batches, where a noise scale says so."""
-    if aware is None:
-        return []
-    batches = aware.base.batch_size, aware.target_batch, aware.noise_scale[""]
-    off = abs(signal.square_root_share(*batches) - 1) > signal.WORTH_A_RULE
-    return [f"{signal.sentence(*batches)} Take the noise-aware values of sqrtscale scale --noise-scale."] if off else []
-
-
-def _json(scaled: ScaledConfig, aware: ScaledConfig | None) -> str:
-    answer = scaled.as_dict()
-    if aware is not None:
-        answer |= {"noise_scale": aware.noise_scale[""], "noise_aware": aware.as_dict()["scaled"]}
-    return json.dumps(answer, indent=2)
+def _json(scaled: ScaledConfig, aware: NoiseAware | None) -> str:
+    return json.dumps(scaled.as_dict() | (noise_aware.as_dict(aware) if aware else {}), indent=2)
 
 
 def run_check(options: argparse.Namespace) -> int:
     """``sqrtscale check``: exit code 1 when the rule is out of its range there."""
     base = configuration.base(options)
     scaled, aware = _transfers(base, options)
-    problems = [*check(scaled), *_beyond_the_noise(aware), *(base.imported.problems(scaled) if base.imported else ())]
+    problems = [*check(scaled), *(noise_aware.problems(aware) if aware else ()),
+                *(base.imported.problems(scaled) if base.imported else ())]
+    limits = noise_aware.limit(aware) if aware else []
+    if options.sharpness is not None:
+        noise = aware.transfer.noise_scale.get("") if aware else None
+        stable = stability.largest_stable_kappa(base.config, options.sharpness, scaled.decay_form, scaled.momentum_form, noise)
+        problems += [] if scaled.kappa <= stable else [stability.sentence(base.config, options.sharpness, stable)]
+        limits.append(f"curvature: the steps bear a sharpness of {options.sharpness:g} up to kappa = {stable:.4g}")
     _say_what_was_read(base)
     answer = "out of range" if problems else "the rule is in its range"
     print(f"kappa = {_size(options) / base.config.batch_size:.8g}: {answer}")
-    for problem in problems:
-        print(f"- {problem}")
+    for line in (*(f"- {problem}" for problem in problems), *limits):
+        print(line)
     return 1 if problems else 0
 
 
-def scaled_text(scaled: ScaledConfig, aware: ScaledConfig | None = None) -> str:
+def scaled_text(scaled: ScaledConfig, aware: NoiseAware | None = None) -> str:
     """The answer as a table with exact digits, the noise-aware transfer beside it where there is one; then the warnings."""
     def digits(value: object) -> str:
         if isinstance(value, tuple):
@@ -121,7 +123,7 @@ def scaled_text(scaled: ScaledConfig, aware: ScaledConfig | None = None) -> str:
         return (name, digits(row.base), digits(row.scaled), *((digits(other.scaled),) if other else ()), row.formula, row.status)
 
     extra = ("noise-aware",) if aware else ()
-    others = aware.rows if aware else [None] * len(scaled.rows)
+    others = aware.transfer.rows if aware else [None] * len(scaled.rows)
     names = [row.name for row in scaled.fields] + [f"{group.name}: {row.name}" for group in scaled.groups for row in group.fields]
     target = str(scaled.target_batch)
     rows = [("field", "base", "scaled", *extra, "formula", "status"),
@@ -129,10 +131,9 @@ def scaled_text(scaled: ScaledConfig, aware: ScaledConfig | None = None) -> str:
             *map(line, names, scaled.rows, others)]
     lines = [f"kappa = {scaled.kappa:.8g}", "", *table(rows)]
     if aware:
-        noise = aware.noise_scale[""]
-        lines += ["", f"noise scale {noise:g}: {signal.sentence(scaled.base.batch_size, scaled.target_batch, noise)}"]
+        lines += noise_aware.lines(aware)
     if scaled.forecast and scaled.kappa != 1:
-        lines += ["", f"forecast: {sentence(scaled.kappa, scaled.forecast)}"]
+        lines += ["", f"forecast{' where noise dominates' * bool(aware)}: {sentence(scaled.kappa, scaled.forecast)}"]
     return "\n".join(lines + [f"\nwarning: {warning}" for warning in scaled.warnings])
 
 
@@ -158,8 +159,8 @@ def _export(name: str, base: Base, scaled: ScaledConfig, parts: Batch | None) ->
             raise FieldError("export", name, "needs the file of --from: give that, or the name of a library")
         patched = patch(base.text, base.imported, scaled, parts)
         return patched.text, patched.notes
-    notes = remarks(scaled, name) if SNIPPETS[name].language == "json" and scaled.complete else ()
-    return snippet(scaled, name, parts), tuple(notes)
+    notes = remarks(scaled, name, scaled.course) if SNIPPETS[name].language == "json" and scaled.complete else ()
+    return snippet(scaled, name, parts, scaled.course), tuple(notes)
 
 
 def _parts(base: Base, scaled: ScaledConfig) -> Batch | None:

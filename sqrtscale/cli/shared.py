@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ..rules.errors import shown
 
 if TYPE_CHECKING:
     from ..store import Store
@@ -24,6 +28,28 @@ def number(text: str) -> Any:
     if text.strip().lstrip("+-").isdecimal():
         return int(text) if math.isfinite(value) else text
     return value
+
+
+@contextmanager
+def ordinary_file(option: str, path: Path, content: str) -> Iterator[None]:
+    """While the file of an option is read: what cannot be read ends the command with one line."""
+    name = shown(str(path))
+    try:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a pipe or a device may never end; a directory says what it is
+            raise BadInput(f"{option} = {name} is no ordinary file: give one that holds {content}")
+        yield
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{option} = {name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def file_bytes(option: str, path: Path, largest: int, content: str) -> bytes:
+    """All of an option's file, up to ``largest`` bytes; raises BadInput."""
+    with ordinary_file(option, path, content), path.open("rb") as file:
+        data = file.read(largest + 1)
+    if len(data) > largest:
+        raise BadInput(f"{option} = {shown(str(path))} is too large for {content}: give the file that holds only that")
+    return data
 
 
 @contextmanager

@@ -16,15 +16,19 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """The options of ``sqrtscale stages`` beside those of a base configuration."""
     command.add_argument("--stage", action="append", required=True, metavar="BATCH:SAMPLES",
                          help="a global batch and the samples seen with it; give one for each stage, in order")
+    command.add_argument("--noise-scale", type=number, metavar="B", help="gradient noise scale in samples, for batches near it: "
+                         "the noise-aware transfer from stage to stage")
     command.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run_stages(options: argparse.Namespace) -> int:
     """``sqrtscale stages``"""
     config = configuration.base(options).config
-    plan = stages(config, [_pair(text) for text in options.stage], options.decay_form, options.momentum_form)
+    plan = stages(config, [_pair(text) for text in options.stage], options.decay_form, options.momentum_form,
+                  options.noise_scale)
     if options.json:
-        print(json.dumps({"base": config.as_dict(), "stages": [stage.as_dict() for stage in plan]}, indent=2))
+        print(json.dumps({"base": config.as_dict(), "noise_scale": options.noise_scale,
+                          "stages": [stage.as_dict() for stage in plan]}, indent=2))
     else:
         print(stages_text(plan))
     return 0
@@ -45,10 +49,15 @@ def stages_text(plan: tuple[Stage, ...]) -> str:
     rows = [("stage", *(str(i) for i in range(1, len(plan) + 1)))]
     rows += [(name, *(digits(getattr(stage, name)) for stage in plan))
              for name in ("batch", "first_sample", "samples", "steps", "kappa", "change")]
+    noise = plan[0].scaled.noise_scale if any(stage.excess != 1 for stage in plan) else {}
+    if noise:
+        rows.append(("second moments", *(digits(stage.excess / stage.change) for stage in plan)))
     for field in zip(*(stage.scaled.fields for stage in plan), strict=True):  # one field in every stage
         if field[0].name in plan[0].scaled.base.hyperparameters:  # lengths in steps are the plan's own
             rows.append((field[0].name, *(digits(row.scaled) for row in field)))
     lines = [*table(rows), "", "change: move the optimizer's state by this kappa when the stage begins"]
+    if noise:
+        lines.append(f"second moments: by what they are multiplied then, with the noise scale {noise['']:g}")
     lines += [f"stage {i}: {stage.samples} samples / {stage.batch} = {stage.samples / stage.batch:.8g} steps, rounded to "
               f"{stage.steps}: {abs(stage.surplus)} samples {'more' if stage.surplus > 0 else 'fewer'}"
               for i, stage in enumerate(plan, 1) if stage.surplus]

@@ -27,6 +27,11 @@ REGIME: dict[str, Diagnostic] = {
     "lr_factor": Diagnostic("1", "learning rate over base's, of an arm that follows the noise scale as it is measured"),
     "clipped": Diagnostic("share", "steps since the last measurement whose gradient norm exceeded clip_norm"),
 }
+CURVATURE: dict[str, Diagnostic] = {
+    "sharpness": Diagnostic("1 / lr", "largest eigenvalue of P^-1/2 H P^-1/2 with the loss's Hessian H on a fixed batch and "
+                                      "P = sqrt(v_hat) + eps: the preconditioned sharpness"),
+    "sharpness_limit": Diagnostic("1 / lr", "sharpness up to which the optimizer's steps do not grow, at its learning rate then"),
+}
 TAILS: dict[str, Diagnostic] = {  # followed by "/" and a layer's name
     "tail": Diagnostic("1", "stable index of the layer's gradient noise [Mohammadi et al. 2015]; 2 is Gaussian"),
     "tail_error": Diagnostic("1", "standard error of tail, over micro-batches"),
@@ -39,4 +44,4 @@ TAILS: dict[str, Diagnostic] = {  # followed by "/" and a layer's name
 def about(metric: str) -> Diagnostic | None:
     """What a curve of that name measures, or None for a metric of a task."""
     name, of_a_layer, _ = metric.partition("/")
-    return TAILS.get(name) if of_a_layer else REGIME.get(name)
+    return TAILS.get(name) if of_a_layer else (REGIME | CURVATURE).get(name)

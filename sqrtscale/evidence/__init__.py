@@ -1,8 +1,9 @@
 """What the curves of a calibration mean. No torch here: it runs wherever the pages run."""
 
+from .curvature import base_sharpness, with_curvature
 from .equivalence import Functional, confidence
 from .judging import Comparison, judge
-from .noise import Ratio, Regime, noise_scale, regime, regimes, second_moment_ratio
+from .noise import Ratio, Regime, noise_scale, noise_scale_course, regime, regimes, second_moment_ratio
 from .pairing import differences_over_samples
 from .sequential import Looks
 from .summary import ArmSummary, end_values, summarise
@@ -11,7 +12,8 @@ from .verdict import OUTCOMES, Margin, Outcome, Verdict
 from .wording import headline, of_another_transfer
 
 __all__ = [
-    "OUTCOMES", "ArmSummary", "Comparison", "Functional", "Index", "LayerTails", "Looks", "Margin", "Outcome", "Ratio", "Regime",
-    "Verdict", "confidence", "describe_tails", "differences_over_samples", "end_values", "headline", "judge", "layer_tails",
-    "noise_scale", "of_another_transfer", "passes_for_normal", "regime", "regimes", "second_moment_ratio", "summarise",
+    "OUTCOMES", "ArmSummary", "Comparison", "Functional", "Index", "LayerTails", "Looks", "Margin", "Outcome", "Ratio",
+    "Regime", "Verdict", "base_sharpness", "confidence", "describe_tails", "differences_over_samples", "end_values", "headline",
+    "judge", "layer_tails", "noise_scale", "noise_scale_course", "of_another_transfer", "passes_for_normal", "regime", "regimes",
+    "second_moment_ratio", "summarise", "with_curvature",
 ]

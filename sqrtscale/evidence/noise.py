@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from ..rules.signal import WINDOW
+
 CONFIDENCE = 0.95
 GROWTH = 3.0  # of the noise scale, by chance and in no time
 Values = Sequence[float] | np.ndarray
@@ -158,8 +160,26 @@ def noise_scale(curves: pd.DataFrame, arm: str = "base", preconditioned: bool = 
     """
     suffix = "_pre" if preconditioned else ""
     noise, signal = f"noise{suffix}", f"signal{suffix}"
-    chosen = curves[(curves["arm"] == arm) & curves["metric"].isin([noise, signal])]
-    return _ratio_of_columns(chosen.pivot_table(index=["seed", "samples"], columns="metric", values="value"), noise, signal)
+    return _ratio_of_columns(_metrics(curves, arm, noise, signal), noise, signal)
+
+
+def noise_scale_course(curves: pd.DataFrame, arm: str = "base", before: int = 0) -> tuple[tuple[int, Ratio], ...]:
+    """(samples seen, noise scale) of an arm at every point where signal and noise were measured, in order.
+
+    Each a ratio of averages over the seeds, and over the points of the last ``WINDOW`` in age, which is ``before`` more than
+    the samples seen; where the signal cannot be told from 0 its value, or only its interval, is infinite.
+    """
+    measured = _metrics(curves, arm, "noise", "signal").dropna()
+    where = measured.index.get_level_values("samples")
+    points = [(int(samples), _ratio_of_columns(measured[(where + before >= (samples + before) / WINDOW) & (where <= samples)],
+                                               "noise", "signal")) for samples in sorted(set(where))]
+    return tuple((samples, ratio) for samples, ratio in points if ratio is not None)
+
+
+def _metrics(curves: pd.DataFrame, arm: str, *names: str) -> pd.DataFrame:
+    """Those metrics of an arm as columns, a row for every seed and point."""
+    chosen = curves[(curves["arm"] == arm) & curves["metric"].isin(names)]
+    return chosen.pivot_table(index=["seed", "samples"], columns="metric", values="value")
 
 
 def second_moment_ratio(curves: pd.DataFrame, arm: str = "scaled", settled: int = 0, base: str = "base") -> Ratio | None:

@@ -9,6 +9,7 @@ from ..store import CalibrationRecord, Store
 from .command import command
 from .content import Report, Section, Table, report
 from .explanation import branching, reasons
+from .foresight import curvature_reach
 from .judging import (
     NO_TEST,
     catch_up,
@@ -94,7 +95,7 @@ def _table(table: Table) -> str:
 REPORTS = {"html": html, "md": markdown}
 
 __all__ = [
-    "NO_TEST", "REPORTS", "Report", "branching", "catch_up", "command", "decided", "differences", "frontier", "headline",
-    "html", "judged", "keep", "markdown", "never_a_test", "reasons", "regimes", "report", "reported", "sentences",
+    "NO_TEST", "REPORTS", "Report", "branching", "catch_up", "command", "curvature_reach", "decided", "differences", "frontier",
+    "headline", "html", "judged", "keep", "markdown", "never_a_test", "reasons", "regimes", "report", "reported", "sentences",
     "stopped_early", "tested_at", "verdicts", "was_stopped",
 ]

@@ -16,6 +16,7 @@ from ..store import CalibrationRecord, title
 from ..tasks import Metric, task
 from .command import command
 from .explanation import branching, reasons
+from .foresight import curvature_reach
 from .judging import headline, sentences, stopped_early, tested_at
 from .svg import Block, Interval, Line, chart, forest
 
@@ -72,7 +73,8 @@ def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[st
     pictures = tuple(_picture(arms[arms["metric"] == name], metric, plan) for name, metric in about.metrics.items()
                      if (trained["metric"] == name).any())
     is_normal = passes_for_normal(layer_tails(arms))
-    came_out = (frontier, *sentences(verdicts), *reasons(record, verdicts, measured, is_normal), stopped_early(record))
+    came_out = (frontier, *sentences(verdicts), *reasons(record, verdicts, measured, is_normal), curvature_reach(plan, curves),
+                stopped_early(record))
     tests = any(verdict.functionals for verdict in verdicts.values())
     return Report(
         title=title(record.name, about.title, plan.base.batch_size, plan.target_batch),

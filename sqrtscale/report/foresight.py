@@ -9,9 +9,10 @@ from typing import Literal
 
 import pandas as pd
 
-from ..evidence import Looks
+from ..evidence import Looks, base_sharpness
 from ..evidence.equivalence import power_beyond, power_within
 from ..plan import CalibrationPlan
+from ..rules import stability
 from ..rules.forecast import sentence as forecast_in_words
 from ..store import CalibrationRecord, Filter, Store
 from ..tasks import NoiseScale, task
@@ -44,11 +45,16 @@ class Spread:
 
 @dataclass(frozen=True)
 class Known:
-    """What is known before a calibration starts; own: whether it was measured in a calibration of this very configuration."""
+    """What is known before a calibration starts.
+
+    own: whether it was measured in a calibration of this very configuration; sharpness: of base there, preconditioned, where it
+    was measured.
+    """
 
     noise_scale: NoiseScale | None
     spread: Spread | None = None
     own: bool = False
+    sharpness: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ def foresee(plan: CalibrationPlan, known: Known) -> Foresight:
         return Foresight("another", tuple(filter(None, (*sentences, OTHER, power, _source(plan, known)))))
     if hopeless:  # nothing else matters: no budget and no seeds mend it
         return Foresight("hopeless", (*sentences, _source(plan, known)))
-    doubts = list(filter(None, (_start(plan, known), _memory(plan))))
+    doubts = list(filter(None, (_start(plan, known), _memory(plan), _curvature(plan, known))))
     good = bool(noise) and all(level == "good" for level, _ in noise) and not doubts and certain
     return Foresight("good" if good else "doubtful", tuple(filter(None, (
         *sentences, *doubts, _drift(plan), power, _source(plan, known)))))
@@ -94,7 +100,7 @@ def newest_alike(store: Store, plan: CalibrationPlan) -> CalibrationRecord | Non
 
 
 def learnt(record: CalibrationRecord, curves: pd.DataFrame) -> Known:
-    """What a calibration has shown: the noise scale of its base arm, and how far its scaled arm scatters about base.
+    """What a calibration has shown: noise scale and sharpness of its base arm, and how far its scaled arm scatters about base.
 
     Where the noise scale was not measured it is the task's.
     """
@@ -104,10 +110,11 @@ def learnt(record: CalibrationRecord, curves: pd.DataFrame) -> Known:
     if scaled is not None and scaled.pairs >= FEWEST_PAIRS and (sd := max(test.sd for test in scaled.functionals)) > 0:
         spread = Spread(sd, scaled.margin.value, scaled.margin.unit, scaled.margin.estimated)
     if "scaled" not in measured:
-        return Known(task(record.plan.task).noise_scale, spread)
+        return Known(task(record.plan.task).noise_scale, spread, sharpness=base_sharpness(curves))
     regime = measured["scaled"]
     source = f"measured in calibration `{record.id}` of this configuration"
-    return Known(NoiseScale(regime.noise_scale, regime.low, regime.high, source), spread, own=True)
+    return Known(NoiseScale(regime.noise_scale, regime.low, regime.high, source), spread, own=True,
+                 sharpness=base_sharpness(curves))
 
 
 def _alike(stored: CalibrationPlan, plan: CalibrationPlan) -> bool:
@@ -167,6 +174,28 @@ def _memory(plan: CalibrationPlan) -> str:
         return ""
     return (f"{longest.label} = {longest.base:.8g} averages over about {memory:,} samples at batch {plan.base.batch_size}, more "
             f"than the {plan.samples:,} of a run: how it is scaled is hardly tested.")
+
+
+def _curvature(plan: CalibrationPlan, known: Known) -> str:
+    """That the steps at a target would meet curvature, as base's own runs have measured it; "" where they would not."""
+    if known.sharpness is None:
+        return ""
+    furthest = max(plan.targets or (plan.target_batch,)) / plan.base.batch_size
+    return _reach(plan, known.sharpness) if furthest > _stable_kappa(plan, known.sharpness) else ""
+
+
+def curvature_reach(plan: CalibrationPlan, curves: pd.DataFrame) -> str:
+    """Up to which kappa the scaled steps bear the curvature that base's runs have measured, in a sentence; "" where none was."""
+    sharpness = base_sharpness(curves)
+    return "" if sharpness is None else _reach(plan, sharpness)
+
+
+def _reach(plan: CalibrationPlan, sharpness: float) -> str:
+    return stability.sentence(plan.base, sharpness, _stable_kappa(plan, sharpness))
+
+
+def _stable_kappa(plan: CalibrationPlan, sharpness: float) -> float:
+    return stability.largest_stable_kappa(plan.base, sharpness, plan.decay_form, plan.momentum_form)
 
 
 def _drift(plan: CalibrationPlan) -> str:

@@ -19,6 +19,7 @@ from .. import evidence
 from ..evidence import Comparison, Looks, Outcome, Regime, Verdict, judge
 from ..plan import WARM_START
 from ..rules import FieldError
+from ..schedules import CONSTANT
 from ..store import CalibrationRecord, DamagedChunk, NotFound, Result, Store
 from ..store.records import COURSE, JUDGING
 from ..tasks import task
@@ -41,8 +42,10 @@ def verdicts(record: CalibrationRecord, curves: pd.DataFrame, margin: float | No
     if not (arms["metric"] == about.judged).any():
         return {}
     controls = frozenset(arm.name for arm in record.plan.arms if arm.group == "control")
-    return judge(arms, Comparison(about.judged, metric.unit, metric.margin, controls=controls), margin=margin,
-                 regime=regimes(record, curves) if measured is None else measured, level=level(record))
+    judged = judge(arms, Comparison(about.judged, metric.unit, metric.margin, controls=controls), margin=margin,
+                   regime=regimes(record, curves) if measured is None else measured, level=level(record))
+    steady = {arm.name: arm.config for arm in record.plan.arms if not arm.measured and record.plan.schedule == CONSTANT}
+    return evidence.with_curvature(judged, arms, steady)
 
 
 def level(record: CalibrationRecord) -> float | None:

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from . import signal
 from .config import ParameterGroup, TrainingConfig, named_as_pytorch
 from .errors import FieldError
 from .families import family
 from .forecast import Forecast
 from .kind import DecayForm
 from .run_fields import RUN_FIELDS
+from .signal import NoiseScaleCurve
 
 MomentumForm = Literal["kept", "scaled"]
 MOMENTUM_FORMS: tuple[MomentumForm, ...] = ("kept", "scaled")
@@ -56,7 +58,8 @@ class ScaledConfig:
     groups: parameter groups; warnings: sentences about the transfer as a whole and about single fields;
     forecast: the rule's own error at this kappa while noise dominates, or None where it is not known;
     lr_corrected: whether lr makes up for that error's drift; noise_scale: what the transfer was made with, by parameter group
-    ("" for the others); empty for the paper's rule.
+    ("" for the others), the mean of a course over the run; empty for the paper's rule; course, lr_factors: where it was given as
+    one, that and (samples seen, factor on the base's lr) along it, in place of the constant factor of ``fields``.
     """
 
     base: TrainingConfig
@@ -70,6 +73,8 @@ class ScaledConfig:
     forecast: Forecast | None = None
     lr_corrected: bool = False
     noise_scale: Mapping[str, float] = field(default_factory=dict)
+    course: NoiseScaleCurve | None = None
+    lr_factors: tuple[tuple[float, float], ...] = ()
 
     @property
     def rows(self) -> tuple[ScaledField, ...]:
@@ -82,7 +87,26 @@ class ScaledConfig:
         if not self.noise_scale:
             return family(self.base.optimizer).rule
         values = dict.fromkeys(f"{value:g}" for value in self.noise_scale.values())
-        return f"noise-aware transfer, noise scale {', '.join(values)}"
+        return f"noise-aware transfer, noise scale {', '.join(values)}{' on average' * bool(self.course)}"
+
+    @property
+    def follows_noise_scale(self) -> bool:
+        """Whether lr moves by the noise scale: not SGD's, nor one whose gradient is divided by its noise alone."""
+        return bool(self.noise_scale) and family(self.base.optimizer).follows_noise_scale
+
+    @property
+    def square_root_share(self) -> float:
+        """The square-root rule's lr over this one: its share of the base's drift and noise per sample; 1 where they are equal."""
+        if not self.follows_noise_scale:
+            return 1.0
+        return signal.square_root_share(self.base.batch_size, self.target_batch, self.noise_scale[""])
+
+    @property
+    def which_rule(self) -> str:
+        """Which of the two applies, the square-root rule or this transfer by a noise scale, for a user."""
+        if not self.follows_noise_scale:
+            return f"The noise scale changes nothing about the lr of {family(self.base.optimizer).label}."
+        return signal.sentence(self.base.batch_size, self.target_batch, self.noise_scale[""])
 
     @property
     def complete(self) -> bool:
@@ -102,7 +126,7 @@ class ScaledConfig:
                               run.pop("warmup_steps", None), run, groups)
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON object of ``sqrtscale scale --json``: kappa, forms, base, scaled, fields, warnings."""
+        """The JSON object of ``sqrtscale scale --json``: kappa, forms, base, scaled, fields, warnings, any noise scale."""
         scaled = {row.name: _listed(row.scaled) for row in self.fields}
         run = {name: scaled.pop(name) for name in RUN_FIELDS if name in scaled}
         lengths = {name: run.pop(name, None) for name in ("total_steps", "warmup_steps")}
@@ -119,6 +143,11 @@ class ScaledConfig:
             "forecast": asdict(self.forecast) if self.forecast else None,
             "lr_corrected": self.lr_corrected,
         }
+        if self.noise_scale:
+            alone = self.noise_scale[""] if len(self.noise_scale) == 1 else dict(self.noise_scale)
+            answer["noise_scale"] = _points(self.course.points) if self.course else alone
+        if self.lr_factors:
+            answer["lr_factors"] = _points(self.lr_factors)
         if self.groups:
             answer["scaled"]["groups"] = [
                 {"name": group.name, **named_as_pytorch({row.name: row.scaled for row in group.fields})} for group in self.groups]
@@ -127,6 +156,10 @@ class ScaledConfig:
 
 def _as_json(row: ScaledField) -> dict[str, Any]:
     return {name: _listed(value) for name, value in asdict(row).items() if name != "label"}
+
+
+def _points(points: tuple[tuple[float, float], ...]) -> list[list[float]]:
+    return [list(point) for point in points]
 
 
 def _listed(value: Any) -> Any:

@@ -23,9 +23,14 @@ from itertools import pairwise
 
 from .errors import FieldError, real
 
+# What was measured counts together from an age (samples since the initialisation) up to so many times that: a single
+# measurement scatters widely, and the noise scale grows by factors.
+WINDOW = 1.5
 WORTH_A_RULE = 0.1  # share of lr by which the square root may be off before it counts as out of range
 LARGEST = 1e15  # samples: no batch comes near it
 ALLOWED = "is not a noise scale: give a finite number above 0 in the unit of the batch sizes, for example 567"
+
+NO_COURSE = "is no course of a noise scale: give points of samples seen, rising from 0 on, and a noise scale above 0"
 
 
 def noise_scale(value: object) -> float:
@@ -46,13 +51,18 @@ def square_root_share(base_batch: int, target_batch: int, noise: float) -> float
     return 1 / math.sqrt(excess(base_batch, target_batch, noise))
 
 
+def reach(base_batch: int, noise: float, off: float = WORTH_A_RULE) -> float:
+    """The largest kappa at which the square root's share is 1 - ``off`` at least."""
+    return (base_batch + noise) / base_batch / (1 - off) ** 2 - noise / base_batch
+
+
 def sentence(base_batch: int, target_batch: int, noise: float) -> str:
     """Which of the two rules applies, for a user."""
     share, larger = square_root_share(base_batch, target_batch, noise), max(base_batch, target_batch) / noise
     off = abs(share - 1)
     size = f"{larger:.2g} times" if larger >= 0.1 else f"{larger:.2%} of"
     if off < 0.01:
-        return f"The larger batch is {size} your noise scale: noise dominates, and the square-root rule is right to within 1%."
+        return f"The larger batch is {size} your noise scale: the square-root rule is right to within 1%."
     side = "falls short" if share < 1 else "goes too far"
     return f"The larger batch is {size} your noise scale: the square root {side} by {off:.0%}."
 
@@ -67,10 +77,9 @@ class NoiseScaleCurve:
     points: tuple[tuple[float, float], ...]
 
     def __post_init__(self) -> None:
-        allowed = "is no course of a noise scale: give points of samples seen, rising from 0 on, and a noise scale above 0"
-        samples = [real("noise_scale", at, allowed) for at, _ in self.points]
-        if not samples or samples[0] < 0 or any(later <= earlier for earlier, later in pairwise(samples)):
-            raise FieldError("noise_scale", [list(point) for point in self.points], allowed)
+        samples = [real("noise_scale", at, NO_COURSE) for at, _ in self.points]
+        if not samples or samples[0] < 0 or samples[-1] > LARGEST or any(b <= a for a, b in pairwise(samples)):
+            raise FieldError("noise_scale", [list(point) for point in self.points], NO_COURSE)
         object.__setattr__(self, "points", tuple((at, noise_scale(value))
                                                  for at, (_, value) in zip(samples, self.points, strict=True)))
 
@@ -91,8 +100,16 @@ class NoiseScaleCurve:
         """The factor on the square-root rule's lr after that many samples, sqrt(q)."""
         return math.sqrt(excess(base_batch, target_batch, self.at(samples)))
 
-    def mean(self, samples: float, start: float = 0.0) -> float:
-        """The noise scale's geometric mean from ``start`` to ``samples``."""
-        ends = [start, *(at for at, _ in self.points if start < at < samples), samples]
-        logs = sum(math.log(self.at(a) * self.at(b)) / 2 * (b - a) for a, b in pairwise(ends))
-        return math.exp(logs / (samples - start))
+    def over(self, samples: float | None = None, start: float = 0.0) -> tuple[tuple[float, float], ...]:
+        """Its points from ``start`` to ``samples`` with both ends of that; left out: to its last point."""
+        end = self.points[-1][0] if samples is None else float(samples)
+        inner = (at for at, _ in self.points if start < at < end)
+        return tuple((at, self.at(at)) for at in dict.fromkeys((start, *inner, end)))
+
+    def mean(self, samples: float | None = None, start: float = 0.0) -> float:
+        """The noise scale's geometric mean from ``start`` to ``samples``; left out: to its last point."""
+        points = self.over(samples, start)
+        if len(points) == 1:
+            return points[0][1]
+        logs = ((math.log(low) + math.log(high)) / 2 * (right - left) for (left, low), (right, high) in pairwise(points))
+        return math.exp(sum(logs) / (points[-1][0] - start))

@@ -13,9 +13,11 @@ from typing import Any
 
 from .config import LARGEST_BATCH, TrainingConfig
 from .errors import FieldError, whole
+from .families import family
 from .kind import DecayForm
 from .run_fields import rounded
 from .scaled import MomentumForm, ScaledConfig
+from .signal import excess
 from .transfer import scale
 
 MOST_STAGES = 1000
@@ -28,14 +30,16 @@ class Stage:
     """One stage of a batch ramp.
 
     batch: its global batch; kappa: that over the base batch; change: that over the batch of the stage before (of the base,
-    for the first one), the kappa by which to move the optimizer's state when the stage begins; first_sample, samples: where
-    it begins and how long it is; steps: samples / batch, rounded; surplus: samples of these steps beyond the planned ones;
+    for the first one), the kappa by which to move the optimizer's state when the stage begins; excess: q of that change, by
+    which second moments are then more than v / kappa (1 where no noise scale says otherwise); first_sample, samples: where it
+    begins and how long it is; steps: samples / batch, rounded; surplus: samples of these steps beyond the planned ones;
     scaled: the configuration, whose lengths in steps are those of a whole run at this batch.
     """
 
     batch: int
     kappa: float
     change: float
+    excess: float
     first_sample: int
     samples: int
     steps: int
@@ -49,18 +53,18 @@ class Stage:
     def as_dict(self) -> dict[str, Any]:
         """The JSON object of ``sqrtscale stages --json``: the stage's numbers, then its configuration and warnings."""
         scaled = self.scaled.as_dict()
-        return {"batch": self.batch, "kappa": self.kappa, "change": self.change, "first_sample": self.first_sample,
-                "samples": self.samples, "steps": self.steps, "surplus": self.surplus, "scaled": scaled["scaled"],
-                "warnings": scaled["warnings"]}
+        return {"batch": self.batch, "kappa": self.kappa, "change": self.change, "excess": self.excess,
+                "first_sample": self.first_sample, "samples": self.samples, "steps": self.steps, "surplus": self.surplus,
+                "scaled": scaled["scaled"], "warnings": scaled["warnings"]}
 
 
 def stages(config: TrainingConfig, plan: Iterable[tuple[object, object]], decay_form: DecayForm = "linear",
-           momentum_form: MomentumForm = "kept") -> tuple[Stage, ...]:
+           momentum_form: MomentumForm = "kept", noise_scale: float | None = None) -> tuple[Stage, ...]:
     """The stages of a run that takes ``plan``'s batches one after the other, each for its number of samples.
 
     config: the base, whose batch none of the stages needs to have; plan: (global batch, samples) for each stage, as somebody
-    gave them. Raises FieldError for what is no whole number, for a plan that is none, for a stage of less than one step, and
-    for what ``scale`` refuses.
+    gave them; noise_scale: in samples, for the noise-aware transfer from batch to batch. Raises FieldError for what is no whole
+    number, for a plan that is none, for a stage of less than one step, and for what ``scale`` refuses.
     """
     ramp: list[Stage] = []
     before, first = config.batch_size, 0
@@ -68,8 +72,9 @@ def stages(config: TrainingConfig, plan: Iterable[tuple[object, object]], decay_
         steps, _ = rounded(samples, Fraction(batch))
         if steps < 1:
             raise FieldError("samples", samples, f"is less than one step of batch {batch}: give at least {batch}")
-        scaled = scale(config, batch, decay_form, momentum_form)
-        ramp.append(Stage(batch, scaled.kappa, batch / before, first, samples, steps, scaled))
+        scaled = scale(config, batch, decay_form, momentum_form, noise_scale=noise_scale)
+        q = excess(before, batch, noise_scale) if noise_scale and family(config.optimizer).follows_noise_scale else 1.0
+        ramp.append(Stage(batch, scaled.kappa, batch / before, q, first, samples, steps, scaled))
         before, first = batch, first + samples
     return tuple(ramp)
 

@@ -24,7 +24,7 @@ from .kinds import SCALED_MOMENTUM, with_scaled_momentum
 from .reduction import is_summed
 from .run_fields import RUN_FIELDS
 from .scaled import MOMENTUM_FORMS, MomentumForm, ScaledConfig, ScaledField, ScaledGroup
-from .signal import excess
+from .signal import NoiseScaleCurve, excess
 from .signal import noise_scale as noise_scale_of
 
 LARGE_STEP_FRACTION = 0.1
@@ -32,7 +32,7 @@ LARGE_STEP_FRACTION = 0.1
 
 def scale(config: TrainingConfig, target_batch: int, decay_form: DecayForm = "linear",
           momentum_form: MomentumForm = "kept", correct_lr: bool = False,
-          noise_scale: float | Mapping[str, float] | None = None) -> ScaledConfig:
+          noise_scale: float | NoiseScaleCurve | Mapping[str, float] | None = None) -> ScaledConfig:
     """Scale a whole configuration to another global batch size, up or down.
 
     config: the base; target_batch: global batch size in samples; decay_form: ``linear`` is the
@@ -40,8 +40,10 @@ def scale(config: TrainingConfig, target_batch: int, decay_form: DecayForm = "li
     range; momentum_form: whether a momentum whose buffer has no factor (1 - mu) is ``kept``, or
     ``scaled`` like a decay with kappa times more on lr; correct_lr: divide lr by the drift that the
     forecast says is kept (ours, not the paper's); noise_scale: in samples, for the noise-aware transfer of
-    :mod:`sqrtscale.rules.signal`, or one for each parameter group by its name, "" for the other parameters. Raises
-    FieldError for a target that is no batch size, a value that overflows, and a correction where there is no forecast.
+    :mod:`sqrtscale.rules.signal`; a course of it over samples seen, of which the fields take the mean over the run (over the
+    course where ``total_steps`` is not known) and ``lr_factors`` each point; or one for each parameter group by its name, "" for
+    the other parameters. Raises FieldError for a target that is no batch size, a value that overflows, and a correction where
+    there is no forecast.
     """
     target_batch = whole("target_batch", target_batch, 1, 1024, LARGEST_BATCH)
     forms = choice("decay_form", decay_form, DECAY_FORMS), choice("momentum_form", momentum_form, MOMENTUM_FORMS)
@@ -54,7 +56,8 @@ def scale(config: TrainingConfig, target_batch: int, decay_form: DecayForm = "li
     def moved(values: Mapping[str, Any], fields: Mapping[str, Field]) -> tuple[ScaledField, ...]:
         return tuple(_row(name, fields[name], value, kappa, treated) for name, value in values.items())
 
-    fields = _with_signal(_fields(config, {}, *forms), signal.get(""))
+    by_rule = _fields(config, {}, *forms)
+    fields = _with_signal(by_rule, signal.get(""))
     of_the_run = {**_with_signal(_reduced(config, RUN_FIELDS), excesses.get("")),
                   "min_lr": _like_lr(RUN_FIELDS["min_lr"], fields["lr"])}
     rows = (*moved(config.hyperparameters, fields), *moved(config.of_the_run(), of_the_run))
@@ -73,14 +76,19 @@ def scale(config: TrainingConfig, target_batch: int, decay_form: DecayForm = "li
         groups = tuple(replace(group, fields=_corrected(group.fields, _forecast(config, (*rows, *group.fields)) or expected))
                        for group in groups)
         rows = _corrected(rows, expected)
+    course = noise_scale if isinstance(noise_scale, NoiseScaleCurve) else None
+    factors = tuple((at, _rate_factor(by_rule["lr"], kappa, excess(config.batch_size, target_batch, value) if signal else None))
+                    for at, value in (course.over(_samples(config)) if course else ()))
     return ScaledConfig(config, target_batch, decay_form, momentum_form, float(kappa), rows, groups, tuple(warnings), expected,
-                        correct_lr, noise)
+                        correct_lr, noise, course, factors)
 
 
-def _noise_scales(config: TrainingConfig, given: float | Mapping[str, float] | None) -> dict[str, float]:
+def _noise_scales(config: TrainingConfig, given: float | NoiseScaleCurve | Mapping[str, float] | None) -> dict[str, float]:
     """Noise scale by parameter group, "" for what is in none; empty where none is given. Raises FieldError."""
     if given is None:
         return {}
+    if isinstance(given, NoiseScaleCurve):
+        return {"": given.mean(_samples(config))}
     if not isinstance(given, Mapping):
         return {"": noise_scale_of(given)}
     known = {"", *(group.name for group in config.groups)}
@@ -91,6 +99,17 @@ def _noise_scales(config: TrainingConfig, given: float | Mapping[str, float] | N
     if "" not in given:
         raise FieldError("noise_scale", list(given), "says nothing of the parameters in no group: give theirs by the name \"\"")
     return {name: noise_scale_of(value) for name, value in given.items()}
+
+
+def _samples(config: TrainingConfig) -> int | None:
+    """How many samples the run sees, where that is known."""
+    return None if config.total_steps is None else config.total_steps * config.batch_size
+
+
+def _rate_factor(rate: Field, kappa: Fraction, excess: float | None) -> float:
+    """What lr is multiplied by."""
+    moved: float = _with_signal({"lr": rate}, excess)["lr"].kind.scale(1.0, kappa)
+    return moved
 
 
 def _with_signal(fields: Mapping[str, Field], excess: float | None) -> Mapping[str, Field]:

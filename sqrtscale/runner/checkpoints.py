@@ -35,16 +35,19 @@ def read_checkpoint(path: Path, timeout: float | None = None) -> str:
     return json.dumps(first)
 
 
-def transfer_checkpoint(source: Path, out: Path, kappa: float | Fraction, optimizer: str | None = None,
-                        decay_form: str = "linear", momentum_form: str = "kept", timeout: float | None = None) -> Transferred:
+def transfer_checkpoint(source: Path, out: Path, kappa: float | Fraction | tuple[int, int], optimizer: str | None = None,
+                        forms: tuple[str, str] = ("linear", "kept"), noise_scale: float | None = None,
+                        timeout: float | None = None) -> Transferred:
     """Write ``source``, moved to a batch ``kappa`` times larger, to the new file ``out``.
 
+    kappa: also as the old and the new batch; forms: of decays and of momenta; noise_scale: for the noise-aware transfer.
     Raises FieldError where :func:`sqrtscale.transfer.checkpoint.transfer_file.transfer_checkpoint` does, RuntimeError where the
     file cannot be written, and leaves nothing behind when it is interrupted or takes more than ``timeout`` seconds (by default
     a time that follows from the file's size).
     """
-    options = {"--out": out, "--kappa": kappa, "--optimizer": optimizer, "--decay-form": decay_form,
-               "--momentum-form": momentum_form}
+    change = "{}:{}".format(*kappa) if isinstance(kappa, tuple) else kappa
+    options = {"--out": out, "--kappa": change, "--optimizer": optimizer, "--decay-form": forms[0], "--momentum-form": forms[1],
+               "--noise-scale": noise_scale}
     arguments = [f"{name}={value}" for name, value in options.items() if value is not None]
     return Transferred.from_dict(_in_a_process(source, arguments, timeout, out))
 

@@ -14,9 +14,8 @@ import numpy as np
 
 from ..plan import CalibrationPlan
 from ..rules import TrainingConfig
-from ..rules.signal import NoiseScaleCurve, excess
+from ..rules.signal import WINDOW, NoiseScaleCurve, excess
 
-WINDOW = 1.5  # what was measured from an age on counts together up to this many times that age: one measurement scatters widely
 BEYOND = 100.0  # times the largest batch: no signal is seen, and a larger noise scale would change the lr by less than 1%
 
 Pace = Callable[[np.ndarray], np.ndarray]  # samples seen since the branch point -> what multiplies the learning rate

@@ -20,6 +20,7 @@ from torch import Tensor
 from ..diagnostics.tails import hill, not_normal, on_one_scale, stable_index
 from ..plan import complete_points
 from ..tasks import Batch, Data
+from .curvature import Meter
 from .population import Population
 from .streams import Stream
 
@@ -61,6 +62,7 @@ class Probe:
         self.times = times(points, followed)
         affordable = int(SHARE * points[-1] / (len(SHARES) * self.micro))
         self.count = min(MOST, max(LEAST, affordable))
+        self.curvature = Meter(data, self.times, first, micro)
         self.tail_count = min(TAILS_MOST, max(TAILS_LEAST, 4 * affordable))
 
     def batches(self, streams: Sequence[Stream], reads: Tensor, count: int) -> Iterator[Batch]:
@@ -75,7 +77,8 @@ class Probe:
         if samples not in self.times:
             return [{} for _ in runs]
         measured = measure(population, self.batches(self.streams, reads, self.count))
-        values = [{name: float(value[i]) for name, value in measured.items()} for i in range(len(runs))]
+        values = [{name: float(value[i]) for name, value in measured.items()} | curved
+                  for i, curved in enumerate(self.curvature.measure(population, runs, samples))]
         if samples in (self.times[0], self.times[-1]):
             for i, (arm, seed) in enumerate(runs):
                 if arm in TAILS_OF and seed == self.first:

@@ -14,24 +14,28 @@ import torch
 from torch import Tensor
 
 from ..rules import DecayForm, FieldError, MomentumForm, TrainingConfig, scale
-from .optimizer_move import OptimizerMove, Signal, batch_ratio
+from .optimizer_move import BatchChange, NoiseScale, OptimizerMove, Signal, batch_pair, batch_ratio, check_noise_scale
 from .optimizer_state import TORCH_CLASSES, StateDict, family_named, is_state_dict, refusal
 from .other_libraries import in_torch_form
 
 
 def transfer_optimizer_(
     optimizer: torch.optim.Optimizer,
-    kappa: float | Fraction,
+    kappa: BatchChange,
     decay_form: DecayForm = "linear",
     momentum_form: MomentumForm = "kept",
     signal: Signal | None = None,
+    noise_scale: NoiseScale | None = None,
 ) -> None:
     """Move an optimizer to a batch ``kappa`` times larger (smaller below 1), in place. Call it between two steps.
 
     optimizer: torch.optim's Adam, AdamW (amsgrad too), NAdam, RAdam, RMSprop (centered or with momentum too) or SGD
-    themselves. kappa: new global batch over the old one. decay_form, momentum_form: as for ``sqrtscale.scale``; a momentum
-    buffer goes on most smoothly with momentum_form "scaled". signal: parameter -> squared mean gradient (its shape, or a
-    number), where that is no small part of exp_avg_sq or square_avg; a centered RMSprop uses its own grad_avg^2.
+    themselves. kappa: new global batch over the old one, or both, (256, 1024), as a noise scale needs them. decay_form,
+    momentum_form: as for ``sqrtscale.scale``; a momentum buffer goes on most smoothly with momentum_form "scaled". signal:
+    parameter -> squared mean gradient (its shape, or a number), where that is no small part of exp_avg_sq or square_avg; a
+    centered RMSprop uses its own grad_avg^2. noise_scale: in samples, for batches near it: lr, eps and decay move by the
+    noise-aware transfer (:mod:`sqrtscale.rules.signal`), second moments without a signal by q / kappa; also one by the number
+    of each parameter group, "" for the others. A clipping threshold is your program's: ``sqrtscale.scale`` has its number.
 
     Groups get exactly the numbers of ``sqrtscale.scale``, also what schedulers keep in them (initial_lr ...). Values held
     in tensors are changed in these tensors. Weights, gradients and ``optimizer.defaults`` are left as they are.
@@ -51,23 +55,24 @@ def transfer_optimizer_(
     family = TORCH_CLASSES.get(type(optimizer))
     if family is None:
         raise refusal(type(optimizer).__name__)
-    move = OptimizerMove(family, batch_ratio(kappa), decay_form, momentum_form, signal or {})
-    new_groups, first_decays = move.checked(optimizer.param_groups, optimizer.state)
+    move = _move(family, kappa, (decay_form, momentum_form), signal, noise_scale)
+    new_groups, moves = move.checked(optimizer.param_groups, optimizer.state)
     with torch.no_grad():
         for group, values in zip(optimizer.param_groups, new_groups, strict=True):
             group.update(_held_as_before(group, values, in_place=True))
-        for parameter, decays in first_decays.items():
+        for parameter, own_move in moves.items():
             entry = optimizer.state[parameter]
-            entry.update(_held_as_before(entry, move.state(parameter, entry, *decays), in_place=True))
+            entry.update(_held_as_before(entry, move.state(parameter, entry, own_move), in_place=True))
 
 
 def transfer_state_dict(
     state_dict: StateDict,
-    kappa: float | Fraction,
+    kappa: BatchChange,
     optimizer: str | None = None,
     decay_form: DecayForm = "linear",
     momentum_form: MomentumForm = "kept",
     signal: Signal | None = None,
+    noise_scale: NoiseScale | None = None,
 ) -> dict[str, Any]:
     """A saved ``optimizer.state_dict()`` moved to a batch ``kappa`` times larger; the given one is left as it is.
 
@@ -87,15 +92,28 @@ def transfer_state_dict(
             "is not told by the file (Adam and AdamW write the same in torch before 2.7, "
             "Apex and DeepSpeed): give the class that wrote it, for example 'adamw'",
         )
-    move = OptimizerMove(family, batch_ratio(kappa), decay_form, momentum_form, signal or {})
+    move = _move(family, kappa, (decay_form, momentum_form), signal, noise_scale)
     groups, state = saved.state_dict["param_groups"], dict(saved.state_dict["state"])
-    new_groups, first_decays = move.checked(groups, state)
+    new_groups, moves = move.checked(groups, state)
     with torch.no_grad():
-        for key, decays in first_decays.items():
+        for key, own_move in moves.items():
             entry = state[key]
-            state[key] = {**entry, **_held_as_before(entry, move.state(key, entry, *decays))}
+            state[key] = {**entry, **_held_as_before(entry, move.state(key, entry, own_move))}
         moved_groups = [{**group, **_held_as_before(group, values)} for group, values in zip(groups, new_groups, strict=True)]
         return saved.restore({**saved.state_dict, "state": state, "param_groups": moved_groups}, float(move.kappa))
+
+
+def _move(
+    family: str,
+    change: BatchChange,
+    forms: tuple[DecayForm, MomentumForm],
+    signal: Signal | None,
+    noise_scale: NoiseScale | None,
+) -> OptimizerMove:
+    """The transfer that was asked for; raises FieldError."""
+    batches = batch_pair(change)
+    check_noise_scale(change, noise_scale)
+    return OptimizerMove(family, batches, *forms, signal or {}, noise_scale)
 
 
 def ema_decay(rho: float, kappa: float | Fraction) -> float:

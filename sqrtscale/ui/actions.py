@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 
 import streamlit as st
@@ -40,7 +41,7 @@ def show(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict
     """
     if record.deleted_at:
         return
-    first = _asked_for(store, record, verdicts.get("scaled"), measured.get("scaled")) if record.final else []
+    first = _asked_for(store, record, verdicts, measured.get("scaled")) if record.final else []
     matches = bool(first) and first[0].label == USE
     compares = "scaled" in verdicts and not was_stopped(record)
     rest = [*([_compare(record)] if compares else []), _calibrate_again(record), *([] if matches else [_in_scale(record)])]
@@ -60,21 +61,23 @@ def show(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict
 
 USE = "Use these values"
 NOISE_AWARE = "Test noise-aware"
+USE_NOISE_AWARE = "Use the noise-aware values"
 
 
-def _asked_for(store: Store, record: CalibrationRecord, scaled: Verdict | None, regime: Regime | None) -> list[Action]:
+def _asked_for(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict], regime: Regime | None) -> list[Action]:
     """What the end, or the verdict on the full rule at the target batch, asks for; the first one is the primary button."""
-    plan = record.plan
+    plan, scaled = record.plan, verdicts.get("scaled")
     if record.state != "DONE" or scaled is None or scaled.reason == "no pairs":
         return [_start(store, record, "Try again", ":material/replay:", plan,
                        "the same plan; runs that were trained to their end are taken from the store")]
     if scaled.outcome == "matches":
-        return [Action(USE, ":material/check:", lambda: _open(record, "pages/scale.py"),
+        return [Action(USE, ":material/check:", partial(_scale, again.inputs_of(plan)),
                        "opens Scale with this configuration, for every library and format.")]
     if scaled.reason == "signal dominates":
         on = [_start(store, record, "Go on anyway", ":material/play_arrow:", replace(plan, go_on=True), "trains the arms all the "
                      "same; the verdict will most likely stay *not a test*")] if was_stopped(record) else []
-        return [*(_smaller_batches(record, regime) or [_calibrate_again(record)]), *_noise_aware(store, record, regime), *on]
+        return [*_use_noise_aware(record, verdicts, regime), *(_smaller_batches(record, regime) or [_calibrate_again(record)]),
+                *_noise_aware(store, record, regime), *on]
     if scaled.outcome == "differs":
         return _smaller_kappa(record) or [_calibrate_again(record)]
     if scaled.further_seeds is None and scaled.reason != "diverged":  # seeds would not decide
@@ -133,6 +136,19 @@ def _smaller_batches(record: CalibrationRecord, regime: Regime | None) -> list[A
                                    "below its noise scale.", {again.BUDGET: again.OF_THE_TASK})]
 
 
+def _use_noise_aware(record: CalibrationRecord, verdicts: Mapping[str, Verdict], regime: Regime | None) -> list[Action]:
+    """Scale by the noise scale with which a noise-aware arm trained like base; of one that followed it, by its average."""
+    matching = [arm for arm in record.plan.arms if arm.group == "noise-aware" and arm.name in verdicts
+                and verdicts[arm.name].outcome == "matches"]
+    for arm in matching:
+        noise = arm.noise_scale or (regime.noise_scale if regime else float("inf"))
+        if noise < float("inf"):
+            given = again.inputs_of(record.plan)._replace(target_batch=arm.config.batch_size, noise_scale=float(f"{noise:.3g}"))
+            return [Action(USE_NOISE_AWARE, ":material/check:", partial(_scale, given),
+                           f"opens Scale with the noise scale of {noise:.3g} samples, by which it trained like base.")]
+    return []
+
+
 def _noise_aware(store: Store, record: CalibrationRecord, regime: Regime | None) -> list[Action]:
     """The same plan with the transfer that takes the measured noise scale into account, a test in this regime as well."""
     plan = record.plan
@@ -184,11 +200,11 @@ def _calibrate_again(record: CalibrationRecord) -> Action:
 
 
 def _in_scale(record: CalibrationRecord) -> Action:
-    return Action("Open in Scale", ":material/calculate:", lambda: _open(record, "pages/scale.py"))
+    return Action("Open in Scale", ":material/calculate:", partial(_scale, again.inputs_of(record.plan)))
 
 
-def _open(record: CalibrationRecord, page: str) -> None:
-    st.switch_page(page, query_params=texts_of(again.inputs_of(record.plan)))
+def _scale(given: Inputs) -> None:
+    st.switch_page("pages/scale.py", query_params=texts_of(given))
 
 
 def _compare(record: CalibrationRecord) -> Action:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 import streamlit as st
 
 from ..formats import snippets
 from ..plan import trainable
-from ..rules import RUN_FIELDS, FieldError, ScaledConfig, ScaledField, TrainingConfig
+from ..rules import RUN_FIELDS, FieldError, ScaledConfig, ScaledField, TrainingConfig, signal
 from ..rules.batch import Batch
 from ..rules.forecast import WORTH_SAYING
 from ..rules.forecast import sentence as in_words
@@ -20,6 +20,7 @@ from ..training.optimizers import TRAINED
 from . import forms, importing, inputs, remedy, tables
 from .inputs import Inputs, format_number
 
+SCALED, NOISE_AWARE = "Scaled", "Noise-aware"  # the transfers, by what the page calls them
 FILE = "file"  # stands for the imported file among the snippets
 CORRECT_HELP = ("Our own addition, not the paper's: lr divided by the share of the drift (how far the weights move along the "
                 "mean gradient) that the rule keeps at this κ, computed for Gaussian noise that dominates the gradient.")
@@ -38,7 +39,38 @@ def headline(scaled: ScaledConfig) -> None:
     )
 
 
-def validity(scaled: ScaledConfig) -> None:
+def transfers(given: Inputs) -> dict[str, ScaledConfig]:
+    """The transfers by their names: the rule's alone, or with a noise scale the noise-aware one beside it."""
+    aware = given.noise_aware
+    if aware is None:
+        return {SCALED: given.scaled}
+    rule = given.scaled.rule
+    return {f"{rule[0].upper()}{rule[1:]}": given.scaled, NOISE_AWARE: aware}
+
+
+def chosen_transfer(known: Mapping[str, ScaledConfig]) -> str:
+    """Which of the transfers is shown, copied and downloaded: the rule, unless the user takes the noise-aware one."""
+    rule = next(iter(known))
+    if NOISE_AWARE not in known:
+        return rule
+    aware = known[NOISE_AWARE]
+    text = aware.which_rule
+    if abs(aware.square_root_share - 1) > signal.WORTH_A_RULE:
+        text += " Take the noise-aware values (derived by us, not in the paper)."
+    st.markdown(f":material/graphic_eq: {tables.sentence(text)}")
+    return st.segmented_control("Values", list(known), default=rule, required=True, key="transfer-chosen",
+                                help="What is copied, downloaded and put into your file below.")
+
+
+def how_to_know() -> None:
+    """Where a noise scale comes from, for somebody who has none."""
+    measured = " and ".join(f"about {task.noise_scale.value:.0f} in {task.title}" for task in TASKS.values() if task.noise_scale)
+    st.caption(tables.sentence(
+        "Near the gradient's noise scale the square root falls short; with it in the form, noise-aware values stand beside those "
+        f"of the rule. A calibration measures it (samples: {measured}); what those here have measured stands below."))
+
+
+def validity(scaled: ScaledConfig, noise_known: bool = False) -> None:
     """How far the decays reach, the rule's own error, the warnings, and the other form beside a decay without a number."""
     limits = [(row.largest_kappa, row.label) for row in scaled.fields if row.largest_kappa is not None]
     if scaled.decay_form == "half-life" and limits:
@@ -47,7 +79,7 @@ def validity(scaled: ScaledConfig) -> None:
         largest, label = min(limits)
         batch = int(largest * scaled.base.batch_size + 1e-6)
         st.caption(f"The linear decays have a number up to κ = {format_number(largest)}, batch {batch}, set by {label}.")
-    _forecast(scaled)
+    _forecast(scaled, noise_known)
     roundings = _roundings(scaled)
     if roundings:
         st.caption("  \n".join(f"{row.label}: {tables.sentence(row.warning)}" for row in roundings))
@@ -64,11 +96,13 @@ def _roundings(scaled: ScaledConfig) -> list[ScaledField]:
             and isinstance(RUN_FIELDS[row.name].kind, CountedInSteps)]
 
 
-def _forecast(scaled: ScaledConfig) -> None:
+def _forecast(scaled: ScaledConfig, noise_known: bool) -> None:
     forecast = scaled.forecast
     if forecast is None or scaled.kappa == 1:
         return
     text = in_words(scaled.kappa, forecast)
+    if noise_known:  # which has said already how far the rule falls short beside that
+        text = f"Where noise dominates: {text[0].lower()}{text[1:]}"
     if scaled.lr_corrected:
         text += f" Done: the lr above holds that factor, {format_number(forecast.lr_correction)}."
     st.markdown(f":material/speed: {tables.sentence(text)}")

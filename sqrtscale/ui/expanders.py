@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from ..rules import UNDERIVED, FieldError, ScaledConfig, family, scale, signal
+from ..rules import UNDERIVED, FieldError, ScaledConfig, family
 from ..rules.alternatives import alternatives
 from ..rules.batch import Batch, nearest, ways_to
 from ..rules.stages import stages as batch_ramp
@@ -30,22 +30,15 @@ def limits() -> None:
             st.markdown(f"**{optimizer.label}**: {sentence(optimizer.known)} :gray[({escaped(optimizer.source)})]")
 
 
-def other_rules(scaled: ScaledConfig) -> None:
+def other_rules(given: Inputs) -> None:
     """The same base carried over by the rules that others use."""
-    text = st.text_input("Gradient noise scale in samples, if you know it", key="noise", placeholder="optional",
-                         help="tr Σ / |G|² (McCandlish et al. 2018); a calibration measures it. With it the noise-aware transfer "
-                              "and the surge rule have numbers.")
-    noise_scale = inputs.parsed(text) if text.strip() else None
+    scaled, aware = given.scaled, given.noise_aware
     try:
-        rules = alternatives(scaled.base, scaled.target_batch, noise_scale)
-        aware = None if noise_scale is None else scale(scaled.base, scaled.target_batch, scaled.decay_form, scaled.momentum_form,
-                                                       noise_scale=noise_scale)
+        rules = alternatives(scaled.base, scaled.target_batch, given.noise_scale)
     except FieldError as error:
         st.error(sentence(str(error)))
         return
-    if noise_scale is not None:
-        st.info(signal.sentence(scaled.base.batch_size, scaled.target_batch, noise_scale))
-    rules_chart.show(scaled, noise_scale)
+    rules_chart.show(scaled, given.noise_scale)
     names = [*family(scaled.base.optimizer).fields, "total_steps", "warmup_steps"]
     own = family(scaled.base.optimizer).rule.removesuffix(" rule").replace("-", " ").capitalize()
     columns = {f":orange[{own}]": {row.name: row.scaled for row in scaled.fields}}
@@ -62,6 +55,8 @@ def other_rules(scaled: ScaledConfig) -> None:
                     "square root and the linear rule, by the noise scale. :gray[derived by us, docs/theory.md]")
     for rule in rules:
         st.markdown(f"**{rule.label}**: {sentence(rule.idea)} :gray[{escaped(rule.source)}]")
+    if given.noise_scale is None:
+        st.caption("With a noise scale, typed on the left, the noise-aware transfer and the surge rule have numbers as well.")
 
 
 def _label(scaled: ScaledConfig, name: str) -> str:

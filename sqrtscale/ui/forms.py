@@ -19,12 +19,15 @@ from .state import went_back
 MAIN = ("adam", "adamw", "rmsprop")
 MORE = "more"  # stands for every other family, chosen by name below it
 LABELS = {"batch_size": "Base batch", "target_batch": "Target batch", "groups": "Parameter groups", "optimizer": "Optimizer",
-          "decay_form": "Decay form", "momentum_form": "Momentum",
+          "decay_form": "Decay form", "momentum_form": "Momentum", "noise_scale": "Noise scale",
           **{name: field.label for name, field in RUN_FIELDS.items()}}
 HELP = {
     "batch_size": "Global batch in samples, or in tokens on both sides. Also as per device × accumulation × devices, for "
                   "example 8 x 4 x 16.",
     "target_batch": "The global batch you want to train with, larger or smaller than the base; also as 8 x 4 x 16.",
+    "noise_scale": "The gradient noise scale tr Σ / |G|² in samples (McCandlish et al. 2018): the batch at which the mean "
+                   "gradient and its noise weigh the same. A calibration measures it. For batches far below it the square-root "
+                   "rule is right, near it and above the noise-aware transfer.",
     "schedule": "A schedule is a function of samples seen: its shape stays.",
     "milestones": "Steps at which lr drops, for example 30000 60000.",
     "gamma_per_step": "The factor of an exponential schedule that is applied at every step.",
@@ -109,7 +112,7 @@ def training_configuration() -> Asked:
     optimizer_family = _optimizer(boxes["opt"])
     rest = [name for name in optimizer_family.fields if name not in ("lr", "weight_decay")]
     rate = ["lr"] + ["weight_decay"] * ("weight_decay" in optimizer_family.fields)
-    for names in (["batch_size", "target_batch"], rate, rest):
+    for names in (["batch_size", "target_batch"], rate, rest, ["noise_scale"]):
         boxes |= _texts(names, optimizer_family, len(names))
     default_texts = inputs.defaults(optimizer_family.name)
     with st.expander("Schedule and decay form",
@@ -194,7 +197,7 @@ def _texts(names: Sequence[str], optimizer_family: Family, columns: int) -> dict
     """A box with a text input for each name, by its key."""
     grid = st.grid(columns, min_column_width=NARROW)
     return {inputs.key(name): _text(name, LABELS.get(name) or optimizer_family.fields[name].label, grid,
-                                    "optional" if name in RUN_FIELDS else None) for name in names}
+                                    "optional" if name in (*RUN_FIELDS, "noise_scale") else None) for name in names}
 
 
 def _choice(name: str) -> DeltaGenerator:

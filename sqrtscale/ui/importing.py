@@ -148,8 +148,9 @@ def _use() -> None:
     try:
         config = imported.config(answers)
         parts = imported.parts(answers)
-        target = inputs.read({"b1": forms.typed("b1")})[0]
-        given = Inputs(config, target.target_batch if target else config.batch_size, "linear")
+        kept, _ = inputs.read({name: forms.typed(name) for name in ("b1", "noise")})  # no file says these
+        given = Inputs(config, kept.target_batch if kept else config.batch_size, "linear",
+                       noise_scale=kept.noise_scale if kept else None)
         forms.fill(given, str(parts or config.batch_size))
     except FieldError as error:
         st.session_state[PROBLEM] = str(error)

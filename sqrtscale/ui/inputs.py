@@ -18,9 +18,11 @@ from ..rules import (
     FieldError,
     MomentumForm,
     ParameterGroup,
+    ScaledConfig,
     TrainingConfig,
     family,
     scale,
+    signal,
 )
 from ..rules.batch import Batch
 from ..rules.config import LARGEST_BATCH
@@ -34,7 +36,7 @@ DEFAULT_BATCH = 256
 KEYS = {
     "optimizer": "opt", "batch_size": "b0", "target_batch": "b1", "weight_decay": "wd", "momentum": "mom",
     "total_steps": "steps", "warmup_steps": "warmup", "decay_form": "form", "momentum_form": "mform",
-    "correct_lr": "corr",
+    "correct_lr": "corr", "noise_scale": "noise",
 }
 FIELDS = {short: name for name, short in KEYS.items()}
 ON, OFF = "1", ""  # of a switch, as text
@@ -43,13 +45,26 @@ LONGEST = {"groups": 8000, "milestones": 400}  # by key; everything else is shor
 
 
 class Inputs(NamedTuple):
-    """What a transfer starts from, in the order that ``scale`` takes it."""
+    """What a transfer starts from, in the order that ``scale`` takes it; noise_scale: for a noise-aware one beside the rule's."""
 
     config: TrainingConfig
     target_batch: int
     decay_form: DecayForm
     momentum_form: MomentumForm = "kept"
     correct_lr: bool = False
+    noise_scale: float | None = None
+
+    @property
+    def scaled(self) -> ScaledConfig:
+        """By the square-root rule, or SGD's linear one."""
+        return scale(self.config, self.target_batch, self.decay_form, self.momentum_form, self.correct_lr)
+
+    @property
+    def noise_aware(self) -> ScaledConfig | None:
+        """By the noise scale, where there is one."""
+        if self.noise_scale is None:
+            return None
+        return scale(self.config, self.target_batch, self.decay_form, self.momentum_form, noise_scale=self.noise_scale)
 
 
 def key(field: str) -> str:
@@ -83,7 +98,7 @@ def defaults(optimizer: str) -> dict[str, str]:
     fields = {key(name): format_number(field.default) for name, field in family(optimizer).fields.items()}
     run = {key(name): "" for name in RUN_FIELDS}
     return {"opt": optimizer, "b0": str(DEFAULT_BATCH), "b1": str(DEFAULT_TARGET), **fields, **run, "groups": "",
-            "form": DECAY_FORMS[0], "mform": MOMENTUM_FORMS[0], "corr": OFF}
+            "form": DECAY_FORMS[0], "mform": MOMENTUM_FORMS[0], "corr": OFF, "noise": ""}
 
 
 def read(texts: Mapping[str, str]) -> tuple[Inputs | None, dict[str, FieldError]]:
@@ -115,12 +130,13 @@ def read(texts: Mapping[str, str]) -> tuple[Inputs | None, dict[str, FieldError]
     groups = checked("groups", lambda _, text: _groups(text, optimizer_family), str)
     decay_form = checked("decay_form", lambda field, text: choice(field, text, DECAY_FORMS), str)
     momentum_form = checked("momentum_form", lambda field, text: choice(field, text, MOMENTUM_FORMS), str)
+    noise_scale = checked("noise_scale", lambda _, value: signal.noise_scale(value), parsed) if texts["noise"].strip() else None
     if errors:
         return None, errors
     try:  # what the fields say together: warm-up longer than the run, a value that leaves floating point
         config = TrainingConfig(optimizer_family.name, base_batch, values, run=run, groups=groups)
-        inputs = Inputs(config, target_batch, decay_form, momentum_form)
-        scaled = scale(*inputs)
+        inputs = Inputs(config, target_batch, decay_form, momentum_form, noise_scale=noise_scale)
+        scaled, _ = inputs.scaled, inputs.noise_aware
         # A switch, not a value: where nothing can be corrected it has no effect.
         inputs = inputs._replace(correct_lr=texts["corr"] == ON and scaled.forecast is not None)
     except FieldError as error:
@@ -138,6 +154,8 @@ def texts_of(inputs: Inputs) -> dict[str, str]:
         texts["momentum_form"] = inputs.momentum_form
     if inputs.correct_lr:
         texts["correct_lr"] = ON
+    if inputs.noise_scale is not None:
+        texts["noise_scale"] = exact(inputs.noise_scale)
     for name, value in config.of_the_run().items():
         texts[name] = exact(value)
     if config.groups:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -10,7 +11,17 @@ import plotly.graph_objects as go
 import streamlit as st
 from plotly.subplots import make_subplots
 
-from ..rules import DECAY_FORMS, DecayForm, FieldError, MomentumForm, ScaledConfig, TrainingConfig, family, scale
+from ..rules import (
+    DECAY_FORMS,
+    DecayForm,
+    FieldError,
+    MomentumForm,
+    ScaledConfig,
+    TrainingConfig,
+    family,
+    scale,
+    signal,
+)
 from ..rules.config import LARGEST_BATCH
 from ..rules.forecast import Forecast
 from ..rules.validity import DecayRange, decays
@@ -25,14 +36,25 @@ COLUMNS = 2  # as many as fit on a telephone
 ROW_HEIGHT = 190
 
 
-def show(scaled: ScaledConfig) -> None:
-    """The figure with its caption, and how much the decays remember."""
-    live_plot.show(figure(scaled), key="over-kappa",
+def show(scaled: ScaledConfig, aware: ScaledConfig | None = None) -> None:
+    """The figure with its caption, and how much the decays remember; aware: the noise-aware transfer, where it is known."""
+    live_plot.show(figure(scaled, aware), key="over-kappa",
                    alt="Every hyperparameter over κ. Blue: base. Orange: the chosen κ. Shaded: the linear decay has no number. "
                        "Drift (how far the weights move along the mean gradient) and diffusion (how far its noise moves them), "
-                       "per sample and over the base's: solid linear, dotted half-life.",
+                       "per sample and over the base's: solid linear, dotted half-life."
+                       + (f" {_noise_limits(aware)}" if aware else ""),
                    file=live_plot.file_name(scaled.base.optimizer, "over kappa"))
     _forms(scaled)
+
+
+def _noise_limits(aware: ScaledConfig) -> str:
+    """How to read the noise-aware lines, and how far a target may go."""
+    batch, noise = aware.base.batch_size, aware.noise_scale[""]
+    if not aware.follows_noise_scale:
+        return aware.which_rule
+    reach = signal.reach(batch, noise)
+    return (f"Dashed, hollow: noise-aware. The square root is right to within {signal.WORTH_A_RULE:.0%} up to κ = {reach:.3g}, "
+            f"batch {reach * batch:.0f}; at the upright line, κ = {noise / batch:.3g}, the target reaches the noise scale.")
 
 
 def _forms(scaled: ScaledConfig) -> None:
@@ -71,24 +93,27 @@ def _samples(count: float | None) -> str:
 
 
 @st.cache_data(max_entries=100, show_spinner=False, hash_funcs={TrainingConfig: hash})
-def _at(config: TrainingConfig, targets: tuple[int, ...], form: DecayForm, momentum: MomentumForm
-        ) -> list[tuple[dict[str, Any], Forecast | None]]:
+def _at(config: TrainingConfig, targets: tuple[int, ...], form: DecayForm, momentum: MomentumForm,
+        noise_scale: float | None = None) -> list[tuple[dict[str, Any], Forecast | None]]:
     """(field -> scaled value, forecast) for every target batch."""
-    return [_scaled(config, target, form, momentum) for target in targets]
+    return [_scaled(config, target, form, momentum, noise_scale) for target in targets]
 
 
-def _scaled(config: TrainingConfig, target: int, form: DecayForm, momentum: MomentumForm
+def _scaled(config: TrainingConfig, target: int, form: DecayForm, momentum: MomentumForm, noise_scale: float | None = None
             ) -> tuple[dict[str, Any], Forecast | None]:
     """(field -> scaled value, forecast); nothing at a batch where a value leaves floating point: a gap in every line."""
     try:
-        scaled = scale(config, target, form, momentum)
+        scaled = scale(config, target, form, momentum, noise_scale=noise_scale)
     except FieldError:
         return {}, None
     return {row.name: row.scaled for row in scaled.fields}, scaled.forecast
 
 
-def figure(scaled: ScaledConfig) -> go.Figure:
-    """One small panel for every field with a number, and one each for drift and diffusion where they can be forecast."""
+def figure(scaled: ScaledConfig, aware: ScaledConfig | None = None) -> go.Figure:
+    """One small panel for every field with a number, and one each for drift and diffusion where they can be forecast.
+
+    aware: the noise-aware transfer, a line of its own where it moves a field otherwise.
+    """
     base, kappa = scaled.base, scaled.kappa
     span = max(SPAN, 2 * kappa, 2 / kappa)
     steps = [span ** (2 * i / (POINTS - 1) - 1) for i in range(POINTS)]
@@ -103,7 +128,10 @@ def figure(scaled: ScaledConfig) -> go.Figure:
                            vertical_spacing=0.36 / max(height, 1))
     for i, row in enumerate(rows):
         place = dict(row=i // COLUMNS + 1, col=i % COLUMNS + 1)
-        panels.add_trace(_line(kappas, [fields.get(row.name) for fields, _ in values]), **place)
+        line = [fields.get(row.name) for fields, _ in values]
+        panels.add_trace(_line(kappas, line), **place)
+        if aware is not None:
+            _noise_aware(panels, aware, row.name, dict(zip(targets, line, strict=True)), place)
         panels.add_trace(_mark(1, row.base, BASE, "base"), **place)
         if row.scaled is not None:
             panels.add_trace(_mark(kappa, row.scaled, SCALED, "scaled"), **place)
@@ -120,6 +148,25 @@ def figure(scaled: ScaledConfig) -> go.Figure:
     panels.update_layout(height=ROW_HEIGHT * height + 52, margin={"l": 56, "r": 12, "t": 32, "b": 48}, showlegend=False,
                         hovermode="closest", uirevision="kept")
     return panels
+
+
+def _noise_aware(panels: go.Figure, aware: ScaledConfig, name: str, by_rule: Mapping[int, float | None], place: Mapping[str, int]
+                 ) -> None:
+    """A field by the noise scale, where that moves it otherwise than the rule, and where a target reaches the noise scale.
+
+    by_rule: its value at every target batch.
+    """
+    batch, noise = aware.base.batch_size, aware.noise_scale[""]
+    values = _at(aware.base, tuple(by_rule), aware.decay_form, aware.momentum_form, noise)
+    line = [fields.get(name) for fields, _ in values]
+    if line == list(by_rule.values()):
+        return
+    kappas = [target / batch for target in by_rule]
+    panels.add_trace(_line(kappas, line, "dash", "noise-aware, "), **place)
+    value = next(row.scaled for row in aware.fields if row.name == name)
+    panels.add_trace(_mark(aware.kappa, value, SCALED, "noise-aware", "circle-open"), **place)
+    if kappas[0] < noise / batch < kappas[-1]:
+        panels.add_vline(x=noise / batch, line={"color": UNSCALED, "width": 1.5, "dash": "dot"}, **place)
 
 
 def _forecasts(panels: go.Figure, first: int, scaled: ScaledConfig, kappas: list[float], targets: tuple[int, ...]) -> None:
@@ -144,6 +191,6 @@ def _line(x: list[float], y: list[float | None], dash: str = "solid", before: st
                       hovertemplate=f"{before}κ = %{{x:.4g}}: %{{y:.6g}}<extra></extra>")
 
 
-def _mark(x: float, y: float, colour: str, name: str) -> go.Scatter:
-    return go.Scatter(x=[x], y=[y], mode="markers", marker={"color": colour, "size": 10}, name=name,
+def _mark(x: float, y: float, colour: str, name: str, symbol: str = "circle") -> go.Scatter:
+    return go.Scatter(x=[x], y=[y], mode="markers", marker={"color": colour, "size": 10, "symbol": symbol}, name=name,
                       hovertemplate=f"{name}, κ = %{{x:.6g}}: %{{y:.8g}}<extra></extra>")

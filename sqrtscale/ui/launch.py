@@ -10,14 +10,14 @@ from streamlit.delta_generator import DeltaGenerator
 
 from ..arms import KINDS, default_arms, offered
 from ..plan import LOOKS, CalibrationPlan, Start, make_plan, trainable
-from ..rules import RUN_FIELDS, FieldError, TrainingConfig, family, scale
+from ..rules import RUN_FIELDS, FieldError, TrainingConfig, family
 from ..runner import cuda_devices
 from ..runner.device import occupied
 from ..schedules import CONSTANT, Schedule, schedule_of
 from ..tasks import TASKS, Task
 from ..training.optimizers import TRAINED
 from . import forms, remedy, schedule_choice
-from .inputs import Inputs, format_number, parsed
+from .inputs import Inputs, exact, format_number, parsed
 from .runs import coloured
 from .tables import escaped, greek, sentence
 
@@ -161,19 +161,24 @@ def _plan(task: Task, inputs: Inputs, size: str, carried: Schedule, boxes: dict[
 
 def usual_controls(inputs: Inputs) -> tuple[list[str], str]:
     """Names of the controls of that transfer, and the key of their widget."""
-    usual = [name for name in default_arms(scale(*inputs)) if name not in ("base", "scaled")]
+    usual = [name for name in default_arms(inputs.scaled) if name not in ("base", "scaled")]
     return usual, "controls" if "linear lr" in usual else "controls-sgd"
 
 
 def _further_arms(inputs: Inputs, usual: list[str], boxes: dict[str, DeltaGenerator]) -> tuple[list[str], list[Any], bool]:
     """Names of further arms, further target batches, and whether stored runs are reused."""
     with st.expander("More arms and batches"):
-        known = [kind.name for kind in offered(scale(*inputs)) if kind.name not in ("base", "scaled", *usual)]
-        known += [name for name in st.session_state.get("more-arms", ()) if name not in KINDS]  # of a plan that is run again
+        known = [kind.name for kind in offered(inputs.scaled) if kind.name not in ("base", "scaled", *usual)]
+        aware = inputs.noise_aware
+        own_noise = [f"noise-aware {exact(inputs.noise_scale)}"] if aware is not None and aware.follows_noise_scale else []
+        chosen = st.session_state.setdefault("more-arms", own_noise)
+        known += dict.fromkeys((*own_noise, *(name for name in chosen if name not in KINDS)))  # those of a plan that is run again
         names = st.multiselect("Ablations, other rules, SVAG", known, key="more-arms", placeholder="none",
                                help=FURTHER_HELP)
         for name in filter(KINDS.__contains__, names):
             st.caption(f"**{name}**: {sentence(KINDS[name].description)}")
+        for name in set(names) & set(own_noise):
+            st.caption(f"**{name}**: the transfer by the noise scale that you typed on Scale. This task may have another one.")
         boxes |= {"arms": st.container(gap="xxsmall"), "targets": st.container(gap="xxsmall")}
         own = boxes["arms"].text_input(MARKED["arms"], key="own-arm", placeholder="lr=1e-3 beta2=0.99")
         text = boxes["targets"].text_input(MARKED["targets"], key="targets", placeholder="16 32 128",

@@ -32,7 +32,7 @@ def remedy(about: Task, given: Inputs) -> Inputs | None:
     for form in forms:
         changed = Inputs(base, target, form, given.momentum_form, given.correct_lr)
         if scale(*changed).complete:
-            return None if target == base.batch_size or changed == given else changed
+            return None if target == base.batch_size or changed == given._replace(noise_scale=None) else changed
     return None
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -41,20 +43,30 @@ def with_numbers(row: ScaledField, kappa: float) -> str:
     return side
 
 
-def base_beside_scaled(scaled: ScaledConfig) -> None:
-    """Field, base, scaled and rule; blue is the base and orange the scaled value. Groups stand below the optimizer's own."""
-    rows = [("Batch size", str(scaled.base.batch_size), str(scaled.target_batch), "chosen")]
-    rows += [_answer(row, scaled.kappa) for row in scaled.fields]
-    rows += [_answer(row, scaled.kappa, f"{escaped(group.name)}: ") for group in scaled.groups for row in group.fields]
-    cells = [(name, f":blue[{base}]", f":red[{value}]" if value == NONE else f"**:orange[{value}]**", escaped(rule))
-             for name, base, value, rule in rows]
-    st.table(pd.DataFrame(cells, columns=["Field", ":blue[Base]", ":orange[Scaled]", "Rule"]), border="horizontal",
-             hide_index=True, alt="Base and scaled value of every field, and the rule with its numbers")
+def base_beside_scaled(transfers: Mapping[str, ScaledConfig], chosen: str) -> None:
+    """Field, base (blue), a column for each transfer by its name (orange: the chosen one), and the rule where it is one alone.
+
+    Groups stand below the optimizer's own fields.
+    """
+    scaled = transfers[chosen]
+    names = ["Batch size", *(row.label for row in scaled.fields)]
+    names += [f"{escaped(group.name)}: {row.label}" for group in scaled.groups for row in group.fields]
+    table = {"Field": names, ":blue[Base]": [f":blue[{value}]" for value in (
+        scaled.base.batch_size, *(format_number(row.base) for row in scaled.rows))]}
+    for name, transfer in transfers.items():
+        values = (transfer.target_batch, *(row.scaled for row in transfer.rows))
+        table[f":orange[{name}]" if name == chosen else name] = [_cell(value, name == chosen) for value in values]
+    if len(transfers) == 1:
+        table["Rule"] = ["chosen", *(escaped(with_numbers(row, scaled.kappa)) for row in scaled.rows)]
+    st.table(pd.DataFrame(table), border="horizontal", hide_index=True,
+             alt="Base and scaled value of every field" + ", and the rule with its numbers" * (len(transfers) == 1))
 
 
-def _answer(row: ScaledField, kappa: float, before: str = "") -> tuple[str, str, str, str]:
-    value = NONE if row.scaled is None else format_number(row.scaled)
-    return before + row.label, format_number(row.base), value, with_numbers(row, kappa)
+def _cell(value: Any, chosen: bool) -> str:
+    if value is None:
+        return f":red[{NONE}]"
+    text = format_number(value)
+    return f"**:orange[{text}]**" if chosen else text
 
 
 def reasons(scaled: ScaledConfig) -> None:

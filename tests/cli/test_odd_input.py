@@ -118,7 +118,7 @@ def test_what_may_never_end_is_not_read(kinds, name):
     done = subprocess.run([sys.executable, "-m", "sqrtscale", "scale", "--from", name, "--target", "8"], text=True,
                           stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (
-        2, "", f"--from = {name!r} is no ordinary file: give one that holds the configuration\n")
+        2, "", f"--from = {name!r} is no ordinary file: give one that holds a configuration\n")
 
 
 @pytest.mark.parametrize("name, said", [("folder.json", "Is a directory"), (".", "Is a directory"), ("a\0b", "null byte"),

@@ -56,6 +56,25 @@ def test_json_is_one_object(source, tmp_path, capsys):
     assert answer["after"][0]["steps"] == [40, 40]
 
 
+def test_with_a_noise_scale_the_noise_aware_transfer_is_made_and_told(source, tmp_path, capsys):
+    """b = 448 at 64 -> 256: q = 704 / 512 = 1.375."""
+    by = ["--from-batch", "64", "--target", "256", "--noise-scale", "448"]
+    assert main(["transfer-checkpoint", str(source), str(tmp_path / "out.pt"), *by]) == 0
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert shown[0][:9] == ["kappa", "=", "4,", "noise", "scale", "448,", "q", "=", "1.375,"]
+    lr = f"{1e-3 * (4 * 1.375) ** 0.5:.8g}"
+    for line in (["optimizer", "group", "0", "lr", "0.001", lr], ["scheduler", "LinearLR", "base_lrs", "0.001", lr],
+                 ["optimizer", "state", "exp_avg_sq", "1", "tensors", "times", "q", "/", "kappa", "=", "0.34375"]):
+        assert line in shown
+    assert " ".join(shown[-1]).endswith(f"clipping threshold stands in your program: sqrt(q / kappa) = {0.34375**0.5:.8g} times "
+                                        "what it was")
+    old, new = read(source)["optimizer"]["state"][0], read(tmp_path / "out.pt")["optimizer"]["state"][0]
+    torch.testing.assert_close(new["exp_avg_sq"], old["exp_avg_sq"] * 0.34375)
+    assert main(["transfer-checkpoint", str(source), str(tmp_path / "again.pt"), *by, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["kappa"], answer["noise_scale"], answer["excess"]) == (4, 448, 1.375)
+
+
 @pytest.mark.parametrize("arguments, message", [
     ([], "sqrtscale transfer-checkpoint: give --kappa, or --from-batch and --target"),
     (["--kappa", "4", "--target", "8"], "sqrtscale transfer-checkpoint: give --kappa, or"),
@@ -64,6 +83,9 @@ def test_json_is_one_object(source, tmp_path, capsys):
     (["--kappa", "none"], "kappa = 'none' is not allowed: give new batch / old batch"),
     (["--kappa", "-4"], "kappa = -4 is not allowed"),
     (["--kappa", "16"], "beta1 = 0.9 has no scaled value"),
+    (["--kappa", "4", "--noise-scale", "567"], "sqrtscale transfer-checkpoint: a noise scale is compared with both batches"),
+    (["--from-batch", "8", "--target", "32", "--noise-scale", "0"], "noise_scale = 0 is not a noise scale"),
+    (["--from-batch", "8", "--target", "32", "--noise-scale", "much"], "noise_scale = 'much' is not a noise scale"),
     (["--kappa", "4", "--optimizer", "muon"], "optimizer = 'muon' has no derived rule"),
     (["--kappa", "4", "--decay-form", "cubic"], "decay_form = 'cubic' is not known"),
     (["--kappa", "4", "--momentum-form", "cubic"], "momentum_form = 'cubic' is not known"),
@@ -121,12 +143,25 @@ def test_stages_beyond_the_linear_form_warn_and_half_life_has_numbers(capsys):
     assert answer["base"]["batch_size"] == 64 and answer["stages"][0]["scaled"]["betas"][0] == pytest.approx(0.95**100)
 
 
+def test_stages_with_a_noise_scale(capsys):
+    plan = [*STAGES, "--stage", "64:6400", "--stage", "256:25600", "--noise-scale", "448"]
+    assert main(plan) == 0
+    shown = capsys.readouterr().out
+    lines = [line.split() for line in shown.splitlines()]
+    assert ["second", "moments", "1", "0.34375"] in lines and ["lr", "0.0003", f"{3e-4 * (4 * 1.375) ** 0.5:.8g}"] in lines
+    assert "second moments: by what they are multiplied then, with the noise scale 448" in shown
+    assert main([*plan, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["noise_scale"] == 448 and [stage["excess"] for stage in answer["stages"]] == [1, 1.375]
+
+
 @pytest.mark.parametrize("arguments, message", [
     ([], "sqrtscale stages: the following arguments are required: --stage"),
     (["--stage", "64"], "--stage = '64' is no stage: give BATCH:SAMPLES, for example 256:1000000"),
     (["--stage", "64:many"], "samples = 'many' is not allowed"),
     (["--stage", "0:10"], "batch = 0 is not allowed"),
     (["--stage", "64:10"], "samples = 10 is less than one step of batch 64"),
+    (["--stage", "64:640", "--noise-scale", "-1"], "noise_scale = -1 is not a noise scale"),
 ])
 def test_stages_that_are_none(arguments, message, capsys):
     assert main([*STAGES, *arguments]) == 2

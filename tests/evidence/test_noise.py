@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from sqrtscale.evidence.noise import noise_scale, ratio_of_means, regime, second_moment_ratio
+from sqrtscale.evidence.noise import noise_scale, noise_scale_course, ratio_of_means, regime, second_moment_ratio
 
 
 def curves(**values):
@@ -77,6 +77,21 @@ def test_noise_scale_is_a_ratio_of_averages_of_the_arm_alone():
     assert noise_scale(table).value == pytest.approx(1000 / 5) and noise_scale(table).n == 4
     assert noise_scale(table, preconditioned=True).value == 10
     assert noise_scale(table, "unscaled") is None and noise_scale(table.iloc[:0]) is None
+
+
+def test_the_course_of_a_noise_scale_is_a_ratio_at_every_point_that_was_measured():
+    x = [3.0, 5.0, 4.0, 6.0]  # over seeds; the signal is exact, so that the interval is one of a mean
+    table = curves(base__noise=[[value, math.nan, 10 * value] for value in x], base__signal=[[2.0, 1.0, -1.0]] * 4,
+                   base__val_loss=[[1.0, 1.0, 1.0, 1.0]] * 4, scaled__noise=[[7.0]] * 4, scaled__signal=[[1.0]] * 4)
+    (first, at_start), (last, unseen) = noise_scale_course(table)
+    low, high = stats.t.interval(0.95, 3, np.mean(x) / 2, stats.sem(x) / 2)
+    assert (first, at_start.value, at_start.low, at_start.high) == (0, *map(pytest.approx, (2.25, low, high)))
+    assert last == 200 and math.isinf(unseen.value)  # by chance the signal came out below 0
+    pooled = noise_scale_course(table, before=400)  # 600 samples old, and what was measured at 400 counts with it
+    assert pooled[1][1].value == pytest.approx((4.5 + 45) / (2 - 1))
+    [(_, alone)] = noise_scale_course(table[table["seed"] == 0], "scaled")
+    assert (alone.value, alone.low, alone.high) == (7, 0, math.inf)
+    assert noise_scale_course(table, "unscaled") == () == noise_scale_course(table.iloc[:0])
 
 
 def test_second_moments_count_after_they_have_forgotten_the_branch_point():

@@ -161,6 +161,7 @@ def test_a_noise_aware_arm_has_a_verdict_where_the_rule_has_none(store, apart, s
     app = opened(stored.calibration(store, chosen=chosen, measured=measured))
     assert f"The noise-aware transfer {said_of_it}" in said(app) and "This run does not test the scaling" in said(app)
     assert AWARE not in offered(app)
+    assert (offered(app)[0] == "*Use the noise-aware values") == (apart == 0)
 
 
 @pytest.mark.usefixtures("submitted")

@@ -1,6 +1,7 @@
 """The import box of the Scale page: what it says, what it asks, and that its answer is the command line's."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,24 @@ def test_scale_check_and_the_page_give_the_same_answer(name):
     assert base is None or base == found["base"]["batch_size"]
     kappa = subprocess.run([*command[:3], "check", *command[4:-1]], capture_output=True, text=True, cwd=ROOT).stdout
     assert kappa.startswith(f"kappa = {found['kappa']:.8g}: ")
+
+
+def test_the_file_has_the_values_that_the_user_chose():
+    """With the noise scale equal to the base batch of 256, at kappa = 2: lr' = 2 sqrt((1 + 1/2) / (1 + 1)) lr."""
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.query_params["noise"], app.query_params["b1"] = "256", "512"
+    app.run()
+    app.text_area(key="import text").set_value(text_of("levanter.yaml"))
+    next(button for button in app.button if button.label == "Read").click().run()
+    assert app.text_input(key="noise").value == "256" == app.text_input(key="b0").value  # no file says the former
+
+    def patched_lr() -> float:
+        [line] = [line for line in app.code[0].value.splitlines() if line.startswith("+") and "learning_rate" in line]
+        return float(line.partition(":")[2].partition("#")[0])
+
+    lr = patched_lr() / math.sqrt(2)
+    app.segmented_control(key="transfer-chosen").set_value("Noise-aware").run()
+    assert patched_lr() == pytest.approx(lr * 2 * math.sqrt(0.75), rel=1e-6)
 
 
 def test_what_was_read_assumed_and_not_read_stands_in_that_order():

@@ -48,6 +48,14 @@ def test_what_calibrate_was_opened_with_is_what_scale_opens_with():
     assert app.segmented_control(key="form").value == "half-life"
 
 
+def test_a_noise_scale_that_was_typed_on_scale_is_an_arm_that_can_be_taken_off():
+    app = opened(f"{OWN}&noise=100")
+    assert app.multiselect(key="more-arms").value == ["noise-aware 100"] and "Noise-aware 100" in arms(app)
+    app.multiselect(key="more-arms").set_value([]).run()
+    assert not any("Noise-aware" in name for name in arms(app))
+    assert "noise-aware 100" in app.multiselect(key="more-arms").options
+
+
 def test_what_is_no_configuration_yet_on_scale_is_said_on_calibrate():
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
     app.text_input(key="lr").set_value("fast").run()

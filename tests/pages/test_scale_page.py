@@ -84,7 +84,8 @@ def test_a_typed_learning_rate_changes_answer_and_address(text):
     ("lr", "-0.1", "lr", "finite number above 0"), ("lr", "1e400", "lr", "finite number above 0"),
     ("beta1", "1", "beta1", "a number in"), ("beta2", "1.2", "beta2", "a number in"), ("eps", "-1", "eps", "0 or more"),
     ("wd", "x", "weight\\_decay", "0 or more"), ("steps", "0", "total\\_steps", "whole number from 1"),
-    ("warmup", "-1", "warmup\\_steps", "whole number from 0")])
+    ("warmup", "-1", "warmup\\_steps", "whole number from 0"), ("noise", "0", "noise\\_scale", "finite number above 0"),
+    ("noise", "many", "noise\\_scale", "finite number above 0")])
 def test_bad_input_is_named_in_place_of_an_answer(key, text, field, allowed):
     app = opened("lr=0.5")
     app.text_input(key=key).set_value(text).run()

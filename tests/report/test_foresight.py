@@ -14,6 +14,7 @@ from scipy import stats
 
 from sqrtscale import evidence
 from sqrtscale.plan import make_plan
+from sqrtscale.report import markdown, reported
 from sqrtscale.report.foresight import ALPHA, FUNCTIONALS, Known, Spread, foresee, learnt, newest_alike, seen_difference
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.store import Store
@@ -139,4 +140,26 @@ def test_without_a_measured_noise_scale_the_tasks_own_stands(home):
     id = stored.calibration(store)
     known = learnt(store.get(id), store.curves(id))
     assert known.noise_scale == task("digits").noise_scale and not known.own
+    store.close()
+
+
+def test_a_target_whose_steps_would_meet_curvature_is_doubtful_and_says_how_far_one_can_go():
+    # kappa lr S < (2 + 2 b) / (1 - b) with b = 0.9^kappa: 8.75 of at most 8.77 at batch 35, 9 of at most 8.68 at 36.
+    near = foresee(plan(64), Known(KNOWN, sharpness=1000.0))
+    assert near.level == "doubtful"
+    assert "The steps bear the curvature up to kappa = 4.38 (the base is at 5.3% of its limit)" in " ".join(near.sentences)
+    assert foresee(plan(64), Known(KNOWN, sharpness=100.0)).level == "good"  # 1.6 of at most 4.97 at kappa 8
+    assert foresee(plan(16), Known(KNOWN, sharpness=1000.0)).level == "good"
+
+
+def test_the_sharpness_of_base_is_learnt_from_a_calibration_where_it_was_measured(home):
+    store = Store.open()
+    chosen = stored.plan(seeds=3)
+    curved = Measured("base", 0, 0, {"sharpness": 400.0, "sharpness_limit": 19_000.0})
+    with_it, without = (stored.calibration(store, chosen=chosen, measured=[*stored.points(chosen), *extra])
+                        for extra in ([curved], []))
+    assert [learnt(store.get(id), store.curves(id)).sharpness for id in (with_it, without)] == [400.0, None]
+    said = [markdown(reported(store, store.get(id))) for id in (with_it, without)]
+    assert "The steps bear the curvature up to kappa = " in said[0] and "the base is at 2.1% of its limit" in said[0]
+    assert "curvature" not in said[1]
     store.close()

@@ -135,6 +135,34 @@ def test_a_course_is_read_between_its_points():
             NoiseScaleCurve.of(bad)
 
 
+def test_a_course_is_taken_at_its_mean_over_the_run_and_lr_along_it():
+    course = NoiseScaleCurve.of([(0, 10.0), (8000, 40.0), (32000, 40.0)])
+    for steps, mean in ((1000, 20.0), (4000, 20**0.25 * 40**0.75), (None, 20**0.25 * 40**0.75)):
+        scaled = scale(TrainingConfig("adamw", 8, {"lr": 1e-3}, steps), 64, noise_scale=course)
+        assert scaled.noise_scale == {"": pytest.approx(mean)}
+        assert scaled.config["lr"] == pytest.approx(1e-3 * math.sqrt(8 * (64 + mean) / (8 + mean)))
+        assert [at for at, _ in scaled.lr_factors] == ([0, 8000] if steps == 1000 else [0, 8000, 32000])
+        assert scaled.lr_factors[0][1] == pytest.approx(math.sqrt(8 * 74 / 18))
+        assert scaled.lr_factors[-1][1] == pytest.approx(math.sqrt(8 * 104 / 48))
+        assert scaled.as_dict()["noise_scale"] == [[0, 10], [8000, 40], [32000, 40]]
+    within = scale(TrainingConfig("adamw", 8, total_steps=500), 64, noise_scale=course)
+    assert within.lr_factors[-1] == (4000, pytest.approx(math.sqrt(8 * (64 + 20) / (8 + 20))))
+
+
+@pytest.mark.parametrize("name, factor", [("sgd", 8), ("rmsprop_centered", math.sqrt(8))])
+def test_where_lr_does_not_follow_the_noise_scale_that_is_said(name, factor):
+    scaled = scale(TrainingConfig(name, 8), 64, noise_scale=NoiseScaleCurve.of([(0, 10.0), (100, 20.0)]))
+    assert [value for _, value in scaled.lr_factors] == pytest.approx([factor, factor])
+    assert scaled.square_root_share == 1 and scaled.which_rule.startswith("The noise scale changes nothing about the lr of ")
+
+
+def test_a_course_of_one_point_is_that_point_everywhere():
+    for at in (0, 500):
+        scaled = scale(TrainingConfig("adam", 8, {"lr": 1e-3}), 64, noise_scale=NoiseScaleCurve.of([(at, 100.0)]))
+        assert scaled.noise_scale == {"": pytest.approx(100)} and {*dict(scaled.lr_factors)} == {0.0, float(at)}
+        assert scaled.fields == scale(TrainingConfig("adam", 8, {"lr": 1e-3}), 64, noise_scale=scaled.noise_scale[""]).fields
+
+
 def test_the_sentence_says_by_how_much_the_square_root_is_off():
     assert sentence(256, 1024, 567.0) == "The larger batch is 1.8 times your noise scale: the square root falls short by 28%."
     assert "right to within 1%" in sentence(8, 64, 1e6)

@@ -34,6 +34,20 @@ def test_every_stage_is_the_rule_from_the_base_and_the_changes_multiply(plan, fo
         seen += samples
 
 
+@given(plans, st.floats(0.1, 1e6))
+def test_with_a_noise_scale_every_stage_is_the_noise_aware_transfer_and_the_second_moments_multiply(plan, noise):
+    q = 1.0
+    for stage, (batch, _) in zip(stages(BASE, plan, "half-life", noise_scale=noise), plan, strict=True):
+        q *= stage.excess
+        assert stage.scaled == scale(BASE, batch, "half-life", noise_scale=noise)
+        assert q / stage.kappa == pytest.approx((1 + noise / batch) / (1 + noise / 64))  # v at rest, over that of the base
+
+
+@pytest.mark.parametrize("name", ["sgd", "rmsprop_centered"])
+def test_where_no_mean_gradient_is_in_a_second_moment_a_noise_scale_moves_none(name):
+    assert stages(TrainingConfig(name, 64, {"lr": 1e-3}), [(256, 25600)], noise_scale=8.0)[0].excess == 1
+
+
 def test_momentum_form_reaches_every_stage():
     base = TrainingConfig("rmsprop", 8, {"momentum": 0.9})
     assert stages(base, [(16, 1600)], momentum_form="scaled")[0].scaled.config["momentum"] == 0.8

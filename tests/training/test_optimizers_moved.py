@@ -7,17 +7,20 @@ from torch_optim import DIVIDES, counting_in, torch_optimizer
 
 from sqrtscale import transfer_optimizer_
 from sqrtscale.rules import FAMILIES, TrainingConfig, scale
+from sqrtscale.rules.signal import excess
 from sqrtscale.training.optimizers import TRAINED, make_optimizer, optimizer_class
 
 BATCH = 8
 SUMS = [name for name in TRAINED if any(piece.momentum for piece in optimizer_class(name).pieces)]
 
 
-def moved(source, configs, parameters):
-    """The state of a source's first model in these configurations at their batch."""
+def moved(source, configs, parameters, noise=None):
+    """The state of a source's first model in these configurations at their batch, by that noise scale if there is one."""
     optimizer = make_optimizer(configs, parameters)
     optimizer.take(source, torch.zeros(len(configs), dtype=torch.long))
-    optimizer.move_to_batch(torch.tensor([[config.batch_size / BATCH] for config in configs], dtype=torch.float64))
+    optimizer.move_to_batch(*(torch.tensor([[each] for each in values], dtype=torch.float64) for values in (
+        [config.batch_size / BATCH for config in configs],
+        [excess(BATCH, config.batch_size, noise) if noise else 1.0 for config in configs])))
     return optimizer
 
 
@@ -36,15 +39,19 @@ def test_where_the_mean_counts_the_second_moment_moves_by_the_measured_ratio(fam
     there.move_to_batch(torch.tensor([[4.0]], dtype=torch.float64), torch.tensor([[q]], dtype=torch.float64))
     for name in seconds.keys() & there.state.keys():
         torch.testing.assert_close(there.state[name], torch.full((1, 5), signal**2 + noise / target, dtype=torch.float64))
+    divisor = {"rmsprop": [signal**2 + noise / batch for batch in (BATCH, target)], "rmsprop_centered": [1 / BATCH, 1 / target]}
+    if family in divisor:  # the gradients in the buffer are divided by its root
+        before, after = divisor[family]
+        assert there.state["momentum_buffer"].mean().item() == pytest.approx((before / after) ** 0.5)
 
 
 @pytest.mark.parametrize("family, momentum_form", [*((name, "kept") for name in TRAINED), *((name, "scaled") for name in SUMS)])
-@pytest.mark.parametrize("target", [2 * BATCH, 5 * BATCH, BATCH // 4])
-def test_the_state_moves_as_transfer_optimizer_moves_it(family, momentum_form, target):
+@pytest.mark.parametrize("target, noise", [(2 * BATCH, None), (5 * BATCH, None), (BATCH // 4, None), (5 * BATCH, 7.0)])
+def test_the_state_moves_as_transfer_optimizer_moves_it(family, momentum_form, target, noise):
     """From the branch point the same steps follow: the two ways of one transfer agree."""
     values = {"lr": 1e-2, "weight_decay": 0.1} | {name: 0.8 for name in ("momentum",) if name in FAMILIES[family].fields}
     base = TrainingConfig(family, BATCH, values)
-    config = scale(base, target, "half-life", momentum_form).config
+    config = scale(base, target, "half-life", momentum_form, noise_scale=noise).config
     generator = torch.Generator().manual_seed(4)
     start, gradients = torch.randn(40, generator=generator).double(), torch.randn(20, 40, generator=generator).double()
     stack, weights = start.view(1, -1).clone(), torch.nn.Parameter(start.clone())
@@ -53,8 +60,8 @@ def test_the_state_moves_as_transfer_optimizer_moves_it(family, momentum_form, t
         reference = torch_optimizer(base, [weights])
         for k, now in enumerate(gradients):
             if k == 12:
-                optimizer = moved(optimizer, [config], stack)
-                transfer_optimizer_(reference, target / BATCH, "half-life", momentum_form)
+                optimizer = moved(optimizer, [config], stack, noise)
+                transfer_optimizer_(reference, (BATCH, target), "half-life", momentum_form, noise_scale=noise)
                 state = dict(reference.state[weights])
                 if "step" in state:
                     assert optimizer.steps.item() == pytest.approx(float(state.pop("step")), rel=1e-12)

@@ -35,7 +35,8 @@ def transfers(draw):
                                                      "clip_norm": positive}))
     groups = tuple(ParameterGroup(name, {"lr": lr}) for name, lr in draw(some.lists(some.tuples(names, positive), max_size=3)))
     config = TrainingConfig(optimizer_family.name, draw(some.integers(1, 10**6)), values, total, warmup, run, groups)
-    return Inputs(config, draw(some.integers(1, 10**6)), draw(some.sampled_from(["linear", "half-life"])))
+    return Inputs(config, draw(some.integers(1, 10**6)), draw(some.sampled_from(["linear", "half-life"])),
+                  noise_scale=draw(some.none() | positive))
 
 
 @given(transfers())
@@ -43,7 +44,7 @@ def test_a_link_gives_the_same_inputs_back(inputs):
     found, errors = read(texts_of(inputs))
     if errors:  # a value that leaves floating point has no answer anywhere
         with pytest.raises(FieldError):
-            scale(*inputs)
+            _ = inputs.scaled, inputs.noise_aware
     else:
         assert found == inputs
 
@@ -140,7 +141,8 @@ def test_numbers_may_be_written_as_people_write_them(text, value):
     ("b1", "1e13", "target_batch"), ("lr", "0,001", "lr"), ("lr", "", "lr"), ("lr", "1e999", "lr"),
     ("eps", "-1e-8", "eps"),
     ("beta1", "1", "beta1"), ("beta2", "nan", "beta2"), ("wd", "-inf", "weight_decay"), ("steps", "0", "total_steps"),
-    ("warmup", "-1", "warmup_steps"), ("form", "cubic", "decay_form")])
+    ("warmup", "-1", "warmup_steps"), ("form", "cubic", "decay_form"),
+    ("noise", "-5", "noise_scale"), ("noise", "inf", "noise_scale")])
 def test_every_field_refuses_by_name(key, text, field):
     found, errors = read({key: text})
     assert found is None and list(errors) == [key]

@@ -50,6 +50,22 @@ def test_a_batch_at_which_a_value_leaves_floating_point_is_a_gap():
     assert None in lr.y and lr.y[0] is not None
 
 
+def test_a_noise_scale_adds_its_own_lines_and_its_limit():
+    """lr' = kappa sqrt(r) lr with r = (1 + b / B') / (1 + b / B); beta1 and beta2 keep their one line each."""
+    base = TrainingConfig("adamw", 256, {"lr": 1e-3})
+    without, drawn = (figure(scale(base, 1024), aware) for aware in (None, scale(base, 1024, noise_scale=1000.0)))
+    dashed = [trace for trace in drawn.data if trace.mode == "lines" and trace.line.dash == "dash"]
+    assert len(dashed) == 3 and len(drawn.data) == len(without.data) + 6  # a line and a mark for lr, eps and the weight decay
+    assert all(y == pytest.approx(1e-3 * x * math.sqrt((1 + 1000 / (256 * x)) / (1 + 1000 / 256)))
+               for x, y in zip(dashed[0].x, dashed[0].y, strict=True))
+    [mark] = [trace for trace in drawn.data if trace.marker.symbol == "circle-open" and trace.xaxis == dashed[0].xaxis]
+    assert (mark.x[0], mark.y[0]) == (4, pytest.approx(4e-3 * math.sqrt((1 + 1000 / 1024) / (1 + 1000 / 256))))
+    upright = {shape.x0 for shape in drawn.layout.shapes} - {shape.x0 for shape in without.layout.shapes}
+    assert upright == {1000 / 256}
+    beyond = figure(scale(base, 1024), scale(base, 1024, noise_scale=1e9))
+    assert len(beyond.layout.shapes) == len(without.layout.shapes)  # its limit lies outside of the picture
+
+
 @pytest.mark.parametrize("link, shown", [
     ({"b1": "1024000"}, [("no number", "9.3333544e-184", "no number"), ("no number", "0.01827902", "no number")]),
     ({"b1": "256000000"}, [("no number", "no number", "no number")] * 2),  # 0.9^1e6 is no number either

@@ -13,8 +13,10 @@ from typing import Any
 from ...rules import FieldError, ParameterGroup, ScaledConfig, TrainingConfig, family
 from ...rules.batch import Batch
 from ...rules.digits import fewest_digits
+from ...rules.signal import NoiseScaleCurve
 from ...rules.translate import translate
 from . import deepspeed, huggingface, keras, lightning, optax, pytorch, timm
+from ._course import lr_course
 from ._recipe import Recipe, commented, joined, shown
 
 
@@ -42,25 +44,30 @@ SNIPPETS: dict[str, Snippet] = {
 }
 
 
-def snippet(scaled: ScaledConfig, library: str, batch: Batch | None = None) -> str:
+def snippet(scaled: ScaledConfig, library: str, batch: Batch | None = None, course: NoiseScaleCurve | None = None) -> str:
     """The scaled configuration for one of SNIPPETS; ``batch``: the parts that make up the target batch, if known.
 
+    course: the noise scale over samples seen. lr then follows it, sqrt(kappa q) times the base's at every number of samples, by a
+    table of factors in the code that multiplies whatever schedule there is; other values stay those of ``scaled``.
     A configuration of another library is translated, and comments say how exact that is. Where a field has no number
     there is nothing to make: the text is then all comments, with the values there are and the reason for each one that
     is missing. DeepSpeed's JSON holds no comments: read :func:`remarks` beside it. Raises FieldError for an unknown
-    library, a batch of another size, and a value or a group that the library cannot hold.
+    library, a batch of another size, a value or a group that the library cannot hold, and a course beside noise scales of groups.
     """
     if library not in SNIPPETS:
         raise FieldError("library", library, f"is not known: give one of {', '.join(SNIPPETS)}")
     if not scaled.complete:
         return _unfinished(scaled, "// " if SNIPPETS[library].language == "json" else "# ")
-    return SNIPPETS[library].function(_recipe(scaled, library, batch))
+    return SNIPPETS[library].function(_recipe(scaled, library, batch, course))
 
 
-def remarks(scaled: ScaledConfig, library: str) -> tuple[str, ...]:
-    """What a snippet without comments leaves out: the transfer, what a translation changed, and the run. Raises FieldError."""
-    recipe = _recipe(scaled, library, None)
-    return (*recipe.remarks, *recipe.left())
+def remarks(scaled: ScaledConfig, library: str, course: NoiseScaleCurve | None = None) -> tuple[str, ...]:
+    """What a snippet without comments leaves out: the transfer, what a translation changed, the run, and factors on lr.
+
+    Raises FieldError.
+    """
+    recipe = _recipe(scaled, library, None, course)
+    return (*recipe.remarks, *recipe.left(), *recipe.course_in_words)
 
 
 def native(optimizer: str) -> str:
@@ -73,7 +80,7 @@ def _head(scaled: ScaledConfig) -> str:
     return f"batch {scaled.base.batch_size} -> {scaled.target_batch} (kappa = {scaled.kappa:.8g}), {rule}"
 
 
-def _recipe(scaled: ScaledConfig, library: str, batch: Batch | None) -> Recipe:
+def _recipe(scaled: ScaledConfig, library: str, batch: Batch | None, course: NoiseScaleCurve | None) -> Recipe:
     if batch is not None and batch.size != scaled.target_batch:
         allowed = f"makes {batch.size}, not the target batch {scaled.target_batch}: give parts that do"
         raise FieldError("batch", str(batch), allowed)
@@ -83,7 +90,12 @@ def _recipe(scaled: ScaledConfig, library: str, batch: Batch | None) -> Recipe:
         translated = translate(config, speaks[0])
         how = f"translated from {family(config.optimizer).label}, {'exact' if translated.exact else 'approximate'}"
         config, notes = translated.config, (how, *translated.notes)
-    return Recipe(_in_fewest_digits(config), batch, (_head(scaled), *notes))
+    factors = None if course is None else lr_course(scaled, course)
+    if factors is not None:
+        notes = (*notes, factors.told)
+    elif course is not None:
+        notes = (*notes, f"the lr of {family(scaled.base.optimizer).label} does not follow the noise scale")
+    return Recipe(_in_fewest_digits(config), batch, (_head(scaled), *notes), factors)
 
 
 def _in_fewest_digits(config: TrainingConfig) -> TrainingConfig:

@@ -11,6 +11,7 @@ from typing import Any
 from ...rules import RUN_FIELDS, Family, FieldError, ParameterGroup, TrainingConfig, family
 from ...rules.batch import Batch
 from ...rules.config import named_as_pytorch
+from ._course import LrCourse
 
 WIDTH = 100
 
@@ -19,12 +20,14 @@ WIDTH = 100
 class Recipe:
     """config: scaled, in a convention that the snippet speaks; batch: how the global batch comes about, or None.
 
-    remarks: sentences that belong above the snippet: the transfer, and what a translation changed.
+    remarks: sentences that belong above the snippet: the transfer, and what a translation changed; course: factors on lr over
+    samples seen, or None.
     """
 
     config: TrainingConfig
     batch: Batch | None
     remarks: tuple[str, ...]
+    course: LrCourse | None = None
 
     @property
     def family(self) -> Family:
@@ -73,6 +76,11 @@ class Recipe:
         """Remarks for the fields of the run that the snippet does not write as arguments, and what a step is."""
         rest = [f"{_lower(RUN_FIELDS[name].label)}: {shown(value)}" for name, value in self.run.items() if name not in written]
         return [*rest, *(["a step is one update of the optimizer, after all accumulation"] if counts_steps(self.run) else [])]
+
+    @property
+    def course_in_words(self) -> list[str]:
+        """The factors on lr, where there are any, for a format that has no place for them."""
+        return [self.course.in_words] if self.course else []
 
     @property
     def size(self) -> str:

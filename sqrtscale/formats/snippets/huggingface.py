@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ._recipe import Code, Recipe, call, commented, joined
-from .pytorch import constructor
+from .pytorch import constructor, course_imports, course_lines
 
 LENGTHS = {"total_steps": "max_steps", "warmup_steps": "warmup_steps", "warmup_fraction": "warmup_steps",
            "clip_norm": "max_grad_norm", "label_smoothing": "label_smoothing_factor", "log_interval": "logging_steps",
@@ -29,12 +29,32 @@ def write(recipe: Recipe) -> str:
         remarks.append("max_grad_norm was not given: Trainer clips at 1.0 (0 turns that off)")
     if "lr_scheduler_type" not in given:
         remarks.append("lr_scheduler_type is not given here: Trainer then takes lr linearly down to 0")
-    if not own:
-        return joined(["from transformers import TrainingArguments", ""], commented(recipe.remarks),
-                      call("arguments = TrainingArguments", arguments), commented(remarks))
-    return joined([f"import {recipe.package}", "from transformers import TrainingArguments", ""], commented(recipe.remarks),
-                  constructor(recipe, "model.parameters()"), call("arguments = TrainingArguments", arguments),
-                  commented([*remarks, "Trainer(model, arguments, optimizers=(optimizer, None), ...)"]))
+    callback = _callback(recipe)
+    names = ", ".join(["TrainerCallback"] * bool(callback) + ["TrainingArguments"])
+    imports = [*course_imports(recipe), *([f"import {recipe.package}"] if own else []), f"from transformers import {names}", ""]
+    made = constructor(recipe, "model.parameters()") if own else []
+    passed = [*(["optimizers=(optimizer, None)"] if own else []), *(["callbacks=[NoiseAware()]"] if callback else [])]
+    return joined(imports, commented(recipe.remarks), course_lines(recipe), callback, made,
+                  call("arguments = TrainingArguments", arguments),
+                  commented([*remarks, *([f"Trainer(model, arguments, {', '.join(passed)}, ...)"] if passed else [])]))
+
+
+def _callback(recipe: Recipe) -> list[str]:
+    """A callback that puts the factor on lr for the time of one update, where lr follows the noise scale.
+
+    Trainer makes the scheduler itself, and its schedules compute each lr from the last one, so it must see its own.
+    """
+    if recipe.course is None:
+        return []
+    return ["class NoiseAware(TrainerCallback):",
+            '    """The lr of whatever schedule there is, times lr_factor; Trainer logs it without."""', "",
+            "    def on_step_begin(self, args, state, control, optimizer, **kwargs):",
+            '        self.rates = [group["lr"] for group in optimizer.param_groups]',
+            "        for group in optimizer.param_groups:",
+            f'            group["lr"] *= lr_factor(state.global_step * {recipe.course.batch})', "",
+            "    def on_optimizer_step(self, args, state, control, optimizer, **kwargs):",
+            "        for group, rate in zip(optimizer.param_groups, self.rates):",
+            '            group["lr"] = rate', "", ""]
 
 
 def _adamw(recipe: Recipe) -> dict[str, Any]:

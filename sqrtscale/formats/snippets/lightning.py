@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from ._recipe import Code, Recipe, call, commented, joined
-from .pytorch import constructor
+from .pytorch import constructor, course_imports, course_lines, warmup
 
 WRITTEN = ("total_steps", "clip_norm", "ema_decay", "warmup_steps")
 
 
 def write(recipe: Recipe) -> str:
     """Makes ``trainer``, and a class whose ``configure_optimizers`` belongs into the user's module."""
-    imports = ["import lightning.pytorch as pl", *(f"import {package}" for package in dict.fromkeys((recipe.package, "torch")))]
+    imports = [*course_imports(recipe), "import lightning.pytorch as pl",
+               *(f"import {package}" for package in dict.fromkeys((recipe.package, "torch")))]
     if "ema_decay" in recipe.run:
         imports.append("from lightning.pytorch.callbacks import EMAWeightAveraging")
     made = ["    def configure_optimizers(self):",
@@ -20,17 +21,21 @@ def write(recipe: Recipe) -> str:
     remarks = [recipe.size, *recipe.left(*WRITTEN)]
     if recipe.batch is not None:
         remarks.append(f"each device's DataLoader: batch_size={recipe.batch.per_device}")
-    return joined(imports, ["", ""], commented(recipe.remarks),
+    return joined(imports, ["", ""], commented(recipe.remarks), course_lines(recipe),
                   ["class Model(pl.LightningModule):  # yours, with this method"], made, ["", ""],
                   commented(remarks), call("trainer = pl.Trainer", _trainer(recipe)))
 
 
 def _answer(recipe: Recipe) -> list[str]:
-    warmup = recipe.run.get("warmup_steps")
-    if not warmup:
-        return ["return optimizer"]
-    return [f"warmup = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / {warmup}))",
-            'return {"optimizer": optimizer, "lr_scheduler": {"scheduler": warmup, "interval": "step"}}']
+    if recipe.course:
+        shape = [*([warmup(recipe)] if recipe.run.get("warmup_steps") else []), f"lr_factor(step * {recipe.course.batch})"]
+        return [*commented(["another schedule goes into this one, as a factor"]), *_scheduler("scheduler", " * ".join(shape))]
+    return _scheduler("warmup", warmup(recipe)) if recipe.run.get("warmup_steps") else ["return optimizer"]
+
+
+def _scheduler(name: str, shape: str) -> list[str]:
+    return [f"{name} = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: {shape})",
+            f'return {{"optimizer": optimizer, "lr_scheduler": {{"scheduler": {name}, "interval": "step"}}}}']
 
 
 def _trainer(recipe: Recipe) -> dict[str, Any]:

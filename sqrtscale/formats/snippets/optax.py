@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ._course import table_lines
 from ._recipe import Code, Recipe, call, commented, joined, quoted
 
 
@@ -22,7 +23,19 @@ def write(recipe: Recipe) -> str:
     if "ema_decay" in run:
         remarks.append("EMA of the weights after each update: "
                        f"ema = optax.incremental_update(params, ema, step_size=1 - {run['ema_decay']!r})")
-    return joined(["import optax", ""], commented(recipe.remarks), lines, commented(remarks))
+    imports = ["import jax.numpy as jnp", "import optax", ""] if recipe.course else ["import optax", ""]
+    return joined(imports, commented(recipe.remarks), _factor(recipe), lines, commented(remarks))
+
+
+def _factor(recipe: Recipe) -> list[str]:
+    """The table of factors and ``lr_factor(step)``, where lr follows the noise scale."""
+    if recipe.course is None:
+        return []
+    return ["", *table_lines(recipe.course), "", "",
+            "def lr_factor(step):",
+            '    """Between two rows its logarithm is a straight line, before the first and after the last it is level."""',
+            "    samples, factors = jnp.array(LR_FACTORS).T",
+            f"    return jnp.exp(jnp.interp(step * {float(recipe.course.batch)!r}, samples, jnp.log(factors)))", "", ""]
 
 
 def _made(recipe: Recipe) -> list[str]:
@@ -41,6 +54,9 @@ def _constructor(recipe: Recipe, values: Mapping[str, float]) -> list[str]:
     warmup = recipe.run.get("warmup_steps")
     if warmup:  # its count is of updates, inside MultiSteps as well
         arguments["learning_rate"] = Code(f"optax.linear_schedule(0.0, {values['lr']!r}, transition_steps={warmup})")
+    if recipe.course:
+        schedule = f"{arguments['learning_rate']}(step)" if warmup else repr(values["lr"])
+        arguments["learning_rate"] = Code(f"lambda step: {schedule} * lr_factor(step)")
     return call(recipe.family.call, arguments)
 
 

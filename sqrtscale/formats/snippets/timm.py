@@ -35,7 +35,8 @@ def write(recipe: Recipe) -> str:
     if "ema_decay" in recipe.run:
         options += [("--model-ema", ""), ("--model-ema-decay", repr(recipe.run["ema_decay"]))]
         written.append("ema_decay")
-    remarks = [recipe.size, *recipe.left(*written), "timm keeps weight decay away from parameters with one dimension"]
+    remarks = [recipe.size, *recipe.left(*written), "timm keeps weight decay away from parameters with one dimension",
+               *recipe.course_in_words]
     if any(name in recipe.run for name in IN_EPOCHS):
         remarks.append(f"timm counts epochs: n steps are n * {recipe.config.batch_size} / (samples in an epoch) of them")
     if recipe.batch is not None and recipe.batch.devices > 1:

@@ -36,7 +36,8 @@ class Family:
     differ; options: further fixed arguments of the call; moments: the decays of m and v ("" where there is
     no m), from which the error at finite kappa follows, or None; treated: False for a relative of what the paper
     treats, for which its proofs are only a reason; noise_alone: whether a gradient is divided by the size of its noise alone, its
-    squared mean being subtracted; notes: what every transfer must say.
+    squared mean being subtracted; look_ahead: whether a step goes along beta1 m + (1 - beta1) g instead of m (Nesterov);
+    notes: what every transfer must say.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Family:
     moments: tuple[str, str] | None = None
     treated: bool = True
     noise_alone: bool = False
+    look_ahead: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -59,6 +61,12 @@ class Family:
         """What the rule is called, after the factor on lr."""
         kind = self.fields["lr"].kind
         return "linear rule" if isinstance(kind, Power) and kind.exponent == 1 else "square-root rule"
+
+    @property
+    def follows_noise_scale(self) -> bool:
+        """Whether the noise scale changes how lr and second moments move: not where nothing, or the noise alone, divides."""
+        kind = self.fields["lr"].kind
+        return isinstance(kind, Power) and kind.noise_power != 0 and not self.noise_alone
 
     @property
     def argument_names(self) -> dict[str, str]:

@@ -17,7 +17,7 @@ FAMILIES = (
             "weight_decay": Field(L2_IN_GRADIENT, 0.0, "Weight decay (L2)"),
             "momentum_decay": Field(RATE_OF_STEPS, 4e-3, "Momentum decay"),
         },
-        treated=False,
+        treated=False, look_ahead=True,
         notes=("While NAdam's beta1 still warms up (some 10,000 steps with momentum_decay = 0.004) it is not close to 1, and "
                "the rule is an approximation there.",),
     ),

@@ -107,12 +107,12 @@ class StackedOptimizer(ABC):
         """Carry the state to a kappa [M, 1] times larger batch, each piece by its exponent. ``take`` sees to the steps.
 
         excess: q of ``sqrtscale.rules.signal``, [M, 1]: by how much more the second moment of a larger batch is than 1 / kappa of
-        the base's. A piece that knows the signal apart from the noise needs none.
+        the base's. A piece that the noise alone moves needs none.
         """
         for piece in self.pieces:
             if piece.exponent:
                 value = self.state[piece.name]
-                ratio = kappa if piece.signal else kappa / excess
+                ratio = kappa if piece.noise_alone else kappa / excess
                 size = (ratio ** abs(piece.exponent)).to(value.dtype)
                 signal = torch.minimum(self.state[piece.signal].square(), value) if piece.signal else torch.zeros_like(value)
                 noise = value - signal

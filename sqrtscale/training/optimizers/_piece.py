@@ -17,7 +17,7 @@ class Piece:
     start: its value before the first step; per_model: one number a model, [M, 1] in double precision, else [M, P];
     signal: name of an average gradient a in the same state, whose square is no noise: a^2 + kappa^exponent (v - a^2);
     momentum: name of the hyperparameter mu of a buffer that sums 1 / (1 - mu) gradients: where mu changes, the average gradient
-    in it stays, b' = b (1 - mu) / (1 - mu').
+    in it stays, b' = b (1 - mu) / (1 - mu'); noise_alone: that kappa moves it whatever share of a gradient is signal.
     """
 
     name: str
@@ -26,6 +26,7 @@ class Piece:
     per_model: bool = False
     signal: str = ""
     momentum: str = ""
+    noise_alone: bool = False
 
 
 def average_gradient(name: str) -> Piece:
@@ -35,7 +36,7 @@ def average_gradient(name: str) -> Piece:
 
 def noise_variance(name: str, signal: str = "") -> Piece:
     """It estimates sigma^2 diag Sigma, the variance of the noise, and the square of the signal, if that is known."""
-    return Piece(name, exponent=-1, signal=signal)
+    return Piece(name, exponent=-1, signal=signal, noise_alone=bool(signal))
 
 
 def sum_of_gradients(name: str, momentum: str = "momentum") -> Piece:
@@ -43,9 +44,9 @@ def sum_of_gradients(name: str, momentum: str = "momentum") -> Piece:
     return Piece(name, momentum=momentum)
 
 
-def sum_of_divided_gradients(name: str, momentum: str = "momentum") -> Piece:
+def sum_of_divided_gradients(name: str, momentum: str = "momentum", noise_alone: bool = False) -> Piece:
     """The gradients in it are divided by sqrt(v), and from now on by sqrt(v') = sqrt(v / kappa)."""
-    return Piece(name, exponent=1 / 2, momentum=momentum)
+    return Piece(name, exponent=1 / 2, momentum=momentum, noise_alone=noise_alone)
 
 
 def of_a_model(name: str, start: float) -> Piece:

@@ -12,7 +12,7 @@ class CenteredRMSprop(RMSprop):
     """RMSprop that divides by the standard deviation: a = alpha a + (1 - alpha) g, sqrt(v - a^2) + eps [Graves 2013]."""
 
     pieces = (noise_variance("square_avg", signal="grad_avg"), average_gradient("grad_avg"),
-              sum_of_divided_gradients("momentum_buffer"))
+              sum_of_divided_gradients("momentum_buffer", noise_alone=True))
 
     def average(self, gradients: Tensor) -> None:
         super().average(gradients)

@@ -2,6 +2,7 @@
 
     python -m sqrtscale.transfer.checkpoint FILE
     python -m sqrtscale.transfer.checkpoint FILE --out OUT --kappa 4
+    python -m sqrtscale.transfer.checkpoint FILE --out OUT --kappa 256:1024 --noise-scale 567
 
 prints what the optimizers in a file hold, or what was moved, as one JSON object: for a process that must not load torch
 itself, and must not be endangered by a file. It bounds its own memory and time by the file's size.
@@ -37,10 +38,11 @@ def main() -> int:
     )
     parser.add_argument("file", help="a file that torch.save wrote")
     parser.add_argument("--out", help="a file that does not exist yet")
-    parser.add_argument("--kappa", type=_kappa, help="new batch over old, a number or a fraction")
+    parser.add_argument("--kappa", type=_kappa, help="new batch over old, a number or a fraction, or both as OLD:NEW")
     parser.add_argument("--optimizer")
     parser.add_argument("--decay-form", default="linear")
     parser.add_argument("--momentum-form", default="kept")
+    parser.add_argument("--noise-scale", type=_number)
     options = parser.parse_args()
     try:
         answer = _answer(options)
@@ -68,9 +70,8 @@ def _answer(options: argparse.Namespace) -> dict[str, Any]:
                 check_movable(path, contents)
             return {"optimizers": [asdict(optimizer) for optimizer in summarised(contents.optimizers)]}
         limit_resources(path, *neighbouring_files(path, "optim"), *neighbouring_files(path, "sched"))
-        return asdict(
-            transfer_checkpoint(path, options.out, options.kappa, options.optimizer, options.decay_form, options.momentum_form)
-        )
+        forms = options.decay_form, options.momentum_form
+        return asdict(transfer_checkpoint(path, options.out, options.kappa, options.optimizer, *forms, options.noise_scale))
     except (FieldError, OSError):
         raise
     except Exception as error:  # content of a form that nobody thought of
@@ -80,7 +81,12 @@ def _answer(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _kappa(text: str) -> Any:
-    """A number or a fraction; other text is left for the transfer to refuse by name."""
+    """A number, a fraction, or a pair of batches; other text is left for the transfer to refuse by name."""
+    old, colon, new = text.partition(":")
+    return (_number(old), _number(new)) if colon else _number(text)
+
+
+def _number(text: str) -> Any:
     for form in (int, Fraction if "/" in text else float):
         with suppress(ValueError, ZeroDivisionError):
             return form(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -43,6 +44,11 @@ def notes(
             ),
         )
     )
+
+
+def clipping(kappa: Fraction, excess: float) -> str:
+    """What becomes of a threshold of the gradient's norm, which the training program keeps, by the noise-aware transfer."""
+    return f"a clipping threshold stands in your program: sqrt(q / kappa) = {math.sqrt(excess / kappa):.8g} times what it was"
 
 
 def neighbouring_files(source: Path, word: str) -> list[Path]:

@@ -41,13 +41,20 @@ class SchedulerChange:
 
 @dataclass(frozen=True)
 class Transferred:
-    """What a transfer of a file did: kappa, its optimizers before and after, its schedulers, and what is left to do by hand."""
+    """What a transfer of a file did.
+
+    kappa: new batch over old; before, after: its optimizers; schedulers: its schedulers; notes: what is left to do by hand;
+    noise_scale: of the noise-aware transfer, or None for the square-root rule; excess: its q, by which second moments that hold
+    the gradient's mean become larger than v / kappa.
+    """
 
     kappa: float
     before: tuple[OptimizerSummary, ...]
     after: tuple[OptimizerSummary, ...]
     schedulers: tuple[SchedulerChange, ...]
     notes: tuple[str, ...]
+    noise_scale: float | None = None
+    excess: float = 1.0
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Transferred:
@@ -59,6 +66,8 @@ class Transferred:
             after,
             tuple(SchedulerChange(**scheduler) for scheduler in values["schedulers"]),
             tuple(values["notes"]),
+            values["noise_scale"],
+            values["excess"],
         )
 
 

@@ -56,10 +56,12 @@ class MovedOptimizer:
         return cls(new["param_groups"], rates, steps[1] if steps else None, factors[0] if agree else None)
 
     @classmethod
-    def by_rule(cls, family: str, kappa: Fraction, momentum_form: MomentumForm) -> MovedOptimizer:
+    def by_rule(
+        cls, family: str, batches: tuple[int, int], momentum_form: MomentumForm, noise_scale: float | None = None
+    ) -> MovedOptimizer:
         """One of which only the family is known, with the library's other values: for a scheduler without its optimizer."""
-        config = TrainingConfig(family, kappa.denominator, {"lr": 1.0})
-        fields = scale(config, kappa.numerator, "half-life", momentum_form).fields
+        config = TrainingConfig(family, batches[0], {"lr": 1.0})
+        fields = scale(config, batches[1], "half-life", momentum_form, noise_scale=noise_scale).fields
         return cls([], None, None, next(field.scaled for field in fields if field.name == "lr"))
 
 

@@ -13,12 +13,13 @@ from typing import Any
 import torch
 
 from ...rules import DecayForm, FieldError, MomentumForm
+from ...rules.signal import excess
 from ..optimizer import transfer_state_dict
-from ..optimizer_move import batch_ratio
+from ..optimizer_move import BatchChange, batch_pair, check_noise_scale
 from ..optimizer_state import StateDict, family_named
 from ..scheduler_state import is_scheduler_state
 from .contents import check_movable, find_contents
-from .notes import neighbouring_files, notes
+from .notes import clipping, neighbouring_files, notes
 from .reading import read
 from .result import Transferred, partial_file
 from .schedulers import MovedOptimizer, move_schedulers
@@ -28,27 +29,38 @@ from .summary import summarised
 def transfer_checkpoint(
     source: str | Path,
     out: str | Path,
-    kappa: float | Fraction,
+    kappa: BatchChange,
     optimizer: str | None = None,
     decay_form: DecayForm = "linear",
     momentum_form: MomentumForm = "kept",
+    noise_scale: float | None = None,
 ) -> Transferred:
     """Write ``source`` to the new file ``out`` with every optimizer and scheduler in it moved to a batch ``kappa`` times larger.
 
-    The arguments are those of :func:`sqrtscale.transfer.optimizer.transfer_state_dict`. The file may also hold a scheduler
+    The arguments are those of :func:`sqrtscale.transfer.optimizer.transfer_state_dict`; noise_scale: of every optimizer in it, or
+    None for the square-root rule. The file may also hold a scheduler
     alone; what an optimizer's file in the same folder says then decides how it moves. Weights and everything else stay as they
     are, and so does ``source``. ``out`` appears whole or not at all, with its tensors on the CPU. Raises FieldError for a file
     that exists, one without an optimizer, and all that the transfer refuses; OSError where ``out`` cannot be written.
     """
     source, out = Path(source), Path(out)
     _check_new(out)
-    ratio = batch_ratio(kappa)
+    batches = batch_pair(kappa)
+    check_noise_scale(kappa, noise_scale)
+    ratio = Fraction(batches[1], batches[0])
     content = read(source)
     contents = find_contents(content)
     if not is_scheduler_state(content):
         check_movable(source, contents)
     before = summarised(contents.optimizers)
-    move = partial(transfer_state_dict, kappa=kappa, optimizer=optimizer, decay_form=decay_form, momentum_form=momentum_form)
+    move = partial(
+        transfer_state_dict,
+        kappa=kappa,
+        optimizer=optimizer,
+        decay_form=decay_form,
+        momentum_form=momentum_form,
+        noise_scale=noise_scale,
+    )
     optimizers = []
     for _, state_dict in contents.optimizers:
         moved = move(state_dict)
@@ -56,12 +68,16 @@ def transfer_checkpoint(
         dict.update(state_dict, moved)  # in place, so that every reference in the file sees it
     if not optimizers:  # a scheduler alone
         family = "adamw" if optimizer is None else family_named(optimizer)
-        optimizers = _neighbouring_optimizers(source, move) or [MovedOptimizer.by_rule(family, ratio, momentum_form)]
+        optimizers = _neighbouring_optimizers(source, move) or [
+            MovedOptimizer.by_rule(family, batches, momentum_form, noise_scale)
+        ]
     schedulers = move_schedulers(contents, ratio, optimizers)
     after = summarised(contents.optimizers)
-    result = Transferred(
-        float(ratio), before, after, schedulers, notes(source, content, contents, ratio, before, after, schedulers)
-    )
+    q = 1.0 if noise_scale is None else excess(*batches, noise_scale)
+    by_hand = notes(source, content, contents, ratio, before, after, schedulers)
+    if noise_scale is not None:
+        by_hand = (*by_hand, clipping(ratio, q))
+    result = Transferred(float(ratio), before, after, schedulers, by_hand, noise_scale, q)
     _write(content, out)
     return result
 

@@ -62,6 +62,27 @@ def test_a_moved_file_is_a_moved_optimizer(case, tmp_path):
     assert_same(flat(loaded), flat(optimizer))
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_with_a_noise_scale_a_moved_file_is_a_moved_optimizer(case, tmp_path):
+    state_dict = trained(case)[1].state_dict()
+    done = transfer_checkpoint(
+        saved(tmp_path / "in.pt", state_dict), tmp_path / "out.pt", (64, 256), CASES[case][0], "half-life", noise_scale=448.0
+    )
+    moved = transfer_state_dict(state_dict, (64, 256), CASES[case][0], "half-life", noise_scale=448.0)
+    assert str(read(tmp_path / "out.pt")) == str(moved)
+    assert (done.kappa, done.noise_scale, done.excess) == (4, 448, 1.375)
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd", "rmsprop"])
+def test_a_scheduler_alone_moves_by_the_noise_aware_rule_of_its_family(name, tmp_path):
+    parameter = torch.nn.Parameter(torch.ones(1))
+    scheduler = torch.optim.lr_scheduler.LinearLR(torch.optim.Adam([parameter], lr=1e-3), total_iters=100)
+    path = saved(tmp_path / "scheduler.pt", scheduler.state_dict())
+    transfer_checkpoint(path, tmp_path / "out.pt", (64, 256), name, noise_scale=448.0)
+    factor = 4 if name == "sgd" else (4 * 1.375) ** 0.5
+    assert read(tmp_path / "out.pt")["base_lrs"] == [pytest.approx(1e-3 * factor)]
+
+
 def test_several_optimizers_move_together(tmp_path):
     both = {"optimizers": [trained("adam")[1].state_dict(), trained("sgd")[1].state_dict()]}
     done = transfer_checkpoint(saved(tmp_path / "in.pt", both), tmp_path / "out.pt", 4)

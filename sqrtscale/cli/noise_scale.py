@@ -1,0 +1,121 @@
+"""``--noise-scale``: a number, a file with its course over samples seen, or a stored calibration that has measured it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..rules import FieldError
+from ..rules.errors import shown
+from ..rules.signal import ALLOWED, LARGEST, NoiseScaleCurve, noise_scale
+from .runs import whole_id
+from .shared import BadInput, file_bytes, number, open_store
+
+OPTION = "--noise-scale"
+COLUMNS = ("samples", "noise_scale")
+POINTS = f"give a CSV file with the columns {' and '.join(COLUMNS)}, or a JSON list of [samples, noise scale]"
+SOURCES = f"{ALLOWED}, a file of points, or the id of a stored calibration"
+LARGEST_FILE = 2**20  # bytes
+MOST_POINTS = 10_000
+WHOLE_ID, BEGINNING = re.compile(r"[0-9a-f]{12}"), re.compile(r"[0-9a-f]{1,12}")
+SMALLEST = 1e-9  # samples: in place of 0, at the lower end of an interval that says nothing
+
+
+class NoiseScale(NamedTuple):
+    """A noise scale, or its course over samples seen; ends: the lower and the upper end of its interval, where that is known."""
+
+    value: float | NoiseScaleCurve
+    ends: tuple[NoiseScaleCurve, ...] = ()
+
+
+def noise_scale_of(text: str) -> NoiseScale:
+    """What the option says. An id that reads as a number has to be given whole."""
+    if not WHOLE_ID.fullmatch(text):
+        value = number(text)
+        if not isinstance(value, str):
+            return NoiseScale(noise_scale(value))
+        if os.path.exists(text):
+            return NoiseScale(_of_file(Path(text)))
+    if not BEGINNING.fullmatch(text):
+        raise FieldError("noise_scale", text, SOURCES)
+    return _stored(text)
+
+
+def _stored(id: str) -> NoiseScale:
+    """What the base runs of a stored calibration have measured, in samples after the branch point."""
+    from ..evidence import noise_scale_course
+    from ..store import DamagedChunk
+
+    with open_store() as store:
+        id = whole_id(store, id)
+        try:
+            course = noise_scale_course(store.curves(id), before=store.get(id).plan.warm_samples)
+        except DamagedChunk as error:
+            raise RuntimeError(str(error)) from error
+    seen = [(samples, ratio) for samples, ratio in course if 0 < ratio.value < math.inf]
+    if not seen:
+        measured = "saw no signal, only noise: take the square-root rule" if course else "has not measured it: give another one"
+        raise BadInput(f"{OPTION} = {id!r} {measured}")
+    lows, highs = ([(samples, min(max(end, SMALLEST), LARGEST)) for samples, end in ends] for ends in (
+        [(samples, ratio.low) for samples, ratio in seen], [(samples, ratio.high) for samples, ratio in seen]))
+    return NoiseScale(NoiseScaleCurve.of((samples, ratio.value) for samples, ratio in seen),
+                      (NoiseScaleCurve.of(lows), NoiseScaleCurve.of(highs)))
+
+
+def _of_file(path: Path) -> NoiseScaleCurve:
+    """The course in a file of points; raises BadInput and FieldError."""
+    data = file_bytes(OPTION, path, LARGEST_FILE, "the points of a noise scale")
+    name = shown(str(path))
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{OPTION} = {name} is no text: {POINTS}") from error
+    if not text.strip():
+        raise BadInput(f"{OPTION} = {name} is empty: {POINTS}")
+    try:
+        points = list(_json_points(text) if text.lstrip()[0] in "[{" else _csv_points(text))
+    except (csv.Error, ValueError, RecursionError) as error:
+        raise BadInput(f"{OPTION} = {name} has no points that can be read ({_reason(error)}): {POINTS}") from error
+    if len(points) > MOST_POINTS:
+        raise BadInput(f"{OPTION} = {name} has {len(points):,} points: give at most {MOST_POINTS:,}")
+    return NoiseScaleCurve(tuple(points))  # which refuses what is no number, or does not rise
+
+
+def _reason(error: Exception) -> str:
+    return "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+
+
+def _json_points(text: str) -> Iterator[tuple[Any, Any]]:
+    """Pairs, or objects with both names."""
+    points = json.loads(text)
+    if not isinstance(points, list):
+        raise ValueError("no list")
+    for i, point in enumerate(points, 1):
+        if isinstance(point, dict) and set(COLUMNS) <= set(point):
+            yield point[COLUMNS[0]], point[COLUMNS[1]]
+        elif isinstance(point, list) and len(point) == len(COLUMNS):
+            yield point[0], point[1]
+        else:
+            raise ValueError(f"entry {i} is {shown(point)}")
+
+
+def _csv_points(text: str) -> Iterator[tuple[Any, Any]]:
+    """The rows below a header with both names, other columns left out; or rows of two numbers without a header."""
+    lines = [(i, row) for i, row in enumerate(csv.reader(text.splitlines()), 1) if any(map(str.strip, row))]
+    header = [name.strip() for name in lines[0][1]]
+    columns = [0, 1]
+    if set(COLUMNS) <= set(header):
+        columns, lines = [header.index(name) for name in COLUMNS], lines[1:]
+    elif len(header) != len(COLUMNS):
+        raise ValueError(f"its first line is {shown(','.join(header))}")
+    for i, row in lines:
+        values = [number(row[column].strip()) for column in columns if column < len(row)]
+        if len(values) < len(columns) or any(isinstance(value, str) for value in values):
+            raise ValueError(f"line {i} is {shown(','.join(row))}")
+        yield values[0], values[1]
