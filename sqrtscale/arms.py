@@ -30,7 +30,7 @@ DEFAULT_ARMS = ("base", "scaled", "unscaled", "linear lr")
 SVAG = re.compile(r"svag ([1-9]\d*)")
 AT = re.compile(r"(?P<name>.+) (?P<kappa>[1-9]\d*(/[1-9]\d*)?)x")
 FOLLOWING = "noise-aware schedule"
-NOISE_AWARE = re.compile(r"noise-aware (?P<noise>[^ ]+)")
+NOISE_AWARE = re.compile(r"noise-aware (?P<noise>[^ ]+)(?P<values>( [^ =]+=[^ ]*)*)")
 OWN = re.compile(r"(?P<name>[^:]+): *(?P<values>.+)")
 
 # What an arm is for. base; rule: the full rule under test, at whatever batch; noise-aware: the transfer by a measured noise
@@ -113,7 +113,7 @@ def make_arm(name: str, scaled: ScaledConfig) -> Arm:
     if svag := SVAG.fullmatch(name):
         return replace(_svag(name, whole("arms", int(svag[1]), 1, 2, MOST_SVAG), scaled), group="svag")
     if aware := NOISE_AWARE.fullmatch(name):
-        return _noise_aware(name, aware["noise"], scaled)
+        return _noise_aware(name, aware["noise"], aware["values"], scaled)
     if at := AT.fullmatch(name):
         return _at_another_batch(at["name"], Fraction(at["kappa"]), scaled)
     if own := OWN.fullmatch(name):
@@ -243,14 +243,14 @@ def _svag(name: str, ell: int, scaled: ScaledConfig) -> Arm:
     return Arm(name, svag_config(scaled.base, ell, scaled.momentum_form), svag=ell)
 
 
-def _noise_aware(name: str, text: str, scaled: ScaledConfig) -> Arm:
-    """The transfer by that noise scale; its second moment moves by it as well."""
+def _noise_aware(name: str, text: str, values: str, scaled: ScaledConfig) -> Arm:
+    """The transfer by that noise scale, by which its second moment moves as well, with other values typed in."""
     try:
         noise = noise_scale(float(text))
     except ValueError:
         raise FieldError("arms", name, "names no noise scale: give it in samples, for example noise-aware 567") from None
     config = scale(scaled.base, scaled.target_batch, scaled.decay_form, scaled.momentum_form, noise_scale=noise).config
-    return Arm(name, config, group="noise-aware", noise_scale=noise)
+    return Arm(name, _with(config, _assigned(values)), group="noise-aware", noise_scale=noise)
 
 
 def _following(scaled: ScaledConfig) -> Arm:
@@ -274,6 +274,11 @@ def _at_another_batch(kind: str, kappa: Fraction, scaled: ScaledConfig) -> Arm:
 
 def _own(text: str, scaled: ScaledConfig) -> TrainingConfig:
     """Values typed in at the target batch; what is not among them is as in the scaled arm."""
+    return _with(scaled.config, _assigned(text))
+
+
+def _assigned(text: str) -> dict[str, float]:
+    """Field -> number of ``lr=1e-3 beta2=0.99``."""
     values = {}
     for assignment in text.replace(",", " ").split():
         field, _, value = assignment.partition("=")
@@ -282,7 +287,7 @@ def _own(text: str, scaled: ScaledConfig) -> TrainingConfig:
         except ValueError:
             allowed = f"holds {assignment!r}, which sets nothing: give FIELD=NUMBER, for example lr=1e-3"
             raise FieldError("arms", text, allowed) from None
-    return _with(scaled.config, values)
+    return values
 
 
 def _with(config: TrainingConfig, values: dict[str, float]) -> TrainingConfig:

@@ -59,6 +59,11 @@ def test_a_noise_aware_arm_moves_by_the_ratio_of_second_moments():
     plan = make_plan("digits", ADAMW, 32, arms=["noise-aware 24"])
     assert plan.ends("noise-aware 24") == (arm.config, arm.config)
     assert CalibrationPlan.from_dict(json.loads(json.dumps(plan.as_dict()))) == plan
+    kept = to_32("noise-aware 24 beta1=0.85")
+    assert kept.config["beta1"] == 0.85 and kept.config["lr"] == arm.config["lr"] and kept.noise_scale == 24
+    assert to_32("noise-aware 24 beta1=0.85 2x").config.batch_size == 16 and kept.group == "noise-aware"
+    with pytest.raises(FieldError, match="sets nothing: give FIELD=NUMBER"):
+        to_32("noise-aware 24 beta1=")
     for bad in ("noise-aware x", "noise-aware 0", "noise-aware -1", "noise-aware inf"):
         with pytest.raises(FieldError, match="names no noise scale: give it in samples, for example noise-aware 567"):
             to_32(bad)

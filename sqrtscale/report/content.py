@@ -20,8 +20,8 @@ from .foresight import curvature_reach
 from .judging import headline, sentences, stopped_early, tested_at
 from .svg import Block, Interval, Line, chart, forest
 
-# As in the app: blue is base, orange the rule, greys the controls.
-COLOURS = {"base": "#2563EB", "scaled": "#EA580C"}
+# As in the app: blue is base, orange the rule, violet the noise-aware transfer, greys the controls.
+COLOURS = {"base": "#2563EB", "scaled": "#EA580C", "noise-aware": "#8B5CF6"}
 GREYS = ("#6B7280", "#8B94A3", "#4B5563", "#9CA3AF")
 DASHES = ("6 4", "2 3", "8 3 2 3", "1 3")
 
@@ -121,8 +121,8 @@ def _differences(arms: pd.DataFrame, verdicts: Mapping[str, Verdict], plan: Cali
 
 
 def _colour(plan: CalibrationPlan, arm: str) -> str:
-    """Orange for the rule at whatever batch, grey for all else."""
-    return COLOURS["scaled"] if plan.arm(arm).group == "rule" else GREYS[0]
+    """Of an arm other than base."""
+    return {"rule": COLOURS["scaled"], "noise-aware": COLOURS["noise-aware"]}.get(plan.arm(arm).group, GREYS[0])
 
 
 def _lines(table: pd.DataFrame, plan: CalibrationPlan) -> list[Line]:
@@ -133,8 +133,9 @@ def _lines(table: pd.DataFrame, plan: CalibrationPlan) -> list[Line]:
         if points.empty:
             continue
         colour, dash = COLOURS.get(arm.name), ""
-        if colour is None:  # orange for the rule at other batches, grey for all else
-            colours = (COLOURS["scaled"],) if arm.group == "rule" else GREYS
+        if colour is None:
+            own = _colour(plan, arm.name)
+            colours = GREYS if own == GREYS[0] else (own,)
             colour, dash = colours[others % len(colours)], DASHES[others % len(DASHES)]
             others += 1
         x, y, low, high = (points[name].tolist() for name in ("samples", "y", "low", "high"))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
+from typing import NamedTuple
 
 import streamlit as st
 
@@ -14,6 +16,7 @@ from ..arms import FOLLOWING, make_arm
 from ..evidence import Regime, Verdict
 from ..plan import MOST_SEEDS, CalibrationPlan
 from ..report import was_stopped
+from ..rules.stability import beta1_floor, moved_sharpness
 from ..store import CalibrationRecord, Store
 from ..tasks import task
 from . import again, answer, compare_link, launch, remedy
@@ -21,6 +24,7 @@ from .inputs import Inputs, format_number, texts_of
 from .timing import duration
 
 MOST = 4  # buttons
+ROUNDING = 1e-6
 MORE_SEEDS = 5  # where nobody knows how many would decide
 
 
@@ -34,14 +38,24 @@ class Action:
     means: str = ""
 
 
-def show(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict], measured: Mapping[str, Regime]) -> None:
+class Measured(NamedTuple):
+    """What is known of base's gradients and of its loss: as for ``show``."""
+
+    regime: Regime | None
+    sharpness: float | None
+
+
+def show(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict], measured: Mapping[str, Regime],
+         sharpness: float | None = None) -> None:
     """At most four buttons, the first one primary once the calibration has ended; none of a deleted one, which is brought back.
 
-    verdicts, measured: as ``report.verdicts`` and ``report.regimes`` gave them, empty before the end.
+    verdicts, measured: as ``report.verdicts`` and ``report.regimes`` gave them, empty before the end; sharpness: of base's loss,
+    in the metric of its preconditioner, where it was measured.
     """
     if record.deleted_at:
         return
-    first = _asked_for(store, record, verdicts, measured.get("scaled")) if record.final else []
+    known = Measured(measured.get("scaled"), sharpness)
+    first = _asked_for(store, record, verdicts, known) if record.final else []
     matches = bool(first) and first[0].label == USE
     compares = "scaled" in verdicts and not was_stopped(record)
     rest = [*([_compare(record)] if compares else []), _calibrate_again(record), *([] if matches else [_in_scale(record)])]
@@ -64,9 +78,9 @@ NOISE_AWARE = "Test noise-aware"
 USE_NOISE_AWARE = "Use the noise-aware values"
 
 
-def _asked_for(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict], regime: Regime | None) -> list[Action]:
+def _asked_for(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict], known: Measured) -> list[Action]:
     """What the end, or the verdict on the full rule at the target batch, asks for; the first one is the primary button."""
-    plan, scaled = record.plan, verdicts.get("scaled")
+    plan, scaled, regime = record.plan, verdicts.get("scaled"), known.regime
     if record.state != "DONE" or scaled is None or scaled.reason == "no pairs":
         return [_start(store, record, "Try again", ":material/replay:", plan,
                        "the same plan; runs that were trained to their end are taken from the store")]
@@ -76,10 +90,10 @@ def _asked_for(store: Store, record: CalibrationRecord, verdicts: Mapping[str, V
     if scaled.reason == "signal dominates":
         on = [_start(store, record, "Go on anyway", ":material/play_arrow:", replace(plan, go_on=True), "trains the arms all the "
                      "same; the verdict will most likely stay *not a test*")] if was_stopped(record) else []
-        return [*_use_noise_aware(record, verdicts, regime), *(_smaller_batches(record, regime) or [_calibrate_again(record)]),
-                *_noise_aware(store, record, regime), *on]
+        return [*_use_noise_aware(record, verdicts, regime), *_higher_beta1(store, record, verdicts, known),
+                *(_smaller_batches(record, regime) or [_calibrate_again(record)]), *_noise_aware(store, record, regime), *on]
     if scaled.outcome == "differs":
-        return _smaller_kappa(record) or [_calibrate_again(record)]
+        return [*(_smaller_kappa(record) or [_calibrate_again(record)]), *_higher_beta1(store, record, verdicts, known)]
     if scaled.further_seeds is None and scaled.reason != "diverged":  # seeds would not decide
         return [_start(store, record, "Train twice as long", ":material/update:", replace(plan, samples=2 * plan.samples),
                        f"{2 * plan.samples:,} samples a run, all trained anew")]
@@ -167,6 +181,31 @@ def _noise_aware(store: Store, record: CalibrationRecord, regime: Regime | None)
                    f"lr {aware} in place of {rule}, by the noise scale of {arm.noise_scale:g} samples that was measured here "
                    "(derived by us, not in the paper); stored runs are taken over",
                    plan.warm_samples + plan.samples * len(plan.seeds))]
+
+
+def _higher_beta1(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict], known: Measured) -> list[Action]:
+    """Beside an arm that differs and meets curvature, the same with the smallest beta1 that bears it.
+
+    After a warm start alone: from scratch a longer memory lags behind a gradient that turns fast (docs/experiments.md).
+    """
+    plan, signal = record.plan, verdicts["scaled"].reason == "signal dominates"
+    if plan.start != "warm" or known.sharpness is None or "beta1" not in plan.base.hyperparameters:
+        return []
+    differing = [arm for arm in plan.arms if arm.group == ("noise-aware" if signal else "rule") and arm.name in verdicts
+                 and verdicts[arm.name].outcome == "differs" and arm.config.batch_size == plan.target_batch]
+    for arm in differing:
+        noise = arm.noise_scale or (known.regime.noise_scale if signal and known.regime else None)
+        config = plan.noise_aware(arm.name, noise) if noise else arm.config
+        there = moved_sharpness(plan.base, plan.target_batch, known.sharpness, noise)
+        beta1 = min(math.ceil(100 * beta1_floor(config, there) - ROUNDING) / 100, plan.base["beta1"])
+        further = make_arm(f"noise-aware {noise:.3g} beta1={beta1:g}" if noise else f"own: beta1={beta1:g}", plan.scaled)
+        if beta1 > config["beta1"] and further.name not in [arm.name for arm in plan.arms]:
+            return [_start(store, record, f"Test beta1 = {beta1:g}", ":material/legend_toggle:",
+                           replace(plan, arms=(*plan.arms, further), reuse=True, go_on=True),
+                           "the smallest with which the steps bear the curvature that was measured here, in place of "
+                           f"{config['beta1']:g}; stored runs are taken over",
+                           plan.warm_samples + plan.samples * len(plan.seeds))]
+    return []
 
 
 def _smaller_kappa(record: CalibrationRecord) -> list[Action]:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from .. import runner
 from ..arms import KINDS
+from ..evidence import base_sharpness
 from ..plan import WARM_START
 from ..report import REPORTS, Report, branching, reported, was_stopped
 from ..rules import family
@@ -140,7 +141,7 @@ def _results(store: Store, id: str, ended: bool) -> None:
             judgement = verdict_view.judge(store, record, points, version, measured)
             if judgement:
                 verdict_view.answer(record, judgement)
-            actions.show(store, record, judgement.verdicts if judgement else {}, measured)
+            actions.show(store, record, judgement.verdicts if judgement else {}, measured, base_sharpness(points))
             stopped = was_stopped(record) and not (points[points["arm"] != WARM_START]["samples"] > 0).any()
             if not stopped:
                 curve_view.show(record, points)

@@ -13,13 +13,13 @@ from ..evidence import OUTCOMES
 from ..rules import family
 from ..store import FINAL_STATES, CalibrationRecord, CalibrationSummary
 from ..tasks import task
-from .colours import BASE, OF_AN_OUTCOME, SCALED, style
+from .colours import BASE, NOISE_AWARE, OF_AN_OUTCOME, SCALED, style
 from .difference_charts import SYMBOLS
 from .tables import escaped
 
 STATE_COLOURS = {"DONE": "green", "RUNNING": "blue", "STARTING": "blue", "QUEUED": "gray", "CANCELLING": "orange",
                  "CANCELLED": "gray", "FAILED": "red", "LOST": "red", "TIMED_OUT": "red"}
-ARM_TEXT = {BASE: "blue", SCALED: "orange"}
+ARM_TEXT = {BASE: "blue", SCALED: "orange", NOISE_AWARE: "violet"}
 VERDICT_HELP = "Does scaled do what base does? By the default margin; empty where nothing was compared"
 DIFFERENCE_HELP = "Scaled - base over the last tenth of the samples, in the unit of what the task judges"
 COURSE_HELP = "The difference to base over samples, from the branch point on: the height of a row is two margins up and down"

@@ -9,8 +9,9 @@ import stored
 from streamlit.testing.v1 import AppTest
 
 from sqrtscale.evidence import Regime
-from sqrtscale.plan import MOST_SEEDS, WARM_START, CalibrationPlan
+from sqrtscale.plan import MOST_SEEDS, WARM_START, CalibrationPlan, make_plan
 from sqrtscale.report import NO_TEST
+from sqrtscale.rules import TrainingConfig
 from sqrtscale.store import CalibrationRecord, Store
 from sqrtscale.tasks import task
 from sqrtscale.training.events import Measured
@@ -140,6 +141,23 @@ def test_what_is_no_test_of_the_rule_is_tested_noise_aware_by_one_click(store):
     assert arm.group == "noise-aware" and arm.noise_scale == pytest.approx(40, rel=0.02)
     r = (1 + arm.noise_scale / 64) / (1 + arm.noise_scale / 8)
     assert arm.config["lr"] == pytest.approx(8 * r**0.5 * chosen.base["lr"])
+
+
+@pytest.mark.usefixtures("submitted")
+def test_an_arm_that_differs_and_meets_curvature_is_tested_with_the_beta1_that_bears_it(store):
+    """At noise scale 40 lr' = 8 sqrt(r) lr and P' = sqrt(r) P, so lr' S' = 8 lr S = 8: beta1 = (8 - 2) / (8 + 2)."""
+    base = TrainingConfig("adam", 8, {"lr": 1e-3, "beta1": 0.9})
+    chosen = make_plan("digits", base, 64, arms=["unscaled", "linear lr", "noise-aware 40"], seeds=3, samples=6400,
+                       warm_samples=640, evaluations=24)
+    measured = [replace(point, values=point.values | {"val_loss": point.values["val_loss"] + 0.5})
+                if point.arm == "noise-aware 40" else point for point in with_signal(chosen, 40)]
+    curved = {"sharpness": 1000.0, "sharpness_limit": 38_000.0}
+    sharp = [replace(point, values=point.values | curved) if point.arm == "base" else point for point in measured]
+    assert "Test beta1 = 0.6" not in offered(opened(stored.calibration(store, chosen=chosen, measured=measured)))
+    app = opened(stored.calibration(store, chosen=chosen, measured=sharp))
+    assert offered(app)[0] == "*Test beta1 = 0.6"
+    button(app, "Test beta1 = 0.6").click().run()
+    assert plan_of(store).arms[-1].name == "noise-aware 40 beta1=0.6" and plan_of(store).arms[-1].config["beta1"] == 0.6
 
 
 @pytest.mark.usefixtures("submitted")

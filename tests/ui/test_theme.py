@@ -38,9 +38,10 @@ def test_every_arm_has_its_colour_and_the_theme_repeats_them():
 @pytest.mark.parametrize("mode", ["light", "dark"])
 def test_colours_can_be_seen_on_both_backgrounds(mode):
     theme = CONFIG["theme"][mode]
-    for arm, (colour, _) in colours.OF_AN_ARM.items():
+    assert {colours.style(arm)[0] for arm in ("noise-aware 567", "noise-aware schedule")} == {colours.NOISE_AWARE}
+    for arm, (colour, _) in {**colours.OF_AN_ARM, "noise-aware 567": colours.style("noise-aware 567")}.items():
         assert contrast(colour, theme["backgroundColor"]) >= LEAST_FOR_LINES, arm
-    for name in ("textColor", "blueTextColor", "orangeTextColor", "grayTextColor", "linkColor"):
+    for name in ("textColor", "blueTextColor", "orangeTextColor", "violetTextColor", "grayTextColor", "linkColor"):
         assert contrast(theme[name], theme["backgroundColor"]) >= LEAST_FOR_TEXT, name
 
 
