@@ -30,6 +30,7 @@ from sqrtscale.rules import DecayForm, TrainingConfig
 from sqrtscale.rules.signal import excess
 from sqrtscale.tasks import SMALLEST, Batch, task
 from sqrtscale.training import Measured, calibrate
+from sqrtscale.training.device import fast_settings
 from sqrtscale.training.population import Population
 from sqrtscale.training.regime import MICRO
 from sqrtscale.training.streams import Stream
@@ -225,9 +226,9 @@ def lr_of(arm: str, curves: pd.DataFrame) -> str:
 
 
 def figure(case: Case, curves: pd.DataFrame) -> str:
-    """Every arm's difference to base over samples, with its interval."""
+    """The differences to base over samples, with their intervals, of the arms that every case has."""
     metric = task(case.task).metrics[task(case.task).judged]
-    differences = differences_over_samples(curves, task(case.task).judged, 0.05)
+    differences = differences_over_samples(curves[curves["arm"].isin(["base", *ARMS])], task(case.task).judged, 0.05)
     lines = [Line(arm, *(rows[column].to_list() for column in ("samples", "difference")), COLOURS[arm],
                   low=rows["low"].to_list(), high=rows["high"].to_list())
              for arm, rows in differences.groupby("arm", sort=False)]
@@ -239,7 +240,9 @@ def print_layers(folder: Path) -> None:
     for name in LAYERS_AT:
         file = folder / f"layers_{name}.csv"
         if not file.exists():
-            pd.DataFrame(layers(name), columns=["samples", "parameter", "size", "signal", "noise"]).to_csv(file, index=False)
+            with fast_settings(task(name)):
+                rows = list(layers(name))
+            pd.DataFrame(rows, columns=["samples", "parameter", "size", "signal", "noise"]).to_csv(file, index=False)
         table = pd.read_csv(file)
         print(f"### {name}: default base, {LAYER_SEEDS} seeds pooled\n\n| parameter | weights | "
               + " | ".join(f"b at {at:,}" for at in table["samples"].unique()) + " |\n|---|---|" + "---|" * len(LAYERS_AT[name]))
