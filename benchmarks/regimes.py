@@ -229,7 +229,7 @@ def figure(case: Case, curves: pd.DataFrame) -> str:
     """The differences to base over samples, with their intervals, of the arms that every case has."""
     metric = task(case.task).metrics[task(case.task).judged]
     differences = differences_over_samples(curves[curves["arm"].isin(["base", *ARMS])], task(case.task).judged, 0.05)
-    lines = [Line(arm, *(rows[column].to_list() for column in ("samples", "difference")), COLOURS[arm],
+    lines = [Line(str(arm), rows["samples"].to_list(), rows["difference"].to_list(), COLOURS[str(arm)],
                   low=rows["low"].to_list(), high=rows["high"].to_list())
              for arm, rows in differences.groupby("arm", sort=False)]
     return chart(lines, "Samples seen", f"difference to base, {metric.unit}")
@@ -241,8 +241,8 @@ def print_layers(folder: Path) -> None:
         file = folder / f"layers_{name}.csv"
         if not file.exists():
             with fast_settings(task(name)):
-                rows = list(layers(name))
-            pd.DataFrame(rows, columns=["samples", "parameter", "size", "signal", "noise"]).to_csv(file, index=False)
+                measured = list(layers(name))
+            pd.DataFrame(measured, columns=["samples", "parameter", "size", "signal", "noise"]).to_csv(file, index=False)
         table = pd.read_csv(file)
         print(f"### {name}: default base, {LAYER_SEEDS} seeds pooled\n\n| parameter | weights | "
               + " | ".join(f"b at {at:,}" for at in table["samples"].unique()) + " |\n|---|---|" + "---|" * len(LAYERS_AT[name]))
