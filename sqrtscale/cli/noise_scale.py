@@ -13,13 +13,15 @@ from typing import Any, NamedTuple
 
 from ..rules import FieldError
 from ..rules.errors import shown
-from ..rules.signal import ALLOWED, LARGEST, NoiseScaleCurve, noise_scale
+from ..rules.signal import ALLOWED, LARGEST, NoiseScaleCurve, lately, noise_scale
 from .runs import whole_id
 from .shared import BadInput, file_bytes, number, open_store
 
 OPTION = "--noise-scale"
 COLUMNS = ("samples", "noise_scale")
-POINTS = f"give a CSV file with the columns {' and '.join(COLUMNS)}, or a JSON list of [samples, noise scale]"
+METER = ("samples", "noise", "signal")
+POINTS = (f"give a CSV file with the columns {' and '.join(COLUMNS)}, a JSON list of [samples, noise scale], or what NoiseMeter "
+          "has written")
 SOURCES = f"{ALLOWED}, a file of points, or the id of a stored calibration"
 LARGEST_FILE = 2**20  # bytes
 MOST_POINTS = 10_000
@@ -79,7 +81,8 @@ def _of_file(path: Path) -> NoiseScaleCurve:
     if not text.strip():
         raise BadInput(f"{OPTION} = {name} is empty: {POINTS}")
     try:
-        points = list(_json_points(text) if text.lstrip()[0] in "[{" else _csv_points(text))
+        kind = {"[": _json_points, "{": _meter_points}.get(text.lstrip()[0], _csv_points)
+        points = list(kind(text))
     except (csv.Error, ValueError, RecursionError) as error:
         raise BadInput(f"{OPTION} = {name} has no points that can be read ({_reason(error)}): {POINTS}") from error
     if len(points) > MOST_POINTS:
@@ -89,6 +92,24 @@ def _of_file(path: Path) -> NoiseScaleCurve:
 
 def _reason(error: Exception) -> str:
     return "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+
+
+def _meter_points(text: str) -> Iterator[tuple[float, float]]:
+    """What ``NoiseMeter`` has written, a measurement a line: the noise scale wherever a signal was seen."""
+    sums: dict[float, tuple[float, float]] = {}
+    for i, line in enumerate(filter(str.strip, text.splitlines()), 1):
+        measured = json.loads(line)
+        values = [measured.get(name) for name in METER] if isinstance(measured, dict) else []
+        known = [float(value) for value in values if isinstance(value, int | float)]
+        if len(known) < len(METER):
+            raise ValueError(f"line {i} is {shown(measured)}")
+        samples, noise, signal = known
+        before = sums.get(samples, (0.0, 0.0))
+        sums[samples] = before[0] + noise, before[1] + signal
+    for samples in sorted(sums):
+        noise, signal = lately(sums, samples)
+        if noise > 0 < signal:
+            yield samples, noise / signal
 
 
 def _json_points(text: str) -> Iterator[tuple[Any, Any]]:

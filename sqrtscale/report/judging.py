@@ -150,13 +150,14 @@ def headline(record: CalibrationRecord, verdicts: Mapping[str, Verdict]) -> str:
     """The first line of the result, about the target batch: arms at other batches have their own sentences."""
     plan = record.plan
     at_target = {arm: verdict for arm, verdict in verdicts.items() if plan.config_of(arm).batch_size == plan.target_batch}
-    others = (evidence.of_another_transfer(at_target[arm.name], _transfer(arm.noise_scale)) for arm in plan.arms
+    others = (evidence.of_another_transfer(at_target[arm.name], _transfer(arm.name, arm.measured)) for arm in plan.arms
               if arm.group == "noise-aware" and arm.name in at_target)
     return " ".join(filter(None, [evidence.headline(at_target), *others]))
 
 
-def _transfer(noise_scale: float) -> str:
-    return f"The noise-aware transfer (noise scale {f'{noise_scale:g}' if noise_scale else 'as measured'})"
+def _transfer(arm: str, measured: bool) -> str:
+    given = arm.removeprefix("noise-aware ").replace(" ", ", ")
+    return f"The noise-aware transfer (noise scale {'as measured' if measured else given})"
 
 
 def keep(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict], measured: Mapping[str, Regime],

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..plan import CalibrationPlan
 from ..rules import TrainingConfig
-from ..rules.signal import WINDOW, NoiseScaleCurve, excess
+from ..rules.signal import NoiseScaleCurve, excess, lately
 
 BEYOND = 100.0  # times the largest batch: no signal is seen, and a larger noise scale would change the lr by less than 1%
 
@@ -27,7 +27,7 @@ class Course:
     def __init__(self, plan: CalibrationPlan):
         self.plan = plan
         self.most = BEYOND * max(arm.config.batch_size for arm in plan.arms)
-        self.sums: dict[int, tuple[float, float]] = {}
+        self.sums: dict[float, tuple[float, float]] = {}
 
     def learn(self, age: int, regime: Mapping[str, float]) -> None:
         """Count what one run of the base configuration has measured at that age."""
@@ -36,10 +36,9 @@ class Course:
         noise, signal = self.sums.get(age, (0.0, 0.0))
         self.sums[age] = noise + regime["noise"], signal + regime["signal"]
 
-    def at(self, age: int) -> float:
+    def at(self, age: float) -> float:
         """The noise scale at an age where it was measured: a ratio of averages, never an average of ratios."""
-        parts = [self.sums[other] for other in self.sums if age / WINDOW <= other <= age]
-        noise, signal = (sum(part) for part in zip(*parts, strict=True))
+        noise, signal = lately(self.sums, age)
         return min(noise / signal, self.most) if signal > 0 and noise > 0 else self.most if noise > 0 else 1 / self.most
 
     @property

@@ -20,6 +20,19 @@ BASE = ["--optimizer", "adamw", "--lr", "1e-3", "--batch", "256", "--target", "1
 ROOT = math.sqrt((1 + 567 / 1024) / (1 + 567 / 256))  # of v' / v
 
 
+def test_a_meters_file_is_pooled_and_points_without_signal_are_left_out(tmp_path, capsys):
+    """Noise scales 10 at the start, then (30 + 30) / (1 + 2) from 1,000 and 1,400 samples together; the last saw no signal."""
+    lines = [(0, 10.0, 1.0), (1000, 30.0, 1.0), (1400, 30.0, 2.0), (9000, 5.0, -1.0)]
+    path = tmp_path / "noise.jsonl"
+    path.write_text("".join(json.dumps({"samples": s, "noise": n, "signal": g, "clipped": 0.0}) + "\n" for s, n, g in lines))
+    assert main(["scale", "--optimizer", "adamw", "--batch", "8", "--lr", "1e-3", "--target", "32", "--noise-scale", str(path),
+                 "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["noise_scale"] == [[0, 10], [1000, 30], [1400, 20]]
+    path.write_text('{"samples": 1, "noise": 2}\n')
+    assert main(["scale", "--optimizer", "adamw", "--batch", "8", "--lr", "1", "--target", "32", "--noise-scale", str(path)]) == 2
+    assert "line 1 is" in (error := capsys.readouterr().err) and "NoiseMeter has written" in error
+
+
 def test_scale_shows_both(capsys):
     assert main(["scale", *BASE, "567"]) == 0
     out = capsys.readouterr().out
@@ -87,7 +100,7 @@ def test_a_file_of_points_is_read(tmp_path, text):
 
 @pytest.mark.parametrize("text, said", [
     ("", "is empty"), (" \n\n", "is empty"), ("samples,noise_scale\n", "is no course"), ("[]", "is no course"),
-    ("{}", "no list"), ("\x00\x01", "its first line"), (b"\xff\xfe\x00", "is no text"), (b"\x80\x02}q\x00.", "is no text"),
+    ("{}", "line 1 is {}"), ("\x00\x01", "its first line"), (b"\xff\xfe\x00", "is no text"), (b"\x80\x02}q\x00.", "is no text"),
     ("hello", "its first line is 'hello'"), ("samples,noise_scale\n0,10\n5,many", "line 3 is '5,many'"),
     ("samples,noise_scale\n0", "line 2 is '0'"), ("0;10\n5;20", "first line"), ("a,b\n1,2", "line 1 is 'a,b'"),
     ("1,2\n3,nan", "is not a noise scale"), ("1,2\n3,-4", "is not a noise scale"), ("1,2\n3,0", "is not a noise scale"),
