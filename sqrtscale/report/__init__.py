@@ -8,7 +8,7 @@ from html import escape
 from ..store import CalibrationRecord, Store
 from .command import command
 from .content import Report, Section, Table, report
-from .explanation import branching, reasons
+from .explanation import branching, followed, reasons
 from .foresight import curvature_reach
 from .judging import (
     NO_TEST,
@@ -95,7 +95,7 @@ def _table(table: Table) -> str:
 REPORTS = {"html": html, "md": markdown}
 
 __all__ = [
-    "NO_TEST", "REPORTS", "Report", "branching", "catch_up", "command", "curvature_reach", "decided", "differences", "frontier",
-    "headline", "html", "judged", "keep", "markdown", "never_a_test", "reasons", "regimes", "report", "reported", "sentences",
-    "stopped_early", "tested_at", "verdicts", "was_stopped",
+    "NO_TEST", "REPORTS", "Report", "branching", "catch_up", "command", "curvature_reach", "decided", "differences",
+    "followed", "frontier", "headline", "html", "judged", "keep", "markdown", "never_a_test", "reasons", "regimes",
+    "report", "reported", "sentences", "stopped_early", "tested_at", "verdicts", "was_stopped",
 ]

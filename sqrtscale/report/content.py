@@ -15,7 +15,7 @@ from ..schedules import CONSTANT
 from ..store import CalibrationRecord, title
 from ..tasks import Metric, task
 from .command import command
-from .explanation import branching, reasons
+from .explanation import branching, followed, reasons
 from .foresight import curvature_reach
 from .judging import headline, sentences, stopped_early, tested_at
 from .svg import Block, Interval, Line, chart, forest
@@ -86,7 +86,7 @@ def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[st
             *([Section("The curves", ("Mean over seeds with the band from the smallest to the largest.",), pictures)]
               if pictures else []),
             *_differences(arms, verdicts, plan),
-            Section("The arms", tuple(filter(None, [branching(plan)])), tables=(_arms(record),)),
+            Section("The arms", tuple(filter(None, [branching(plan), followed(plan, curves)])), tables=(_arms(record),)),
             Section("How to repeat it", (_made_with(record),), code=command(plan)),
         ))
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from ..evidence import Regime, Verdict
+import pandas as pd
+
+from ..evidence import Regime, Verdict, noise_scale_course
 from ..plan import CalibrationPlan
 from ..rules import scale
+from ..rules.signal import excess
 from ..store import CalibrationRecord
 
 EXPLAINS = 0.03  # of the speed per sample; less than that moves no curve visibly
@@ -33,6 +36,23 @@ def branching(plan: CalibrationPlan) -> str:
                                       else f"{arm.excess(plan.base.batch_size) / plan.arm_kappa(arm.name):.4g}") for arm in aware]
     return (f"At the branch point the second moment of an arm moves by 1 / kappa, as it does where noise dominates; that of "
             f"{', of '.join(moved)}.")
+
+
+def followed(plan: CalibrationPlan, curves: pd.DataFrame) -> str:
+    """How the lr of each arm that follows the noise scale moved, and how surely that was known; "" without such arms."""
+    course = noise_scale_course(curves, before=plan.warm_samples)
+    sentences = []
+    for arm in plan.arms if course else ():
+        factors = curves[(curves["arm"] == arm.name) & (curves["metric"] == "lr_factor")].groupby("samples")["value"].mean()
+        if not arm.measured or factors.empty:
+            continue
+        ratio, batches = course[-1][1], (plan.base.batch_size, plan.config_of(arm.name).batch_size)
+        low, high = sorted(math.sqrt(plan.arm_kappa(arm.name) * excess(*batches, end)) if math.isfinite(end)
+                           else math.sqrt(plan.arm_kappa(arm.name)) for end in (ratio.low, ratio.high))
+        sentences.append(f"The learning rate of {arm.name} went from {factors.iloc[0]:.3g} to {factors.iloc[-1]:.3g} times "
+                         f"base's; by the 95% interval of the noise scale at the end it lies between {low:.3g} and "
+                         f"{high:.3g} times.")
+    return " ".join(sentences)
 
 
 def _reason(record: CalibrationRecord, name: str, regime: Regime | None, is_normal: bool | None) -> str:

@@ -12,6 +12,7 @@ import streamlit as st
 from ..diagnostics import REGIME
 from ..evidence import Index, Regime, describe_tails, layer_tails
 from ..plan import WARM_START
+from ..report import followed
 from ..store import CalibrationRecord
 from . import charts, curve_view, live_plot
 from .colours import SCALED, UNSCALED
@@ -40,6 +41,8 @@ def show(record: CalibrationRecord, points: pd.DataFrame, measured: Mapping[str,
                                       key="measured", format_func=LABELS.__getitem__)
         live_plot.show(_figure(record, arms, chosen), key=f"noise-{chosen}", alt=WORDS.get(chosen) or REGIME[chosen].meaning,
                        file=curve_view.file_name(record, LABELS[chosen]))
+        if chosen == "lr_factor":
+            st.caption(sentence(followed(record.plan, arms)))
         _tails(arms)
 
 

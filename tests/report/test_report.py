@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 import stored
-from scipy.stats import norm
+from scipy.stats import norm, t
 from sqlalchemy import event
 
 from sqrtscale.evidence import Regime
@@ -92,6 +92,20 @@ def test_the_report_says_how_the_second_moment_of_a_noise_aware_arm_moved(store)
     measured = "noise-aware schedule by r = (1 + b / B') / (1 + b / B) of the noise scale b measured there"
     assert f"where noise dominates; that of {measured}, of noise-aware 40 by r = {r:.4g}." in text
     assert "second moment of an arm" not in markdown(reported(store, store.get(stored.calibration(store))))
+
+
+def test_how_the_learning_rate_of_an_arm_that_follows_moved_and_how_surely_that_is_known(store):
+    """Noise scales 15, 20 and 25 over the seeds, all at the end: 20 with Student's interval of three."""
+    chosen = stored.plan(seeds=3, arms=["noise-aware schedule"])
+    measured = [replace(point, values=point.values | (
+        {"noise": (15.0, 20.0, 25.0)[point.seed], "signal": 1.0} if point.arm == "base" and point.samples == chosen.samples else
+        {"lr_factor": 5.0 - point.samples / chosen.samples} if point.arm == "noise-aware schedule" else {}))
+        for point in stored.points(chosen)]
+    text = markdown(reported(store, store.get(stored.calibration(store, chosen=chosen, measured=measured))))
+    low, high = t.interval(0.95, 2, 20, 5 / 3**0.5)
+    low, high = (math.sqrt(8 * (64 + b) / (8 + b)) for b in (high, low))
+    assert "The learning rate of noise-aware schedule went from 5 to 4 times base's; by the 95% interval" in text
+    assert f"lies between {low:.3g} and {high:.3g} times." in text
 
 
 def test_an_executor_that_nobody_noted_is_not_named(store):
