@@ -20,7 +20,7 @@ from ._gathering import Gathered, gather, joined
 from ._logs import AXES, Curve, Logs, Origin, Run
 from ._names import names_of
 from ._series import Names, Reading
-from ._source import HEAD, head_of, reading, refuse, sha256
+from ._source import HEAD, MOST_POINTS, head_of, reading, refuse, sha256
 from ._sqlite import MAGIC
 
 NAMES = tuple(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
@@ -66,6 +66,7 @@ def read(paths: str | Path | Sequence[str | Path], *, reader: str | None = None,
     labels = names_of([path for path, _, _ in sources])
     gathered: list[Gathered] = []
     passed: list[FieldError] = []
+    points = 0
     for path, key, reason in sources:
         try:
             taken = readers()[key].read(path, names or {})
@@ -74,6 +75,9 @@ def read(paths: str | Path | Sequence[str | Path], *, reader: str | None = None,
                 raise
             passed.append(error)  # some text in a folder, which a general reader took for a log
             continue
+        points += sum(len(series.points) for series in taken.series)
+        if points > MOST_POINTS:
+            raise refuse(path, f"brings more than {MOST_POINTS:,} points: give fewer runs at a time")
         gathered.append(Gathered(labels[path], Origin(path, sha256(path), key, reason), taken))
     if not gathered:
         raise passed[0]
@@ -135,6 +139,8 @@ def _recognised(path: Path, chosen: str | None) -> tuple[str, str]:
     """The reader of a file that was given, and by what it is known; refuses a file of none and of several."""
     if path.stat().st_size == 0 or not head_of(path):
         raise refuse(path, "is empty: give a log of a run that has logged something")
+    if chosen is not None:
+        return chosen, "your choice"
     fitting = _fitting(path, chosen)
     if len(fitting) > 1:
         choices = "; ".join(f"{readers()[key].TITLE} ({key}) by {reason}" for key, reason in fitting)
@@ -162,7 +168,8 @@ def _fitting(path: Path, chosen: str | None) -> list[tuple[str, str]]:
     """(key, reason) of the readers that know a file: the special ones, or the general ones where there is no other."""
     head = head_of(path)
     if chosen is not None:
-        return [(chosen, "your choice")] if path.is_file() or readers()[chosen].recognises(path, head) else []
+        reason = readers()[chosen].recognises(path, head)
+        return [(chosen, reason)] if reason else []
     fitting = [(key, reason) for key, reader in readers().items() if (reason := reader.recognises(path, head))]
     special = [entry for entry in fitting if not _is_general(entry[0])]
     return special or fitting

@@ -145,7 +145,9 @@ class Rows:
 
     def of(self, run: str | None) -> Columns:
         """The columns of a run."""
-        return self.runs.setdefault(run, Columns())
+        if run not in self.runs:
+            self.runs[run] = Columns()
+        return self.runs[run]
 
     def add(self, row: Mapping[str, object], run: str | None = None) -> None:
         """Append a row of a run."""

@@ -15,6 +15,7 @@ from ._source import first_lines, lines, refuse
 
 TITLE = "lines of text (nanoGPT and the like)"
 GENERAL = True
+COLOUR = re.compile(r"\x1b\[[\d;]*m")
 NUMBER = r"[-+]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?nan|[-+]?inf"
 START = re.compile(r"\b(?:iter|iteration|step)\s*[:=]?\s*(\d+)(?:\s*/\s*\d+)?(?:\s*\([^)]*\))?\s*[:|,]?\s*", re.IGNORECASE)
 PAIR = re.compile(
@@ -24,6 +25,8 @@ PAIR = re.compile(
 
 
 def recognises(path: Path, head: bytes) -> str:
+    if head.lstrip()[:1] == b"{":  # JSON
+        return ""
     for line in first_lines(head):
         if pairs := pairs_of(line):
             return f"the line {line.strip()[:60]!r}" if len(pairs) > 1 else ""
@@ -32,6 +35,7 @@ def recognises(path: Path, head: bytes) -> str:
 
 def pairs_of(line: str) -> dict[str, float]:
     """The step and every named number of a line; empty where it is no line of a training."""
+    line = COLOUR.sub("", line)
     start = START.search(line)
     if start is None or len(line) > 4096:
         return {}

@@ -105,6 +105,8 @@ def test_a_file_of_several_programs_is_asked_about(tmp_path):
     assert "name the reader" in message and "(lightning)" in message and "(wandb_csv)" in message
     assert list(logs.read(path, reader="wandb_csv")["base"].curves) == ["loss"]
     assert list(logs.read(path, reader="lightning").metrics) == ["base - loss"]
+    (tmp_path / "model.bin").write_bytes(JUNK)
+    assert list(logs.read(tmp_path, reader="lightning").metrics) == ["base - loss"]
     assert "reader = 'csvv' is not known" in refusal(path, reader="csvv")
 
 
@@ -125,6 +127,11 @@ def test_more_than_memory_holds_is_refused(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(_source, "MOST_DOCUMENT", 500)
         assert "too large for one JSON document: export JSON lines or CSV" in refusal(put(tmp_path, "trackio.json"))
+    with monkeypatch.context() as patched:
+        patched.setattr(logs, "MOST_POINTS", 30)
+        put(tmp_path / "both", "points.jsonl")
+        put(tmp_path / "both", "european.csv")
+        assert "brings more than 30 points: give fewer runs at a time" in refusal(tmp_path / "both")
     path = tmp_path / "long.jsonl"
     path.write_bytes(b'{"step": 1, "loss": 2}\n{"x": "' + b"y" * 2**24 + b'"}\n')
     assert "has lines of more than 16 MB" in refusal(path)

@@ -187,6 +187,10 @@ def test_json_lines_that_are_still_being_written_lack_their_last_line(tmp_path):
                 "grad norm": 1.234,
             },
         ),
+        (
+            "[0]:\x1b[31mstep: 10  \x1b[32mloss:  8.25  \x1b[38;2;1;2;3mgrad_norm:  1.5  memory: 0.52GiB(1%)  tps: 1,234\x1b[0m",
+            {"step": 10, "loss": 8.25, "grad_norm": 1.5, "memory": 0.52, "tps": 1234},
+        ),
         ("iter 7: loss -1.5e-3, norm -inf", {"step": 7, "loss": -1.5e-3, "norm": -math.inf}),
         ("step 250: saved checkpoint", {}),
         ("tokens per iteration will be: 12,288", {}),
