@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ..rules import FieldError
 from ..rules.errors import shown
-from ..rules.signal import ALLOWED, LARGEST, NoiseScaleCurve, lately, noise_scale
+from ..rules.signal import ALLOWED, LARGEST, WINDOW, NoiseScaleCurve, noise_scale
 from .runs import whole_id
 from .shared import BadInput, file_bytes, number, open_store
 
@@ -107,7 +107,8 @@ def _meter_points(text: str) -> Iterator[tuple[float, float]]:
         before = sums.get(samples, (0.0, 0.0))
         sums[samples] = before[0] + noise, before[1] + signal
     for samples in sorted(sums):
-        noise, signal = lately(sums, samples)
+        lately = [both for other, both in sums.items() if samples / WINDOW <= other <= samples]
+        noise, signal = (sum(parts) for parts in zip(*lately, strict=True))
         if noise > 0 < signal:
             yield samples, noise / signal
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -31,12 +31,6 @@ LARGEST = 1e15  # samples: no batch comes near it
 ALLOWED = "is not a noise scale: give a finite number above 0 in the unit of the batch sizes, for example 567"
 
 NO_COURSE = "is no course of a noise scale: give points of samples seen, rising from 0 on, and a noise scale above 0"
-
-
-def lately(sums: Mapping[float, tuple[float, float]], age: float) -> tuple[float, float]:
-    """tr(Sigma) and |G|^2 at an age: sums of what was measured (age -> both) in the last ``WINDOW``."""
-    noise, signal = zip(*(both for other, both in sums.items() if age / WINDOW <= other <= age), strict=True)
-    return sum(noise), sum(signal)
 
 
 def noise_scale(value: object) -> float:

@@ -26,8 +26,8 @@ from .streams import Stream
 
 MICRO = 16  # samples of one micro-batch, where the task has no size of its own
 SHARE = 0.08  # of a run's samples that may be spent on measuring it
-# Of a run, at which it is measured: denser where the noise scale grows fast, from scratch from 3 to 70 within the first quarter.
-SHARES = (0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1)
+SHARES = (0, 1 / 4, 1 / 2, 3 / 4, 1)  # of a run, at which it is measured
+EARLY = (1 / 32, 1 / 16, 1 / 8)  # of a run that others follow: from scratch the noise scale grows from 3 to 70 within a quarter
 LEAST, MOST = 8, 64  # micro-batches of one measurement
 TAILS_OF = ("base", "scaled")  # arms whose run of the plan's first seed has its tails looked at, at start and end
 TAILS_LEAST, TAILS_MOST = 32, 256  # micro-batches for that
@@ -40,7 +40,8 @@ def times(points: Sequence[int], followed: bool = False) -> tuple[int, ...]:
 
     followed: of runs that others follow: wherever every metric is measured as well.
     """
-    chosen = {min(points, key=lambda point: abs(point - share * points[-1])) for share in SHARES}
+    shares = SHARES + EARLY * followed
+    chosen = {min(points, key=lambda point: abs(point - share * points[-1])) for share in shares}
     return tuple(sorted(chosen.union(complete_points(points) if followed else ())))
 
 
@@ -60,7 +61,7 @@ class Probe:
         self.tail_streams = [Stream(data, seed, "tails") for seed in seeds]
         self.first = first
         self.times = times(points, followed)
-        affordable = int(SHARE * points[-1] / (len(SHARES) * self.micro))
+        affordable = int(SHARE * points[-1] / (max(len(self.times), 1) * self.micro))
         self.count = min(MOST, max(LEAST, affordable))
         self.curvature = Meter(data, self.times, first, micro)
         self.tail_count = min(TAILS_MOST, max(TAILS_LEAST, 4 * affordable))
