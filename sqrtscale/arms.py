@@ -250,13 +250,16 @@ def _noise_aware(name: str, text: str, values: str, scaled: ScaledConfig) -> Arm
     except ValueError:
         raise FieldError("arms", name, "names no noise scale: give it in samples, for example noise-aware 567") from None
     config = scale(scaled.base, scaled.target_batch, scaled.decay_form, scaled.momentum_form, noise_scale=noise).config
+    if not family(scaled.base.optimizer).follows_noise_scale:
+        raise FieldError("arms", name, ALREADY)
     return Arm(name, _with(config, _assigned(values)), group="noise-aware", noise_scale=noise)
 
 
 def _following(scaled: ScaledConfig) -> Arm:
     """The transfer by the noise scale as base's runs measure it."""
     forms = scaled.decay_form, scaled.momentum_form
-    _unlike_scaled(FOLLOWING, scale(scaled.base, scaled.target_batch, *forms, noise_scale=1.0).config, scaled)
+    if not family(scaled.base.optimizer).follows_noise_scale:
+        raise FieldError("arms", FOLLOWING, ALREADY)
     return Arm(FOLLOWING, scale(scaled.base, scaled.target_batch, *forms).config, measured=True)
 
 

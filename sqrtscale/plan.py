@@ -31,6 +31,7 @@ COMPLETE = 24  # evaluations at most of what no verdict hangs on: other metrics 
 # What says nothing about a single run: which others stand beside it, where it runs, how its configuration was found.
 NOT_OF_A_RUN = ("arms", "seeds", "target_batch", "device", "reuse", "decay_form", "momentum_form", "correct_lr", "stop_early",
                 "go_on")
+FOLLOWS = 2  # version of how an arm follows what base's runs measure
 LOOKS = (3, 5, 8, 13, 21, 34)  # seeds after which a calibration that may stop early is judged
 
 
@@ -200,6 +201,12 @@ class CalibrationPlan:
         """Whether an arm follows the noise scale that base's runs measure as they train, so that those must train beside it."""
         return any(arm.measured for arm in self.arms)
 
+    @property
+    def memory(self) -> float:
+        """Samples over which base's second moment averages, B / (1 - decay); 0 where it has none."""
+        decay = next((self.base[name] for name in ("beta2", "alpha") if name in self.base.hyperparameters), None)
+        return 0.0 if decay is None else self.base.batch_size / max(1 - decay, 1e-12)
+
     def noise_aware(self, arm: str, noise_scale: float) -> TrainingConfig:
         """The configuration at that arm's batch by the noise-aware transfer."""
         return scale(self.base, self.config_of(arm).batch_size, self.decay_form, self.momentum_form,
@@ -223,7 +230,7 @@ class CalibrationPlan:
         shared = {name: value for name, value in self.as_dict().items() if name not in NOT_OF_A_RUN}
         own = self.arm(arm)
         # Of what the noise scale is measured that it follows, and in which parts.
-        others = {"followed_seeds": self.seeds, "stop_early": self.stop_early, "decay_form": self.decay_form,
+        others = {"follows": FOLLOWS, "followed_seeds": self.seeds, "stop_early": self.stop_early, "decay_form": self.decay_form,
                   "momentum_form": self.momentum_form} if own.measured else {}
         return json.dumps(shared | others | {
             "arm": arm, "config": own.config.as_dict(), "svag": own.svag, "seed": seed, "first_seed": self.seeds[0],

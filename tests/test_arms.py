@@ -85,6 +85,9 @@ def test_an_arm_that_follows_the_noise_scale_lies_between_the_rule_and_linear_lr
     assert one.identity("scaled", 0) == more.identity("scaled", 0)
     with pytest.raises(FieldError, match="what the scaled arm is already"):
         make_arm("noise-aware schedule", scale(TrainingConfig("sgd", 8, {"lr": 0.1}), 32))
+    for optimizer in ("sgd", "rmsprop_centered"):
+        with pytest.raises(FieldError, match="what the scaled arm is already"):
+            make_arm("noise-aware 24", scale(TrainingConfig(optimizer, 8, {"lr": 0.1}), 32))
 
 
 def test_the_other_decay_form_is_offered_under_its_own_name():

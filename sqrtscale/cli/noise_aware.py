@@ -30,6 +30,10 @@ def limit(aware: NoiseAware) -> list[str]:
         return []
     batch, noise = aware.transfer.base.batch_size, aware.transfer.noise_scale[""]
     reach = signal.reach(batch, noise)
+    if aware.transfer.kappa < 1:
+        down = signal.reach_down(batch, noise)
+        furthest = f"down to kappa = {down:.3g}, batch {down * batch:.0f}" if down else "at every smaller batch"
+        return [f"noise: the square root is right to within {signal.WORTH_A_RULE:.0%} {furthest}"]
     return [f"noise: the square root is right to within {signal.WORTH_A_RULE:.0%} up to kappa = {reach:.3g}, batch "
             f"{reach * batch:.0f}; at kappa = {noise / batch:.3g} the target reaches the noise scale of {noise:.3g}"]
 

@@ -51,22 +51,31 @@ def noise_scale_of(text: str) -> NoiseScale:
 
 def _stored(id: str) -> NoiseScale:
     """What the base runs of a stored calibration have measured, in samples after the branch point."""
-    from ..evidence import noise_scale_course
+    from ..diagnostics.course import BEYOND, remembered
+    from ..evidence import noise_by_samples, noise_scale_course
+    from ..plan import WARM_START
     from ..store import DamagedChunk
 
     with open_store() as store:
         id = whole_id(store, id)
         try:
-            course = noise_scale_course(store.curves(id), before=store.get(id).plan.warm_samples)
+            plan, curves = store.get(id).plan, store.curves(id)
         except DamagedChunk as error:
             raise RuntimeError(str(error)) from error
+    course = noise_scale_course(curves, before=plan.warm_samples)
     seen = [(samples, ratio) for samples, ratio in course if 0 < ratio.value < math.inf]
     if not seen:
         measured = "saw no signal, only noise: take the square-root rule" if course else "has not measured it: give another one"
         raise BadInput(f"{OPTION} = {id!r} {measured}")
-    lows, highs = ([(samples, min(max(end, SMALLEST), LARGEST)) for samples, end in ends] for ends in (
-        [(samples, ratio.low) for samples, ratio in seen], [(samples, ratio.high) for samples, ratio in seen]))
-    return NoiseScale(NoiseScaleCurve.of((samples, ratio.value) for samples, ratio in seen),
+    # As an arm that follows takes it: averaged as v averages, over the warm start as well. The intervals are in proportion.
+    before = plan.warm_samples
+    ages = noise_by_samples(curves, WARM_START) | {
+        samples + before: measured for samples, measured in noise_by_samples(curves).items()}
+    scales = remembered(ages, plan.memory, BEYOND * max(arm.config.batch_size for arm in plan.arms))
+    points = [(samples, scales[samples + before], ratio) for samples, ratio in seen]
+    lows, highs = ([(samples, min(max(scale * end / ratio.value, SMALLEST), LARGEST)) for samples, scale, ratio, end in ends]
+                   for ends in ([(*point, point[2].low) for point in points], [(*point, point[2].high) for point in points]))
+    return NoiseScale(NoiseScaleCurve.of((samples, scale) for samples, scale, _ in points),
                       (NoiseScaleCurve.of(lows), NoiseScaleCurve.of(highs)))
 
 

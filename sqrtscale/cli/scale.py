@@ -158,7 +158,9 @@ def _export(name: str, base: Base, scaled: ScaledConfig, parts: Batch | None) ->
         if base.imported is None:
             raise FieldError("export", name, "needs the file of --from: give that, or the name of a library")
         patched = patch(base.text, base.imported, scaled, parts)
-        return patched.text, patched.notes
+        course = ("lr is that of the course's average: a file has no place for lr over samples seen (--json has it, and the "
+                  "code of a library)",) if scaled.course else ()
+        return patched.text, (*patched.notes, *course)
     notes = remarks(scaled, name, scaled.course) if SNIPPETS[name].language == "json" and scaled.complete else ()
     return snippet(scaled, name, parts, scaled.course), tuple(notes)
 

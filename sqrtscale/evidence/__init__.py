@@ -3,7 +3,7 @@
 from .curvature import base_sharpness, with_curvature
 from .equivalence import Functional, confidence
 from .judging import Comparison, judge
-from .noise import Ratio, Regime, noise_scale, noise_scale_course, regime, regimes, second_moment_ratio
+from .noise import Ratio, Regime, noise_by_samples, noise_scale, noise_scale_course, regime, regimes, second_moment_ratio
 from .pairing import differences_over_samples
 from .sequential import Looks
 from .summary import ArmSummary, end_values, summarise
@@ -14,6 +14,6 @@ from .wording import headline, of_another_transfer
 __all__ = [
     "OUTCOMES", "ArmSummary", "Comparison", "Functional", "Index", "LayerTails", "Looks", "Margin", "Outcome", "Ratio",
     "Regime", "Verdict", "base_sharpness", "confidence", "describe_tails", "differences_over_samples", "end_values", "headline",
-    "judge", "layer_tails", "noise_scale", "noise_scale_course", "of_another_transfer", "passes_for_normal", "regime", "regimes",
-    "second_moment_ratio", "summarise", "with_curvature",
+    "judge", "layer_tails", "noise_by_samples", "noise_scale", "noise_scale_course", "of_another_transfer", "passes_for_normal",
+    "regime", "regimes", "second_moment_ratio", "summarise", "with_curvature",
 ]

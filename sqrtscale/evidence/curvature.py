@@ -18,7 +18,7 @@ from ..rules.stability import NEAR
 from .verdict import Verdict
 
 METRICS = ["sharpness", "sharpness_limit"]
-REMEDIES = "a smaller kappa, or a warm-up by samples after the change of batch"
+REMEDIES = "a smaller kappa, or (not measured here) a warm-up by samples after the change of batch"
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,15 @@ def noise_scale_course(curves: pd.DataFrame, arm: str = "base", before: int = 0)
     return tuple((samples, ratio) for samples, ratio in points if ratio is not None)
 
 
+def noise_by_samples(curves: pd.DataFrame, arm: str = "base") -> dict[int, tuple[float, float]]:
+    """Samples seen -> tr(Sigma) and |G|^2 of an arm, means over its seeds, wherever both were measured."""
+    measured = _metrics(curves, arm, "noise", "signal").dropna()
+    if not len(measured):
+        return {}
+    means = measured.groupby(level="samples")[["noise", "signal"]].mean()
+    return {int(samples): (float(noise), float(signal)) for samples, noise, signal in means.reset_index().to_numpy()}
+
+
 def _metrics(curves: pd.DataFrame, arm: str, *names: str) -> pd.DataFrame:
     """Those metrics of an arm as columns, a row for every seed and point."""
     chosen = curves[(curves["arm"] == arm) & curves["metric"].isin(names)]

@@ -56,6 +56,11 @@ def reach(base_batch: int, noise: float, off: float = WORTH_A_RULE) -> float:
     return (base_batch + noise) / base_batch / (1 - off) ** 2 - noise / base_batch
 
 
+def reach_down(base_batch: int, noise: float, off: float = WORTH_A_RULE) -> float:
+    """The smallest kappa at which the square root's share is 1 + ``off`` at most; 0 where every smaller batch will do."""
+    return max(0.0, (base_batch + noise) / base_batch / (1 + off) ** 2 - noise / base_batch)
+
+
 def sentence(base_batch: int, target_batch: int, noise: float) -> str:
     """Which of the two rules applies, for a user."""
     share, larger = square_root_share(base_batch, target_batch, noise), max(base_batch, target_batch) / noise

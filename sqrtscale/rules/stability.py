@@ -19,13 +19,15 @@ about to its square.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 
 from .config import LARGEST_BATCH, TrainingConfig
 from .errors import FieldError, real
 from .exact import SAME
 from .families import Family, family
 from .kind import Decay, DecayForm, Momentum, Power
-from .scaled import MomentumForm
+from .scaled import MomentumForm, ScaledConfig
 from .signal import excess
 from .transfer import scale
 
@@ -58,13 +60,16 @@ def _memory(optimizer: Family, config: TrainingConfig) -> tuple[float, bool]:
 def sentence(config: TrainingConfig, sharpness: float, largest_kappa: float) -> str:
     """How far one can go under the curvature, for a user; sharpness, largest_kappa: as for ``largest_stable_kappa``."""
     share = sharpness / stability_limit(config)
+    if math.isinf(largest_kappa):
+        return (f"The steps bear the curvature at every kappa that the form has numbers for (the base is at {share:.1%} of its "
+                "limit).")
     if largest_kappa < 1:
         return (f"The base itself is at {share:.0%} of the sharpness that its steps bear: it trains at the edge of stability, "
                 "and the steps of a larger batch meet curvature from the start.")
     kept = ", beta1 kept higher once the fast start is over" if "beta1" in family(config.optimizer).fields else ""
     return (f"The steps bear the curvature up to kappa = {largest_kappa:.3g} (the base is at {share:.1%} of its limit): beyond "
             "it they overshoot along the sharpest direction, where training may lag or grow unstable. What may help: a smaller "
-            f"kappa{kept}, a warm-up by samples.")
+            f"kappa{kept}, a warm-up by samples (not measured here).")
 
 
 def beta1_floor(config: TrainingConfig, sharpness: float) -> float:
@@ -88,21 +93,34 @@ def largest_stable_kappa(config: TrainingConfig, sharpness: float, decay_form: D
     """The largest kappa at which the scaled configuration still bears the curvature; below 1 where the base itself does not.
 
     sharpness: preconditioned, of the base's weights in the base's metric. By bisection over whole batches; 0 where not even batch
-    1 bears it. A kappa at which the linear form has no number is beyond. Raises FieldError for a sharpness that is none.
+    1 bears it, infinite where it does as far as the form has numbers. Raises FieldError for a sharpness that is none.
     """
+    config = replace(config, total_steps=None, warmup_steps=None)  # of no matter to a step
     allowed = "is no sharpness: give a finite number above 0, the largest eigenvalue in the metric of the preconditioner"
     if real("sharpness", sharpness, allowed) <= 0:
         raise FieldError("sharpness", sharpness, allowed)
 
-    def bears(batch: int) -> bool:
+    def scaled(batch: int) -> ScaledConfig | None:
         try:
-            scaled = scale(config, batch, decay_form, momentum_form, noise_scale=noise_scale)
-            return moved_sharpness(config, batch, sharpness, noise_scale) <= stability_limit(scaled.config) * (1 + SAME)
-        except FieldError:  # no number, or none that a float holds
-            return False
+            answer = scale(config, batch, decay_form, momentum_form, noise_scale=noise_scale)
+            return answer if answer.complete else None
+        except FieldError:  # none that a float holds
+            return None
 
-    low, high = 0, LARGEST_BATCH + 1  # the limit falls as the batch grows
+    def bears(batch: int) -> bool:
+        there = scaled(batch)
+        return there is not None and (moved_sharpness(config, batch, sharpness, noise_scale)
+                                      <= stability_limit(there.config) * (1 + SAME))
+
+    furthest = _largest(lambda batch: scaled(batch) is not None)
+    largest = _largest(bears)  # the limit falls as the batch grows
+    return math.inf if largest == furthest else largest / config.batch_size
+
+
+def _largest(holds: Callable[[int], bool]) -> int:
+    """The largest batch at which it holds, where it does not beyond; 0 for none."""
+    low, high = 0, LARGEST_BATCH + 1
     while high - low > 1:
         middle = (low + high) // 2 if low else max(1, math.isqrt(high))
-        low, high = (middle, high) if bears(middle) else (low, middle)
-    return low / config.batch_size
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low

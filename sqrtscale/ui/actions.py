@@ -16,7 +16,8 @@ from ..arms import FOLLOWING, make_arm
 from ..evidence import Regime, Verdict
 from ..plan import MOST_SEEDS, CalibrationPlan
 from ..report import was_stopped
-from ..rules.stability import beta1_floor, moved_sharpness
+from ..rules import family
+from ..rules.stability import beta1_floor, moved_sharpness, stability_limit
 from ..store import CalibrationRecord, Store
 from ..tasks import task
 from . import again, answer, compare_link, launch, remedy
@@ -151,15 +152,19 @@ def _smaller_batches(record: CalibrationRecord, regime: Regime | None) -> list[A
 
 
 def _use_noise_aware(record: CalibrationRecord, verdicts: Mapping[str, Verdict], regime: Regime | None) -> list[Action]:
-    """Scale by the noise scale with which a noise-aware arm trained like base; of one that followed it, by its average."""
+    """Scale by the noise scale with which a noise-aware arm trained like base; of one that followed it, by its average.
+
+    Not of an arm with values of its own, which Scale would not have.
+    """
     matching = [arm for arm in record.plan.arms if arm.group == "noise-aware" and arm.name in verdicts
                 and verdicts[arm.name].outcome == "matches"]
     for arm in matching:
         noise = arm.noise_scale or (regime.noise_scale if regime else float("inf"))
-        if noise < float("inf"):
+        if noise < float("inf") and (arm.measured or arm.config == record.plan.noise_aware(arm.name, noise)):
+            how = "the average of what it followed" if arm.measured else "by which it trained like base"
             given = again.inputs_of(record.plan)._replace(target_batch=arm.config.batch_size, noise_scale=float(f"{noise:.3g}"))
             return [Action(USE_NOISE_AWARE, ":material/check:", partial(_scale, given),
-                           f"opens Scale with the noise scale of {noise:.3g} samples, by which it trained like base.")]
+                           f"opens Scale with the noise scale of {noise:.3g} samples, {how}.")]
     return []
 
 
@@ -167,6 +172,8 @@ def _noise_aware(store: Store, record: CalibrationRecord, regime: Regime | None)
     """The same plan with the transfer that takes the measured noise scale into account, a test in this regime as well."""
     plan = record.plan
     if regime is None or not 0 < regime.noise_scale < float("inf") or any(arm.group == "noise-aware" for arm in plan.arms):
+        return []
+    if not family(plan.base.optimizer).follows_noise_scale:
         return []
     if plan.start == "scratch":  # there the noise scale grows by factors
         following = make_arm(FOLLOWING, plan.scaled)
@@ -199,7 +206,8 @@ def _higher_beta1(store: Store, record: CalibrationRecord, verdicts: Mapping[str
         there = moved_sharpness(plan.base, plan.target_batch, known.sharpness, noise)
         beta1 = min(math.ceil(100 * beta1_floor(config, there) - ROUNDING) / 100, plan.base["beta1"])
         further = make_arm(f"noise-aware {noise:.3g} beta1={beta1:g}" if noise else f"own: beta1={beta1:g}", plan.scaled)
-        if beta1 > config["beta1"] and further.name not in [arm.name for arm in plan.arms]:
+        bears = there <= stability_limit(further.config) * (1 + ROUNDING)
+        if bears and beta1 > config["beta1"] and further.name not in [arm.name for arm in plan.arms]:
             return [_start(store, record, f"Test beta1 = {beta1:g}", ":material/legend_toggle:",
                            replace(plan, arms=(*plan.arms, further), reuse=True, go_on=True),
                            "the smallest with which the steps bear the curvature that was measured here, in place of "

@@ -104,7 +104,8 @@ def _forecast(scaled: ScaledConfig, noise_known: bool) -> None:
     if noise_known:  # which has said already how far the rule falls short beside that
         text = f"Where noise dominates: {text[0].lower()}{text[1:]}"
     if scaled.lr_corrected:
-        text += f" Done: the lr above holds that factor, {format_number(forecast.lr_correction)}."
+        whose = " of the square-root rule" * noise_known
+        text += f" Done: the lr{whose} above holds that factor, {format_number(forecast.lr_correction)}."
     st.markdown(f":material/speed: {tables.sentence(text)}")
     if scaled.lr_corrected or abs(forecast.drift - 1) >= WORTH_SAYING:
         st.toggle("Correct lr for it", key="corr", help=CORRECT_HELP)

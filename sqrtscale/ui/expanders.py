@@ -98,7 +98,7 @@ def stages(given: Inputs) -> None:
     pairs = [part.partition(":") for part in text.replace(",", " ").split()]
     try:
         ramp = batch_ramp(given.config, [(inputs.parsed(batch), inputs.parsed(samples)) for batch, _, samples in pairs],
-                          given.decay_form, given.momentum_form)
+                          given.decay_form, given.momentum_form, given.noise_scale)
     except FieldError as error:
         st.error(sentence(str(error)))
         return

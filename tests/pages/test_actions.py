@@ -143,6 +143,15 @@ def test_what_is_no_test_of_the_rule_is_tested_noise_aware_by_one_click(store):
     assert arm.config["lr"] == pytest.approx(8 * r**0.5 * chosen.base["lr"])
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop_centered"])
+@pytest.mark.parametrize("start", ["warm", "scratch"])
+def test_what_no_noise_scale_moves_is_not_tested_by_one(store, optimizer, start):
+    chosen = make_plan("digits", TrainingConfig(optimizer, 8, {"lr": 1e-3}), 64, seeds=3, samples=6400, start=start,
+                       warm_samples=640 if start == "warm" else None, evaluations=24)
+    app = opened(stored.calibration(store, chosen=chosen, measured=with_signal(chosen, 2)))
+    assert not app.error and offered(app) and AWARE not in offered(app)
+
+
 @pytest.mark.usefixtures("submitted")
 def test_an_arm_that_differs_and_meets_curvature_is_tested_with_the_beta1_that_bears_it(store):
     """At noise scale 40 lr' = 8 sqrt(r) lr and P' = sqrt(r) P, so lr' S' = 8 lr S = 8: beta1 = (8 - 2) / (8 + 2)."""

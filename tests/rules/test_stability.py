@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sqrtscale.rules import FAMILIES, FieldError, TrainingConfig, scale
-from sqrtscale.rules.stability import beta1_floor, largest_stable_kappa, moved_sharpness, stability_limit
+from sqrtscale.rules.stability import beta1_floor, largest_stable_kappa, moved_sharpness, sentence, stability_limit
 
 MEMORIES = [0.0, 0.5, 0.9, 0.99]
 
@@ -163,3 +163,10 @@ def test_worked_out_by_hand():
 def test_what_is_no_sharpness_is_said(sharpness):
     with pytest.raises(FieldError, match="is no sharpness"):
         largest_stable_kappa(TrainingConfig("adam", 8), sharpness)
+
+
+def test_where_the_decay_form_ends_before_the_curvature_does_no_kappa_is_named():
+    config = TrainingConfig("adam", 256, {"lr": 1e-3}, total_steps=100, warmup_steps=10)
+    assert largest_stable_kappa(config, 1.0) == math.inf  # 38,000 at the base, and 1 - kappa (1 - beta1) ends at kappa = 10
+    assert "at every kappa that the form has numbers for" in sentence(config, 1.0, math.inf)
+    assert largest_stable_kappa(config, 10_000.0) < 10

@@ -9,6 +9,7 @@ import torch
 from own_tasks import EVERY, ways
 from plain import PlainLoop, stacked
 
+from sqrtscale.diagnostics.course import remembered
 from sqrtscale.plan import make_plan
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.training import Measured, calibrate, executors
@@ -38,12 +39,22 @@ def test_a_course_averages_signal_and_noise_as_the_second_moment_does():
             course.learn(age, {"noise": 200 + age / 5 + off, "signal": 2 + off / 100})
     course.learn(8000, {"second_moment": 1.0})  # a point where the noise was not measured
     gone = math.exp(-4000 / 800)
-    remembered = 1000 - (800 - 4000 * gone / (1 - gone)) / 5
-    assert course.at(4000) == pytest.approx(remembered / 2, rel=2e-3)
-    assert course.at(0) == 100 and [samples for samples, _ in course.curve.points] == [0, 1000, 2000, 4000]
+    noise = 1000 - (800 - 4000 * gone / (1 - gone)) / 5
+    assert course.curve.at(4000) == pytest.approx(noise / 2, rel=2e-3)
+    assert course.curve.points[0] == (0, 100) and [samples for samples, _ in course.curve.points] == [0, 1000, 2000, 4000]
     assert course.lr_factor(FOLLOWS, 0) == pytest.approx(2 * ((32 + 100) / (8 + 100)) ** 0.5)
-    course.learn(4000, {"noise": 0.0, "signal": -1e9})
-    assert course.at(4000) == 100 * 32  # no signal was seen
+    course.learn(6000, {"noise": math.nan, "signal": 1.0})  # of a run that has diverged
+    assert len(course.curve.points) == 4
+
+
+def test_less_signal_is_never_a_smaller_noise_scale():
+    """Chance makes |G|^2 negative now and then."""
+    def at_end(last):
+        return remembered({0: (64.0, 8.0), 1000: (64.0, 2.0), 2000: (64.0, last)}, memory=800.0, most=3200.0)[2000]
+
+    scales = [at_end(last) for last in (2.0, 0.5, 0.002, 0.0, -0.002, -5.0)]
+    assert scales == sorted(scales) and scales[0] < 1.1 * 64 / 2 < scales[1]
+    assert remembered({0: (64.0, -1.0)}, 800.0, 3200.0) == {0: 3200.0}
 
 
 def test_what_the_warm_start_has_measured_counts_at_the_branch_point():
@@ -66,10 +77,8 @@ def averaged(events, warm_samples, memory):
         slices = np.linspace(0, age, 1001)
         weights = np.exp(-(age - slices) / max(memory, age / 6, 1e-9))
         noise = np.average(np.interp(slices, past.index, past["noise"]), weights=weights)
-        logs = (past["signal"] > 0).all()
-        signal = np.interp(slices, past.index, np.log(past["signal"]) if logs else past["signal"])
-        signal = np.average(np.exp(signal) if logs else signal, weights=weights)
-        scales.append(min(noise / signal, 3200) if signal > 0 else 3200)
+        logs = np.log(past["signal"].clip(lower=past["signal"].max() / 1000))
+        scales.append(min(noise / np.average(np.exp(np.interp(slices, past.index, logs)), weights=weights), 3200))
     return np.array(means.index), np.array(scales)
 
 
