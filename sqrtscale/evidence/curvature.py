@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from ..rules import TrainingConfig
-from ..rules.stability import NEAR
+from ..rules.stability import NEAR, stability_limit
 from .verdict import Verdict
 
 METRICS = ["sharpness", "sharpness_limit"]
@@ -57,10 +57,13 @@ def curvatures(curves: pd.DataFrame) -> dict[str, Curvature]:
     return nearest
 
 
-def base_sharpness(curves: pd.DataFrame, base: str = "base") -> float | None:
-    """The sharpness of the base arm where it came nearest to its limit; None where it was not measured."""
+def base_sharpness(curves: pd.DataFrame, config: TrainingConfig, base: str = "base") -> float | None:
+    """The sharpness of the base arm where it came nearest to its limit; None where it was not measured.
+
+    config: the base arm's. As it counts at its learning rate: lower by a schedule's factor where that was at work.
+    """
     own = curvatures(curves).get(base)
-    return own.sharpness if own and own.sharpness > 0 else None
+    return own.share * stability_limit(config) if own and own.share > 0 else None
 
 
 def with_curvature(verdicts: Mapping[str, Verdict], curves: pd.DataFrame, configs: Mapping[str, TrainingConfig]

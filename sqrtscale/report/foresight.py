@@ -110,11 +110,11 @@ def learnt(record: CalibrationRecord, curves: pd.DataFrame) -> Known:
     if scaled is not None and scaled.pairs >= FEWEST_PAIRS and (sd := max(test.sd for test in scaled.functionals)) > 0:
         spread = Spread(sd, scaled.margin.value, scaled.margin.unit, scaled.margin.estimated)
     if "scaled" not in measured:
-        return Known(task(record.plan.task).noise_scale, spread, sharpness=base_sharpness(curves))
+        return Known(task(record.plan.task).noise_scale, spread, sharpness=base_sharpness(curves, record.plan.base))
     regime = measured["scaled"]
     source = f"measured in calibration `{record.id}` of this configuration"
     return Known(NoiseScale(regime.noise_scale, regime.low, regime.high, source), spread, own=True,
-                 sharpness=base_sharpness(curves))
+                 sharpness=base_sharpness(curves, record.plan.base))
 
 
 def _alike(stored: CalibrationPlan, plan: CalibrationPlan) -> bool:
@@ -186,7 +186,7 @@ def _curvature(plan: CalibrationPlan, known: Known) -> str:
 
 def curvature_reach(plan: CalibrationPlan, curves: pd.DataFrame) -> str:
     """Up to which kappa the scaled steps bear the curvature that base's runs have measured, in a sentence; "" where none was."""
-    sharpness = base_sharpness(curves)
+    sharpness = base_sharpness(curves, plan.base)
     return "" if sharpness is None else _reach(plan, sharpness)
 
 

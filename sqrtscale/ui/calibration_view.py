@@ -141,7 +141,8 @@ def _results(store: Store, id: str, ended: bool) -> None:
             judgement = verdict_view.judge(store, record, points, version, measured)
             if judgement:
                 verdict_view.answer(record, judgement)
-            actions.show(store, record, judgement.verdicts if judgement else {}, measured, base_sharpness(points))
+            actions.show(store, record, judgement.verdicts if judgement else {}, measured,
+                         base_sharpness(points, record.plan.base))
             stopped = was_stopped(record) and not (points[points["arm"] != WARM_START]["samples"] > 0).any()
             if not stopped:
                 curve_view.show(record, points)

@@ -6,7 +6,7 @@ import pytest
 from made_up import curves, judge
 
 from sqrtscale.evidence import with_curvature
-from sqrtscale.evidence.curvature import curvatures
+from sqrtscale.evidence.curvature import base_sharpness, curvatures
 from sqrtscale.rules import TrainingConfig
 
 CONFIGS = {"scaled": TrainingConfig("adam", 64, {"lr": 2.8e-3, "beta1": 0.6}),
@@ -31,6 +31,13 @@ def test_the_nearest_approach_to_the_limit_counts_in_the_median_of_the_seeds():
             for seed, size in enumerate((1, 2, 90))]
     own = curvatures(pd.concat(rows))["scaled"]
     assert (own.sharpness, own.limit, own.samples, own.share, own.met) == (2000, 4000, 1000, 0.5, False)
+
+
+def test_bases_sharpness_counts_at_its_own_learning_rate():
+    """Adam at lr 1e-3 and beta1 0.9 bears 38,000; a schedule had lr at a quarter where base came nearest, 20,000 of 152,000."""
+    base, rows = TrainingConfig("adam", 64, {"lr": 1e-3}), measured("base", (1000, 3000.0, 38_000.0), (6000, 20_000.0, 152_000.0))
+    assert base_sharpness(rows, base) == pytest.approx(5000)
+    assert base_sharpness(rows[rows["arm"] == "scaled"], base) is None
 
 
 def test_an_arm_that_differs_and_met_curvature_says_so_with_its_numbers():
