@@ -49,7 +49,7 @@ def show(record: CalibrationRecord, points: pd.DataFrame, measured: Mapping[str,
 def _figure(record: CalibrationRecord, arms: pd.DataFrame, name: str) -> go.Figure:
     plan, axis = record.plan, curve_view.axis_of(record)
     if name not in ("noise_scale", "ratio"):
-        title = f"{LABELS[name]} ({unit})" if (unit := REGIME[name].unit) else LABELS[name]
+        title = f"{LABELS[name]} ({unit})" if (unit := REGIME[name].unit) != "1" else LABELS[name]
         return charts.curves_figure(arms, title, View(name), axis)
     table = _noise_scale(arms) if name == "noise_scale" else _ratio(arms)
     title = f"{LABELS[name]} (samples)" if name == "noise_scale" else LABELS[name]
