@@ -52,7 +52,10 @@ def _noise_limits(aware: ScaledConfig) -> str:
     batch, noise = aware.base.batch_size, aware.noise_scale[""]
     if not aware.follows_noise_scale:
         return aware.which_rule
-    reach = signal.reach(batch, noise)
+    reach, down = signal.reach(batch, noise), signal.reach_down(batch, noise)
+    if aware.kappa < 1:
+        furthest = f"down to κ = {down:.3g}, batch {down * batch:.0f}" if down else "at every smaller batch"
+        return f"Dashed, hollow: noise-aware. The square root is right to within {signal.WORTH_A_RULE:.0%} {furthest}."
     return (f"Dashed, hollow: noise-aware. The square root is right to within {signal.WORTH_A_RULE:.0%} up to κ = {reach:.3g}, "
             f"batch {reach * batch:.0f}; at the upright line, κ = {noise / batch:.3g}, the target reaches the noise scale.")
 

@@ -11,7 +11,7 @@ from test_algebra import assert_same
 from updates import STEPS
 
 from sqrtscale.rules import FAMILIES, FieldError, ParameterGroup, TrainingConfig, scale
-from sqrtscale.rules.signal import NoiseScaleCurve, sentence
+from sqrtscale.rules.signal import NoiseScaleCurve, reach_down, sentence
 
 without_steps = configurations(with_steps=False, with_groups=False)
 noise_scales = st.floats(1e-3, 1e9)
@@ -216,3 +216,10 @@ def test_with_a_short_memory_the_spread_is_smaller_than_base_where_signal_and_no
 @pytest.mark.parametrize("name", VALUES)
 def test_the_rules_of_the_two_ends_fail_at_the_other(name):
     assert off(name, 0.1, "square root", LONG)[0] < 0.5 and off(name, 100.0, "linear", LONG)[0] > 2
+
+
+def test_how_far_down_the_square_root_is_right_to_within_a_tenth():
+    """At batch 1024 and noise scale 567 the share is 1.1 at kappa = 0.73: sqrt((1024 + 567) / (0.7304 * 1024 + 567))."""
+    down = reach_down(1024, 567)
+    assert ((1024 + 567) / (down * 1024 + 567)) ** 0.5 == pytest.approx(1.1) and down == pytest.approx(0.7304, rel=1e-3)
+    assert reach_down(8, 567) == 0
