@@ -49,12 +49,20 @@ STRICT, QUICK = json.JSONDecoder(object_pairs_hook=_without_twins), json.JSONDec
 
 def whole(path: Path) -> Any:
     """A JSON document."""
+    text = document(path)
     try:
-        return json.loads(document(path))
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
-        if isinstance(error, UnicodeDecodeError) or type(error).__name__ == "FieldError":
-            raise
         raise refuse(path, "is broken JSON: copy it again whole") from error
+
+
+def listed(path: Path, key: str, lacks: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A JSON object, and the list of objects that it has by that key; ``lacks`` is said of a file without."""
+    data = whole(path)
+    rows = data.get(key) if isinstance(data, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise refuse(path, lacks)
+    return data, rows
 
 
 def first_object(head: bytes) -> dict[str, Any]:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ._json import whole
+from ._json import listed
 from ._series import Names, Reading, Rows, Series
-from ._source import refuse
 
 TITLE = "trackio metric (JSON)"
 
@@ -20,10 +19,7 @@ def recognises(path: Path, head: bytes) -> str:
 
 
 def read(path: Path, names: Names) -> Reading:
-    data = whole(path)
-    values = data.get("values") if isinstance(data, dict) else None
-    if not isinstance(values, list) or not all(isinstance(row, dict) for row in values):
-        raise refuse(path, "has no list of values: give what `trackio get metric --json` prints")
+    data, values = listed(path, "values", "has no list of values: give what `trackio get metric --json` prints")
     rows = Rows(path)
     for row in values:
         rows.add({"step": row.get("step"), "value": row.get("value")})

@@ -10,9 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ._json import whole
+from ._json import listed
 from ._series import Names, Reading, Rows
-from ._source import refuse
 
 TITLE = "Hugging Face trainer_state.json"
 WHOLE_RUN = ("train_loss", "train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos")
@@ -25,10 +24,7 @@ def recognises(path: Path, head: bytes) -> str:
 
 
 def read(path: Path, names: Names) -> Reading:
-    state = whole(path)
-    history = state.get("log_history") if isinstance(state, dict) else None
-    if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
-        raise refuse(path, "has no list log_history: give the trainer_state.json of a run")
+    state, history = listed(path, "log_history", "has no list log_history: give the trainer_state.json of a run")
     rows = Rows(path)
     for row in history:
         rows.add({key: value for key, value in row.items() if key not in WHOLE_RUN})

@@ -118,7 +118,7 @@ def _branched(data: Data, runs: Sequence[Run], plan: CalibrationPlan, kind: tupl
     if parent is not None:
         # l times the noise is the noise of an l^2 times smaller batch, also for what the optimizer holds.
         group.population.branch_from(parent, size / plan.base.batch_size / (ell**2 or 1),
-                                     [course.excess(arm) if course and plan.arm(arm).measured
+                                     [course.excess(arm) if course
                                       else plan.arm(arm).excess(plan.base.batch_size) for arm, _ in runs])
     return group
 

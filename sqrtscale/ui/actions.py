@@ -12,7 +12,7 @@ from typing import NamedTuple
 import streamlit as st
 
 from .. import runner
-from ..arms import FOLLOWING, make_arm
+from ..arms import FOLLOWING, Arm, make_arm
 from ..evidence import Regime, Verdict
 from ..plan import MOST_SEEDS, CalibrationPlan
 from ..report import was_stopped
@@ -183,11 +183,16 @@ def _noise_aware(store: Store, record: CalibrationRecord, regime: Regime | None)
                        "base is trained again beside it", plan.samples * 2 * len(plan.seeds))]
     arm = make_arm(f"noise-aware {regime.noise_scale:.3g}", plan.scaled)
     aware, rule = (f"{config['lr']:.3g}" for config in (arm.config, plan.scaled.config))
-    return [_start(store, record, NOISE_AWARE, ":material/graphic_eq:",
-                   replace(plan, arms=(*plan.arms, arm), reuse=True, go_on=True),
-                   f"lr {aware} in place of {rule}, by the noise scale of {arm.noise_scale:g} samples that was measured here "
-                   "(derived by us, not in the paper); stored runs are taken over",
-                   plan.warm_samples + plan.samples * len(plan.seeds))]
+    return [_with_arm(store, record, NOISE_AWARE, ":material/graphic_eq:", arm,
+                      f"lr {aware} in place of {rule}, by the noise scale of {arm.noise_scale:g} samples that was measured here "
+                      "(derived by us, not in the paper)")]
+
+
+def _with_arm(store: Store, record: CalibrationRecord, label: str, icon: str, arm: Arm, means: str) -> Action:
+    """The same plan with one more arm, the only one that is trained."""
+    plan = record.plan
+    return _start(store, record, label, icon, replace(plan, arms=(*plan.arms, arm), reuse=True, go_on=True),
+                  f"{means}; stored runs are taken over", plan.warm_samples + plan.samples * len(plan.seeds))
 
 
 def _higher_beta1(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict], known: Measured) -> list[Action]:
@@ -208,11 +213,8 @@ def _higher_beta1(store: Store, record: CalibrationRecord, verdicts: Mapping[str
         further = make_arm(f"noise-aware {noise:.3g} beta1={beta1:g}" if noise else f"own: beta1={beta1:g}", plan.scaled)
         bears = there <= stability_limit(further.config) * (1 + ROUNDING)
         if bears and beta1 > config["beta1"] and further.name not in [arm.name for arm in plan.arms]:
-            return [_start(store, record, f"Test beta1 = {beta1:g}", ":material/legend_toggle:",
-                           replace(plan, arms=(*plan.arms, further), reuse=True, go_on=True),
-                           "the smallest with which the steps bear the curvature that was measured here, in place of "
-                           f"{config['beta1']:g}; stored runs are taken over",
-                           plan.warm_samples + plan.samples * len(plan.seeds))]
+            return [_with_arm(store, record, f"Test beta1 = {beta1:g}", ":material/legend_toggle:", further, "the smallest with "
+                              f"which the steps bear the curvature that was measured here, in place of {config['beta1']:g}")]
     return []
 
 

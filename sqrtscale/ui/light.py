@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from ..arms import FOLLOWING, KINDS, offered
+from ..arms import FOLLOWING, KINDS
 from ..plan import CalibrationPlan
 from ..report.foresight import Foresight, Known, Level, foresee, learnt, newest_alike
-from ..rules import FieldError
+from ..rules import FieldError, family
 from ..store import CalibrationRecord, DamagedChunk, Store
 from ..tasks import Task, task
 from . import forms, launch, noise_chart, remedy
@@ -51,8 +51,7 @@ def show(store: Store, plan: CalibrationPlan, given: Inputs) -> Foresight:
 
 
 def _can_be_noise_aware(plan: CalibrationPlan) -> bool:
-    return not any(arm.group == "noise-aware" for arm in plan.arms) and any(
-        kind.name == FOLLOWING for kind in offered(plan.scaled))
+    return family(plan.base.optimizer).follows_noise_scale and not any(arm.group == "noise-aware" for arm in plan.arms)
 
 
 def _add_noise_aware() -> None:

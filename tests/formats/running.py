@@ -59,7 +59,10 @@ def from_huggingface(text, fields):
 
 
 def lightning_module(text, **names):
-    """The module of the snippet with a layer in it, and everything else the snippet made."""
+    """The module of the snippet with a layer in it, and everything else the snippet made; its trainer on a CPU and silent."""
+    text = text.replace(
+        "pl.Trainer(", 'pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False, '
+        "enable_model_summary=False,")
     found, torch = namespace(text, **names), library("torch")
 
     class Net(found["Model"]):
