@@ -264,14 +264,14 @@ class Ours:
         self.plan, self.ledger, self.note = plan, ledger, ""
 
     def calibrate(self) -> dict[str, list[float]]:
-        from sqrtscale.training import Measured, calibrate, engine, regime
+        from sqrtscale.training import Measured, calibrate, measuring, regime
 
         ledger, ends, spent = self.ledger, {}, defaultdict(Counter)
 
         def looked(probe, population, runs, *_):
             return "regime, warm start" if runs and runs[0][0] == WARM_START else "regime"
 
-        with (_timed(engine, "measure", ledger, lambda *_: "evaluation"), _timed(regime.Probe, "measure", ledger, looked),
+        with (_timed(measuring, "measure", ledger, lambda *_: "evaluation"), _timed(regime.Probe, "measure", ledger, looked),
               _timed(regime, "tails", ledger, lambda *_: "tails"), ledger.spending("waiting")):
             for event in calibrate(self.plan):
                 if not isinstance(event, Measured):

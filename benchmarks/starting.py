@@ -1,4 +1,4 @@
-"""What ``import sqrtscale`` costs over starting Python alone, and what the command line and the plans cost beside it.
+"""What ``import sqrtscale`` costs over starting Python alone, and what the command line, plans and what trains cost beside it.
 
     python benchmarks/starting.py [--runs 20]
 
@@ -8,6 +8,7 @@ Prints Markdown: medians of processes that are started in turn, so that a busy m
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -20,14 +21,20 @@ PROGRAMS = {
     "import sqrtscale": "import sqrtscale",
     "its plans as well": "from sqrtscale import CalibrationPlan",
     "its command line as well": "from sqrtscale.cli import build_parser; build_parser()",
+    "torch alone": "import torch",
+    "what trains on a GPU": "from sqrtscale.training import engine",
+    "what trains on a CPU": "from sqrtscale.training.executors import compiled; compiled.available()",
+    "its kernels as well": "from sqrtscale.training.executors import compiled, kernels; compiled.available()",
 }
 
 
-def seconds(program: str) -> float:
-    """The time from starting an interpreter to its end, from the root of the project."""
-    start = time.perf_counter()
+def seconds(program: str) -> tuple[float, float]:
+    """The time from starting an interpreter to its end, from the root of the project, and what it took of the processors."""
+    start, before = time.perf_counter(), os.times()
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
-    return time.perf_counter() - start
+    after = os.times()
+    return (time.perf_counter() - start,
+            after.children_user + after.children_system - before.children_user - before.children_system)
 
 
 def main() -> None:
@@ -36,16 +43,15 @@ def main() -> None:
     runs = options.parse_args().runs
     for program in PROGRAMS.values():  # compiles what has changed
         seconds(program)
-    times: dict[str, list[float]] = {name: [] for name in PROGRAMS}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in PROGRAMS}
     for _ in range(runs):
         for name, program in PROGRAMS.items():
             times[name].append(seconds(program))
-    bare = statistics.median(times["Python alone"])
     print(f"Python {sys.version.split()[0]}, medians of {runs} starts\n")
-    print("| program | ms | over Python alone, ms |\n|---|---|---|")
-    for name, each in times.items():
-        median = statistics.median(each)
-        print(f"| {name} | {1e3 * median:.0f} | {1e3 * (median - bare):.0f} |")
+    print("| program | ms | over Python alone, ms | processor ms |\n|---|---|---|---|")
+    medians = {name: [1e3 * statistics.median(each) for each in zip(*pairs, strict=True)] for name, pairs in times.items()}
+    for name, (clock, processor) in medians.items():
+        print(f"| {name} | {clock:.0f} | {clock - medians['Python alone'][0]:.0f} | {processor:.0f} |")
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ from pathlib import Path
 ENVIRONMENT = dict(os.environ)  # before sqrtscale.training sets OMP_WAIT_POLICY, which is ours alone
 
 from sqrtscale.plan import WARM_START, CalibrationPlan, make_plan  # noqa: E402
+from sqrtscale.processes import leave  # noqa: E402
 from sqrtscale.rules import scale  # noqa: E402
 from sqrtscale.tasks import TASKS, Batch, task  # noqa: E402
 
@@ -111,6 +112,7 @@ def work(job: Path) -> None:
     losses = contestant.calibrate()
     ledger.charge()
     job.write_text(json.dumps({"seconds": ledger.seconds, "losses": losses, "note": contestant.note}))
+    leave(0)
 
 
 def send(contestant: str, plan: CalibrationPlan) -> dict | str:

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from sqrtscale import FieldError, runner
-from sqrtscale.store import Filter, NotFound
-from sqrtscale.ui import browse, calibration_view, filters, library_view
+from sqrtscale.store import CalibrationRecord, Filter, NotFound
+from sqrtscale.ui import browse, calibration_view, filters, imported_view, library_view
 from sqrtscale.ui.state import open_store, through_app
 from sqrtscale.ui.tables import escaped
 
@@ -15,7 +15,11 @@ id = st.query_params.get("id")
 if id:
     st.page_link("pages/results.py", label="All results", icon=":material/arrow_back:", query_params=filters.way_back())
     try:
-        calibration_view.show(store, id)
+        record = store.record(id)
+        if isinstance(record, CalibrationRecord):
+            calibration_view.show(store, record)
+        else:
+            imported_view.show(store, record)
     except NotFound:
         st.error("There is no calibration with the id of this address. It may have been removed for good.")
     except FieldError as error:  # its task is gone, or today's rules refuse its plan

@@ -39,7 +39,7 @@ with right:
             expanders.limits()
         further: dict[str, Callable[[], None]] = {
             "How far: every field over κ": partial(kappa.show, scaled, asked.inputs.noise_aware),
-            "Noise scales that were measured here": measured_noise.show,
+            "Noise scales that were measured": measured_noise.show,
             "Other rules beside this one": partial(expanders.other_rules, asked.inputs),
             "Devices and accumulation": partial(expanders.devices, scaled),
             "Change the batch during training": partial(expanders.stages, asked.inputs),

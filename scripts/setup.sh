@@ -39,7 +39,9 @@ make_venv() {
 install_requirements() {  # install_requirements FILE
     local python=.venv/bin/python stamp=.venv/installed-$1 wanted
     [ -x "$python" ] || make_venv
-    wanted=$("$python" --version && pwd && cat requirements*.txt pyproject.toml)
+    wanted=$("$python" --version && pwd && cat requirements*.txt constraints.txt pyproject.toml)
+    # What is brought along is pinned as well, also for building: the second name is that of newer versions of pip.
+    export PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
     if [ "$wanted" = "$(cat "$stamp" 2>/dev/null)" ]; then return; fi
     # A set-up that was interrupted, or a newer system Python, leaves an environment without pip.
     "$python" -m pip --version >/dev/null 2>&1 || make_venv

@@ -15,7 +15,18 @@ from fractions import Fraction
 from functools import partial
 from typing import Any, Literal, get_args
 
-from .rules import DECAY_FORMS, FAMILIES, DecayForm, FieldError, MomentumForm, ScaledConfig, TrainingConfig, family, scale
+from .rules import (
+    DECAY_FORMS,
+    FAMILIES,
+    DecayForm,
+    FieldError,
+    MomentumForm,
+    ParameterGroup,
+    ScaledConfig,
+    TrainingConfig,
+    family,
+    scale,
+)
 from .rules.alternatives import RULES, alternatives
 from .rules.errors import choice, whole
 from .rules.exact import SAME
@@ -58,6 +69,11 @@ class Arm:
     group: Group = "own"
     noise_scale: float = 0.0
     measured: bool = False
+
+    @property
+    def batch_size(self) -> int:
+        """Its global batch size."""
+        return self.config.batch_size
 
     def excess(self, base_batch: int, measured: float = 0.0) -> float:
         """q of ``sqrtscale.rules.signal`` for this arm: 1 for every arm that takes the noise to dominate.
@@ -236,7 +252,9 @@ def _without(name: str, field: str, scaled: ScaledConfig) -> Arm:
     value, moved = (config.hyperparameters.get(field, config.run.get(field)) for config in (scaled.base, scaled.config))
     if not value or value == moved:
         raise FieldError("arms", name, f"is no ablation here: {field} is 0, or the rule does not move it; leave it out")
-    return Arm(name, _with(scaled.config, {field: value}))
+    groups = tuple(ParameterGroup(group.name, {**group.values, **({field: own.values[field]} if field in own.values else {})})
+                   for group, own in zip(scaled.config.groups, scaled.base.groups, strict=True))
+    return Arm(name, replace(_with(scaled.config, {field: value}), groups=groups))
 
 
 def _svag(name: str, ell: int, scaled: ScaledConfig) -> Arm:
@@ -294,10 +312,13 @@ def _assigned(text: str) -> dict[str, float]:
 
 
 def _with(config: TrainingConfig, values: dict[str, float]) -> TrainingConfig:
-    """The configuration with other values of some hyperparameters, or of clip_norm."""
+    """The configuration with other values of some hyperparameters, or of clip_norm; every group's lr keeps its ratio to lr."""
     run = {name: value for name, value in values.items() if name == "clip_norm"}
     own = {name: value for name, value in values.items() if name not in run}
-    return replace(config, hyperparameters={**config.hyperparameters, **own}, run={**config.run, **run})
+    ratio = own.get("lr", config["lr"]) / config["lr"]
+    groups = tuple(ParameterGroup(group.name, {name: value * ratio if name == "lr" else value
+                                               for name, value in group.values.items()}) for group in config.groups)
+    return replace(config, hyperparameters={**config.hyperparameters, **own}, run={**config.run, **run}, groups=groups)
 
 
 def _catalogue() -> dict[str, ArmKind]:

@@ -7,30 +7,30 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal
 
 from .arms import KINDS, MOST_SVAG, Arm, default_arms, frontier_name, make_arm
 from .devices import devices
+from .points import COMPLETE, rounded_up, spread
 from .rules import DecayForm, FieldError, MomentumForm, ScaledConfig, TrainingConfig, scale
 from .rules.errors import choice, shown, whole
 from .rules.reduction import averaged
 from .rules.translate import translate
 from .schedules import CONSTANT, Schedule, schedule
-from .tasks import SMALLEST, task
+from .tasks import SMALLEST, Checkpoint, Metric, OwnFile, OwnTask, remember, task
 from .training.optimizers import TRAINED
 
-Start = Literal["warm", "scratch"]
-STARTS: tuple[Start, ...] = ("warm", "scratch")
+Start = Literal["warm", "scratch", "checkpoint"]
+STARTS: tuple[Start, ...] = ("warm", "scratch", "checkpoint")
 WARM_START = "warm start"  # name of the run that trains the branch point; not an arm
 
 MOST_SEEDS = 64
-COMPLETE = 24  # evaluations at most of what no verdict hangs on: other metrics than the judged one, the warm start
 # What says nothing about a single run: which others stand beside it, where it runs, how its configuration was found.
 NOT_OF_A_RUN = ("arms", "seeds", "target_batch", "device", "reuse", "decay_form", "momentum_form", "correct_lr", "stop_early",
-                "go_on")
+                "go_on", "own")
 FOLLOWS = 2  # version of how an arm follows what base's runs measure
 LOOKS = (3, 5, 8, 13, 21, 34)  # seeds after which a calibration that may stop early is judged
 
@@ -58,13 +58,13 @@ class CalibrationPlan:
 
     samples: per run, counted from the branch point, a multiple of every batch size (with SVAG, samples of the base run's time:
     l^2 steps are one batch of it, though each draws two); warm_samples: samples that the warm start trains the base
-    configuration before the arms branch (0 from scratch); evaluations: how many times the judged metric is measured after the
+    configuration before the arms branch (0 without one); evaluations: how many times the judged metric is measured after the
     branch point, the others more rarely; device: a name that :func:`sqrtscale.devices.devices` knows; decay_form,
     momentum_form, correct_lr: as for ``scale``; reuse: take runs that are stored already instead of training them again;
     stop_early: train the seeds in parts, judge after each, and leave out the rest where the verdict is clear, so that ``seeds``
     are the most; go_on: train the arms also where the noise scale at the branch point says that none of them can test the rule;
     size: of the model, a task's; schedule: of the learning rate after the branch point, the same in every arm (the warm start
-    trains at the peak).
+    trains at the peak); own: the file of a task of the user's own, whose hash is part of the task's name.
     Raises FieldError for what cannot be run.
     """
 
@@ -87,15 +87,25 @@ class CalibrationPlan:
     size: str = SMALLEST
     schedule: Schedule = CONSTANT
     go_on: bool = False
+    own: OwnFile | None = None
+
+    # The same of every calibration (``compared.Compared``), so no fields.
+    kind, rule, margin, paired, counted = "calibration", "scaled", None, True, "samples"
 
     def __post_init__(self) -> None:
-        about = task(self.task)
+        about = remember(self.own) if self.own else task(self.task)
+        if about.name != self.task:
+            raise FieldError("task", self.task, f"is another version than the file of task {about.name}: use that name")
+        if isinstance(about, OwnTask) and self.own is None:
+            object.__setattr__(self, "own", about.file)
         if not self.task_version:
             object.__setattr__(self, "task_version", about.version)
         if not isinstance(self.size, str) or self.size not in about.sizes:
             raise FieldError("size", self.size, f"is no model of task {self.task}: give one of {', '.join(about.sizes)}")
         _check_fits(self.task, self.base.batch_size, self.target_batch, *self.targets)
-        if trainable(self.base) != self.base:
+        plain = replace(self.base, groups=())
+        if trainable(plain) != plain or [group.name for group in self.base.groups] != [
+                group.name for group in (self.own.facts.groups if self.own else ())]:
             raise FieldError("optimizer", self.base.optimizer, "cannot be trained here as it is: give one of "
                              f"{', '.join(TRAINED)} with its hyperparameters, warm-up and clip_norm alone")
         choice("start", self.start, STARTS)
@@ -122,12 +132,39 @@ class CalibrationPlan:
                 raise FieldError("warm_samples", self.warm_samples,
                                  f"is not a multiple of the base batch: give a multiple of {self.base.batch_size}")
         elif self.warm_samples:
-            raise FieldError("warm_samples", self.warm_samples, "has no meaning from scratch: give 0")
+            raise FieldError("warm_samples", self.warm_samples, "has no meaning without a warm start: give 0")
+        if self.start == "checkpoint":
+            _check_checkpoint(self.checkpoint, self.base)
         if not isinstance(self.device, str):
             raise FieldError("device", self.device, "is not text: give auto, cpu, cuda or cuda:0")
-        devices(self.device, 0)
+        devices(self.device, ())
         if not isinstance(self.schedule, Schedule):
             raise FieldError("schedule", self.schedule, 'is not a schedule: give one, for example schedule("cosine")')
+
+    @property
+    def base_batch(self) -> int:
+        """The global batch size of base."""
+        return self.base.batch_size
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """The task's."""
+        return task(self.task).metrics
+
+    @property
+    def judged(self) -> str:
+        """The metric that the task judges."""
+        return task(self.task).judged
+
+    @property
+    def version(self) -> int | str:
+        """Of the task; of a user's own the beginning of the hash of its file."""
+        return self.own.sha256[:12] if self.own else self.task_version
+
+    @property
+    def subject(self) -> str:
+        """The task."""
+        return self.task
 
     @property
     def unit(self) -> int:
@@ -135,16 +172,26 @@ class CalibrationPlan:
         return math.lcm(*(arm.config.batch_size for arm in self.arms))
 
     @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The one that the arms branch from, where they do."""
+        return self.own.facts.checkpoint if self.own and self.start == "checkpoint" else None
+
+    @property
+    def age(self) -> int:
+        """Samples that the model has seen before the arms branch, as far as that is known."""
+        return round((self.checkpoint.steps or 0) * self.base.batch_size) if self.checkpoint else self.warm_samples
+
+    @property
     def evaluation_points(self) -> tuple[int, ...]:
         """Samples seen, from the branch point, at which every run of every arm is measured; 0 comes first."""
-        return _spread(self.samples, self.unit, self.evaluations)
+        return spread(self.samples, self.unit, self.evaluations)
 
     @property
     def warm_points(self) -> tuple[int, ...]:
-        """Samples at which the warm start is measured, on whole steps; none from scratch."""
-        if self.start == "scratch":
+        """Samples at which the warm start is measured, on whole steps; none without one."""
+        if self.start != "warm":
             return ()
-        return _spread(self.warm_samples, self.base.batch_size, min(self.evaluations, COMPLETE))
+        return spread(self.warm_samples, self.base.batch_size, min(self.evaluations, COMPLETE))
 
     @property
     def looks(self) -> tuple[int, ...]:
@@ -217,6 +264,10 @@ class CalibrationPlan:
         config = self.config_of(arm)
         return config, self.noise_aware(arm, 1e-9) if self.arm(arm).measured else config
 
+    def batch_of(self, arm: str) -> int:
+        """The global batch size of that arm."""
+        return self.config_of(arm).batch_size
+
     def arm_kappa(self, arm: str) -> float:
         """The batch of that arm over the base batch."""
         return self.config_of(arm).batch_size / self.base.batch_size
@@ -228,6 +279,9 @@ class CalibrationPlan:
         seed, because more is measured of some arms and of that seed.
         """
         shared = {name: value for name, value in self.as_dict().items() if name not in NOT_OF_A_RUN}
+        if self.own:  # its text is in its name; its data may have grown
+            facts = replace(self.own.facts, checkpoint=None, configuration=None)
+            shared["facts"] = facts.as_dict() | ({"checkpoint": self.checkpoint.sha256} if self.checkpoint else {})
         own = self.arm(arm)
         # Of what the noise scale is measured that it follows, and in which parts.
         others = {"follows": FOLLOWS, "followed_seeds": self.seeds, "stop_early": self.stop_early, "decay_form": self.decay_form,
@@ -246,7 +300,8 @@ class CalibrationPlan:
             "base": self.base.as_dict(),
             "arms": [arm.as_dict() for arm in self.arms],
             "seeds": list(self.seeds),
-        } | ({} if self.schedule == CONSTANT else {"schedule": str(self.schedule)}) | ({"go_on": True} if self.go_on else {})
+        } | ({} if self.schedule == CONSTANT else {"schedule": str(self.schedule)}) | ({"go_on": True} if self.go_on else {}) | (
+            {"own": self.own.as_dict()} if self.own else {})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> CalibrationPlan:
@@ -254,6 +309,7 @@ class CalibrationPlan:
         try:
             return cls(**{**data, "base": TrainingConfig.from_dict(data["base"]), "seeds": tuple(_listed("seeds", data["seeds"])),
                           "schedule": schedule(data.get("schedule", str(CONSTANT))),
+                          "own": OwnFile.from_dict(data["own"]) if data.get("own") else None,
                           "arms": tuple(Arm.from_dict(arm) for arm in _listed("arms", data["arms"]))})
         except FieldError:
             raise
@@ -275,7 +331,9 @@ def make_plan(
     targets: more target batches for the full rule, each an arm ``scaled 2x``; seeds: how many (0, 1, ...); samples and
     warm_samples are rounded up to whole batches of every arm. Raises FieldError for what cannot be run.
     """
-    defaults = task(task_name).defaults
+    about = task(task_name)
+    task_name, defaults = about.name, about.defaults
+    base = about.grouped(base) if isinstance(about, OwnTask) else base
     targets = [whole("targets", target, 1, 64) for target in _listed("targets", targets)]
     _check_fits(task_name, base.batch_size, whole("target_batch", target_batch, 1, 64), *targets)
     scaled = scale(base, target_batch, decay_form, momentum_form, correct_lr)
@@ -294,11 +352,21 @@ def make_plan(
                          f"for example {2 * base.batch_size} and {4 * base.batch_size}, or more samples")
     return CalibrationPlan(
         task=task_name, base=base, target_batch=scaled.target_batch, arms=chosen, seeds=tuple(range(seeds)),
-        samples=_round_up(samples, unit), start=start, warm_samples=_round_up(warm, base.batch_size), decay_form=decay_form,
+        samples=rounded_up(samples, unit), start=start, warm_samples=rounded_up(warm, base.batch_size), decay_form=decay_form,
         device=device, momentum_form=momentum_form, correct_lr=correct_lr, reuse=reuse, stop_early=stop_early,
         size=size, schedule=schedule, go_on=go_on,
         evaluations=defaults.evaluations if evaluations is None else evaluations,
     )
+
+
+def _check_checkpoint(checkpoint: Checkpoint | None, base: TrainingConfig) -> None:
+    """Raise FieldError where there is none to branch from, or another optimizer's state in it."""
+    if checkpoint is None:
+        raise FieldError("start", "checkpoint", 'needs one: name it in the file of the task, CHECKPOINT = "last.pt", and add the '
+                                                "task again, or give it by --checkpoint")
+    if not checkpoint.suits(base.optimizer):
+        raise FieldError("optimizer", base.optimizer, f"cannot go on with the state of {checkpoint.optimizer} in "
+                                                      f"{checkpoint.path}: give {checkpoint.optimizer}")
 
 
 def _in_order(arms: Iterable[Arm]) -> tuple[Arm, ...]:
@@ -329,21 +397,3 @@ def _check_fits(task_name: str, base_batch: int, target_batch: int, *targets: in
         if value % micro:
             raise FieldError(name, value, f"is not made of whole micro-batches of {micro}, over which task {task_name} takes its "
                                           f"statistics: give a multiple of {micro}")
-
-
-def _round_up(value: int, unit: int) -> int:
-    return -(-value // unit) * unit
-
-
-def complete_points(points: Sequence[int]) -> tuple[int, ...]:
-    """Those of the evaluation points at which every metric is measured, not the judged one alone: first, last, evenly between."""
-    last = len(points) - 1
-    count = min(last, COMPLETE)
-    return tuple(points[round(last * i / max(count, 1))] for i in range(count + 1))
-
-
-def _spread(samples: int, unit: int, count: int) -> tuple[int, ...]:
-    """0 and ``count`` further points up to ``samples``, evenly on multiples of ``unit``; fewer where there are fewer units."""
-    units = samples // unit
-    count = min(count, units)
-    return tuple(unit * round(units * i / count) for i in range(count + 1))

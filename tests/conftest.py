@@ -17,11 +17,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 TESTS = Path(__file__).parent
 TIERS = {  # folder or file -> marker of all tests in it
     "browser": "browser",
+    "gpu": "training",
     "runner": "process",
     "training": "training",
     "tasks": "training",
     "transfer": "training",
     "cli/test_transfer_commands.py": "process",
+    "cli/test_own_calibrations.py": "process",
     "formats/test_syntax_limits.py": "slow",
     "test_types.py": "slow",
 }

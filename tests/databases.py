@@ -40,8 +40,9 @@ class PostgreSQL:
         command = [str(self.programs / program), *arguments]
         if os.geteuid() == 0:  # the server refuses root
             command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *command]
+        environment = {name: value for name, value in os.environ.items() if name != "SQRTSCALE_HOME"}  # it belongs to no home
         subprocess.run(command, check=True, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                       stdin=subprocess.DEVNULL, env=os.environ | {"HOME": str(self.folder), "LC_ALL": "C"})
+                       stdin=subprocess.DEVNULL, env=environment | {"HOME": str(self.folder), "LC_ALL": "C"})
 
     def __enter__(self):
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -52,11 +53,19 @@ class PostgreSQL:
             shutil.chown(self.folder, "postgres", "postgres")
         data = str(self.folder / "data")
         self._run("initdb", "-D", data, "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync")
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-        self._run("pg_ctl", "-D", data, "-w", "-l", str(self.folder / "log"), "-o", options, "start")
+        self.start()
         return self
 
     def __exit__(self, *error):
+        self.stop()
+
+    def start(self):
+        """Start the server, after :meth:`stop` for example."""
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+        self._run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-l", str(self.folder / "log"), "-o", options, "start")
+
+    def stop(self):
+        """Stop it as a crash would."""
         self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "stop")
 
     def database(self, name: str) -> str:

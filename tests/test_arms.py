@@ -8,7 +8,7 @@ import pytest
 
 from sqrtscale.arms import DEFAULT_ARMS, KINDS, Arm, default_arms, make_arm, offered
 from sqrtscale.plan import WARM_START, CalibrationPlan, make_plan
-from sqrtscale.rules import FieldError, TrainingConfig, scale
+from sqrtscale.rules import FieldError, ParameterGroup, TrainingConfig, scale
 from sqrtscale.training.optimizers import TRAINED
 
 ADAMW = TrainingConfig("adamw", 8, {"lr": 1e-3, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": 0.1}, 1000, 100)
@@ -24,6 +24,12 @@ def to_32(name, base=ADAMW, **forms):
 
 def values(name, **forms):
     return dict(to_32(name, **forms).config.hyperparameters)
+
+
+def test_a_typed_lr_moves_the_lr_of_every_group_by_as_much():
+    base = replace(ADAMW, groups=(ParameterGroup("head", {"lr": 10 * ADAMW["lr"], "weight_decay": 0.0}),))
+    config = to_32("own: lr=5e-3", base).config
+    assert config["lr"] == 5e-3 and dict(config.groups[0].values) == pytest.approx({"lr": 5e-2, "weight_decay": 0.0}, rel=1e-12)
 
 
 @pytest.mark.parametrize("name, expected", [

@@ -14,7 +14,8 @@ from sqrtscale.rules import FAMILIES, RUN_FIELDS, UNDERIVED, TrainingConfig, sca
 from sqrtscale.schedules import KINDS, schedule
 
 ROOT = Path(__file__).resolve().parents[1]
-README, CLI, THEORY = ((ROOT / name).read_text() for name in ("README.md", "docs/cli.md", "docs/theory.md"))
+README = (ROOT / "README.md").read_text()
+CLI, THEORY, JUDGE = ((ROOT / "docs" / name).read_text() for name in ("cli.md", "theory.md", "judge.md"))
 
 
 def blocks(text, language):
@@ -41,7 +42,7 @@ def test_scale_examples_of_the_readme_run(line, tmp_path):
 
 
 def test_every_other_example_is_understood():
-    lines = [line for text in (README, CLI) for block in blocks(text, "bash") for line in block.splitlines()
+    lines = [line for text in (README, CLI, JUDGE) for block in blocks(text, "bash") for line in block.splitlines()
              if line.startswith("sqrtscale")]
     assert len(lines) >= 5
     for line in lines:
@@ -62,7 +63,9 @@ def test_every_command_has_its_line():
     commands = set()
     for name, one in parser._subparsers._group_actions[0].choices.items():
         nested = one._subparsers
-        commands |= {f"{name} {action}" for action in nested._group_actions[0].choices} if nested else {name}
+        actions = nested._group_actions[0] if nested else None
+        commands |= {f"{name} {action}" for action in actions.choices} if actions else set()
+        commands |= {name} if actions is None or not actions.required else set()
     assert found == commands
 
 
@@ -112,16 +115,16 @@ def test_the_page_names_every_optimizer_without_a_rule():
     assert " ".join(sentence.split()).split(", ") == [about.label for about in UNDERIVED.values()]
 
 
-@pytest.mark.parametrize("text", [README, THEORY, CLI, (ROOT / "CONTRIBUTING.md").read_text()])
+@pytest.mark.parametrize("text", [README, THEORY, CLI, JUDGE, (ROOT / "CONTRIBUTING.md").read_text()])
 def test_files_that_are_named_exist(text):
     for link in re.findall(r"\]\((?!http)([^)#]+)\)", text):
         assert (ROOT / link).exists() or (ROOT / "docs" / link).exists(), link
 
 
-def test_the_page_of_formats_is_what_the_catalogue_makes():
-    command = [sys.executable, "docs/formats_page.py", "--check"]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
-    assert done.returncode == 0, "run: python docs/formats_page.py"
+@pytest.mark.parametrize("script", ["docs/formats_page.py", "docs/faults_page.py"])
+def test_a_page_is_what_the_catalogue_or_the_markers_of_the_tests_make(script):
+    done = subprocess.run([sys.executable, script, "--check"], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, f"run: python {script}"
 
 
 def test_the_walk_names_files_that_are_there_each_once_in_fifteen_steps():

@@ -13,44 +13,58 @@ ALLOWED = {  # part -> parts of the package that its files may import
     "__init__": {"rules", "arms", "plan", "transfer.optimizer", "meter"},
     "__main__": {"cli"},
     "home": set(),
+    "processes": set(),
+    "gpu": {"gpu", "__version__", "devices", "home", "processes"},  # whether a GPU can be used, without torch and a database
     "meter": {"meter"},  # a part for other people's loops, which needs nothing else of ours
     "diagnostics": {"diagnostics"},
     "arms": {"rules", "training.optimizers"},
     "devices": {"rules"},
     "schedules": {"schedules", "rules"},
-    "plan": {"arms", "devices", "rules", "schedules", "tasks", "training.optimizers"},
+    "points": set(),
+    "plan": {"arms", "devices", "points", "rules", "schedules", "tasks", "training.optimizers"},
     "rules": {"rules"},
     "formats": {"formats", "rules"},
     "logs": {"logs", "rules.errors"},
-    "tasks": {"tasks", "rules"},
-    "transfer": {"transfer", "rules"},  # it trains nothing, and what trains knows nothing of it
-    "training": {"training", "tasks", "rules", "arms", "devices", "plan", "schedules", "diagnostics"},
+    "compared": {"rules", "tasks"},
+    "imported": {"imported", "compared", "logs", "rules"},
+    "tasks": {"tasks", "rules", "home"},
+    "transfer": {"transfer", "rules"},  # it trains nothing, and what trains knows of it how checkpoints are read alone
+    "training": {"training", "tasks", "rules", "arms", "devices", "plan", "points", "processes", "schedules", "diagnostics",
+                 "transfer.checkpoint", "transfer.optimizer_state"},
     "evidence": {"evidence", "rules", "diagnostics"},
-    "store": {"store", "rules", "tasks", "plan", "home", "training.events"},
-    "report": {"report", "evidence", "store", "plan", "schedules", "tasks", "rules"},
-    "runner": {"runner", "report", "store", "devices", "plan", "rules", "home", "transfer.checkpoint.result"},
-    "cli": {"cli", "runner", "report", "store", "evidence", "formats", "arms", "plan", "schedules", "tasks", "rules", "home",
-            "diagnostics", "transfer.checkpoint.result"},
-    "ui": {"ui", "runner", "report", "store", "evidence", "formats", "arms", "plan", "schedules", "tasks", "rules", "home",
-           "diagnostics", "training.optimizers"},
+    "lab": {"lab", "rules.errors"},  # simulated problems: it knows no run and no task
+    "store": {"store", "rules", "tasks", "plan", "points", "compared", "home", "training.events"},
+    "report": {"report", "lab", "evidence", "imported", "store", "arms", "compared", "plan", "schedules", "tasks", "rules"},
+    "runner": {"runner", "report", "store", "formats", "devices", "gpu", "plan", "processes", "tasks", "rules", "home",
+               "transfer.checkpoint.result"},
+    "cli": {"cli", "lab", "gpu", "runner", "report", "store", "evidence", "imported", "logs", "formats", "arms", "compared",
+            "plan", "schedules", "tasks", "rules", "home", "diagnostics", "transfer.checkpoint.result"},
+    "ui": {"ui", "gpu", "lab", "runner", "report", "store", "evidence", "imported", "logs", "formats", "arms", "compared", "plan",
+           "schedules", "tasks", "rules", "home", "diagnostics", "training.optimizers"},
 }
 OUTSIDE = {  # part -> packages from outside the standard library, where there are any
     "formats": {"ruamel"},
     "logs": {"numpy", "pandas"},
+    "imported": {"numpy", "pandas", "scipy"},
     "diagnostics": {"numpy"},
     "meter": {"torch", "transformers", "lightning"},
-    "tasks": {"torch", "numpy", "sklearn"},
+    "tasks": {"torch", "numpy", "sklearn", "pandas", "PIL", "pyarrow", "transformers"},  # from pandas on in adapters alone
     "transfer": {"torch"},
     "training": {"torch", "numpy", "threadpoolctl", "numba", "scipy"},
     "evidence": {"numpy", "pandas", "scipy"},
+    "lab": {"numpy", "scipy"},
     "store": {"sqlalchemy", "alembic", "numpy", "pandas"},
     "report": {"numpy", "pandas", "sqlalchemy"},
-    "runner": {"sqlalchemy"},
+    "runner": {"sqlalchemy", "psutil"},
     "cli": {"sqlalchemy"},
-    "ui": {"streamlit", "plotly", "pandas", "numpy"},
+    "ui": {"streamlit", "starlette", "plotly", "pandas", "numpy"},
 }
 MAY_ALSO = {
     "runner/child.py": {"training", "report"},  # the one file of the runner that trains, and judges what it has trained
+    "runner/lab_child.py": {"lab", "__version__"},  # the one that computes an experiment of the lab
+    "runner/keeper.py": {"training", "training.snapshots"},  # what the child keeps so that another one can go on
+    "cli/__init__.py": {"__version__"},
+    "gpu/detection.py": {"__version__"},
 }
 HEAVY = {"torch", "numpy", "scipy", "sklearn", "pandas", "sqlalchemy", "alembic", "streamlit", "plotly"}
 
@@ -124,8 +138,10 @@ def test_each_part_uses_only_its_own_libraries(part):
 def test_tasks_load_their_libraries_only_inside_functions():
     for path in files("tasks"):
         names = at_import(path)
-        if path.name in ("transformer.py", "module.py"):
+        if path.name in ("transformer.py", "module.py", "models.py", "batch_norm.py", "running.py", "stacking.py"):
             assert outside(names) == {"torch"}
+        elif path.parts[-2:] == ("own", "loading.py"):  # the samples of the user's file
+            assert outside(names) == {"torch", "numpy"}
         else:
             assert not outside(names), f"{path.name} loads {outside(names)}"
             assert not any("transformer" in name for name in names), f"{path.name} loads the transformer"
@@ -181,10 +197,10 @@ def test_rules_and_plan_need_nothing_but_python():
         "assert scale(TrainingConfig('adam', 256), 1024).config['lr'] == 0.002")
 
 
-@pytest.mark.parametrize("part", ["store", "runner", "evidence", "report", "ui", "cli"])
+@pytest.mark.parametrize("part", ["store", "runner", "evidence", "lab", "report", "ui", "cli"])
 def test_what_serves_the_app_loads_no_torch(part):
     modules = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in files(part)
-               if path.stem not in ("child", "__main__") and "migrations" not in path.parts]
+               if path.stem not in ("child", "keeper", "__main__") and "migrations" not in path.parts]
     assert modules
     loaded = loaded_by(f"import {', '.join(modules)}")
     assert "torch" not in loaded and (part == "ui" or "streamlit" not in loaded)

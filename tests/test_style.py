@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("sqrtscale", "pages", "tests", "benchmarks", "docs", "scripts")
+FOLDERS = ("sqrtscale", "pages", "tests", "benchmarks", "docs", "examples", "scripts")
 PYTHON = sorted([*ROOT.glob("*.py"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))])
 MOST_LINES = 400
 

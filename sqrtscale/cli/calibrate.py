@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..plan import CalibrationPlan, make_plan
 from ..schedules import schedule
 from ..tasks import task
-from . import configuration
+from . import configuration, tasks
 from .runs import print_record
 from .shared import open_store
 
@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 
 def plan_of(options: argparse.Namespace) -> CalibrationPlan:
     """The plan that the options say; raises FieldError for what cannot be run."""
-    defaults = task(options.task).defaults
-    target = defaults.target_batch if options.target is None else options.target
-    if options.target is None and options.targets:  # a text among them is refused by name below
+    name = tasks.named(options.task, options.device, options.checkpoint)
+    defaults, start = task(name).defaults, tasks.start_of(options, name)
+    base, target = configuration.over(defaults.base, options), options.target
+    if target is None and options.targets:  # a text among them is refused by name below
         target = max(options.targets, key=lambda batch: (isinstance(batch, str), batch))
+    elif target is None:  # the task's kappa
+        target = base.batch_size * defaults.target_batch // defaults.base.batch_size
     plan = make_plan(
-        options.task, configuration.over(defaults.base, options), target,
-        arms=options.arms, targets=options.targets, seeds=options.seeds, samples=options.samples, start=options.start,
+        name, base, target,
+        arms=options.arms, targets=options.targets, seeds=options.seeds, samples=options.samples, start=start,
         warm_samples=options.warm_samples, device=options.device, reuse=not options.no_reuse,
         stop_early=bool(options.stop_early), size=options.size,
         decay_form=options.decay_form, momentum_form=options.momentum_form, correct_lr=options.correct_lr,
@@ -45,8 +48,8 @@ def run_calibrate(options: argparse.Namespace) -> int:
     plan = plan_of(options)
     from .. import runner  # loads pandas and sqlalchemy: only once the plan is known to be good
 
-    with open_store() as store:
-        id = runner.submit(store, plan, options.name)
+    with open_store(prompt=False) as store:
+        id = runner.submit(store, plan, options.name, options.resume_after_restart)
         if not options.wait:
             print(json.dumps({"id": id}) if options.json else f"{id} is queued: sqrtscale runs show {id}")
             return 0

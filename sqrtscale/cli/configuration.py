@@ -9,8 +9,11 @@ from typing import Any, NamedTuple
 from ..formats import CHECKPOINTS, NAMES, Imported, read
 from ..rules import DECAY_FORMS, FAMILIES, MOMENTUM_FORMS, RUN_FIELDS, DecayForm, FieldError, MomentumForm, TrainingConfig, family
 from ..rules.batch import Batch
+from ..rules.config import LARGEST_BATCH
+from ..rules.errors import whole
 from .shared import BadInput, file_bytes, number, ordinary_file
 
+PARTS = ("per_device", "accumulation", "devices")
 NEEDED = {"optimizer": "--optimizer", "lr": "--lr", "batch": "--batch", "target": "--target"}
 LARGEST_FILE = 64 * 2**20  # bytes; the reading itself allows less, and says so
 
@@ -82,11 +85,12 @@ def base(options: argparse.Namespace) -> Base:
     if missing:
         raise BadInput(f"sqrtscale {options.command}: the following arguments are required: {', '.join(missing)} "
                        f"(see sqrtscale {options.command} --help)")
+    parts = _parts(options)
     if source:
         return _from_file(options)
     values = _given(options) | _fields(options)
     run = {name: values.pop(name) for name in RUN_FIELDS if name in values}
-    return Base(TrainingConfig(family(options.optimizer).name, options.batch, values, run=run))
+    return Base(TrainingConfig(family(options.optimizer).name, options.batch, values, run=run), parts=parts)
 
 
 def over(start: TrainingConfig, options: argparse.Namespace) -> TrainingConfig:
@@ -96,6 +100,21 @@ def over(start: TrainingConfig, options: argparse.Namespace) -> TrainingConfig:
     given = _given(options) | _fields(options)
     run = start.of_the_run() | {name: given.pop(name) for name in RUN_FIELDS if name in given}
     return TrainingConfig(name, start.batch_size if options.batch is None else options.batch, values | given, run=run)
+
+
+def _parts(options: argparse.Namespace) -> Batch | None:
+    """The base batch in parts, where the options say all of them. Raises BadInput where they do not make ``--batch``."""
+    given = {name: getattr(options, name) for name in PARTS if getattr(options, name, None) is not None}
+    if not given or options.batch is None:
+        return None
+    batch, made = whole("batch_size", options.batch, 1, 256, LARGEST_BATCH), Batch(**dict.fromkeys(PARTS, 1) | given)
+    every = len(given) == len(PARTS)
+    if batch % made.size or (every and batch != made.size):
+        product = " x ".join(f"--{name.replace('_', '-')} {value}" for name, value in given.items())
+        raise BadInput(f"--batch = {batch} is {'not' if every else 'no multiple of'} {product}"
+                       + (f" = {made.size}" if len(given) > 1 else "")
+                       + ": the global batch is the product of all three, so correct one of them")
+    return made if batch == made.size else None
 
 
 def _from_file(options: argparse.Namespace) -> Base:

@@ -11,10 +11,21 @@ from ..plan import MOST_SEEDS, STARTS
 from ..schedules import CONSTANT
 from ..schedules import KINDS as SCHEDULES
 from ..tasks import SMALLEST, TASKS
-from . import checkpoint, compare, configuration, scale, stages
+from . import checkpoint, compare, configuration, judge, lab, lab_runs, scale, stages, store, tasks
 from .app import run_app
 from .calibrate import run_calibrate
-from .runs import run_cancel, run_delete, run_export, run_list, run_purge, run_restore, run_show, run_tag
+from .doctor import run_doctor
+from .runs import (
+    run_cancel,
+    run_delete,
+    run_export,
+    run_list,
+    run_restore,
+    run_resume,
+    run_resume_after_restart,
+    run_show,
+    run_tag,
+)
 from .shared import BadInput, number
 
 SIZES = ", ".join(dict.fromkeys(size for about in TASKS.values() for size in about.sizes))
@@ -66,16 +77,20 @@ def build_parser() -> Parser:
     command.set_defaults(run=checkpoint.run_transfer_checkpoint)
 
     command = commands.add_parser("calibrate", help="train base, scaled and control arms and store the curves")
-    command.add_argument("--task", required=True, metavar="TASK", help=f"what to train: {', '.join(TASKS)}")
+    command.add_argument("--task", required=True, metavar="TASK", help=f"what to train: {', '.join(TASKS)}, the name "
+                         "of a task that was added, or its file, ./my_task.py (docs/own_tasks.md)")
     command.add_argument("--size", default=SMALLEST, metavar="SIZE", help=f"of the model: {SIZES} "
                          f"(default: {SMALLEST}; the defaults were tested with it)")
-    command.add_argument("--target", type=number, metavar="N", help="target global batch size (default: the task's)")
+    command.add_argument("--target", type=number, metavar="N", help="target global batch size (default: as many times "
+                         "the base batch size as the task's)")
     command.add_argument("--seeds", type=number, metavar="N", help=f"seeds per arm, 1 to {MOST_SEEDS} (default: the task's)")
     command.add_argument("--samples", type=number, metavar="N", help="samples per run after the branch point")
     command.add_argument("--evaluations", type=number, metavar="N", help="how many times each run is measured after the branch "
                          "point (default: the task's)")
-    command.add_argument("--start", default="warm", metavar="|".join(STARTS), help="warm: branch every arm from one "
-                         "warm start; scratch: from initial weights (default: warm)")
+    command.add_argument("--start", metavar="|".join(STARTS), help="warm: branch every arm from one warm start; scratch: from "
+                         "initial weights; checkpoint: from your own run (default: checkpoint where there is one, else warm)")
+    command.add_argument("--checkpoint", metavar="PATH", help="a file or folder with weights and optimizer state of your own "
+                         "run, for a task of your own: the arms branch from it (docs/own_tasks.md)")
     command.add_argument("--warm-samples", type=number, metavar="N", help="samples of the warm start")
     command.add_argument("--schedule", default=str(CONSTANT), metavar="KIND[:SETTINGS]", help="learning rate after the branch "
                          f"point, over samples seen, the same in every arm: {', '.join(SCHEDULES)}; with settings for example "
@@ -93,14 +108,23 @@ def build_parser() -> Parser:
     command.add_argument("--go-on", action="store_true", help="train the arms also where the noise scale, measured after the "
                          "warm start, says that none of them can test the rule")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda:N, or several GPUs: all, or cuda:0,cuda:1 (default: "
-                         "auto, the first GPU, or the CPU)")
+                         "auto, the best GPU that works, or the CPU)")
     configuration.add_arguments(command, task=True)
     configuration.add_forms(command)
     command.add_argument("--name", type=utf8, default="", help="a name for lists")
+    command.add_argument("--resume-after-restart", action="store_true", help="where a restart of the machine interrupts it, it "
+                         "goes on by itself when the app is opened, or a command looks at the queue, runs list for example "
+                         "(docs/reliability.md)")
     command.add_argument("--wait", action="store_true", help="show progress until the end, then the result; Ctrl-C stops "
                          "only the waiting")
     command.add_argument("--json", action="store_true", help="print one JSON object")
     command.set_defaults(run=run_calibrate)
+
+    tasks.add_commands(commands)
+
+    command = commands.add_parser("judge", help="runs that were trained elsewhere, from their logs to a verdict")
+    judge.add_arguments(command)
+    command.set_defaults(run=judge.run_judge)
 
     runs = commands.add_parser("runs", help="stored calibrations").add_subparsers(dest="action", required=True, metavar="ACTION")
     command = runs.add_parser("list", help="list calibrations, newest first")
@@ -112,13 +136,22 @@ def build_parser() -> Parser:
     command.add_argument("--json", action="store_true", help="print a JSON list")
     command.set_defaults(run=run_list)
     for name, action, does in (("show", run_show, "show one calibration"), ("cancel", run_cancel, "end a calibration"),
+                               ("resume", run_resume, "go on with one that has ended before it was done"),
                                ("delete", run_delete, "put a calibration away (restore brings it back)"),
                                ("restore", run_restore, "bring a deleted calibration back")):
         command = runs.add_parser(name, help=does)
-        command.add_argument("id", metavar="ID", help="its id, or the first characters of it")
+        command.add_argument("id", metavar="ID", nargs="?" if name == "resume" else None, help="its id, or the first characters "
+                             "of it")
         command.set_defaults(run=action)
         if name == "show":
             command.add_argument("--json", action="store_true", help="print one JSON object")
+        elif name == "resume":
+            command.add_argument("--interrupted", action="store_true", help="in place of an id: all that a restart of the "
+                                 "machine has interrupted and that go on by themselves (calibrate --resume-after-restart)")
+    command = runs.add_parser("resume-after-restart", help="let a calibration go on by itself where a restart interrupts it")
+    command.add_argument("id", metavar="ID", help="its id, or the first characters of it")
+    command.add_argument("--off", action="store_true", help="let it not")
+    command.set_defaults(run=run_resume_after_restart)
     command = runs.add_parser("compare", help="a line for each of several calibrations, and what differs between them")
     compare.add_arguments(command)
     command.set_defaults(run=compare.run_compare)
@@ -127,15 +160,27 @@ def build_parser() -> Parser:
     command.add_argument("tags", type=utf8, nargs="+", metavar="TAG", help="a word or a few, in quotes where there are blanks")
     command.add_argument("--remove", action="store_true", help="take these tags off")
     command.set_defaults(run=run_tag)
-    command = runs.add_parser("purge", help="remove the deleted calibrations for good")
-    command.add_argument("--yes", action="store_true", help="do it; without this it says only how many there are")
-    command.set_defaults(run=run_purge)
+    store.add_purge(runs.add_parser("purge", help="the same as store purge"))
     command = runs.add_parser("export", help="write out the curves and everything stored with them")
     command.add_argument("id", metavar="ID", help="its id, or the first characters of it")
     command.add_argument("--format", default="csv", metavar="csv|json|html|md", help="csv: curves; json: all; html, "
                          "md: a report to send (default: csv)")
     command.add_argument("--output", metavar="FILE", help="a file that does not exist yet (default: standard output)")
     command.set_defaults(run=run_export)
+
+    store.add_commands(commands.add_parser("store", help="the database: check, backup, restore, purge")
+                       .add_subparsers(dest="action", required=True, metavar="ACTION"))
+
+    command = commands.add_parser("lab", help="how far an algorithm is from its SDE, and what breaks it: simulated, no training")
+    lab.add_arguments(command)
+    command.set_defaults(run=lab.run_lab)
+    lab_runs.add_commands(command.add_subparsers(dest="action", metavar="[ACTION]", title="stored runs"))
+
+    command = commands.add_parser("doctor", help="whether calibrations can run here, on which device, and what to do about it")
+    command.add_argument("--quick", action="store_true", help="no estimates of whole calibrations, and on a machine without a "
+                         "usable GPU no trial")
+    command.add_argument("--json", action="store_true", help="print one JSON object, to send")
+    command.set_defaults(run=run_doctor)
 
     command = commands.add_parser("app", help="start the app, and open it where there is a desktop")
     command.add_argument("--port", type=number, default=8501, help="port on this machine (default: 8501)")

@@ -53,17 +53,22 @@ def file_bytes(option: str, path: Path, largest: int, content: str) -> bytes:
 
 
 @contextmanager
-def open_store() -> Iterator[Store]:
-    """The open store, closed at the end; a database that fails ends the command with one line."""
+def open_store(prompt: bool = True) -> Iterator[Store]:
+    """The open store, closed at the end; a database that fails ends the command with one line.
+
+    prompt: also one that does not answer, within seconds; else it is waited for, by what runs for hours.
+    """
     from sqlalchemy.exc import SQLAlchemyError
 
-    from ..store import NotFound, Store, failure
+    from ..store import DamagedChunk, NotFound, Store, failure
 
-    store = Store.open()
+    store = Store.open(prompt=prompt)
     try:
         yield store
     except NotFound as error:
         raise BadInput(str(error)) from error
+    except DamagedChunk as error:
+        raise RuntimeError(str(error)) from error
     except SQLAlchemyError as error:
         raise RuntimeError(failure(error)) from error
     finally:

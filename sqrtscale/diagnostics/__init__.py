@@ -26,6 +26,7 @@ REGIME: dict[str, Diagnostic] = {
     "eps_share": Diagnostic("share", "mean over coordinates of eps / (sqrt(v_hat) + eps)"),
     "lr_factor": Diagnostic("1", "learning rate over base's, of an arm that follows the noise scale as it is measured"),
     "clipped": Diagnostic("share", "steps since the last measurement whose gradient norm exceeded clip_norm"),
+    "skipped": Diagnostic("steps", "steps since the last measurement that were left out, as a gradient overflowed in float16"),
 }
 CURVATURE: dict[str, Diagnostic] = {
     "sharpness": Diagnostic("1 / lr", "largest eigenvalue of P^-1/2 H P^-1/2 with the loss's Hessian H on a fixed batch and "
@@ -37,6 +38,8 @@ TAILS: dict[str, Diagnostic] = {  # followed by "/" and a layer's name
     "tail_error": Diagnostic("1", "standard error of tail, over micro-batches"),
     "hill": Diagnostic("1", "Hill's tail index of the layer's gradient noise; above 2 the variance is finite"),
     "hill_error": Diagnostic("1", "standard error of hill, over micro-batches"),
+    "skewness_squared": Diagnostic("1", "mean over weights of the squared skewness of their gradient noise (may be below 0)"),
+    "skewness_squared_error": Diagnostic("1", "standard error of skewness_squared, over micro-batches"),
     "normality": Diagnostic("share", "random projections of the noise that Anderson and Darling's test rejects as normal at 5%"),
 }
 

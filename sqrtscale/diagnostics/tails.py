@@ -1,4 +1,4 @@
-"""How heavy are the tails of gradient noise? Two tail indices and a test of normality, with errors that know of dependence.
+"""How heavy are the tails of gradient noise, and how skewed is it? Tail indices, a test of normality, the skewness of weights.
 
 Samples are arrays [n, c]: n independent draws of c coordinates on one scale. Coordinates of one draw may depend on each
 other as they like (they share a batch), so every standard error comes from the spread between draws.
@@ -15,6 +15,29 @@ import numpy as np
 LEVEL = 1.96  # of a normal 95 % interval
 TAIL_SHARE = 0.02  # of the pooled values that Hill's estimator reads: fewer are noisy, more see the body
 CRITICAL = 0.752  # of the adjusted A^2 at 5 %, mean and variance estimated [D'Agostino & Stephens 1986, table 4.7]
+
+
+@dataclass(frozen=True)
+class Skewness:
+    """Mean over coordinates of the squared skewness, estimated without the square of its own error, so it may be below 0."""
+
+    squared: float
+    error: float
+
+    @property
+    def size(self) -> float:
+        """Root mean square skewness of a coordinate."""
+        return math.sqrt(max(self.squared, 0.0))
+
+    @property
+    def low(self) -> float:
+        """Lower end of the 95 % interval of the size."""
+        return math.sqrt(max(self.squared - LEVEL * self.error, 0.0))
+
+    @property
+    def high(self) -> float:
+        """Upper end of the interval."""
+        return math.sqrt(max(self.squared + LEVEL * self.error, 0.0))
 
 
 @dataclass(frozen=True)
@@ -71,6 +94,35 @@ def hill(samples: np.ndarray, share: float = TAIL_SHARE) -> Index:
     return _inverted(inverse, error)
 
 
+def skewness(samples: np.ndarray) -> Skewness:
+    """How skewed single coordinates are, whatever their signs, scales and means.
+
+    An adaptive step divides each coordinate by its own second moment, so E z^3 of a coordinate is what couples the two
+    (docs/lab.md); in a random projection of many coordinates it averages out. One half of the draws estimates the skewness of
+    a coordinate (Fisher and Pearson's, adjusted for n), the other half does so again, and the mean product over coordinates
+    has no bias from their errors: a few outlying draws of one half are no skewness. The error is that of the skewness's
+    influence function, z^3 - 3 z - g - 3 g (z^2 - 1) / 2 with the skewness g; it knows of chance alone, and few draws see
+    little of a long tail: of an exponential law, whose skewness is 2, 32 draws found 1.3 on average, 256 found 1.9.
+    """
+    samples = _columns(samples)
+    if len(samples) < 6:
+        raise ValueError(f"{len(samples)} draws are too few for a skewness: give at least 6")
+    (first, first_influence), (second, second_influence) = (_skewness_of_columns(samples[half::2]) for half in (0, 1))
+    variance = 0.0
+    for influence, other in ((first_influence, second), (second_influence, first)):
+        variance += float((influence @ other / len(other)).var(ddof=1)) / len(influence)
+    return Skewness(float((first * second).mean()), math.sqrt(variance))
+
+
+def _skewness_of_columns(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Adjusted skewness of the columns of [n, c], [c], and the influence of every value on it, [n, c]."""
+    n, scale = len(samples), samples.std(0)
+    z = (samples - samples.mean(0)) / np.where(scale > 0, scale, 1.0)
+    adjustment = math.sqrt(n * (n - 1)) / (n - 2)
+    moment = (z**3).mean(0)
+    return adjustment * moment, adjustment * (z**3 - 3 * z - moment - 1.5 * moment * (z**2 - 1))
+
+
 def anderson_darling(values: np.ndarray) -> float:
     """A^2 of values [n] against a normal law with their own mean and variance, adjusted for n; above CRITICAL it rejects."""
     n = len(values)
@@ -93,13 +145,19 @@ def not_normal(projections: np.ndarray) -> float:
     return float(np.mean([anderson_darling(column) > CRITICAL for column in columns.T]))
 
 
+def touched(samples: np.ndarray) -> np.ndarray:
+    """Which coordinates of [n, c] were not 0 in any draw, [c]."""
+    mask: np.ndarray = (samples != 0).all(0)
+    return mask
+
+
 def on_one_scale(samples: np.ndarray) -> np.ndarray:
-    """The coordinates [n, c] each divided by its median size, without those that were 0 in any draw.
+    """The touched coordinates of [n, c], each divided by its median size.
 
     Pooling coordinates of different sizes would look like heavy tails. A standard deviation would not do as the scale: the
     largest of n values is at most sqrt(n) of their own deviations.
     """
-    kept = samples[:, (samples != 0).all(0)]
+    kept = samples[:, touched(samples)]
     scaled: np.ndarray = kept / np.median(np.abs(kept), 0)
     return scaled
 

@@ -1,4 +1,4 @@
-"""Is the gradient noise Gaussian enough for an Ito SDE? What the measured tails of each layer say, and what they do not.
+"""Is the gradient noise Gaussian enough for an Ito SDE? What the measured tails and skewness of each layer say, and what not.
 
 Ito's picture needs noise of finite variance, and the paper's error bound needs more finite moments; with an infinite variance
 the limit would be driven by jumps [Simsekli et al. 2019, arXiv 1901.06053], for which no scaling rule is proved here or in the
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..diagnostics import TAILS
-from ..diagnostics.tails import Index, anderson_darling, hill, not_normal, on_one_scale, stable_index
+from ..diagnostics.tails import Index, Skewness, anderson_darling, hill, not_normal, on_one_scale, skewness, stable_index
 
 FINITE_VARIANCE = 2.0
 NORMAL = 0.05  # share of projections that a normal law would have rejected
@@ -28,7 +28,8 @@ class LayerTails:
     """Tails of one layer's gradient noise at one point of a run.
 
     stable: index of a stable law (2 is Gaussian), hill: Hill's (above 2 the variance is finite), None where too few coordinates
-    had noise; not_normal: share of random projections rejected as normal at 5 % (a normal law gives 0.05).
+    had noise; not_normal: share of random projections rejected as normal at 5 % (a normal law gives 0.05); skewness: of single
+    weights' noise in micro-batches, None as for the indices and in results from before it was measured.
     """
 
     arm: str
@@ -37,6 +38,7 @@ class LayerTails:
     stable: Index | None
     hill: Index | None
     not_normal: float
+    skewness: Skewness | None = None
 
     @property
     def variance(self) -> Literal["finite", "infinite", "unclear"]:
@@ -68,8 +70,10 @@ def layer_tails(curves: pd.DataFrame) -> tuple[LayerTails, ...]:
     for _, rows in chosen.groupby(["arm", "samples", "layer"], sort=False):
         point, value = rows.iloc[0], rows.groupby("name")["value"].mean()
         stable, hills = (Index(value[name], value[f"{name}_error"]) if name in value else None for name in ("tail", "hill"))
-        measured.append(LayerTails(str(point["arm"]), str(point["layer"]), int(point["samples"]), stable, hills,
-                                   float(value.get("normality", np.nan))))
+        skewed = "skewness_squared" in value
+        measured.append(LayerTails(
+            str(point["arm"]), str(point["layer"]), int(point["samples"]), stable, hills, float(value.get("normality", np.nan)),
+            Skewness(value["skewness_squared"], value["skewness_squared_error"]) if skewed else None))
     return tuple(measured)
 
 
@@ -80,6 +84,31 @@ def passes_for_normal(measured: Sequence[LayerTails]) -> bool | None:
         return None
     return all(tails.variance == "finite" for tails in known) and \
         bool(np.nanmean([tails.not_normal for tails in known]) <= 2 * NORMAL)
+
+
+def most_skewed(measured: Sequence[LayerTails]) -> LayerTails | None:
+    """The layer and point of the largest skewness, among those whose tails could be judged; None where none was measured."""
+    known = _with_skewness(measured)
+    return max(known, key=lambda tails: tails.skewness.low if tails.skewness else 0.0, default=None)
+
+
+def describe_skewness(measured: Sequence[LayerTails]) -> str:
+    """One sentence on the skewness of single weights' noise; "" where no tails were measured or the variance is not finite."""
+    if not any(tails.variance == "finite" for tails in measured):
+        return ""
+    layer = most_skewed(measured)
+    if layer is None or layer.skewness is None:
+        return "Skewness was not measured."
+    size = layer.skewness
+    if not size.low:
+        return "The noise of single weights is not clearly skewed in any layer."
+    return (f"The noise of single weights in micro-batches has a skewness of up to {size.size:.2g} ({size.low:.2g} to "
+            f"{size.high:.2g}, in {layer.layer}, the largest of {len(_with_skewness(measured))} measurements), where a symmetric "
+            "law has 0 and an exponential one 2; a batch n times as large has 1/sqrt(n) of it.")
+
+
+def _with_skewness(measured: Sequence[LayerTails]) -> list[LayerTails]:
+    return [tails for tails in measured if tails.variance == "finite" and tails.skewness]
 
 
 def describe_tails(measured: Sequence[LayerTails]) -> str:
@@ -108,6 +137,6 @@ def describe_tails(measured: Sequence[LayerTails]) -> str:
 
 
 __all__ = [
-    "Index", "LayerTails", "anderson_darling", "describe_tails", "hill", "layer_tails", "not_normal", "on_one_scale",
-    "passes_for_normal", "stable_index",
+    "Index", "LayerTails", "Skewness", "anderson_darling", "describe_skewness", "describe_tails", "hill", "layer_tails",
+    "most_skewed", "not_normal", "on_one_scale", "passes_for_normal", "skewness", "stable_index",
 ]

@@ -9,7 +9,7 @@ from .equivalence import Functional
 
 Outcome = Literal["matches", "differs", "cannot tell", "not a test"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-Reason = Literal["", "signal dominates", "no power", "diverged", "one seed", "no pairs"]
+Reason = Literal["", "signal dominates", "no power", "diverged", "one seed", "no pairs", "skipped steps"]
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,10 @@ class Verdict:
     """What is said of one arm against base.
 
     control: whether it should differ from base; sentence: Markdown with the arm in bold; functionals: what was compared, empty
-    without a pair; pairs: seeds on which both arms have a whole curve; effect_sd: difference at the end in standard deviations
-    of base between seeds (NaN where unknown); samples_ahead: the same in samples (negative: behind), None where the base curve
-    does not allow it; further_seeds: how many more are needed about (power 0.8), None where decided, unknown or out of reach;
+    without a pair; paired: whether runs are compared seed by seed; arm_runs, base_runs: runs with a whole curve, of the same
+    seeds where paired; effect_sd: difference at the end in standard deviations of base between runs (NaN where unknown);
+    samples_ahead: the same in samples (negative: behind), None where the base curve does not allow it; further_seeds: how many
+    more are needed about (power 0.8), of each arm where they are not paired, None where decided, unknown or out of reach;
     reason: "", or what makes it more than a comparison of curves.
     """
 
@@ -49,11 +50,18 @@ class Verdict:
     sentence: str
     functionals: tuple[Functional, ...]
     margin: Margin
-    pairs: int
+    paired: bool
+    arm_runs: int
+    base_runs: int
     effect_sd: float
     samples_ahead: float | None
     further_seeds: int | None
     reason: Reason
+
+    @property
+    def pairs(self) -> int:
+        """Seeds on which both arms have a whole curve; where runs are not paired, how many the arm with fewer has."""
+        return min(self.arm_runs, self.base_runs)
 
     @property
     def told(self) -> bool:

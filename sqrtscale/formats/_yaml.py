@@ -13,7 +13,8 @@ from ..rules import FieldError
 from ._document import DEEPEST, MOST_VALUES, Document, Path, Twice, Unread, finite, forget, refuse, shown, too_deep, too_many
 
 _INT = re.compile(r"[-+]?(0|[1-9][0-9_]{0,300})")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]{0,300}(\.[0-9_]{0,300})?)([eE][-+]?[0-9]{1,5})?")
+# A zero before other digits makes no decimal: readers take it for text or for an octal number.
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]{0,300}\.[0-9_]{0,300}|0|[1-9][0-9_]{0,300})([eE][-+]?[0-9]{1,5})?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|nan)", re.IGNORECASE)
 MOST_MARKS = 40_000  # the parser needs up to 25 microseconds for each; real files of 100,000 characters have about 8,000
 _MARKS = "\n\r,:?-[]{}&*!"

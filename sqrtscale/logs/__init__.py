@@ -18,7 +18,7 @@ from typing import Protocol, cast
 from ..rules.errors import FieldError, choice
 from ._gathering import Gathered, gather, joined
 from ._logs import AXES, Curve, Logs, Origin, Run
-from ._names import names_of
+from ._names import names_of, place_of
 from ._series import Names, Reading
 from ._source import HEAD, MOST_POINTS, head_of, reading, refuse, sha256
 from ._sqlite import MAGIC
@@ -190,4 +190,4 @@ def join(logs: Logs, name: str, runs: Sequence[str]) -> Logs:
     return replace(logs, runs=(*others, one), notes=(*logs.notes, *notes))
 
 
-__all__ = ["AXES", "NAMES", "Curve", "Logs", "Origin", "Run", "join", "read", "readers"]
+__all__ = ["AXES", "NAMES", "Curve", "Logs", "Origin", "Run", "join", "place_of", "read", "readers"]

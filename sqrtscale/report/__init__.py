@@ -1,18 +1,22 @@
-"""A calibration as one page that can be sent to a colleague: HTML in one file, or Markdown."""
+"""A calibration, or an imported comparison, as one page that can be sent to a colleague: HTML in one file, or Markdown."""
 
 from __future__ import annotations
 
 import base64
+import re
 from html import escape
 
-from ..store import CalibrationRecord, Store
-from .command import command
+from ..store import CalibrationRecord, ImportedRecord, Record, Store
+from .caveats import caveats
+from .command import command, version_note
 from .content import Report, Section, Table, report
 from .explanation import branching, followed, reasons
 from .foresight import curvature_reach
+from .imported import files, how_to_repeat, imported_report, judge_command, origin
 from .judging import (
     NO_TEST,
     catch_up,
+    comparable,
     decided,
     differences,
     frontier,
@@ -40,12 +44,16 @@ svg { width: 100%; height: auto; }
 """
 
 
-def reported(store: Store, record: CalibrationRecord) -> Report:
-    """The report of a stored calibration; raises DamagedChunk where its curves cannot be read."""
-    curves = store.curves(record.id)
+def reported(store: Store, record: Record) -> Report:
+    """The report of what is stored; raises DamagedChunk where its curves cannot be read."""
+    curves = comparable(store, record)
     measured = regimes(record, curves)
     judgement = verdicts(record, curves, measured=measured)
-    return report(record, curves, judgement, measured, frontier(record, judgement))
+    reach = frontier(record, judgement)
+    if isinstance(record, CalibrationRecord):
+        return report(record, curves, judgement, measured, reach)
+    assert isinstance(record, ImportedRecord)
+    return imported_report(record, curves, judgement, measured, reach)
 
 
 def html(page: Report) -> str:
@@ -75,12 +83,20 @@ def _words(text: str) -> str:
 
 def markdown(page: Report) -> str:
     """The same as Markdown, the pictures inside as SVG."""
-    parts = [f"# {page.title}", f"> {page.answer}"]
+    parts = [f"# {_prose(page.title)}", f"> {_prose(page.answer)}"]
     for section in page.sections:
-        parts += [f"## {section.title}", *section.paragraphs, *map(_picture, section.pictures), *map(_table, section.tables)]
+        parts += [f"## {_prose(section.title)}", *map(_prose, section.paragraphs), *map(_picture, section.pictures),
+                  *map(_table, section.tables)]
         if section.code:
-            parts.append(f"```bash\n{section.code}\n```")
+            fence = "`" * max(3, 1 + max(map(len, re.findall("`+", section.code)), default=0))
+            parts.append(f"{fence}bash\n{section.code}\n{fence}")
     return "\n\n".join(parts) + "\n"
+
+
+def _prose(text: str) -> str:
+    """Text in Markdown with its **bold** words: no HTML, no link and no image, nor a link made of a bare address."""
+    text = re.sub(r"([\\<&\[\]`])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"(?<=:)(?=//)|(?<=www)(?=\.)", r"\\", text, flags=re.IGNORECASE)
 
 
 def _picture(svg: str) -> str:
@@ -89,13 +105,14 @@ def _picture(svg: str) -> str:
 
 def _table(table: Table) -> str:
     rows = [table.heads, tuple("---" for _ in table.heads), *table.rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+    return "\n".join("| " + " | ".join(_prose(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)
 
 
 REPORTS = {"html": html, "md": markdown}
 
 __all__ = [
-    "NO_TEST", "REPORTS", "Report", "branching", "catch_up", "command", "curvature_reach", "decided", "differences",
-    "followed", "frontier", "headline", "html", "judged", "keep", "markdown", "never_a_test", "reasons", "regimes",
-    "report", "reported", "sentences", "stopped_early", "tested_at", "verdicts", "was_stopped",
+    "NO_TEST", "REPORTS", "Report", "branching", "catch_up", "caveats", "command", "comparable", "curvature_reach", "decided",
+    "differences", "files", "followed", "frontier", "headline", "how_to_repeat", "html", "judge_command", "judged", "keep",
+    "markdown", "never_a_test", "origin", "reasons", "regimes", "report", "reported", "sentences", "stopped_early", "tested_at",
+    "verdicts", "version_note", "was_stopped",
 ]

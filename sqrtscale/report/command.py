@@ -10,10 +10,11 @@ from ..tasks import SMALLEST
 
 
 def command(plan: CalibrationPlan) -> str:
-    """The same calibration from the command line, every option written out."""
+    """The same calibration from the command line, every option written out; of a task of the user's own the path of its file."""
     base = plan.base
     values = {name: repr(value) for name, value in {**base.hyperparameters, **base.run}.items()}
-    parts = ["sqrtscale", "calibrate", "--task", plan.task, "--optimizer", base.optimizer, "--lr", values.pop("lr")]
+    parts = ["sqrtscale", "calibrate", "--task", plan.own.path if plan.own else plan.task, "--optimizer", base.optimizer,
+             "--lr", values.pop("lr")]
     if "beta1" in values:
         parts += ["--betas", values.pop("beta1"), values.pop("beta2")]
     for name in ("alpha", "eps", "weight_decay", "momentum"):
@@ -25,6 +26,8 @@ def command(plan: CalibrationPlan) -> str:
         parts += ["--size", plan.size]
     parts += ["--batch", str(base.batch_size), "--target", str(plan.target_batch), "--seeds", str(len(plan.seeds)),
               "--samples", str(plan.samples), "--evaluations", str(plan.evaluations), "--start", plan.start]
+    if plan.checkpoint:
+        parts += ["--checkpoint", plan.checkpoint.path]
     if plan.warm_samples:
         parts += ["--warm-samples", str(plan.warm_samples)]
     if plan.schedule != CONSTANT:
@@ -44,3 +47,13 @@ def command(plan: CalibrationPlan) -> str:
     if plan.correct_lr:
         parts.append("--correct-lr")
     return shlex.join(parts)
+
+
+def version_note(plan: CalibrationPlan) -> str:
+    """Which text the command needs, in a sentence; empty for a built-in task."""
+    if plan.own is None:
+        return ""
+    same = f"the file has the text that was trained, SHA-256 {plan.own.sha256[:12]}…, which is stored with the plan"
+    if plan.checkpoint:
+        same += f", and the checkpoint is the same, SHA-256 {plan.checkpoint.sha256[:12]}…"
+    return f"It is the same calibration as long as {same}."

@@ -1,4 +1,4 @@
-"""Calibrations side by side: a line for each, and their courses in one table that is ready to draw."""
+"""Calibrations and imported comparisons side by side: a line for each, and their courses in one table that is ready to draw."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -14,14 +14,15 @@ import pandas as pd
 from ..evidence import Regime, Verdict, differences_over_samples
 from ..evidence.judging import default_margin
 from ..evidence.pairing import runs_of
-from ..plan import WARM_START
+from ..plan import WARM_START, CalibrationPlan
 from ..rules import FieldError, family
 from ..rules.errors import shown
-from ..store import CalibrationRecord, DamagedChunk, NotFound, Store
-from ..tasks import Metric, Task, task
-from .judging import regimes, tested_at, verdicts
+from ..store import DamagedChunk, NotFound, Record, Store
+from ..store.text import as_cells
+from ..tasks import Metric, task
+from .judging import comparable, regimes, tested_at, verdicts
 
-RULE = "scaled"  # the arm that a line is about
+RULE = "scaled"  # stands for the arm that a line is about, whatever its name
 JUDGED = "judged"  # stands for the metric that each calibration's own task judges
 Axis = Literal["samples", "steps", "epochs"]
 AXES: tuple[Axis, ...] = get_args(Axis)
@@ -32,21 +33,16 @@ NO_CURVES = pd.DataFrame({"arm": np.empty(0, object), "seed": np.empty(0, int), 
 
 @dataclass(frozen=True)
 class Member:
-    """A calibration in a comparison.
+    """A calibration, or an imported comparison, among others.
 
-    curves: of its arms, without the warm start; verdicts: by arm, empty until it has ended; regime: what dominates the gradient
-    at its target batch, None where that was not measured.
+    curves: of its arms, without the warm start, the arm that follows the rule being called RULE; verdicts: by arm, empty until
+    it has ended; regime: what dominates the gradient at its target batch, None where that was not measured.
     """
 
-    record: CalibrationRecord
+    record: Record
     curves: pd.DataFrame
     verdicts: dict[str, Verdict]
     regime: Regime | None
-
-    @property
-    def about(self) -> Task:
-        """Its task."""
-        return task(self.record.plan.task)
 
     @property
     def title(self) -> str:
@@ -54,24 +50,33 @@ class Member:
         return self.record.title
 
     def name_of(self, metric: str) -> str:
-        """The metric's name in its task, where ``metric`` may be JUDGED."""
-        return self.about.judged if metric == JUDGED else metric
+        """The metric's name here, where ``metric`` may be JUDGED."""
+        return self.record.plan.judged if metric == JUDGED else metric
 
     def metric(self, name: str) -> Metric:
-        """What the metric of that name, or JUDGED, is in its task."""
-        return self.about.metrics[self.name_of(name)]
+        """What the metric of that name, or JUDGED, is here."""
+        return self.record.plan.metrics[self.name_of(name)]
 
     def margin(self, metric: str) -> float:
         """Its margin in that metric, as the verdict has it where that metric is judged; NaN before anything was measured."""
+        if self.record.plan.margin is not None:
+            return self.record.plan.margin
         base = runs_of(self.curves, self.name_of(metric), "base")
         about = self.metric(metric)
         return math.nan if base.empty else default_margin(base, about.unit, about.margin).value
 
-    def per_unit(self, arm: str, axis: Axis) -> Fraction:
-        """Samples for each unit of the axis: one, a step of that arm, or the training samples of the task."""
-        if axis == "steps":
-            return self.record.plan.arm(arm).samples_per_step
-        return Fraction(self.about.train_size if axis == "epochs" else 1)
+    def per_unit(self, arm: str, axis: Axis) -> Fraction | None:
+        """Samples for each unit of the axis: one, a step of that arm, or the training samples of the task.
+
+        None where that is not known: what was imported knows no epochs, and over tokens no steps.
+        """
+        plan = self.record.plan
+        if axis == "samples":
+            return Fraction(1)
+        if isinstance(plan, CalibrationPlan):
+            return plan.arm(arm).samples_per_step if axis == "steps" else Fraction(task(plan.task).train_size)
+        known = axis == "steps" and plan.counted == "samples"
+        return Fraction(plan.batch_of(plan.rule if arm == RULE else arm)) if known else None
 
     @property
     def diverged(self) -> frozenset[str]:
@@ -81,10 +86,11 @@ class Member:
 
 @dataclass(frozen=True)
 class Row:
-    """One line a calibration: what was tried, and what came out for the full rule at the target batch.
+    """One line a calibration or imported comparison: what was tried, and what came out for the full rule at the target batch.
 
     difference, low, high: at the end, in ``unit``, with the interval of the test; margin: what they are held against;
-    noise_scale: in samples; seeds: that were compared. None, and outcome "", where there is nothing to tell, now or ever.
+    noise_scale: in samples; seeds: that were compared. None, and outcome "", where there is nothing to tell, now or ever;
+    what nobody knows of an imported one is "" or None.
     """
 
     id: str
@@ -96,8 +102,8 @@ class Row:
     base_batch: int
     target_batch: int
     kappa: float
-    lr: float
-    scaled_lr: float
+    lr: float | None
+    scaled_lr: float | None
     outcome: str
     difference: float | None
     low: float | None
@@ -114,29 +120,38 @@ class Row:
         told = verdict if verdict and verdict.told else None
         end = told.end if told else None
         several = end is not None and end.pairs > 1
+        trained: dict[str, Any] = {"size": "", "optimizer": "", "lr": None, "scaled_lr": None}
+        if isinstance(plan, CalibrationPlan):
+            named = len(task(plan.task).sizes) > 1
+            trained = {"size": plan.size if named else "", "optimizer": family(plan.base.optimizer).label,
+                       "lr": plan.base["lr"], "scaled_lr": plan.config_of(RULE)["lr"]}
         return cls(
-            id=record.id, name=member.title, state=record.state, task=plan.task, size=plan.size,
-            optimizer=family(plan.base.optimizer).label, base_batch=plan.base.batch_size, target_batch=plan.target_batch,
-            kappa=plan.target_batch / plan.base.batch_size, lr=plan.base["lr"], scaled_lr=plan.config_of(RULE)["lr"],
+            id=record.id, name=member.title, state=record.state, task=plan.subject, **trained, base_batch=plan.base_batch,
+            target_batch=plan.target_batch, kappa=plan.target_batch / plan.base_batch,
             outcome=told.outcome if told else "", difference=end.difference if end else None,
             low=end.low if end and several else None, high=end.high if end and several else None,
             margin=told.margin.value if told else None, unit=member.metric(JUDGED).unit,
             noise_scale=member.regime.noise_scale if member.regime else None, seeds=told.pairs if told else None)
 
 
-def member(record: CalibrationRecord, curves: pd.DataFrame) -> Member:
-    """A calibration with its curves, as ``store.curves`` gives them, ready to be compared."""
+def member(record: Record, curves: pd.DataFrame) -> Member:
+    """What is stored with its curves, as ``report.comparable`` gives them, ready to be compared."""
     arms = curves[curves["arm"] != WARM_START]
     measured = regimes(record, arms)
-    return Member(record, arms, verdicts(record, arms, measured=measured) if record.final else {}, measured.get(RULE))
+    judged = verdicts(record, arms, measured=measured) if record.final else {}
+    rule = record.plan.rule
+    if rule != RULE:
+        arms = arms.assign(arm=arms["arm"].where(arms["arm"] != rule, RULE))
+        judged = {RULE if arm == rule else arm: verdict for arm, verdict in judged.items()}
+    return Member(record, arms, judged, measured.get(rule))
 
 
-def stored_member(store: Store, record: CalibrationRecord) -> Member:
-    """A stored calibration; raises DamagedChunk where its curves cannot be read."""
-    return member(record, store.curves(record.id))
+def stored_member(store: Store, record: Record) -> Member:
+    """What is stored; raises DamagedChunk where its curves cannot be read."""
+    return member(record, comparable(store, record))
 
 
-def gather(store: Store, ids: Iterable[str], read: Callable[[Store, CalibrationRecord], Member] = stored_member,
+def gather(store: Store, ids: Iterable[str], read: Callable[[Store, Record], Member] = stored_member,
            ) -> tuple[tuple[Member, ...], tuple[str, ...]]:
     """The calibrations of these ids, each once, and a sentence about each that cannot be shown, or not with its curves.
 
@@ -145,7 +160,7 @@ def gather(store: Store, ids: Iterable[str], read: Callable[[Store, CalibrationR
     members, problems = [], []
     for id in dict.fromkeys(ids):
         try:
-            record = store.get(id)
+            record = store.record(id)
         except NotFound:
             problems.append(f"There is no calibration {shown(id)}: it may have been removed for good.")
             continue
@@ -165,11 +180,11 @@ def metrics(members: Sequence[Member]) -> tuple[dict[str, str], tuple[str, ...]]
 
     Where they share none, each is compared in the metric that its own task judges.
     """
-    tasks = [member.about for member in members]
-    shared = [name for name in tasks[0].metrics if all(name in about.metrics for about in tasks)] if tasks else []
-    left_out = dict.fromkeys(metric.label for about in tasks for name, metric in about.metrics.items() if name not in shared)
-    labels = {name: tasks[0].metrics[name].label for name in shared}
-    return labels or ({JUDGED: "What each task judges"} if tasks else {}), tuple(left_out)
+    known = [member.record.plan.metrics for member in members]
+    shared = [name for name in known[0] if all(name in metrics for metrics in known)] if known else []
+    left_out = dict.fromkeys(metric.label for metrics in known for name, metric in metrics.items() if name not in shared)
+    labels = {name: known[0][name].label for name in shared}
+    return labels or ({JUDGED: "What each one judges"} if known else {}), tuple(left_out)
 
 
 def unit(members: Sequence[Member], metric: str) -> str:
@@ -180,7 +195,9 @@ def unit(members: Sequence[Member], metric: str) -> str:
 
 def arms(members: Sequence[Member]) -> tuple[str, ...]:
     """The names of all arms, the full rule first and base second, the others in the order of the plans."""
-    return tuple(dict.fromkeys([RULE, "base", *(arm.name for member in members for arm in member.record.plan.arms)]))
+    plans = [member.record.plan for member in members]
+    return tuple(dict.fromkeys([RULE, "base", *(RULE if arm.name == plan.rule else arm.name for plan in plans
+                                                for arm in plan.arms)]))
 
 
 def differences(members: Sequence[Member], metric: str, chosen: Sequence[str], axis: Axis = "samples",
@@ -193,7 +210,8 @@ def differences(members: Sequence[Member], metric: str, chosen: Sequence[str], a
     tables = []
     for place, member in enumerate(members):
         curves = member.curves[member.curves["arm"].isin(["base", *chosen])]
-        table = differences_over_samples(curves, member.name_of(metric), tested_at(member.verdicts))
+        table = differences_over_samples(curves, member.name_of(metric), tested_at(member.verdicts),
+                                         paired=member.record.plan.paired)
         table = table.rename(columns={"difference": "value", "pairs": "seeds"})
         if in_margins:
             table[["value", "low", "high"]] = table[["value", "low", "high"]].astype(float) / member.margin(metric)
@@ -217,7 +235,9 @@ def courses(members: Sequence[Member], metric: str, chosen: Sequence[str], axis:
 
 
 def _on_axis(table: pd.DataFrame, member: Member, place: int, axis: Axis) -> pd.DataFrame:
-    per_unit = {arm: float(member.per_unit(arm, axis)) for arm in dict.fromkeys(table["arm"])}
+    units = {arm: member.per_unit(arm, axis) for arm in dict.fromkeys(table["arm"])}
+    per_unit = {arm: float(unit) for arm, unit in units.items() if unit is not None}
+    table = table[table["arm"].isin(per_unit)]
     x = table["samples"].astype(float) / table["arm"].map(per_unit).astype(float)
     return table.assign(place=place, x=x, diverged=table["arm"].isin(member.diverged))[COLUMNS]
 
@@ -229,4 +249,4 @@ def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def csv(members: Sequence[Member]) -> str:
     """The lines of the calibrations as CSV, all digits."""
-    return pd.DataFrame([vars(Row.of(member)) for member in members]).to_csv(index=False, lineterminator="\n")
+    return as_cells(pd.DataFrame([vars(Row.of(member)) for member in members])).to_csv(index=False, lineterminator="\n")

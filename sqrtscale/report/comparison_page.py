@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from string import ascii_uppercase
 
 from ..evidence import OUTCOMES
+from ..tasks import without_version
 from .comparison import JUDGED, RULE, Member, Row, differences
 from .content import Report, Section, Table
 from .settings import settings
@@ -25,8 +26,9 @@ def cells(row: Row) -> dict[str, str]:
     return {
         "Calibration": row.name, "Verdict": row.outcome, "State": row.state, "Difference at the end": difference,
         "Margin": "" if row.margin is None else f"{row.margin:.2g} {row.unit}", "kappa": f"{row.kappa:.6g}",
-        "Batch": f"{row.base_batch} → {row.target_batch}", "lr": f"{row.lr:.4g} → {row.scaled_lr:.4g}",
-        "Optimizer": row.optimizer, "Task": f"{row.task}, {row.size}", "Noise scale": _size(row.noise_scale),
+        "Batch": f"{row.base_batch} → {row.target_batch}", "lr": "" if row.lr is None else f"{row.lr:.4g} → {row.scaled_lr:.4g}",
+        "Optimizer": row.optimizer, "Task": ", ".join(filter(None, [without_version(row.task), row.size])),
+        "Noise scale": _size(row.noise_scale),
         "Seeds": "" if row.seeds is None else str(row.seeds)}
 
 

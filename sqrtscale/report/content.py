@@ -8,15 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..evidence import Regime, Verdict, confidence, differences_over_samples, layer_tails, passes_for_normal
-from ..plan import WARM_START, CalibrationPlan
+from ..compared import Compared
+from ..evidence import Regime, Verdict, confidence, differences_over_samples
+from ..plan import WARM_START
 from ..rules import family
 from ..schedules import CONSTANT
 from ..store import CalibrationRecord, title
-from ..tasks import Metric, task
-from .command import command
-from .explanation import branching, followed, reasons
-from .foresight import curvature_reach
+from ..tasks import Metric, Task, task
+from .caveats import caveats
+from .command import command, version_note
+from .explanation import branching, followed
 from .judging import headline, sentences, stopped_early, tested_at
 from .svg import Block, Interval, Line, chart, forest
 
@@ -60,72 +61,78 @@ def report(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[st
     plan, about = record.plan, task(record.plan.task)
     arms = curves[curves["arm"] != WARM_START]
     start = (f"after a warm start of {plan.warm_samples:,} samples at the base configuration" if plan.warm_samples
-             else "from the initial weights")
+             else f"from the checkpoint {plan.checkpoint.words}" if plan.checkpoint else "from the initial weights")
     optimizer = family(plan.base.optimizer)
     question = (f"Somebody tuned {optimizer.label} at batch {plan.base.batch_size}. Does training at batch "
                 f"{plan.target_batch} (kappa = {plan.target_batch / plan.base.batch_size:.6g}), with every hyperparameter moved "
-                f"by the {optimizer.rule}, follow the same course? Tried on {about.title}: {about.description} The "
-                f"{plan.size} model has {about.sizes[plan.size]:,} parameters. Every arm trains "
+                f"by the {optimizer.rule}, follow the same course? Tried on {_subject(about, plan.size)} Every arm trains "
                 f"{plan.samples:,} samples with {plan.seeds_in_words} {start}; arms share their samples seed by seed."
                 + (f" From there on the learning rate of every arm {plan.schedule.words} (schedule {plan.schedule})."
                    if plan.schedule != CONSTANT else ""))
     trained = arms[arms["samples"] > 0]
-    pictures = tuple(_picture(arms[arms["metric"] == name], metric, plan) for name, metric in about.metrics.items()
+    pictures = tuple(picture(arms[arms["metric"] == name], metric, plan) for name, metric in about.metrics.items()
                      if (trained["metric"] == name).any())
-    is_normal = passes_for_normal(layer_tails(arms))
-    came_out = (frontier, *sentences(verdicts), *reasons(record, verdicts, measured, is_normal), curvature_reach(plan, curves),
-                stopped_early(record))
+    came_out = (frontier, *sentences(verdicts), *caveats(record, curves, verdicts, measured), stopped_early(record))
     tests = any(verdict.functionals for verdict in verdicts.values())
     return Report(
         title=title(record.name, about.title, plan.base.batch_size, plan.target_batch),
         answer=headline(record, verdicts),
         sections=(
             Section("The question", (question,)),
-            Section("What came out", tuple(filter(None, came_out)), tables=(_verdicts(verdicts),) * tests),
+            Section("What came out", tuple(filter(None, came_out)), tables=(verdict_table(verdicts),) * tests),
             *([Section("Was it a test of the rule?", (measured["scaled"].sentence,))] if "scaled" in measured else []),
             *([Section("The curves", ("Mean over seeds with the band from the smallest to the largest.",), pictures)]
               if pictures else []),
-            *_differences(arms, verdicts, plan),
+            *differences(arms, verdicts, plan),
             Section("The arms", tuple(filter(None, [branching(plan), followed(plan, curves)])), tables=(_arms(record),)),
-            Section("How to repeat it", (_made_with(record),), code=command(plan)),
+            Section("How to repeat it", tuple(filter(None, [_made_with(record), version_note(plan)])), code=command(plan)),
         ))
 
 
-def _picture(curves: pd.DataFrame, metric: Metric, plan: CalibrationPlan) -> str:
+def _subject(about: Task, size: str) -> str:
+    """What is trained; a user's file may have a title alone, and no full stop."""
+    words = about.title if about.description.rstrip(".") == about.title else f"{about.title}: {about.description.rstrip('.')}"
+    several = f"{size} " if len(about.sizes) > 1 else ""
+    return f"{words}. The {several}model has {about.sizes[size]:,} parameters."
+
+
+def picture(curves: pd.DataFrame, metric: Metric, plan: Compared) -> str:
     """The chart of a metric; curves: of that metric alone."""
     finite = curves.assign(value=curves["value"].where(np.isfinite(curves["value"])))
     table = finite.groupby(["arm", "samples"])["value"].agg(["mean", "min", "max"]).reset_index()
     table.columns = pd.Index(["arm", "samples", "y", "low", "high"])
-    return chart(_lines(table, plan), "samples seen", metric.title)
+    return chart(_lines(table, plan), f"{plan.counted} seen", metric.title)
 
 
-def _differences(arms: pd.DataFrame, verdicts: Mapping[str, Verdict], plan: CalibrationPlan) -> tuple[Section, ...]:
+def differences(arms: pd.DataFrame, verdicts: Mapping[str, Verdict], plan: Compared) -> tuple[Section, ...]:
     """The differences to base over samples with the margin, and what is tested of them; nothing without a pair."""
     tests = [(test.level, verdict.margin) for verdict in verdicts.values() for test in verdict.functionals]
     if not tests:
         return ()
     level, margin = tests[0]
     size = f"± {margin.value:.2g} {margin.unit}"
-    table = differences_over_samples(arms, task(plan.task).judged, level).rename(columns={"difference": "y"})
-    words = (f"Arm minus base on the same seed: mean over seeds with its {confidence(level)} interval at every point. Grey band: "
+    table = differences_over_samples(arms, plan.judged, level, paired=plan.paired).rename(columns={"difference": "y"})
+    who = "Arm minus base on the same seed: mean over seeds" if plan.paired else "Mean of the arm minus mean of base,"
+    words = (f"{who} with its {confidence(level)} interval at every point. Grey band: "
              f"the margin, {size}, within which curves count as equal. What lies beyond six margins is outside the picture.")
-    picture = chart(_lines(table, plan), "samples seen", f"Difference ({margin.unit})", margin.value)
-    tested = (f"Means over the first quarter of the samples, over the whole curve and over the last tenth (the end), with their "
-              f"{confidence(level)} intervals: an arm matches where all three lie inside the grey band, {size}, and differs "
-              "where one lies outside by more than chance, and a margin that few seeds know, explain.")
+    over = chart(_lines(table, plan), f"{plan.counted} seen", f"Difference ({margin.unit})", margin.value)
+    tested = (f"Means over the first quarter of the {plan.counted}, over the whole curve and over the last tenth (the end), with "
+              f"their {confidence(level)} intervals: an arm matches where all three lie inside the grey band, {size}, and "
+              "differs where one lies outside by more than chance, and a margin that few seeds know, explain.")
     blocks = [Block(arm, verdict.outcome, _colour(plan, arm), [
         Interval(test.name, test.difference, test.low, test.high) for test in verdict.functionals])
         for arm, verdict in verdicts.items() if verdict.functionals or verdict.reason == "diverged"]
     plot = forest(blocks, f"Difference to base ({margin.unit})", margin.value)
-    return Section("The difference to base", (words,), (picture,)), Section("What the verdict tests", (tested,), (plot,))
+    return Section("The difference to base", (words,), (over,)), Section("What the verdict tests", (tested,), (plot,))
 
 
-def _colour(plan: CalibrationPlan, arm: str) -> str:
+def _colour(plan: Compared, arm: str) -> str:
     """Of an arm other than base."""
-    return {"rule": COLOURS["scaled"], "noise-aware": COLOURS["noise-aware"]}.get(plan.arm(arm).group, GREYS[0])
+    group = next(known.group for known in plan.arms if known.name == arm)
+    return {"rule": COLOURS["scaled"], "noise-aware": COLOURS["noise-aware"]}.get(group, GREYS[0])
 
 
-def _lines(table: pd.DataFrame, plan: CalibrationPlan) -> list[Line]:
+def _lines(table: pd.DataFrame, plan: Compared) -> list[Line]:
     """A line an arm with its band; table: columns arm, samples, y, low, high."""
     lines, others = [], 0
     for arm in plan.arms:
@@ -143,12 +150,14 @@ def _lines(table: pd.DataFrame, plan: CalibrationPlan) -> list[Line]:
     return lines
 
 
-def _verdicts(verdicts: Mapping[str, Verdict]) -> Table:
+def verdict_table(verdicts: Mapping[str, Verdict]) -> Table:
     rows = [(arm, verdict.outcome, test.name, f"{test.difference:+.4g}", f"{test.low:+.4g} to {test.high:+.4g}",
-             f"{verdict.margin.value:.4g}", str(verdict.pairs))
+             f"{verdict.margin.value:.4g}",
+             str(verdict.pairs) if verdict.paired else f"{verdict.arm_runs} against {verdict.base_runs}")
             for arm, verdict in verdicts.items() for test in verdict.functionals]
     interval = f"{confidence(tested_at(verdicts))} interval"
-    return Table(("Arm", "Verdict", "Measured as", "Difference to base", interval, "Margin", "Seeds"), tuple(rows))
+    counted = "Seeds" if all(verdict.paired for verdict in verdicts.values()) else "Runs"
+    return Table(("Arm", "Verdict", "Measured as", "Difference to base", interval, "Margin", counted), tuple(rows))
 
 
 def _arms(record: CalibrationRecord) -> Table:
@@ -156,6 +165,8 @@ def _arms(record: CalibrationRecord) -> Table:
     rows = [("batch size", *(str(arm.config.batch_size) for arm in plan.arms))]
     rows += [(name, *(" to ".join(dict.fromkeys(f"{config[name]:.8g}" for config in plan.ends(arm.name))) for arm in plan.arms))
              for name in family(plan.base.optimizer).fields]
+    rows += [(f"{name} of {group.name}", *(f"{arm.config.groups[i].values[name]:.8g}" for arm in plan.arms))
+             for i, group in enumerate(plan.base.groups) for name in group.values]
     return Table(("Field", *(arm.name for arm in plan.arms)), tuple(rows))
 
 
@@ -165,4 +176,4 @@ def _made_with(record: CalibrationRecord) -> str:
     return (f"Calibration {record.id}, {record.created_at:%Y-%m-%d %H:%M} UTC, on {record.device or 'an unknown device'}"
             f"{f', executor {record.executors}' * bool(record.executors)}"
             f"{' with ' + versions if versions else ''}; seeds {', '.join(map(str, record.plan.seeds))}, task version "
-            f"{record.plan.task_version}.")
+            f"{record.plan.version}.")

@@ -119,7 +119,7 @@ def learnt(record: CalibrationRecord, curves: pd.DataFrame) -> Known:
 
 def _alike(stored: CalibrationPlan, plan: CalibrationPlan) -> bool:
     # The noise scale grows with the warm start, and how far an end value scatters hangs on the evaluations.
-    names = ("task", "task_version", "size", "base", "start", "warm_samples", "evaluations")
+    names = ("task", "task_version", "size", "base", "start", "warm_samples", "checkpoint", "evaluations")
     return all(getattr(stored, name) == getattr(plan, name) for name in names)
 
 
@@ -158,7 +158,7 @@ def _source(plan: CalibrationPlan, known: Known) -> str:
 
 
 def _start(plan: CalibrationPlan, known: Known) -> str:
-    if plan.start == "warm" or known.own:
+    if plan.start != "scratch" or known.own:
         return ""
     return "From scratch the signal dominates at first, and the rule is not tested there: a warm start is the better test."
 

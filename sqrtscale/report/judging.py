@@ -1,4 +1,4 @@
-"""The verdicts on a stored calibration: its plan says what each arm is to be held against."""
+"""The verdicts on a stored calibration or imported comparison: its plan says what each arm is to be held against."""
 
 from __future__ import annotations
 
@@ -16,39 +16,52 @@ import pandas as pd
 from sqlalchemy.exc import SQLAlchemyError
 
 from .. import evidence
+from ..arms import FOLLOWING
 from ..evidence import Comparison, Looks, Outcome, Regime, Verdict, judge
+from ..imported import on_common_points
 from ..plan import WARM_START
-from ..rules import FieldError
 from ..schedules import CONSTANT
-from ..store import CalibrationRecord, DamagedChunk, NotFound, Result, Store
+from ..store import CalibrationRecord, ImportedRecord, NotFound, Record, Result, Store
 from ..store.records import COURSE, JUDGING
-from ..tasks import task
 
 NO_TEST = "not trained, because no arm could test the rule: the signal dominates at the branch point"  # the reason of such runs
 USUAL_LEVEL = 0.05
 NOT_OF_THE_RULE = ("base", "svag", "noise-aware")  # groups of arms that test something whatever dominates the gradient
 
 
-def verdicts(record: CalibrationRecord, curves: pd.DataFrame, margin: float | None = None,
+def comparable(store: Store, record: Record) -> pd.DataFrame:
+    """The stored curves as everything here takes them; raises DamagedChunk.
+
+    Those of a calibration as they are, those that were imported on points that all runs have.
+    """
+    curves = store.curves(record.id)
+    return on_common_points(curves, record.plan) if isinstance(record, ImportedRecord) else curves
+
+
+def verdicts(record: Record, curves: pd.DataFrame, margin: float | None = None,
              measured: Mapping[str, Regime] | None = None) -> dict[str, Verdict]:
     """Every arm against base, each with the regime at its own batch; empty before anything was measured.
 
-    curves: as ``store.curves`` gives them; margin: in the unit of the task's judged metric, or None for the default one;
-    measured: what ``regimes`` gave, where it was asked before. Raises FieldError.
+    curves: as ``comparable`` gives them; margin: in the unit of the judged metric, or None for the plan's own or the default
+    one; measured: what ``regimes`` gave, where it was asked before. Raises FieldError.
     """
-    arms = curves[curves["arm"] != WARM_START]
-    about = task(record.plan.task)
-    metric = about.metrics[about.judged]
-    if not (arms["metric"] == about.judged).any():
+    plan, arms = record.plan, curves[curves["arm"] != WARM_START]
+    metric = plan.metrics[plan.judged]
+    if not (arms["metric"] == plan.judged).any():
         return {}
-    controls = frozenset(arm.name for arm in record.plan.arms if arm.group == "control")
-    judged = judge(arms, Comparison(about.judged, metric.unit, metric.margin, controls=controls), margin=margin,
+    controls = frozenset(arm.name for arm in plan.arms if arm.group == "control")
+    comparison = Comparison(plan.judged, metric.unit, metric.margin, controls=controls, paired=plan.paired,
+                            counted=plan.counted)
+    judged = judge(arms, comparison, margin=plan.margin if margin is None else margin,
                    regime=regimes(record, curves) if measured is None else measured, level=level(record))
-    steady = {arm.name: arm.config for arm in record.plan.arms if not arm.measured and record.plan.schedule == CONSTANT}
-    return evidence.with_curvature(judged, arms, steady)
+    if not isinstance(record, CalibrationRecord):
+        return judged
+    if record.plan.schedule == CONSTANT:
+        judged = evidence.with_curvature(judged, arms, {arm.name: arm.config for arm in record.plan.arms if not arm.measured})
+    return evidence.with_skipped(judged, arms)
 
 
-def level(record: CalibrationRecord) -> float | None:
+def level(record: Record) -> float | None:
     """The level of the tests at the look that has been reached; None where all seeds are judged once."""
     if len(record.plan.looks) == 1:
         return None
@@ -58,19 +71,20 @@ def level(record: CalibrationRecord) -> float | None:
     return looks.levels()[looks.look(fewest) or 0]
 
 
-def was_stopped(record: CalibrationRecord) -> bool:
+def was_stopped(record: Record) -> bool:
     """Whether it ended at its branch point, where no arm could become a test of the rule."""
     return any(run.state == "SKIPPED" and run.reason == NO_TEST for run in record.runs)
 
 
-def stopped_early(record: CalibrationRecord) -> str:
+def stopped_early(record: Record) -> str:
     """That runs were left out because the verdict was clear without them, in a sentence; "" where none were."""
     skipped = [run for run in record.runs if run.state == "SKIPPED"]
     if not skipped:
         return ""
     if was_stopped(record):
         rest = "the others" if any(run.state == "DONE" and run.arm != WARM_START for run in record.runs) else "the arms"
-        return ("It was stopped after the warm start: the noise scale measured lies so far below the batch that no arm of the "
+        where = "after the warm start" if record.plan.warm_samples else "at the branch point"
+        return (f"It was stopped {where}: the noise scale measured lies so far below the batch that no arm of the "
                 f"rule would have become a test of it, so {rest} were not trained.")
     left, count = len({run.seed for run in skipped}), len(record.plan.seeds)
     return (f"Every verdict was clear after {count - left} seeds, so the other {left} of at most {count} were not "
@@ -85,12 +99,12 @@ def never_a_test(record: CalibrationRecord, curves: pd.DataFrame) -> bool:
     the noise scale by what it might still grow (:meth:`sqrtscale.evidence.Regime.stays_signal`).
     """
     plan = record.plan
-    if plan.start != "warm" or any(arm.group == "noise-aware" for arm in plan.arms):
+    if plan.start == "scratch" or any(arm.group == "noise-aware" for arm in plan.arms):
         return False
     measured = regimes(record, curves)
     whole = all(run.state == "DONE" for run in record.runs if run.arm == "base")
     return all(name in measured and (measured[name].dominated == "signal" if whole
-                                     else measured[name].stays_signal(plan.warm_samples, plan.samples))
+                                     else measured[name].stays_signal(plan.age, plan.samples))
                for _, name in plan.frontier)
 
 
@@ -105,9 +119,9 @@ def decided(verdicts: Mapping[str, Verdict]) -> bool:
                                   for verdict in verdicts.values())
 
 
-def judged(store: Store, record: CalibrationRecord) -> CalibrationRecord:
+def judged(store: Store, record: Record) -> Record:
     """The record with its verdict by the default margin, as :func:`keep` stores it; raises DamagedChunk."""
-    curves = store.curves(record.id)
+    curves = comparable(store, record)
     measured = regimes(record, curves)
     judged = verdicts(record, curves, measured=measured)
     return keep(store, record, judged, measured, differences(record, curves, judged))
@@ -124,8 +138,8 @@ def catch_up(store: Store, seconds: float) -> int:
     while waiting and time.monotonic() < until:
         id = waiting[0]
         try:
-            judged(store, store.get(id))
-        except (DamagedChunk, FieldError):  # its curves are damaged; its task is gone, or its plan is refused
+            judged(store, store.record(id))
+        except ValueError:  # its curves are damaged, its task is gone, its plan is refused, or nobody can judge it
             _store(store, id)
         except NotFound:  # removed for good meanwhile
             pass
@@ -135,10 +149,10 @@ def catch_up(store: Store, seconds: float) -> int:
     return len(waiting)
 
 
-def differences(record: CalibrationRecord, curves: pd.DataFrame, verdicts: Mapping[str, Verdict]) -> pd.DataFrame:
+def differences(record: Record, curves: pd.DataFrame, verdicts: Mapping[str, Verdict]) -> pd.DataFrame:
     """The differences to base over samples, with intervals of the level that the verdicts were tested at."""
     arms = curves[curves["arm"] != WARM_START]
-    return evidence.differences_over_samples(arms, task(record.plan.task).judged, tested_at(verdicts))
+    return evidence.differences_over_samples(arms, record.plan.judged, tested_at(verdicts), paired=record.plan.paired)
 
 
 def tested_at(verdicts: Mapping[str, Verdict]) -> float:
@@ -146,33 +160,34 @@ def tested_at(verdicts: Mapping[str, Verdict]) -> float:
     return next((test.level for verdict in verdicts.values() for test in verdict.functionals), USUAL_LEVEL)
 
 
-def headline(record: CalibrationRecord, verdicts: Mapping[str, Verdict]) -> str:
+def headline(record: Record, verdicts: Mapping[str, Verdict]) -> str:
     """The first line of the result, about the target batch: arms at other batches have their own sentences."""
     plan = record.plan
-    at_target = {arm: verdict for arm, verdict in verdicts.items() if plan.config_of(arm).batch_size == plan.target_batch}
-    others = (evidence.of_another_transfer(at_target[arm.name], _transfer(arm.name, arm.measured)) for arm in plan.arms
+    at_target = {arm: verdict for arm, verdict in verdicts.items() if plan.batch_of(arm) == plan.target_batch}
+    others = (evidence.of_another_transfer(at_target[arm.name], _transfer(arm.name)) for arm in plan.arms
               if arm.group == "noise-aware" and arm.name in at_target)
-    return " ".join(filter(None, [evidence.headline(at_target), *others]))
+    return " ".join(filter(None, [evidence.headline(at_target, plan.rule), *others]))
 
 
-def _transfer(arm: str, measured: bool) -> str:
+def _transfer(arm: str) -> str:
     given = arm.removeprefix("noise-aware ").replace(" ", ", ")
-    return f"The noise-aware transfer (noise scale {'as measured' if measured else given})"
+    return f"The noise-aware transfer (noise scale {'as measured' if arm.startswith(FOLLOWING) else given})"
 
 
-def keep(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict], measured: Mapping[str, Regime],
-         differences: pd.DataFrame) -> CalibrationRecord:
+def keep(store: Store, record: Record, verdicts: Mapping[str, Verdict], measured: Mapping[str, Regime],
+         differences: pd.DataFrame) -> Record:
     """Store what lists show of the verdicts, where that is not what they show already; returns the record with it.
 
     The outcome is that of the full rule at the target batch, "" where there is nothing to compare; the answer has the frontier.
     measured, differences: what ``regimes`` and :func:`differences` gave.
     """
-    scaled = verdicts.get("scaled")
+    rule = record.plan.rule
+    scaled = verdicts.get(rule)
     result = Result(
         outcome=scaled.outcome if scaled and scaled.told else "",
         answer=" ".join(filter(None, [headline(record, verdicts), frontier(record, verdicts)])),
-        **(_end(scaled) if scaled else {}), **(_noise(measured["scaled"]) if "scaled" in measured else {}),
-        course=_course(differences[differences["arm"] == "scaled"]["difference"].to_numpy(float)))
+        **(_end(scaled) if scaled else {}), **(_noise(measured[rule]) if rule in measured else {}),
+        course=_course(differences[differences["arm"] == rule]["difference"].to_numpy(float)))
     if result != record.result or not record.judged:
         _store(store, record.id, result)
     return replace(record, **vars(result), judging=JUDGING)
@@ -215,13 +230,13 @@ class Tried(NamedTuple):
     outcome: Outcome
 
 
-def frontier(record: CalibrationRecord, verdicts: Mapping[str, Verdict]) -> str:
+def frontier(record: Record, verdicts: Mapping[str, Verdict]) -> str:
     """How far one can go, in a sentence: the last batch, up and down, to which every batch tried on the way matches.
 
     "" where only one target was tried.
     """
     plan = record.plan
-    tried = [Tried(kappa, plan.config_of(name).batch_size, verdicts[name].outcome) for kappa, name in plan.frontier
+    tried = [Tried(kappa, plan.batch_of(name), verdicts[name].outcome) for kappa, name in plan.frontier
              if name in verdicts]
     if len(tried) < 2:
         return ""
@@ -242,13 +257,15 @@ def _reach(targets: list[Tried], direction: str) -> str:
     return f"{text}, while batch {failing.batch} comes out as “{failing.outcome}”"
 
 
-def regimes(record: CalibrationRecord, curves: pd.DataFrame) -> dict[str, Regime]:
+def regimes(record: Record, curves: pd.DataFrame) -> dict[str, Regime]:
     """Arm -> what dominates the gradient between the base batch and that arm's; without those that were not measured.
 
     None where only the initial weights were: their noise scale says nothing of a training.
     """
     arms = curves[curves["arm"] != WARM_START]
-    if record.plan.start == "scratch" and not (arms["samples"] > 0).any():
+    plan = record.plan
+    branched = plan.warm_samples or (isinstance(record, CalibrationRecord) and record.plan.checkpoint)
+    if not branched and not (arms["samples"] > 0).any():
         return {}
-    batches = {arm.name: arm.config.batch_size for arm in record.plan.arms if arm.group not in NOT_OF_THE_RULE}
-    return evidence.regimes(arms, record.plan.base.batch_size, batches)
+    batches = {arm.name: arm.batch_size for arm in plan.arms if arm.group not in NOT_OF_THE_RULE}
+    return evidence.regimes(arms, plan.base_batch, batches)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..rules import TrainingConfig, family
-from ..store import CalibrationRecord
+from ..store import CalibrationRecord, Record
 from ..tasks import task
 from .comparison import RULE, Member
 
@@ -28,21 +28,30 @@ class Setting:
 
 
 def settings(members: Sequence[Member]) -> tuple[Setting, ...]:
-    """Every field of the calibrations: what is trained, hyperparameters, how it is calibrated."""
-    records = [member.record for member in members]
+    """Every field: what is trained, hyperparameters, how it is compared."""
+    parts = [_parts(member.record) for member in members]
     fields = []
-    for part in (_trained, _hyperparameters, _calibrated):
-        columns = [{name: _text(value) for name, value in part(record).items()} for record in records]
-        names = dict.fromkeys(name for column in columns for name in column)
-        fields += [Setting(name, tuple(column.get(name, "") for column in columns)) for name in names]
+    for columns in zip(*parts, strict=True):
+        texts = [{name: _text(value) for name, value in column.items()} for column in columns]
+        names = dict.fromkeys(name for column in texts for name in column)
+        fields += [Setting(name, tuple(column.get(name, "") for column in texts)) for name in names]
     return tuple(fields)
+
+
+def _parts(record: Record) -> tuple[dict[str, Any], ...]:
+    """What is trained, hyperparameters, how it is compared: of an imported comparison what is known of them."""
+    plan = record.plan
+    batches = {"batch size": _moved(plan.base_batch, plan.target_batch), "kappa": plan.target_batch / plan.base_batch}
+    if isinstance(record, CalibrationRecord):
+        return _trained(record) | batches, _hyperparameters(record), _calibrated(record)
+    return batches, {}, {"metric": plan.judged, "seeds": str(len(plan.seeds)), "arms": ", ".join(arm.name for arm in plan.arms),
+                         "paired": plan.paired, "compared from": f"{plan.warm_samples:,} {plan.counted}"}
 
 
 def _trained(record: CalibrationRecord) -> dict[str, Any]:
     plan = record.plan
-    return {"task": task(plan.task).title, "task version": plan.task_version, "model": plan.size,
-            "optimizer": family(plan.base.optimizer).label,
-            "batch size": _moved(plan.base.batch_size, plan.target_batch), "kappa": plan.target_batch / plan.base.batch_size}
+    return {"task": task(plan.task).title, "task version": plan.version, "model": task(plan.task).model_of(plan.size),
+            "optimizer": family(plan.base.optimizer).label}
 
 
 def _hyperparameters(record: CalibrationRecord) -> dict[str, Any]:
@@ -54,7 +63,8 @@ def _hyperparameters(record: CalibrationRecord) -> dict[str, Any]:
 def _calibrated(record: CalibrationRecord) -> dict[str, Any]:
     plan, packages = record.plan, record.environment.get("packages", {})
     return {"decay form": plan.decay_form, "momentum form": plan.momentum_form, "corrected lr": plan.correct_lr,
-            "start": plan.start, "warm-start samples": f"{plan.warm_samples:,}", "samples a run": f"{plan.samples:,}",
+            "start": plan.start, **({"checkpoint": plan.checkpoint.words} if plan.checkpoint else {}),
+            "warm-start samples": f"{plan.warm_samples:,}", "samples a run": f"{plan.samples:,}",
             "schedule": plan.schedule, "seeds": plan.seeds_in_words, "evaluations": plan.evaluations,
             "arms": ", ".join(arm.name for arm in plan.arms), "device": record.device or plan.device,
             "executor": record.executors, **{name: packages[name] for name in PACKAGES if name in packages}}

@@ -28,12 +28,13 @@ class FieldError(ValueError):
 
 
 def shown(value: object) -> str:
-    """``value`` in one line of a message, cut where it is long."""
+    """``value`` in one line of a message; of a long one the middle is left out: a path's end says which file it is."""
     try:
         text = repr(value) if isinstance(value, str) else " ".join(str(value).split())
     except (ValueError, RecursionError):  # an integer of thousands of digits, also inside a list; a list inside itself
         text = f"<{type(value).__name__} too long to print>"
-    return text[:LONGEST_SHOWN]
+    half = LONGEST_SHOWN // 2
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:half]}…{text[1 - half:]}"
 
 
 def real(field: str, value: object, allowed: str) -> float:
@@ -45,6 +46,15 @@ def real(field: str, value: object, allowed: str) -> float:
     if not math.isfinite(number):
         raise FieldError(field, value, allowed)
     return number
+
+
+def positive_margin(value: object) -> float:
+    """How far apart curves may lie and still match; raises FieldError where nothing could lie within it."""
+    allowed = "is no margin: give a positive number in the unit of the metric, for example 0.01"
+    size = real("margin", value, allowed)
+    if size <= 0:
+        raise FieldError("margin", value, allowed)
+    return size
 
 
 def whole(field: str, value: object, least: int, example: int, most: int = 10**15) -> int:

@@ -3,57 +3,53 @@
 from __future__ import annotations
 
 import functools
-import os
-import subprocess
-import sys
-from collections.abc import Iterable
-from importlib import metadata
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
-from ..devices import devices
-
-if TYPE_CHECKING:
-    from ..store import CalibrationRecord
-
-DEV = Path("/dev")
-NODES = ("nvidia[0-9]*", "dxg", "kfd")  # what a GPU's driver puts there: NVIDIA's, Windows' for Linux, AMD's
-ASK_TORCH = ("import torch.cuda as gpu\n"
-             "print(*[gpu.get_device_name(i) for i in range(gpu.device_count())] if gpu.is_available() else [], sep='\\n')")
-PATIENCE = 60.0  # seconds
+from ..devices import Card, devices
+from ..gpu import GRAPHS_OFF, detect, diagnose, remembered
 
 
 @functools.cache
-def cuda_devices() -> tuple[str, ...]:
-    """Names of the CUDA devices that training can use, for example ``("NVIDIA H200",)``; empty without any."""
-    try:
-        if metadata.version("torch").endswith("+cpu"):  # a torch without CUDA uses none, whatever is there
-            return ()
-    except metadata.PackageNotFoundError:
-        return ()
-    # The driver answers at once, but knows nothing of what is hidden from torch by a variable.
-    names = () if "CUDA_VISIBLE_DEVICES" in os.environ else _lines("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
-    if names or not [path for node in NODES for path in DEV.glob(node)]:
-        return names
-    return _lines(sys.executable, "-P", "-c", ASK_TORCH)
-
-
-def _lines(*command: str) -> tuple[str, ...]:
-    """What a program prints, by the line; empty where there is no such program, it fails, or it hangs as drivers may."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
-    except (OSError, subprocess.TimeoutExpired):
-        return ()
-    return tuple(line.strip() for line in done.stdout.splitlines() if line.strip()) if done.returncode == 0 else ()
+def gpus() -> tuple[Card, ...]:
+    """The GPUs that training can use, the best one first; empty without any."""
+    detection = detect()
+    return tuple(card for index in detection.usable for card in detection.cards if card.index == index)
 
 
 def occupied(name: str) -> tuple[str, ...]:
-    """The devices that a plan's name stands for on this machine, all of which its calibration takes."""
-    return devices(name, len(cuda_devices()))
+    """The devices that a plan's name stands for on this machine, all of which its calibration takes.
+
+    auto and all pass over a GPU whose trial has failed.
+    """
+    indices = [card.index for card in gpus()]
+    if name in ("auto", "all"):
+        indices = [index for index in indices if (diagnosis := remembered(index)) is None or diagnosis.outcome != "cpu"]
+    return devices(name, indices)
 
 
-def rivals(queue: Iterable[CalibrationRecord], record: CalibrationRecord) -> list[CalibrationRecord]:
-    """Those of the record's host that take one of its devices, in the order of the queue, itself among them."""
-    devices_of_it = set(occupied(record.plan.device))
-    return [other for other in queue
-            if other.host in ("", record.host) and not devices_of_it.isdisjoint(occupied(other.plan.device))]
+def refused(devices: Sequence[str], meanwhile: Callable[[], object], anew: bool = False) -> str:
+    """Why no calibration can run on these devices, which are locked; empty where it can.
+
+    The first time with this driver, torch and card each GPU is tried, which takes about a minute; meanwhile: called all along;
+    anew: whatever is remembered of it, and also where torch cannot use it any more.
+    """
+    for index in _indices(devices):
+        usable = [card.index for card in gpus()]
+        if usable and index not in usable and not anew:
+            continue  # the training process names those that are
+        diagnosis = (None if anew else remembered(index)) or diagnose(quick=True, meanwhile=meanwhile, index=index)
+        gpus.cache_clear()  # it was asked anew
+        if diagnosis.outcome == "cpu":
+            return diagnosis.advice
+    return ""
+
+
+def settings(devices: Sequence[str]) -> dict[str, str]:
+    """What a process that trains on these devices must know of a trial, as environment variables."""
+    diagnoses = [remembered(index) for index in _indices(devices)]
+    return GRAPHS_OFF if any(diagnosis is not None and diagnosis.outcome == "eager" for diagnosis in diagnoses) else {}
+
+
+def _indices(devices: Sequence[str]) -> list[int]:
+    """Of the GPUs among them."""
+    return [int(device.partition(":")[2]) for device in devices if device != "cpu"]

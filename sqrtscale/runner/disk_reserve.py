@@ -6,7 +6,7 @@ import errno
 import shutil
 from pathlib import Path
 
-from ..home import calibration_folder, home
+from ..home import calibration_folder, home, owner_only
 
 BYTES = 4_000_000
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -17,9 +17,15 @@ def path(id: str) -> Path:
     return calibration_folder(id) / "reserve"
 
 
-def keep(id: str) -> None:
-    """Take the space; raises OSError where there is not as much."""
-    path(id).write_bytes(b"\0" * BYTES)
+def keep(id: str) -> bool:
+    """Take the space; True, and raises OSError where there is not as much, of which none is taken then."""
+    try:
+        with open(path(id), "wb", opener=owner_only) as file:
+            file.write(b"\0" * BYTES)
+    except OSError:
+        free(id)
+        raise
+    return True
 
 
 def free(id: str) -> None:

@@ -1,17 +1,22 @@
-"""Locks that the kernel frees when their last holder is gone, however it went."""
+"""Locks that the kernel frees when their last holder is gone, however it went.
+
+By flock, of Linux and macOS alike, and not by filelock: a process passes its locks on to the next one, and looks at others'.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from ..home import calibration_folder, home
+from ..home import calibration_folder, home, private_folder
+from . import process
 
 LOOK_EVERY = 0.02  # seconds
+SOON = 1.0  # seconds: others only look at a lock, for an instant
 
 
 def alive_lock(id: str) -> Path:
@@ -43,7 +48,7 @@ def take_all(paths: Sequence[Path]) -> list[int] | None:
     """All of these locks, or None and none of them when somebody holds one."""
     taken: list[int] = []
     for path in paths:
-        descriptor = take(path)
+        descriptor = take(path, SOON)
         if descriptor is None:
             for lock in taken:
                 os.close(lock)
@@ -55,28 +60,37 @@ def take_all(paths: Sequence[Path]) -> list[int] | None:
 def held(path: Path) -> bool:
     """True while somebody holds the lock.
 
-    The look itself holds the lock for an instant: who wants it must have some patience.
+    The look itself shares the lock for an instant: who wants it must have some patience. It is for reading, as a network file
+    system refuses the lock of a writer to who can only read.
     """
-    if not path.exists():
-        return False
-    descriptor = take(path)
-    if descriptor is None:
-        return True
-    os.close(descriptor)
-    return False
-
-
-@contextmanager
-def alone(name: str) -> Iterator[None]:
-    """One process (and thread) at a time is in here, for this home."""
-    descriptor = _open(home() / "locks" / f"{name}.lock")
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # also in a home that can only be read
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
     finally:
         os.close(descriptor)
 
 
+def sign(lock: int, pid: int) -> None:
+    """Write whose the lock is. Who starts a process with it does that, and so does that: either may be stopped any time."""
+    os.truncate(lock, 0)
+    os.pwrite(lock, f"{pid} {process.started(pid)} {process.boot_id()}".encode(), 0)
+
+
+def signer(path: Path) -> int | None:
+    """The process that has signed the lock, where that lives."""
+    with suppress(OSError):
+        pid, started, boot_id, *_ = [*path.read_text().split(" "), "", "", ""]
+        if pid.isdecimal() and process.Identity(process.host(), boot_id, int(pid), started).alive:
+            return int(pid)
+    return None
+
+
 def _open(path: Path) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    private_folder(path.parent)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

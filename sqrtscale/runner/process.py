@@ -5,10 +5,17 @@ from __future__ import annotations
 import os
 import platform
 import signal
+import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-PROC = Path("/proc")
+import psutil  # type: ignore[import-untyped]
+
+PROC = Path("/proc")  # of Linux alone
+SYSCTL = "/usr/sbin/sysctl"  # of macOS
+UNKNOWN = "unknown"  # a boot of which the system does not say which it is
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,7 @@ class Identity:
     @property
     def alive(self) -> bool:
         """True while that very process runs; meaningful on its own host only."""
-        return self.boot_id == boot_id() and self.pid_started != "" and started(self.pid) == self.pid_started
+        return of_this_boot(self.boot_id) and self.pid_started != "" and started(self.pid) == self.pid_started
 
     @property
     def pid_taken(self) -> bool:
@@ -37,28 +44,68 @@ def host() -> str:
 
 
 def boot_id() -> str:
-    """Another text after each restart of the machine."""
+    """Another text after each restart of the machine; UNKNOWN where the system does not say, and none is noticed."""
     try:
         return (PROC / "sys/kernel/random/boot_id").read_text().strip()
     except OSError:  # not Linux
-        return "unknown"
+        pass
+    try:
+        return _boot_session(SYSCTL)
+    except (OSError, subprocess.SubprocessError):  # it may answer the next time
+        return UNKNOWN
+
+
+def of_this_boot(noted: str) -> bool:
+    """Whether what was noted as the boot may be this one: where either is not known, the pid and its start must do."""
+    now = boot_id()
+    return noted == now or UNKNOWN in (noted, now)
+
+
+@cache
+def _boot_session(sysctl: str) -> str:
+    """What macOS calls this boot. The time of the boot, which psutil has, moves with the clock."""
+    asked = subprocess.run([sysctl, "-n", "kern.bootsessionuuid"], capture_output=True, text=True, timeout=10, check=True)
+    return asked.stdout.strip() or UNKNOWN
 
 
 def started(pid: int) -> str:
-    """When the process of that pid started, in clock ticks since boot; empty when there is none (or a zombie)."""
-    state, _, start = _stat(pid)
-    return "" if state == "Z" else start
+    """When the process of that pid started; empty when there is none (or a zombie). It changes with no clock."""
+    try:
+        if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return ""
+        if psutil.LINUX:  # in clock ticks since boot, as psutil's time is reckoned from a clock that may be set
+            return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[19]
+        return str(psutil.Process(pid).create_time())
+    except (psutil.Error, FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def stopped(pid: int) -> bool:
+    """Whether somebody has stopped that process (SIGSTOP), so that it does nothing until it is told to go on."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    except psutil.Error:
+        return False
 
 
 def me() -> Identity:
     """This process."""
-    return Identity(host(), boot_id(), os.getpid(), started(os.getpid()))
+    return here(os.getpid())
+
+
+def here(pid: int) -> Identity:
+    """The process of this machine that has that pid now."""
+    return Identity(host(), boot_id(), pid, started(pid))
 
 
 def session_members(session: int) -> list[int]:
     """Pids of all processes of a session, its leader included."""
-    return [pid for entry in PROC.iterdir() if entry.name.isdecimal()
-            for pid in [int(entry.name)] if _stat(pid)[1] == session]
+    members = []
+    for pid in psutil.pids():
+        with suppress(OSError):  # it has ended meanwhile
+            if os.getsid(pid) == session:
+                members.append(pid)
+    return members
 
 
 def kill_session(session: int) -> list[int]:
@@ -80,13 +127,3 @@ def out_of_memory_kills() -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
-
-
-def _stat(pid: int) -> tuple[str, int, str]:
-    """State, session and start time of a process; empty state and -1 when there is none."""
-    try:
-        text = (PROC / str(pid) / "stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return "", -1, ""
-    fields = text.rpartition(")")[2].split()  # the name before it may hold blanks and brackets
-    return fields[0], int(fields[3]), fields[19]

@@ -1,5 +1,5 @@
-"""The supervisor: one small detached process per calibration. It waits for its turn and its devices, starts the
-training child, watches it, and writes how it ended. It loads neither torch nor streamlit.
+"""The supervisor: one small detached process for each calibration that trains. It takes the devices, starts the training
+child, watches it, and writes how it ended. It loads neither torch nor streamlit. The scheduler starts it in its turn.
 """
 
 from __future__ import annotations
@@ -8,105 +8,185 @@ import math
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
-from sqlalchemy.exc import OperationalError
-
-from ..store import Store
-from . import disk_reserve, exit_codes, launch, locks, process
-from .device import occupied, rivals
+from ..home import owner_only
+from ..rules import FieldError
+from ..store import NotFound, Store
+from ..store.rescue import DatabaseFile
+from . import disk_reserve, election, exit_codes, faults, launch, locks, process
+from .device import occupied, refused, settings
 from .ending import end
+from .faults import Ended
+from .launch import identity_of
 from .log import last_lines, train_log, trim
-from .reconciliation import correct
+from .patience import GivenUp, Patience, impatient, patience_of, to_standard_error
+from .pulse import Pulse, Silence, pulse_file
+from .rescued import current, hint, rescue_file
 
 LOOK_EVERY = 0.5  # seconds between two looks at the store and the child
-LOOK_FROM_BEHIND_EVERY = 3.0  # where others wait before this one
 HEARTBEAT_EVERY = 5.0  # seconds between two heartbeats
 GRACE = 10.0  # seconds from SIGTERM to SIGKILL
-WRITE_TRIES = 120
-LOCK_PATIENCE = 1.0  # others only look at the lock, for an instant
+# A child that is told to end before it can hear that ends all the same.
+TOLD_TO_END = (exit_codes.TOLD_TO_END, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
+CHILD_HUNG_AFTER = 1800.0  # seconds: compiled code lets no other thread run, and the longest piece of it takes minutes
+
+
+Turn = tuple[tuple[str, ...], list[int]]  # devices and their locks
+
+
+class AskedToEnd(GivenUp):
+    """Somebody wants the calibration to end while it has no child: final state and reason."""
+
+    def __init__(self, state: str, reason: str):
+        super().__init__(reason)
+        self.state, self.reason = state, reason
 
 
 class Supervisor:
     """Takes one calibration from QUEUED to a final state."""
 
     def __init__(self, store: Store, id: str):
+        """store: waited for with the patience of this process, where it is :func:`patient`."""
         self.store = store
+        self.once = impatient(store)
+        self.patience = patience_of(store)
         self.id = id
         self.told_to_stop = ""
+        self.taken_away = ""
         self.next_heartbeat = 0.0
+        self.silence = Silence()
+        self.identity = process.me()
+        self.file = DatabaseFile.of(store.url)
 
     def run(self) -> int:
-        """Exit code 0 when the calibration ended, however it ended; 1 when it has, or had, another supervisor."""
-        alive = locks.take(locks.alive_lock(self.id), LOCK_PATIENCE)
-        if alive is None or self.store.get(self.id).state != "QUEUED":
+        """Exit code 0 when the calibration ended or waits again, DEVICES_TAKEN when it is too early, 1 when another has it."""
+        alive = locks.take(locks.alive_lock(self.id), locks.SOON)
+        if alive is None:
+            return 1
+        with suppress(OSError):  # the disk is full
+            locks.sign(alive, self.identity.pid)
+        if self.store.get(self.id).state != "QUEUED":
+            return 1
+        if rescue_file(self.id).exists():  # of an earlier try, whose end it has: nothing more may be written there
+            end(self.store, self.id, "FAILED", hint(rescue_file(self.id)))
             return 1
         for end_signal in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(end_signal, self._on_signal)
-        identity = process.me()
-        self.store.set_process(self.id, host=identity.host, boot_id=identity.boot_id, pid=identity.pid,
-                               pid_started=identity.pid_started)
-        turn = self._wait_for_turn()
-        if turn is None or not self.store.transition(self.id, "STARTING", among=["QUEUED"]):
-            return 0
+        pulse = Pulse(pulse_file(self.id, "supervisor"), self.patience)
         try:
-            limit = time_limit()
-            disk_reserve.keep(self.id)
+            if not self._move("QUEUED"):  # somebody was faster
+                return 1
+            return self._run(alive)
+        finally:
+            pulse.stop()
+
+    def _run(self, alive: int) -> int:
+        try:
+            turn = self._take_devices()
+            if turn is None:
+                return exit_codes.DEVICES_TAKEN
+            late_at = time.monotonic() + time_limit()
+            looks = Patience(lambda line: None)  # that of this process waits for the disk
+            self.patience.insist(lambda: disk_reserve.keep(self.id), lambda: self.told_to_stop or looks.attempt(
+                lambda: self.once.cancel_requested(self.id), False))
+            if self.told_to_stop or not (self._move("STARTING") or self._is_starting()):
+                raise GivenUp
             child = self._start_child(alive, *turn)
+        except GivenUp:  # a shutdown, which leaves it in the queue, or somebody has cancelled it
+            disk_reserve.free(self.id)
+        except FieldError as error:
+            self._end("FAILED", str(error))
         except (OSError, ValueError) as error:
-            self._end("FAILED", exit_codes.REASONS[exit_codes.DISK_FULL] if disk_reserve.is_full(error)
-                      else f"the training could not be started: {error}")
+            self._end("FAILED", f"the training could not be started: {error}")
         else:
-            self._watch(child, limit)
+            self._end(*self._trained(child, alive, turn, late_at))
         return 0
+
+    def _trained(self, child: subprocess.Popen[bytes], alive: int, turn: Turn, late_at: float) -> tuple[str, str, int]:
+        """Wait for the training's end, in further processes where a GPU fails in the middle: final state, reason, exit code."""
+        ended = self._watch(child, late_at)
+        while faults.is_fault(ended, turn[0]) and not rescue_file(self.id).exists():
+            try:
+                self._heed(time.monotonic() > late_at)
+                turn = self._turn_after(ended.reason, turn)
+                self._heed(time.monotonic() > late_at)
+                child = self._start_child(alive, *turn)
+            except AskedToEnd as asked:
+                return asked.state, asked.reason, ended.code
+            except OSError as error:
+                return "FAILED", f"{ended.reason}; no other process could be started: {error}", ended.code
+            ended = self._watch(child, late_at)
+        return ended.state, ended.reason, ended.code
+
+    def _turn_after(self, reason: str, turn: Turn) -> Turn:
+        """The devices and locks of the next process after a fault; the CPU's beside whoever trains there already."""
+        devices, taken = turn
+        chosen = faults.go_on(self.store, self.id, devices, reason, self._heed)
+        if chosen == devices:
+            return turn
+        for lock in taken:
+            os.close(lock)
+        return chosen, locks.take_all([locks.device_lock(device) for device in chosen]) or []
+
+    def _move(self, state: str) -> bool:
+        """From QUEUED to that state, as this process's own; False where it is not in the queue any more."""
+        return self.store.transition(self.id, state, among=["QUEUED"], **vars(self.identity))
+
+    def _is_starting(self) -> bool:
+        """Whether this process has moved it to STARTING: the answer to its first try may have been lost."""
+        return any(row.id == self.id and row.state == "STARTING" and identity_of(row) == self.identity
+                   for row in self.store.underway())
+
+    def _take_devices(self) -> Turn | None:
+        """Its devices and their locks; None where somebody else trains there. Raises FieldError where they cannot be used."""
+        name = faults.place(self.store, self.store.get(self.id))
+        while True:
+            devices = occupied(name)
+            taken = locks.take_all([locks.device_lock(device) for device in devices])
+            if taken is None:
+                return None
+            reason = refused(devices, self._heed)
+            if not reason:
+                return devices, taken
+            for lock in taken:
+                os.close(lock)
+            if occupied(name) == devices:  # named, or there is nothing else
+                raise FieldError("device", name, f"cannot be used here: {reason}")
 
     def _on_signal(self, signal_number: int, frame: object) -> None:
         self.told_to_stop = signal.Signals(signal_number).name
 
-    def _wait_for_turn(self) -> tuple[tuple[str, ...], list[int]] | None:
-        """Its devices and their locks, once no older calibration waits for one of them; None when it was cancelled meanwhile."""
-        record = self.store.get(self.id)
-        while True:
-            queue = self.store.queue()
-            waiting = [rival.id for rival in rivals(queue, record)]
-            if self.id not in waiting:
-                return None
-            if self.told_to_stop:
-                self._end("CANCELLED", f"the supervisor was stopped by {self.told_to_stop} before the start")
-                return None
-            first = waiting[0] == self.id
-            if first:
-                devices = occupied(record.plan.device)
-                taken = locks.take_all([locks.device_lock(device) for device in devices])
-                if taken is not None:
-                    return devices, taken
-            elif correct(self.store, [ahead for ahead in queue if ahead.id == waiting[0]]):
-                continue  # the one ahead had died, and must not block the queue
-            self._heartbeat()
-            time.sleep(LOOK_EVERY if first or waiting[1] == self.id else LOOK_FROM_BEHIND_EVERY)
-
     def _start_child(self, alive: int, devices: Sequence[str], taken: Sequence[int]) -> subprocess.Popen[bytes]:
         """The training child on its devices, in a process group of its own; it holds the locks as long as it lives."""
-        with train_log(self.id).open("ab") as log:
+        pulse_file(self.id, "child").unlink(missing_ok=True)
+        with open(train_log(self.id), "ab", opener=owner_only) as log:
             return subprocess.Popen(
                 launch.command("runner.child", self.id, ",".join(devices)), stdin=subprocess.DEVNULL, stdout=log,
-                stderr=subprocess.STDOUT, pass_fds=(alive, *taken), process_group=0, env=launch.environment())
+                stderr=subprocess.STDOUT, pass_fds=(alive, *taken), process_group=0,
+                env=launch.environment() | settings(devices))
 
-    def _watch(self, child: subprocess.Popen[bytes], limit: float) -> None:
-        """Wait for the child's end, bring it about when asked, then write how it ended."""
+    def _watch(self, child: subprocess.Popen[bytes], late_at: float) -> Ended:
+        """Wait for the child's end, or bring it about when asked: how it ended."""
         killed_before = process.out_of_memory_kills()
-        late_at = time.monotonic() + limit
         kill_at = math.inf
         asked: tuple[str, str] | None = None
+        hung = False
         while child.poll() is None:
             now = time.monotonic()
             if asked is None:
                 asked = self._asked_to_end(now > late_at)
-                if asked:
+                if self.taken_away:  # not a word of it into what is not its own any more
+                    self._signal(child, signal.SIGKILL)
+                elif asked:
                     kill_at = now + GRACE
                     self._signal(child, signal.SIGTERM)
+                elif self.silence.is_hung(pulse_file(self.id, "child"), child.pid, CHILD_HUNG_AFTER):
+                    asked = "FAILED", "the training process hung, or was stopped, and was ended by force"
+                    hung = not process.stopped(child.pid)
+                    self._signal(child, signal.SIGKILL)
             elif now > kill_at:
                 self._signal(child, signal.SIGKILL)
                 kill_at = math.inf
@@ -117,74 +197,95 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 continue
         self._signal(child, signal.SIGKILL)  # whatever it may have left in its group
+        self._trim()
         code = child.returncode
-        if code == exit_codes.TOLD_TO_END and not asked:
-            asked = self._asked_to_end(late=False) or ("CANCELLED", "the training process was told to end from outside")
+        pulse_file(self.id, "child").unlink(missing_ok=True)
+        if code in TOLD_TO_END and not asked:
+            asked = self._asked_to_end(late=False) or ("INTERRUPTED", "the training process was told to end from outside")
         if code == exit_codes.DONE or not asked:  # it may have been done before it was told
             asked = self._verdict(code, process.out_of_memory_kills() > killed_before)
-        self._end(*asked, code)
+        return Ended(*asked, code, hung)
 
     def _asked_to_end(self, late: bool) -> tuple[str, str] | None:
         """Final state and reason when the child shall end before it is done."""
+        if self.taken_away:
+            return "LOST", self.taken_away
+        if self.patience.attempt(lambda: self.once.cancel_requested(self.id), False):
+            return "CANCELLED", "cancelled by the user"
+        if self.told_to_stop:
+            return "INTERRUPTED", f"the supervisor was stopped by {self.told_to_stop}"
         if late:
             return "TIMED_OUT", f"it ran longer than SQRTSCALE_TIMEOUT_S = {os.environ['SQRTSCALE_TIMEOUT_S']} seconds"
-        if self.told_to_stop:
-            return "CANCELLED", f"the supervisor was stopped by {self.told_to_stop}"
-        try:
-            if self.store.cancel_requested(self.id):
-                return "CANCELLED", "cancelled by the user"
-        except OperationalError as error:  # a store that cannot be read now must not end the training
-            self._note(f"cannot read the store: {error.orig}")
         return None
+
+    def _heed(self, late: bool = False) -> None:
+        """Live on between two looks at a child; raises AskedToEnd where there shall be no other one."""
+        self._heartbeat()
+        if asked := self._asked_to_end(late):
+            raise AskedToEnd(*asked)
 
     def _verdict(self, code: int, memory_kills: bool) -> tuple[str, str]:
         """Final state and reason from the child's exit code."""
         if code == exit_codes.DONE:
+            if self._unfinished():
+                return "FAILED", ("the training process ended with exit code 0 before its runs did: the code of a task must not "
+                                  "end its process, so remove os._exit")
             return "DONE", ""
         if code < 0:
             name = signal.Signals(-code).name
-            cause = ", from outside"
             if memory_kills:
-                cause = ": the kernel killed a process for lack of memory, so take a smaller batch or fewer seeds"
-            return "FAILED", f"the training process was killed by {name}{cause}"
+                return "FAILED", (f"the training process was killed by {name}: the kernel killed a process for lack of memory, "
+                                  "so take a smaller batch or fewer seeds")
+            return "FAILED", "the training process " + (f"died of {name}" if code in faults.CRASHES
+                                                        else f"was killed by {name}, from outside")
         if code in exit_codes.REASONS:
             return "FAILED", exit_codes.REASONS[code]
         last = last_lines(self.id, 1).strip()
         return "FAILED", last.removeprefix("FAILED: ") or f"the training process ended with exit code {code}"
 
+    def _unfinished(self) -> bool:
+        """Whether the store knows of a run that has not ended."""
+        return any(run.state in ("QUEUED", "RUNNING") for run in current(self.store, self.id).get(self.id).runs)
+
     def _heartbeat(self) -> None:
         if time.monotonic() < self.next_heartbeat:
             return
         self.next_heartbeat = time.monotonic() + HEARTBEAT_EVERY
-        try:
-            self.store.heartbeat(self.id)
-        except OperationalError as error:  # a full disk, for example: the child's own end decides
-            self._note(f"no heartbeat: {error.orig}")
+        if rescue_file(self.id).exists():  # its own database is lost
+            return
+        if not self.told_to_stop:  # a shutdown, in which none is to be started
+            with suppress(OSError):  # no room on the disk for its log
+                election.ensure()  # it looks after the scheduler, as that does after it
+        self.patience.attempt(lambda: self.once.heartbeat(self.id), None)
+        self.taken_away = self.patience.attempt(self._taken_away, "")
+
+    def _taken_away(self) -> str:
+        """What others have made of it, to whom this machine was silent for long; "" where it is this process's still."""
+        row = next((row for row in self.once.underway() if row.id == self.id), None)
+        said = ""
+        if row is None:
+            with suppress(NotFound, FieldError):
+                record = self.once.get(self.id)
+                said = f"somebody has made it {record.state} meanwhile" if record.final else ""
+        elif row.pid is not None and identity_of(row) != self.identity:
+            said = f"process {row.pid} of {row.host} has it now"
+        return "" if self.file.problem() else said  # of another file in the place of the database nothing is believed
 
     def _trim(self) -> None:
         try:
             trim(train_log(self.id))
         except OSError as error:  # a long log is no reason to end a training
-            self._note(f"cannot trim the log: {error}")
+            to_standard_error(f"cannot trim the log: {error}")
 
     def _end(self, state: str, reason: str, exit_code: int | None = None) -> None:
-        """Write the final state, trying for a while where the disk is full or the database is locked."""
+        """Write the final state, however long it takes."""
         disk_reserve.free(self.id)
-        for attempt in range(WRITE_TRIES):
-            try:
-                end(self.store, self.id, state, reason, exit_code)
-                return
-            except OperationalError as error:
-                self._note(f"cannot write {state} ({reason}): {error.orig}")
-                time.sleep(min(0.5 * 2**attempt, 30))
-
-    @staticmethod
-    def _note(text: str) -> None:
-        """A line for supervisor.log, unless the disk is full."""
-        try:
-            print(text, file=sys.stderr)
-        except OSError:
+        if self.taken_away:
+            to_standard_error(f"the training was ended: {self.taken_away}")
             return
+        end(current(self.store, self.id), self.id, state, reason, exit_code)
+        if rescue_file(self.id).exists():
+            to_standard_error(hint(rescue_file(self.id)))
 
     @staticmethod
     def _signal(child: subprocess.Popen[bytes], end_signal: signal.Signals) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .records import CalibrationRecord
+from .records import Record
 from .store import Store
+from .text import as_cells
 
 
-def curves_csv(store: Store, record: CalibrationRecord) -> str:
+def curves_csv(store: Store, record: Record) -> str:
     """The curves, one line a point: arm, seed, metric, samples, value (NaN and infinity by name, all digits)."""
-    return store.curves(record.id).to_csv(index=False, na_rep="nan", lineterminator="\n")
+    return as_cells(store.curves(record.id)).to_csv(index=False, na_rep="nan", lineterminator="\n")
 
 
-def everything_json(store: Store, record: CalibrationRecord) -> str:
+def everything_json(store: Store, record: Record) -> str:
     """The record and its curves as one JSON object; the plan in it can be run again as it is."""
     curves = [
         {"arm": arm, "seed": group["seed"].tolist()[0], "metric": metric, "samples": group["samples"].tolist(),
@@ -26,16 +27,16 @@ def everything_json(store: Store, record: CalibrationRecord) -> str:
 FORMATS = {"csv": curves_csv, "json": everything_json}
 
 
-def record_json(store: Store, record: CalibrationRecord) -> dict[str, Any]:
-    """Everything stored about one calibration, its tags too, but its curves, in plain JSON types.
+def record_json(store: Store, record: Record) -> dict[str, Any]:
+    """Everything stored about one calibration or imported comparison, its tags too, but its curves, in plain JSON types.
 
     Each run has ``taken_from``: the calibration that trained it, None where it was trained here.
     """
     taken = store.reused(record.id)
     fields = dict(vars(record)) | {"plan": record.plan.as_dict(), "progress": record.progress,
                                   "tags": store.tags_of(record.id)}
-    fields["runs"] = [dict(vars(run)) | {"config": run.config.as_dict(), "taken_from": taken.get((run.arm, run.seed))}
-                      for run in record.runs]
+    fields["runs"] = [dict(vars(run)) | {"config": run.config.as_dict() if run.config else {},
+                                         "taken_from": taken.get((run.arm, run.seed))} for run in record.runs]
     return {name: json_value(value) for name, value in fields.items()}
 
 

@@ -12,8 +12,10 @@ from sqlalchemy import ColumnElement, and_, delete, func, nulls_last, or_, selec
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from ..rules import FieldError
+from ..tasks.own import VERSION
 from .models import Calibration, SavedFilter, Tag
-from .records import CalibrationSummary
+from .records import JUDGING, CalibrationSummary
+from .states import FINAL_STATES
 from .text import clean
 
 LONGEST_NAME, LONGEST_QUERY = 60, 2000  # characters of a saved filter
@@ -41,8 +43,9 @@ ORDERS: dict[str, Callable[[], ColumnElement[Any]]] = {
 class Filter:
     """Which calibrations a list has, and in which order; an empty tuple stands for any.
 
-    text: looked for in name, id, note, task, optimizer, outcome and tags; tags: each has to be there; kappa: smallest and
-    largest; order: a key of ORDERS, numbers largest first; limit: how many at most.
+    text: looked for in name, id, note, task, optimizer, outcome and tags; tags: each has to be there; tasks: as plans call them,
+    or ``name@`` for every version of a user's own; kappa: smallest and largest; order: a key of ORDERS, numbers largest first;
+    limit: how many at most.
     """
 
     text: str = ""
@@ -71,9 +74,12 @@ class Filter:
             conditions.append(or_(*(column.icontains(text, autoescape=True) for column in searched),
                                   _tagged(Tag.tag.icontains(text, autoescape=True))))
         for column, values in ((Calibration.state, self.states), (Calibration.outcome, self.outcomes),
-                               (Calibration.optimizer, self.optimizers), (Calibration.task, self.tasks)):
+                               (Calibration.optimizer, self.optimizers)):
             if values:
                 conditions.append(column.in_(values))
+        if self.tasks:
+            versions = [name for name in self.tasks if name.endswith(VERSION)]
+            conditions.append(or_(Calibration.task.in_(self.tasks), *(_begins(Calibration.task, name) for name in versions)))
         conditions += [_tagged(Tag.tag == tag) for tag in self.tags]
         low, high = self.kappa
         if low > 0:
@@ -81,6 +87,11 @@ class Filter:
         if high < math.inf:
             conditions.append(high >= KAPPA)
         return and_(*conditions)
+
+
+def _begins(column: InstrumentedAttribute[str], text: str) -> ColumnElement[bool]:
+    """Letter by letter: LIKE takes capital letters for small ones in SQLite."""
+    return func.substr(column, 1, len(text)) == text
 
 
 def _tagged(condition: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -108,6 +119,13 @@ def summaries(session: Session, chosen: Filter) -> list[CalibrationSummary]:
 def count(session: Session, chosen: Filter) -> int:
     """How many calibrations the filter lets through, whatever its limit."""
     return session.scalars(select(func.count()).select_from(Calibration).where(chosen.conditions)).one()
+
+
+def unjudged(session: Session) -> list[str]:
+    """Ids of calibrations that have ended, are not deleted, and wait for a verdict of today's kind; newest first."""
+    return list(session.scalars(select(Calibration.id).where(
+        Calibration.judging < JUDGING, Calibration.state.in_(FINAL_STATES), Calibration.deleted_at.is_(None)
+    ).order_by(Calibration.number.desc())))
 
 
 def saved_filters(session: Session) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     DateTime,
     Dialect,
     Double,
@@ -132,6 +133,7 @@ class Calibration(Base):
 
     number: Mapped[int] = mapped_column(Integer, primary_key=True)  # order of submission
     id: Mapped[str] = mapped_column(String(12), unique=True)
+    kind: Mapped[str] = mapped_column(String(12), default="calibration")  # or imported
     name: Mapped[str] = mapped_column(String(200), default="")
     note: Mapped[str] = mapped_column(Text, default="")
     note_version: Mapped[int] = mapped_column(Integer, default=0)
@@ -178,6 +180,7 @@ class Calibration(Base):
     boot_id: Mapped[str] = mapped_column(String(64), default="")
     pid: Mapped[int | None] = mapped_column(Integer)
     pid_started: Mapped[str] = mapped_column(String(40), default="")
+    resume_after_restart: Mapped[bool] = mapped_column(Boolean, default=False)  # the user's choice
 
 
 class Run(Base):
@@ -229,3 +232,30 @@ class SavedFilter(Base):
 
     name: Mapped[str] = mapped_column(String(60), primary_key=True)
     query: Mapped[str] = mapped_column(Text)  # of the list's address
+
+
+class LabRun(Base):
+    """An experiment of the lab: no calibration, so no list of those holds it."""
+
+    __tablename__ = "lab_run"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)  # order of submission, which is the queue's
+    id: Mapped[str] = mapped_column(String(12), unique=True)
+    state: Mapped[str] = mapped_column(String(12), index=True)
+    reason: Mapped[str] = mapped_column(Text, default="")
+    settings: Mapped[str] = mapped_column(Text)  # of the experiment, as JSON
+    answer: Mapped[str] = mapped_column(Text, default="")  # one sentence, so that lists read no result
+    result: Mapped[str] = mapped_column(Text, default="")  # what the lab's files hold
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    cancel_requested_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    heartbeat_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    done: Mapped[int] = mapped_column(BigInteger, default=0)  # chains
+    total: Mapped[int] = mapped_column(BigInteger, default=0)
+    host: Mapped[str] = mapped_column(String(255), default="")
+    boot_id: Mapped[str] = mapped_column(String(64), default="")
+    pid: Mapped[int | None] = mapped_column(Integer)
+    pid_started: Mapped[str] = mapped_column(String(40), default="")

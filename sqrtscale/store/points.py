@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial, reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from ..compared import ImportedPlan
 from ..tasks import Metric, task
 from ..training.events import Measured
 from .chunks import CAPACITY, DamagedChunk, decode, encode
@@ -54,6 +56,41 @@ def write(session: Session, id: str, measured: Sequence[Measured]) -> None:
             raise _named(error, id, arm, seed, metric, "the last") from error
 
 
+def write_imported(session: Session, plan: ImportedPlan, curves: pd.DataFrame, row: Calibration) -> None:
+    """Store an imported comparison with its runs and their whole curves."""
+    session.add(row)
+    session.flush()  # runs refer to it
+    session.add_all(Run(calibration_id=row.id, arm=run.arm, seed=run.seed, state="DONE", config={}) for run in plan.runs)
+    session.flush()
+    _write_curves(session, row.id, plan.judged, curves)
+
+
+def _write_curves(session: Session, id: str, judged: str, curves: pd.DataFrame) -> None:
+    """Store whole curves of runs that have none; those whose curve of ``judged`` ends without a finite value diverged."""
+    runs = {(run.arm, run.seed): run for run in session.scalars(select(Run).where(Run.calibration_id == id).order_by(Run.id))}
+    for _, points in curves.groupby(["arm", "seed", "metric"], sort=False):
+        arm, seed, metric = (points[name].tolist()[0] for name in ("arm", "seed", "metric"))
+        run, values = runs[arm, seed], points["value"].to_numpy(np.float64)
+        _append(session, run.id, metric, points["samples"].to_numpy(np.int64), values)
+        if metric == judged:
+            run.final = {metric: float(values[-1])}
+            if not math.isfinite(values[-1]):
+                run.state, run.reason = "DIVERGED", "its curve ends without a finite value"
+    spreads = ends((run.arm, run.final) for run in runs.values())
+    session.execute(update(Calibration).where(Calibration.id == id).values(ends=spreads))
+
+
+def summary(session: Session, run_id: int, metrics: Mapping[str, Metric]) -> tuple[dict[str, float], dict[str, float]]:
+    """The last and the best value of every metric of the task, from what is stored of a run's curves."""
+    values: dict[str, list[float]] = defaultdict(list)
+    query = select(Chunk).where(Chunk.run_id == run_id, Chunk.metric.in_(metrics)).order_by(Chunk.sequence)
+    for chunk in session.scalars(query):
+        values[chunk.metric] += decode(chunk.data)[1].tolist()
+    measured = [name for name in metrics if name in values]
+    return ({name: values[name][-1] for name in measured},
+            {name: reduce(partial(_better, metrics[name]), values[name]) for name in measured})
+
+
 def _better(metric: Metric, old: float, new: float) -> float:
     """The better of two values; NaN only if both are."""
     choose = np.fmax if metric.higher_is_better else np.fmin
@@ -66,9 +103,12 @@ def _append(session: Session, run_id: int, metric: str, samples: np.ndarray, val
     sequence = 0
     if last is not None:
         sequence = last.sequence + 1
+        old_samples, old_values = decode(last.data)
+        # A curve only goes on: what it has already came in a first try whose answer was lost.
+        is_new = samples > old_samples[-1]
+        samples, values = samples[is_new], values[is_new]
         if last.count < CAPACITY:
             sequence = last.sequence
-            old_samples, old_values = decode(last.data)
             samples, values = np.concatenate([old_samples, samples]), np.concatenate([old_values, values])
     for start in range(0, len(samples), CAPACITY):
         piece = slice(start, start + CAPACITY)

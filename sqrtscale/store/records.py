@@ -8,18 +8,22 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
+from ..compared import Compared, ImportedPlan
 from ..plan import CalibrationPlan
-from ..rules import TrainingConfig
+from ..rules import FieldError, TrainingConfig
+from ..tasks import without_version
+from .connect import Damaged
 from .models import Calibration, Run, Spread
 from .states import FINAL_STATES
 
 JUDGING = 1  # raised where what is kept of a verdict changes: lists then judge again what was judged before
+CALIBRATION, IMPORTED = "calibration", "imported"  # kinds of a row
 COURSE = 24  # numbers of a course at most
 
 
-def title(name: str, task: str, base_batch: int, target_batch: int) -> str:
-    """What a calibration is called: its own name, or what it does."""
-    return name or f"{task}: batch {base_batch} → {target_batch}"
+def title(name: str, subject: str, base_batch: int, target_batch: int) -> str:
+    """What a calibration or an imported comparison is called: its own name, or what it compares."""
+    return name or f"{subject}: batch {base_batch} → {target_batch}"
 
 
 @dataclass(frozen=True)
@@ -54,22 +58,26 @@ class Result:
 class RunRecord:
     """One arm with one seed. final: last value of each metric; best: lowest loss, highest accuracy.
 
-    executor: the name of what carried its steps out; empty where that is not known, or before it began.
+    config: of a run that was trained here; executor: the name of what carried its steps out; empty where that is not known, or
+    before it began.
     """
 
     arm: str
     seed: int
     state: str
     reason: str
-    config: TrainingConfig
+    config: TrainingConfig | None
     executor: str
     final: dict[str, float]
     best: dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CalibrationRecord(Result):
-    """One calibration, whole. Times are aware and in UTC; done and total are samples over all runs."""
+class Record(Result):
+    """One calibration or imported comparison, whole. Times are aware and in UTC; done and total are samples over all runs.
+
+    resume_after_restart: whether its user chose that it goes on by itself where a restart of the machine interrupts it.
+    """
 
     id: str
     name: str
@@ -77,7 +85,7 @@ class CalibrationRecord(Result):
     note_version: int
     state: str
     reason: str
-    plan: CalibrationPlan
+    plan: Compared
     environment: dict[str, Any]
     judging: int
     created_at: datetime
@@ -95,12 +103,13 @@ class CalibrationRecord(Result):
     boot_id: str
     pid: int | None
     pid_started: str
+    resume_after_restart: bool
     runs: tuple[RunRecord, ...]
 
     @property
     def title(self) -> str:
         """What it is called."""
-        return title(self.name, self.plan.task, self.plan.base.batch_size, self.plan.target_batch)
+        return title(self.name, without_version(self.plan.subject), self.plan.base_batch, self.plan.target_batch)
 
     @property
     def progress(self) -> float:
@@ -122,14 +131,35 @@ class CalibrationRecord(Result):
         """Every name of what carried out its runs' steps, as a rule one; empty where nobody noted it."""
         return ", ".join(dict.fromkeys(run.executor for run in self.runs if run.executor))
 
-    @classmethod
-    def of(cls, row: Calibration, runs: Iterable[Run]) -> CalibrationRecord:
-        """The record of a row and its runs."""
-        columns = {name: getattr(row, name) for name in cls.__dataclass_fields__ if name not in ("plan", "runs")}
-        return cls(**columns, plan=CalibrationPlan.from_dict(row.plan), runs=tuple(
-            RunRecord(run.arm, run.seed, run.state, run.reason, TrainingConfig.from_dict(run.config), run.executor, run.final,
-                      run.best)
-            for run in runs))
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationRecord(Record):
+    """What was trained here, or is going to be."""
+
+    plan: CalibrationPlan
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedRecord(Record):
+    """What was trained elsewhere; environment: ``notes``, what was done to the curves, a sentence each."""
+
+    plan: ImportedPlan
+
+
+def record_of(row: Calibration, runs: Iterable[Run]) -> CalibrationRecord | ImportedRecord:
+    """The record of a row and its runs; raises FieldError for a plan that this version refuses."""
+    columns = {name: getattr(row, name) for name in Record.__dataclass_fields__ if name not in ("plan", "runs")}
+    runs = list(runs)
+    for field, value in (("plan", row.plan), *((f"configuration of {run.arm}", run.config) for run in runs)):
+        if isinstance(value, Damaged):
+            raise FieldError(f"{field} of calibration {row.id}", "", "is damaged: restore the database from a backup")
+    columns["runs"] = tuple(
+        RunRecord(run.arm, run.seed, run.state, run.reason, TrainingConfig.from_dict(run.config) if run.config else None,
+                  run.executor, run.final, run.best)
+        for run in runs)
+    if row.kind == IMPORTED:
+        return ImportedRecord(**columns, plan=ImportedPlan.from_dict(row.plan))
+    return CalibrationRecord(**columns, plan=CalibrationPlan.from_dict(row.plan))
 
 
 @dataclass(frozen=True)
@@ -160,6 +190,7 @@ class CalibrationSummary(Result):
     """
 
     id: str
+    kind: str
     name: str
     state: str
     reason: str
@@ -181,7 +212,7 @@ class CalibrationSummary(Result):
     @property
     def title(self) -> str:
         """What it is called."""
-        return title(self.name, self.task, self.base_batch, self.target_batch)
+        return title(self.name, without_version(self.task), self.base_batch, self.target_batch)
 
     @property
     def kappa(self) -> float:

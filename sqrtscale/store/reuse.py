@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ..plan import WARM_START, CalibrationPlan, complete_points
+from ..plan import WARM_START, CalibrationPlan
+from ..points import complete_points
 from ..rules import FieldError
 from ..tasks import task
 from .chunks import DamagedChunk, decode
@@ -26,10 +27,12 @@ ENDED_BY_ITSELF = ("DONE", "DIVERGED")
 
 
 def conditions(environment: Mapping[str, Any]) -> tuple[Any, ...] | None:
-    """What a curve depends on beside its plan; None where that was not noted.
+    """What a curve depends on beside its plan; None where that was not noted, or is two devices' because one of them failed.
 
     Python's version counts because the text of the language task is Python's own; on a CPU threads do, in the last digits.
     """
+    if any(fault["went_on"] != fault["device"] for fault in environment.get("faults", ())):
+        return None
     packages = environment.get("packages", {})
     required = (environment.get("engine"), environment.get("python"), environment.get("device_name"),
                 packages.get("torch"))
@@ -43,7 +46,7 @@ def take_over(session: Session, id: str, now: datetime) -> dict[tuple[str, int],
     """Copy what is stored of this calibration's queued runs; returns (arm, seed) -> the calibration that trained it.
 
     Newest first, and none from deleted calibrations. The warm start is taken only together with every arm: arms that must be
-    trained need its weights, which are not stored.
+    trained need its weights, which no database has.
     """
     row = session.scalars(select(Calibration).where(Calibration.id == id).with_for_update()).one()
     plan, own_conditions = CalibrationPlan.from_dict(row.plan), conditions(row.environment)

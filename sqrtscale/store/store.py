@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import CursorResult, Engine, UpdateBase, delete, func, select, update
+from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session, sessionmaker
 
+from ..compared import ImportedPlan
 from ..plan import CalibrationPlan
 from ..rules import FieldError
 from ..training.events import Measured
-from . import listing, points, reuse, tags
-from .connect import T, connect, database_url, retried
+from . import listing, points, queue, resuming, reuse, tags
+from .connect import PROMPT_S, TRIES, T, connect, database_url, read_only, retried
 from .listing import Filter
 from .migrate import migrate
 from .models import Calibration, Event, Run
-from .records import JUDGING, CalibrationRecord, CalibrationSummary, Result, Unreadable
-from .states import ACTIVE_STATES, FINAL_STATES, RUN_ACTIVE_STATES, RUN_STATES, STATES
+from .queue import Interrupted, Underway, new_id
+from .records import IMPORTED, JUDGING, CalibrationRecord, CalibrationSummary, ImportedRecord, Result, Unreadable, record_of
+from .states import FINAL_STATES, RUN_ACTIVE_STATES, RUN_STATES, STATES
 from .text import clean
 
 if TYPE_CHECKING:
     import pandas as pd
-
 
 EVERY = Filter()  # that is not deleted
 
@@ -52,21 +54,36 @@ def _changed(session: Session, statement: UpdateBase) -> int:
 class Store:
     """One database. Safe to share between threads; a new process opens its own."""
 
-    def __init__(self, engine: Engine):
+    def __init__(self, engine: Engine, tries: int = TRIES):
         self._engine = engine
+        self._tries = tries
         self._write = sessionmaker(engine)
         self._read = sessionmaker(engine.execution_options(write=False))
 
     @classmethod
-    def open(cls, url: str | None = None) -> Store:
-        """Open (and create or upgrade) the database; raises StoreError when it cannot be used."""
-        engine = connect(database_url(url))
+    def open(cls, url: str | None = None, prompt: bool = False, tries: int = TRIES) -> Store:
+        """Open (and create or upgrade) the database; raises StoreError when it cannot be used.
+
+        prompt: for somebody who waits for a word; it fails after seconds where the database does not answer. tries: of a
+        statement while another process is in the way; 1 for who has a patience of its own.
+        """
+        engine, tries = connect(database_url(url), prompt), 1 if prompt else tries
         try:
-            migrate(engine)
+            migrate(engine, PROMPT_S if prompt else math.inf)
         except BaseException:
             engine.dispose()
             raise
-        return cls(engine)
+        return cls(engine, tries)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether this user can only read the database."""
+        return read_only(self._engine.url)
+
+    @property
+    def url(self) -> URL:
+        """Of the database."""
+        return self._engine.url
 
     def close(self) -> None:
         """Give back every connection."""
@@ -74,20 +91,32 @@ class Store:
 
     # --- writing ---------------------------------------------------------------------------------
 
-    def create(self, plan: CalibrationPlan, name: str = "") -> str:
-        """Store a calibration and all its runs as QUEUED in one transaction; returns its id."""
-        id = uuid.uuid4().hex[:12]
+    def create(self, plan: CalibrationPlan, name: str = "", *, id: str = "", host: str = "",
+               resume_after_restart: bool = False) -> str:
+        """Store a calibration and all its runs as QUEUED in one transaction; returns its id, a new one where none is given.
+
+        host: the machine that is to train it; resume_after_restart: whether it goes on by itself where that interrupts it.
+        """
+        id = id or new_id()
+        self._written(lambda session: queue.add(
+            session, plan, id=id, name=clean(name.strip(), 200), host=host, created_at=self._now(session),
+            resume_after_restart=resume_after_restart))
+        return id
+
+    def create_imported(self, plan: ImportedPlan, curves: pd.DataFrame, name: str = "", notes: Sequence[str] = ()) -> str:
+        """Store curves that were trained elsewhere, with all their points, as DONE; returns the id.
+
+        curves: columns arm, seed, metric, samples, value, ordered by run, metric and samples; notes: what was done to them.
+        """
+        id = new_id()
 
         def work(session: Session) -> None:
-            session.add(Calibration(
-                id=id, name=clean(name.strip(), 200), state="QUEUED", plan=plan.as_dict(),
-                task=plan.task, optimizer=plan.base.optimizer, base_batch=plan.base.batch_size,
-                target_batch=plan.target_batch, seeds=len(plan.seeds), start=plan.start, lr=plan.base["lr"],
-                scaled_lr=plan.config_of("scaled")["lr"], created_at=self._now(session)))
-            session.flush()  # runs refer to it
-            session.add_all(
-                Run(calibration_id=id, arm=arm, seed=seed, state="QUEUED", config=plan.config_of(arm).as_dict())
-                for arm, seed in plan.runs)
+            now = self._now(session)
+            points.write_imported(session, plan, curves, Calibration(
+                id=id, kind=IMPORTED, name=clean(name.strip(), 200), state="DONE", plan=plan.as_dict(),
+                environment={"notes": [clean(note) for note in notes]}, task=plan.subject, optimizer="",
+                base_batch=plan.base_batch, target_batch=plan.target_batch, seeds=len(plan.seeds), start=IMPORTED,
+                created_at=now, ended_at=now, points=len(curves)))
 
         self._written(work)
         return id
@@ -95,7 +124,7 @@ class Store:
     def transition(self, id: str, to: str, *, among: Iterable[str], reason: str = "", **columns: Any) -> bool:
         """Compare-and-set: move to ``to`` if the state is one of ``among`` now; False when it was not.
 
-        A final state never changes. Runs that have not ended follow their calibration into a final state.
+        A final state changes only by :meth:`resume`. Runs that have not ended follow their calibration into a final state.
         """
         among = [state for state in among if state not in FINAL_STATES]
         to, reason = _known(to, STATES), clean(reason)
@@ -184,6 +213,23 @@ class Store:
         """
         return self._written(lambda session: reuse.take_over(session, id, self._now(session)))
 
+    def resume(self, id: str, *, host: str = "", boot_id: str = "") -> bool:
+        """Queue again, on that host, what has ended before it was done; see :func:`sqrtscale.store.resuming.resume`."""
+        return self._written(lambda session: resuming.resume(session, id, self._now(session), host=host, boot_id=boot_id))
+
+    def resume_by_itself(self, id: str, **process: str) -> resuming.ByItself:
+        """The same without a person's word; see :func:`sqrtscale.store.resuming.resume_by_itself`."""
+        return self._written(lambda session: resuming.resume_by_itself(session, id, self._now(session), **process))
+
+    def set_resume_after_restart(self, id: str, chosen: bool) -> None:
+        """Whether it goes on by itself where a restart of the machine interrupts it, or has done so."""
+        self._set(id, resume_after_restart=chosen)
+
+    def rewind(self, id: str, reached: Mapping[tuple[str, int], int] | None, ended: Collection[tuple[str, int]] = (),
+               taken: Collection[tuple[str, int]] = ()) -> bool:
+        """Forget what was stored after a snapshot; see :func:`sqrtscale.store.resuming.rewind`."""
+        return self._written(lambda session: resuming.rewind(session, id, reached, ended, taken))
+
     def rename(self, id: str, name: str) -> None:
         """Give the calibration a name of at most 200 characters."""
         self._set(id, name=clean(name.strip(), 200))
@@ -195,8 +241,8 @@ class Store:
         return bool(self._written(lambda session: _changed(session, statement)))
 
     def delete(self, *ids: str) -> None:
-        """Put calibrations away; nothing is lost until :meth:`purge`."""
-        self._set(*ids, deleted_at=self.now())
+        """Put calibrations away; nothing is lost until :meth:`purge`, but that they go on by themselves after a restart."""
+        self._set(*ids, deleted_at=self.now(), resume_after_restart=False)
 
     def restore(self, *ids: str) -> None:
         """Take deleted calibrations back."""
@@ -219,9 +265,11 @@ class Store:
         """Forget a filter."""
         self._written(lambda session: listing.remove_filter(session, name))
 
-    def purge(self) -> list[str]:
-        """Really remove the ended calibrations among the deleted ones; returns their ids."""
+    def purge(self, before: datetime | None = None) -> list[str]:
+        """Really remove the ended calibrations among those that were deleted (before that time); returns their ids."""
         gone = delete(Calibration).where(Calibration.deleted_at.is_not(None), Calibration.state.in_(FINAL_STATES))
+        if before is not None:
+            gone = gone.where(Calibration.deleted_at < before)
         return self._written(lambda session: list(session.scalars(gone.returning(Calibration.id))))
 
     def add_event(self, id: str, kind: str, data: dict[str, Any]) -> None:
@@ -235,15 +283,22 @@ class Store:
         with self._read.begin() as session:
             return self._now(session)
 
-    def get(self, id: str) -> CalibrationRecord:
-        """One calibration, deleted or not; raises NotFound."""
+    def record(self, id: str) -> CalibrationRecord | ImportedRecord:
+        """One calibration or imported comparison, deleted or not; raises NotFound."""
         if not (id.isascii() and id.isalnum()):  # no database need see what no id can be
             raise NotFound(id)
         with self._read.begin() as session:
             row = session.scalar(select(Calibration).where(Calibration.id == id))
             if row is None:
                 raise NotFound(id)
-            return CalibrationRecord.of(row, self._runs(session, [id]))
+            return record_of(row, queue.runs_of(session, [id]))
+
+    def get(self, id: str) -> CalibrationRecord:
+        """One calibration, deleted or not; raises NotFound, and FieldError for what was imported."""
+        record = self.record(id)
+        if not isinstance(record, CalibrationRecord):
+            raise FieldError("calibration", id, "was trained elsewhere and imported: give the id of one that was trained here")
+        return record
 
     def summaries(self, chosen: Filter = EVERY) -> list[CalibrationSummary]:
         """Calibrations for a list, newest first unless the filter says otherwise."""
@@ -257,10 +312,8 @@ class Store:
 
     def unjudged(self) -> list[str]:
         """Ids of calibrations that have ended, are not deleted, and wait for a verdict of today's kind; newest first."""
-        query = select(Calibration.id).where(Calibration.judging < JUDGING, Calibration.state.in_(FINAL_STATES),
-                                             Calibration.deleted_at.is_(None)).order_by(Calibration.number.desc())
         with self._read.begin() as session:
-            return list(session.scalars(query))
+            return listing.unjudged(session)
 
     def tags(self) -> dict[str, int]:
         """Every tag -> how many calibrations have it, the most used first."""
@@ -284,18 +337,17 @@ class Store:
     def active(self) -> list[CalibrationRecord | Unreadable]:
         """Calibrations that have not ended, also those that cannot be read, oldest first."""
         with self._read.begin() as session:
-            rows = list(session.scalars(
-                select(Calibration).where(Calibration.state.in_(ACTIVE_STATES)).order_by(Calibration.number)))
-            runs: dict[str, list[Run]] = {}
-            for run in self._runs(session, [row.id for row in rows]):
-                runs.setdefault(run.calibration_id, []).append(run)
-            records: list[CalibrationRecord | Unreadable] = []
-            for row in rows:
-                try:
-                    records.append(CalibrationRecord.of(row, runs.get(row.id, [])))
-                except FieldError as error:  # one that today's rules refuse must not stop the others
-                    records.append(Unreadable.of(row, str(error)))
-            return records
+            return queue.active(session)
+
+    def underway(self) -> list[Underway]:
+        """What :meth:`active` has, without plans and runs, for those who ask often."""
+        with self._read.begin() as session:
+            return queue.underway(session)
+
+    def interrupted(self) -> list[Interrupted]:
+        """What was interrupted and goes on by itself, oldest first."""
+        with self._read.begin() as session:
+            return queue.interrupted(session)
 
     def curves(self, id: str) -> pd.DataFrame:
         """Every point: columns arm, seed, metric, samples (int64), value (float64), in order."""
@@ -326,7 +378,7 @@ class Store:
             with self._write.begin() as session:
                 return work(session)
 
-        return retried(attempt)
+        return retried(attempt, self._tries)
 
     def _set(self, *ids: str, **columns: Any) -> None:
         """Raises NotFound where none of them is there."""
@@ -338,7 +390,3 @@ class Store:
         if self._engine.dialect.name == "sqlite":  # one host, and its own function has whole seconds only
             return datetime.now(UTC)
         return session.scalars(select(func.now())).one()
-
-    @staticmethod
-    def _runs(session: Session, ids: Sequence[str]) -> Iterator[Run]:
-        return iter(session.scalars(select(Run).where(Run.calibration_id.in_(ids)).order_by(Run.id)))

@@ -9,7 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ..rules import TrainingConfig
 from ._batch import Batch
@@ -57,7 +57,7 @@ class Metric:
     @property
     def title(self) -> str:
         """Label and unit, as on an axis."""
-        return f"{self.label} ({self.unit})"
+        return self.label if self.unit == self.label else f"{self.label} ({self.unit})"
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,12 @@ class NoiseScale:
 class Data(ABC):
     """A task's data on ``device``.
 
-    train_sample, validation: fixed sets on which every run of every arm is measured.
+    train_sample, validation: fixed sets on which every run of every arm is measured; draws_alone: whether ``draw`` reads nothing
+    but its generator and numbers that nobody changes, so that a thread may draw beside the training: not where it runs a user's
+    code, which may draw from the generators that a process has one of.
     """
 
+    draws_alone: ClassVar[bool] = False
     device: torch.device
     train_sample: Batch
     validation: Batch
@@ -140,6 +143,10 @@ class Task(ABC):
         """``sample`` in the plural: images, windows of 32 bytes."""
         noun, of, rest = self.sample.partition(" of ")
         return f"{noun}s{of}{rest}"
+
+    def model_of(self, size: str) -> str:
+        """Its model of that size, for a heading: the size has a name where there are several."""
+        return f"{size} model" if len(self.sizes) > 1 else f"a model of {self.sizes[size]:,} parameters"
 
     @property
     def judged(self) -> str:

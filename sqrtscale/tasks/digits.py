@@ -57,6 +57,8 @@ class Digits(Task):
 class _Digits(Data):
     """1,437 training and 360 validation images; split by a fixed shuffle, validated as augmented as trained."""
 
+    draws_alone = True
+
     def __init__(self, device: torch.device):
         import torch
         from sklearn.datasets import load_digits

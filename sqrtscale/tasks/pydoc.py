@@ -58,6 +58,8 @@ class Pydoc(Task):
 class _Pydoc(Data):
     """Windows of 32 bytes at random places of the training topics; every tenth topic validates."""
 
+    draws_alone = True
+
     def __init__(self, device: torch.device):
         import pydoc_data.topics
 

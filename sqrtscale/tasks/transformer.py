@@ -1,4 +1,4 @@
-"""One small pre-norm transformer for both tasks, written for a stack of models.
+"""One small pre-norm transformer for bytes and patches of pictures, written for a stack of models.
 
 Every parameter has a leading model axis M, every activation is [M, B, T, width]. A stack of models is
 then one program of batched matrix products: no Python loop over models, and attention needs no
@@ -67,30 +67,22 @@ class Transformer(Network):
             "head.bias": Parameter((self.classes,)),
         }
 
-    def initial(self, seed: int) -> Tensor:
-        """Weights [P] of one model at its start, all parameters one behind the other."""
-        generator = torch.Generator().manual_seed(seed)
-        return torch.cat([
-            (torch.randn(p.shape, generator=generator) * p.std if p.std else torch.full(p.shape, p.constant)).flatten()
-            for p in self.parameters().values()])
-
     def __call__(self, p: Mapping[str, Tensor], inputs: Tensor, buffers: Mapping[str, Tensor] = NO_BUFFERS, training: bool = True
                  ) -> Tensor:
         """Logits of every model: p maps names to [M, *shape], inputs are [M, B, T] or [M, B, T, patch]."""
         models, batch = inputs.shape[:2]
         if self.tokens:
-            rows: Tensor = _Lookup.apply(p["entry"], inputs.flatten(1))  # type: ignore[no-untyped-call]
-            x = rows.view(models, batch, self.length, self.width)
+            x = lookup(p["entry"], inputs.flatten(1)).view(models, batch, self.length, self.width)
         else:
             x = torch.bmm(inputs.flatten(1, 2), p["entry"]).view(models, batch, self.length, self.width)
         x = (x + p["position"].unsqueeze(1)).flatten(1, 2)  # [M, B*T, width]
         for i in range(self.layers):
             x = x + self._attention(p, f"{i}.", _norm(p, f"{i}.norm1", x), batch)
-            x = x + _linear(p, f"{i}.down", F.gelu(_linear(p, f"{i}.up", _norm(p, f"{i}.norm2", x)), approximate="tanh"))
+            x = x + linear(p, f"{i}.down", F.gelu(linear(p, f"{i}.up", _norm(p, f"{i}.norm2", x)), approximate="tanh"))
         x = _norm(p, "norm", x).view(models, batch, self.length, self.width)
         if self.causal:
-            return _linear(p, "head", x.flatten(1, 2)).view(models, batch, self.length, self.classes)
-        return _linear(p, "head", x.mean(2))
+            return linear(p, "head", x.flatten(1, 2)).view(models, batch, self.length, self.classes)
+        return linear(p, "head", x.mean(2))
 
     def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy in nats of every prediction, shaped like the targets: [M, B], or [M, B, T] where each token is one."""
@@ -102,18 +94,26 @@ class Transformer(Network):
 
     def _attention(self, p: Mapping[str, Tensor], layer: str, x: Tensor, batch: int) -> Tensor:
         models = x.shape[0]
-        qkv = _linear(p, layer + "qkv", x).view(models * batch, self.length, 3, self.heads, self.width // self.heads)
+        qkv = linear(p, layer + "qkv", x).view(models * batch, self.length, 3, self.heads, self.width // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [M*B, heads, T, width / heads]
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
-        return _linear(p, layer + "out", mixed.transpose(1, 2).reshape(models, batch * self.length, self.width))
+        return linear(p, layer + "out", mixed.transpose(1, 2).reshape(models, batch * self.length, self.width))
+
+
+def lookup(table: Tensor, tokens: Tensor) -> Tensor:
+    """Rows of each model's own table: table [M, V, width], tokens [M, n] -> [M, n, width]."""
+    rows: Tensor = _Lookup.apply(table, tokens)  # type: ignore[no-untyped-call]
+    return rows
 
 
 class _Lookup(torch.autograd.Function):
-    """Rows of each model's own table: table [M, V, width], tokens [M, n] -> [M, n, width].
-
-    The backward pass of torch's embedding sorts the tokens and waits for a number, which no CUDA graph may
-    [pytorch/pytorch issue 82886]. A table of bytes is small enough for a matrix product, the same each time.
+    """The backward pass of torch's embedding sorts the tokens and waits for a number, which no CUDA graph may
+    [pytorch/pytorch issue 82886]. A small table, of bytes say, is worth a matrix product with the tokens as ones and zeros, whose
+    size and work grow with the table's rows; of a larger one the rows that were read are added up. Both give the same each time:
+    on a GPU, where ``scatter_add_`` adds in any order, ``index_put_`` sorts first.
     """
+
+    MOST_ROWS = 512  # of a small table
 
     @staticmethod
     def forward(ctx: Any, table: Tensor, tokens: Tensor) -> Tensor:
@@ -124,11 +124,17 @@ class _Lookup(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (tokens,) = ctx.saved_tensors
+        if ctx.rows > _Lookup.MOST_ROWS:
+            total = gradient.new_zeros(len(tokens), ctx.rows, gradient.shape[2])
+            if gradient.is_cuda:
+                models = torch.arange(len(tokens), device=tokens.device).unsqueeze(1)
+                return total.index_put_((models, tokens), gradient, accumulate=True), None
+            return total.scatter_add_(1, tokens.unsqueeze(2).expand_as(gradient), gradient), None
         chosen = torch.arange(ctx.rows, device=tokens.device).view(1, -1, 1) == tokens.unsqueeze(1)
         return torch.bmm(chosen.to(gradient.dtype), gradient), None
 
 
-def _linear(p: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
+def linear(p: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
     """x [M, n, in] -> [M, n, out], each model with its own weight and bias."""
     return torch.baddbmm(p[name + ".bias"].unsqueeze(1), x, p[name + ".weight"])
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .events import Branched, Event, Measured, Progress, RunEnded, SeedsEnded
+from ..processes import USUAL
+from .events import Branched, Event, Measured, Progress, Resumable, RunEnded, SeedsEnded, StepsMade
+from .faults import is_gpu_fault
 from .out_of_memory import is_out_of_memory
 
 if TYPE_CHECKING:
@@ -15,13 +17,16 @@ if TYPE_CHECKING:
 # Torch's CPU threads spin while they wait. Where another program wants a core, a small model's step then
 # took 543 ms instead of 6 ms (2 cores, digits). It is read when torch is first loaded, hence here.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+for _name, _value in USUAL.items():
+    os.environ.setdefault(_name, _value)
 
 
-def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = ()) -> Generator[Event, None, None]:
+def calibrate(plan: CalibrationPlan, stored: Collection[tuple[str, int]] = (), snapshot: Mapping[str, Any] | None = None
+              ) -> Generator[Event, None, None]:
     """Train every run of the plan that is not ``stored``; see :func:`sqrtscale.training.engine.calibrate`."""
     from .engine import calibrate as run
 
-    return run(plan, stored)
+    return run(plan, stored, snapshot)
 
 
 def environment(device: str, plan: CalibrationPlan | None = None) -> dict[str, Any]:
@@ -31,5 +36,5 @@ def environment(device: str, plan: CalibrationPlan | None = None) -> dict[str, A
     return describe(device, plan)
 
 
-__all__ = ["Branched", "Event", "Measured", "Progress", "RunEnded", "SeedsEnded", "calibrate", "environment",
-           "is_out_of_memory"]
+__all__ = ["Branched", "Event", "Measured", "Progress", "Resumable", "RunEnded", "SeedsEnded", "StepsMade",
+           "calibrate", "environment", "is_gpu_fault", "is_out_of_memory"]

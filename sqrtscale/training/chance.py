@@ -16,12 +16,15 @@ class Chance:
     """Where the random numbers of a pass come from: nothing but the stream's name, a run's seed and the samples it has seen.
 
     So a run repeats itself, can go on from where it stood, and draws the same beside any others; arms at other batch sizes
-    draw the same wherever they begin a pass at the same sample. seeds: of every model.
+    draw the same wherever they begin a pass at the same sample. seeds: of every model; copies: of each model, one behind the
+    other, the next one ``apart`` samples later.
     """
 
     stream: str
     seeds: Sequence[int]
     samples: int
+    copies: int = 1
+    apart: int = 0
 
     def later(self, samples: int) -> Chance:
         """Of a pass that begins so many samples later."""
@@ -29,7 +32,8 @@ class Chance:
 
     def seed(self, model: int) -> int:
         """What torch's generators are seeded with for that model's pass."""
-        text = f"{self.stream}, seed {self.seeds[model]}, {self.samples} samples"
+        model, copy = divmod(model, self.copies)
+        text = f"{self.stream}, seed {self.seeds[model]}, {self.samples + copy * self.apart} samples"
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
 
 

@@ -35,6 +35,10 @@ class Course:
             self.measured.setdefault(age, []).append((regime["noise"], regime["signal"]))
             self._curve = None
 
+    def restore(self, measured: Mapping[int, list[tuple[float, float]]]) -> None:
+        """Know what an earlier course of the same plan had measured."""
+        self.measured, self._curve = {age: list(values) for age, values in measured.items()}, None
+
     @property
     def curve(self) -> NoiseScaleCurve:
         """The noise scale over samples seen since the branch point, as far as it is measured by now."""

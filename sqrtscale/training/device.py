@@ -5,8 +5,9 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,50 +15,68 @@ from typing import Any
 import torch
 from threadpoolctl import threadpool_limits
 
-from ..devices import devices
+from ..devices import Card, best_first, devices
 from ..plan import CalibrationPlan
 from ..rules import FieldError
 from ..tasks import Task, task
-from .executors import choose
+from .executors import choose, place_of_one
 from .executors.compiled import available
+from .gpus import cards, driver_cuda
 from .threads import ALL_THREADS
 
 # To be raised when the same plan and executor would train or measure otherwise: stored runs then no longer stand for new ones.
-ENGINE = 5
+ENGINE = 6
 PACKAGES = ("sqrtscale", "torch", "numpy", "scipy", "numba", "scikit-learn", "streamlit", "pandas", "plotly", "sqlalchemy",
             "alembic")
 
 
 def resolve(name: str) -> tuple[torch.device, ...]:
     """The devices that a plan's name stands for here; raises FieldError for one that is not there."""
-    there = torch.cuda.device_count() if torch.cuda.is_available() else 0  # it counts cards that no driver lets it use
-    names = devices(name, there)
-    known = ["cpu", *(f"cuda:{i}" for i in range(there))]
-    if not set(names) <= set(known):
-        raise FieldError("device", name, f"is not on this machine: give one of {', '.join(known)}")
+    if name in ("auto", "all"):
+        return tuple(map(torch.device, devices(name, best_first(cards()))))
+    names = devices(name, ())
+    asked = [each for each in names if each != "cpu"]
+    there = {f"cuda:{card.index}": card for card in cards([torch.device(each).index or 0 for each in asked])} if asked else {}
+    for each in asked:
+        if each not in there or there[each].error:
+            count = torch.cuda.device_count() if torch.cuda.is_available() else 0  # it counts cards that no driver lets it use
+            known = ["cpu", *(f"cuda:{i}" for i in range(count))]
+            wrong = f"cannot be used, {there[each].error}" if each in there else "is not on this machine"
+            raise FieldError("device", name, f"{wrong}: give one of {', '.join(other for other in known if other not in there)}")
     return tuple(map(torch.device, names))
 
 
 @contextmanager
-def fast_settings(about: Task) -> Iterator[None]:
+def tf32(allowed: bool) -> Iterator[None]:
+    """Inside, a GPU rounds what enters a matrix product or convolution to TF32, or does not."""
+    libraries: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    usual = [library.allow_tf32 for library in libraries]
+    for library in libraries:
+        library.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        for library, before in zip(libraries, usual, strict=True):
+            library.allow_tf32 = before
+
+
+@contextmanager
+def fast_settings(about: Task, on_cpu: bool = True) -> Iterator[None]:
     """Torch's settings of this process while it trains a task; they are given back, because others may live in it.
+
+    on_cpu: whether any model trains on the CPU; else what that takes is not loaded, which would be seconds.
 
     Denormal numbers in second moments of silent weights would slow a CPU step several times. BLAS's matrix products are small
     and called from our own threads, so that each gets one. A GPU rounds what enters a matrix product or convolution to TF32 where
     the task allows it.
     """
-    libraries: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    usual = [library.allow_tf32 for library in libraries]
-    for library in libraries:
-        library.allow_tf32 = about.tf32
     torch.set_flush_denormal(True)
-    available()  # loads the BLAS whose threads are limited here
+    if on_cpu:
+        available()  # loads the BLAS whose threads are limited here
     try:
-        with threadpool_limits(1, user_api="blas"):
+        with tf32(about.tf32), threadpool_limits(1, user_api="blas"):
             yield
     finally:
-        for library, before in zip(libraries, usual, strict=True):
-            library.allow_tf32 = before
         torch.set_flush_denormal(False)
         torch.set_num_threads(ALL_THREADS)
 
@@ -79,8 +98,7 @@ def device_name(*devices: torch.device) -> str:
 def environment(device: str, plan: CalibrationPlan | None = None) -> dict[str, Any]:
     """Everything beside the plan that a result may depend on, as plain JSON types; with the plan also its runs' executor."""
     chosen = resolve(device)
-    executor = plan and {"executor": choose(task(plan.task).network(plan.size), plan.base.optimizer, chosen[0]).name}
-    return (executor or {}) | {
+    return ({"executor": _executor(plan, chosen[0])} if plan else {}) | {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "python": platform.python_version(),
         "engine": ENGINE,
@@ -89,10 +107,33 @@ def environment(device: str, plan: CalibrationPlan | None = None) -> dict[str, A
         "device": ",".join(map(str, chosen)),
         "device_name": device_name(*chosen),
         "cuda": torch.version.cuda,
+        "tf32": task(plan.task).tf32 if plan and chosen[0].type == "cuda" else None,
+        "gpus": [{name: value for name, value in asdict(card).items() if name != "free"} for card in _cards(chosen)],
+        "driver_cuda": driver_cuda(),
         "threads": ALL_THREADS,
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "git": _git(),
     }
+
+
+def _executor(plan: CalibrationPlan, device: torch.device) -> str:
+    """By which executor the plan's runs are trained, and their warm start where that is another one."""
+    network, optimizer = task(plan.task).network(plan.size), plan.base.optimizer
+    usual = choose(network, optimizer, device).name
+    start = choose(network, optimizer, warm_place(plan, device)).name
+    return usual if start == usual else f"{start} warm start, {usual}"
+
+
+def warm_place(plan: CalibrationPlan, device: torch.device) -> torch.device:
+    """Where the warm start of a plan for this device is trained."""
+    if plan.start != "warm":
+        return device
+    return place_of_one(task(plan.task).network(plan.size), plan.base.optimizer, plan.base.batch_size, device)
+
+
+def _cards(chosen: Sequence[torch.device]) -> Sequence[Card]:
+    indices = [device.index or 0 for device in chosen if device.type == "cuda"]
+    return cards(indices) if indices else ()
 
 
 def _version(package: str) -> str | None:

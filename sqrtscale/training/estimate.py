@@ -1,7 +1,7 @@
 """How long a calibration will take, from a short timing of each of its steps, and how much memory.
 
 ``python -m sqrtscale.training.estimate`` reads a plan as JSON on standard input and prints
-``{"seconds", "device", "arms", "memory"}``: pages call it in a process of its own, because they never load torch.
+``{"seconds", "device", "arms", "memory", "disk"}``: pages call it in a process of its own, because they never load torch.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from typing import Any
 
 import torch
 
-from ..plan import WARM_START, CalibrationPlan, complete_points
+from ..plan import WARM_START, CalibrationPlan
+from ..points import complete_points
 from ..rules import FieldError
 from ..tasks import task
-from . import measuring
+from . import measuring, snapshots
 from .device import device_name, fast_settings, resolve
-from .engine import Group, kinds, spread
+from .engine import kinds, spread, warm_group
+from .group import Group
 from .memory import seed_parts, state_bytes
 from .regime import gradient_noise
 from .streams import BLOCK
@@ -31,7 +33,8 @@ START_SECONDS = 7.0  # starting the processes, loading torch and the data, judgi
 
 
 def estimate(plan: CalibrationPlan) -> dict[str, Any]:
-    """Seconds of the whole calibration and of each arm on the plan's device, measured now: the most that it takes; and bytes.
+    """Seconds of the whole calibration and of each arm on the plan's device, measured now: the most that it takes; and bytes of
+    memory, and of disk for the snapshots.
 
     Arms with the same batch size (and l of SVAG) train together, in as many parts as there are looks; an arm's seconds are its
     share. Runs that are taken from the store, and seeds that turn out not to be needed, make it shorter.
@@ -41,26 +44,29 @@ def estimate(plan: CalibrationPlan) -> dict[str, Any]:
     about = task(plan.task)
     data = [about.data(devices[0])] * len(devices)  # one share is timed: the others train beside it
     arms: dict[str, float] = {}
-    memory = 0
+    memory, snapshot, warm = 0, 0, 0
     parts = Counter(end - first for first, end in seed_parts(plan, devices))  # seeds that train at the same time -> how often
     with fast_settings(about):
         if plan.start == "warm":
-            group = Group(about, data[0], [(WARM_START, plan.seeds[0])], plan, "warm start", plan.warm_points)
+            group = warm_group(plan, data[0])
             arms[WARM_START] = _cost(group, plan.warm_samples, plan.warm_points)
+            warm = snapshots.size(group.snapshot())
         for seeds, times in parts.items():
-            states, passes, graphs = 0, 0, 0
+            states, passes, graphs, kept = 0, 0, 0, warm
             for _, runs in kinds(plan, [(arm.name, seed) for arm in plan.arms for seed in plan.seeds[:seeds]]):
                 shares = list(spread(runs, data))
                 group = Group(about, *shares[0], plan, "branch", plan.evaluation_points)
                 seconds, names = _cost(group, plan.samples, plan.evaluation_points, len(shares)), {arm for arm, _ in runs}
                 arms |= {arm: arms.get(arm, 0.0) + times * seconds / len(names) for arm in names}
                 population = group.population
-                states += len(population) * state_bytes(population.flat.shape[1])
+                kept += len(shares) * snapshots.size(group.snapshot())
+                states += len(population) * state_bytes(population.flat.shape[1], plan.base.groups)
                 states += sum(x.nbytes for x in population.held.values())
                 passes = max(passes, population.executor.peak_bytes(population))
                 graphs += population.executor.kept_bytes(population)
-            memory = max(memory, states + passes + graphs)
-    return {"seconds": START_SECONDS + sum(arms.values()), "device": device_name(*devices), "arms": arms, "memory": memory}
+            memory, snapshot = max(memory, states + passes + graphs), max(snapshot, kept)
+    return {"seconds": START_SECONDS + sum(arms.values()), "device": device_name(*devices), "arms": arms, "memory": memory,
+            "disk": (snapshots.KEPT + 1) * snapshot}
 
 
 def _cost(group: Group, samples: int, points: Sequence[int], shares: int = 1) -> float:
@@ -78,12 +84,15 @@ def _cost(group: Group, samples: int, points: Sequence[int], shares: int = 1) ->
     one_sample = _time(lambda: group.draw(BLOCK), device, BLOCK)
     every_metric = _time(lambda: measuring.measure(population, group.data), device)
     judged_only = _time(lambda: measuring.measure(population, group.data, judged_only=True), device)
-    one_micro_batch = _time(lambda: gradient_noise(population, group.probe.batches(group.streams, group.reads, 2)), device, 2)
+    probe = group.probe
+    count = max(2, min(probe.count, population.executor.batches_at_once(population)))
+    one_micro_batch = _time(lambda: gradient_noise(population, probe.gradients(population, group.streams, group.reads, count),
+                                                   probe.micro), device, count)
     made = float(samples / group.step_covers)
     complete = len(complete_points(points))
     measurements = every_metric * complete + judged_only * (len(points) - complete)
     return made * one_step + shares * (made * population.drawn * one_sample + measurements
-                                       + one_micro_batch * group.probe.count * len(group.probe.times))
+                                       + one_micro_batch * probe.count * len(probe.times))
 
 
 def _time(work: Callable[[], object], device: torch.device, steps: int = 1) -> float:

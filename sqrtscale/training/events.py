@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -51,4 +53,35 @@ class SeedsEnded:
     count: int
 
 
-Event = Measured | RunEnded | Progress | Branched | SeedsEnded
+@dataclass(frozen=True)
+class StepsMade:
+    """How the steps of runs that trained together were carried out.
+
+    stream: ``warm start``, ``branch`` or SVAG's; how: of the executor, for example as a CUDA graph, or why not; ms: of one step
+    of all models, with drawing its samples.
+    """
+
+    stream: str
+    batch_size: int
+    models: int
+    device: str
+    executor: str
+    how: str
+    steps: int
+    ms: float
+
+
+@dataclass(frozen=True)
+class Resumable:
+    """Nothing is half done: from here training can go on another time.
+
+    snapshot: gives all that takes, tensors and plain data, as they are now; measured: whether this is an evaluation point;
+    branches: whether the warm start is over and no arm has begun.
+    """
+
+    snapshot: Callable[[], dict[str, Any]]
+    measured: bool
+    branches: bool = False
+
+
+Event = Measured | RunEnded | Progress | Branched | SeedsEnded | StepsMade | Resumable

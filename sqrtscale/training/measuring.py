@@ -1,7 +1,7 @@
 """What is measured of a population at an evaluation point: the metrics of its task. Its regime is ``regime``'s.
 
 The judged metric is measured at every point, because the mean over its last points is what a verdict compares; the others at
-``plan.complete_points``, because they are there to be looked at.
+``points.complete_points``, because they are there to be looked at.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -10,17 +11,23 @@ import torch
 from torch import Tensor
 
 from ..plan import CalibrationPlan
+from ..rules import ParameterGroup
 from ..tasks import task
 
 # Copies of a model's parameters: themselves, two moments, their gradient, and what one optimizer step needs beside them.
 STATE_COPIES = 8
+GROUPED, GROUP_OF = 4 + 8, 8  # bytes for a parameter: a hyperparameter in float32 and float64, the number of its group
 BACKWARD = 2  # a backward pass holds about as much again as what the forward pass keeps for it
 SHARE = 0.8  # of the free memory that may be planned for
 
 
-def state_bytes(parameters: int) -> int:
-    """Bytes of one model with ``parameters`` float32 parameters and its optimizer, at the peak of a step without activations."""
-    return 4 * STATE_COPIES * parameters
+def state_bytes(parameters: int, groups: Sequence[ParameterGroup] = ()) -> int:
+    """Bytes of one model with ``parameters`` float32 parameters and its optimizer, at the peak of a step without activations.
+
+    groups: of its configuration; what they set is then held for every parameter, and so is the group of each.
+    """
+    own = {name for group in groups for name in group.values}
+    return (4 * STATE_COPIES + GROUPED * len(own) + GROUP_OF * bool(own)) * parameters
 
 
 def pass_bytes(forward: Callable[[], Tensor], parameters: Tensor) -> int:
@@ -103,9 +110,11 @@ def how_many_fit(each: int, device: torch.device) -> int:
 
 def seed_parts(plan: CalibrationPlan, devices: Sequence[torch.device]) -> list[tuple[int, int]]:
     """(first, end) of the seeds that train at the same time: up to each look, or fewer where memory has no room for more."""
-    about = task(plan.task)
-    network = about.network(plan.size)
-    held = sum(x.nbytes for tensors in (network.buffers(0), network.frozen(0)) for x in tensors.values())
-    seed = len(plan.arms) * (state_bytes(about.sizes[plan.size]) + held)
+    network = task(plan.task).network(plan.size)
+    parameters = sum(math.prod(parameter.shape) for parameter in network.parameters().values())
+    held = sum(x.nbytes for x in network.buffers(0).values())
+    if plan.start == "scratch":  # after a warm start all models share what is frozen
+        held += sum(x.nbytes for x in network.frozen(0).values())
+    seed = len(plan.arms) * (state_bytes(parameters, plan.base.groups) + held)
     fit = len(devices) * min(how_many_fit(seed, device) for device in devices)
     return [(first, min(first + fit, look)) for start, look in pairwise((0, *plan.looks)) for first in range(start, look, fit)]

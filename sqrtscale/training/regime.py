@@ -12,14 +12,14 @@ Names and meanings: ``sqrtscale.diagnostics.REGIME``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from ..diagnostics.tails import hill, not_normal, on_one_scale, stable_index
-from ..plan import complete_points
-from ..tasks import Batch, Data
+from ..diagnostics.tails import hill, not_normal, on_one_scale, skewness, stable_index, touched
+from ..points import complete_points
+from ..tasks import Batch, Data, Parameter
 from .curvature import Meter
 from .population import Population
 from .streams import Stream
@@ -32,6 +32,7 @@ LEAST, MOST = 8, 64  # micro-batches of one measurement
 TAILS_OF = ("base", "scaled")  # arms whose run of the plan's first seed has its tails looked at, at start and end
 TAILS_LEAST, TAILS_MOST = 32, 256  # micro-batches for that
 COORDINATES, PROJECTIONS = 128, 20  # of every layer
+DIRECTED = 2**14  # coordinates of a layer that have directions of their own
 FEWEST = 8  # coordinates of a layer that must be left
 
 
@@ -57,6 +58,7 @@ class Probe:
     def __init__(self, data: Data, seeds: Sequence[int], points: Sequence[int], first: int, micro: int | None = None,
                  followed: bool = False):
         self.micro = micro or MICRO
+        self.seeds = list(seeds)
         self.streams = [Stream(data, seed, "regime") for seed in seeds]
         self.tail_streams = [Stream(data, seed, "tails") for seed in seeds]
         self.first = first
@@ -66,24 +68,33 @@ class Probe:
         self.curvature = Meter(data, self.times, first, micro)
         self.tail_count = min(TAILS_MOST, max(TAILS_LEAST, 4 * affordable))
 
-    def batches(self, streams: Sequence[Stream], reads: Tensor, count: int) -> Iterator[Batch]:
-        """``count`` fresh micro-batches [M, micro, ...]; model i reads stream ``reads[i]``."""
-        for _ in range(count):
-            taken = Batch.joined([stream.take(self.micro) for stream in streams], torch.stack)
-            yield taken.cut(reads)
+    @property
+    def every_stream(self) -> list[Stream]:
+        """Every stream that it draws from, and that a measurement moves."""
+        return [*self.streams, *self.tail_streams]
+
+    def gradients(self, population: Population, streams: Sequence[Stream], reads: Tensor, count: int) -> Iterator[Tensor]:
+        """Gradients [M, P] on ``count`` fresh micro-batches; model i reads stream ``reads[i]``."""
+        at_once = population.executor.batches_at_once(population)
+        for first in range(0, count, at_once):
+            parts = min(at_once, count - first)
+            taken = Batch.joined([stream.take(parts * self.micro) for stream in streams], torch.stack)
+            yield from population.gradients_of_parts(taken.cut(reads), parts, first)
 
     def measure(self, population: Population, runs: Sequence[tuple[str, int]], reads: Tensor, samples: int
                 ) -> list[dict[str, float]]:
         """The diagnostics of every run (arm, seed) by name; empty where ``samples`` seen is not one of the times."""
         if samples not in self.times:
             return [{} for _ in runs]
-        measured = measure(population, self.batches(self.streams, reads, self.count))
+        measured = measure(population, self.gradients(population, self.streams, reads, self.count), self.micro)
         values = [{name: float(value[i]) for name, value in measured.items()} | curved
                   for i, curved in enumerate(self.curvature.measure(population, runs, samples))]
         if samples in (self.times[0], self.times[-1]):
             for i, (arm, seed) in enumerate(runs):
                 if arm in TAILS_OF and seed == self.first:
-                    values[i] |= tails(population.alone(i), self.batches(self.tail_streams, reads[i : i + 1], self.tail_count))
+                    alone, own = population.copies(1, slice(i, i + 1)), self.tail_streams[self.seeds.index(seed)]
+                    rows = self.gradients(alone, [own], torch.zeros_like(reads[:1]), self.tail_count)
+                    values[i] |= tails(population.network.parameters(), (row[0] for row in rows))
         return values
 
 
@@ -110,21 +121,19 @@ def _square_norm(rows: Tensor) -> Tensor:
     return (rows * rows).sum(1, dtype=torch.float64)
 
 
-def gradient_noise(population: Population, batches: Iterable[Batch]) -> dict[str, Tensor]:
+def gradient_noise(population: Population, gradients: Iterable[Tensor], size: int) -> dict[str, Tensor]:
     """signal and noise of every model, and in the metric of the preconditioner once it has one: name -> [M].
 
-    batches: at least two independent ones of one size, [M, b, ...]. Of the loss alone: no weight decay, no clipping.
+    gradients: [M, P] of at least two independent batches of ``size`` samples. Of the loss alone: no weight decay, no clipping.
     A coordinate that is rarely touched, such as a rare byte's embedding, has a small v_hat between two touches and can
     then make up nearly all of the preconditioned noise: those two numbers scatter where inputs are sparse.
     """
-    moments, preconditioned, size = _Moments(), _Moments(), 0
+    moments, preconditioned = _Moments(), _Moments()
     denominator = population.optimizer.denominator()
-    for batch in batches:
-        size = batch.count(1)
-        _, gradients = population.gradients(batch, place=moments.count)
-        moments.add(gradients)
+    for rows in gradients:
+        moments.add(rows)
         if denominator is not None:
-            preconditioned.add(gradients / denominator)
+            preconditioned.add(rows / denominator)
     values = dict(zip(("signal", "noise"), moments.signal_and_noise(size), strict=True))
     if denominator is not None:
         values |= zip(("signal_pre", "noise_pre"), preconditioned.signal_and_noise(size), strict=True)
@@ -141,45 +150,83 @@ def optimizer_state(population: Population) -> dict[str, Tensor]:
         values["eps_share"] = eps_share.mean(1)
     if population.update_rms is not None:
         values["update_rms"] = population.update_rms
+    if population.loss_scale:
+        values["skipped"] = population.loss_scale.take_skipped()
     return values if clipped is None else values | {"clipped": clipped}
 
 
-def measure(population: Population, batches: Iterable[Batch]) -> dict[str, Tensor]:
+def measure(population: Population, gradients: Iterable[Tensor], size: int) -> dict[str, Tensor]:
     """Every number of ``REGIME`` that can be measured now, for every model, on the CPU: name -> [M]."""
-    values = gradient_noise(population, batches) | optimizer_state(population)
+    values = gradient_noise(population, gradients, size) | optimizer_state(population)
     return {name: value.cpu() for name, value in values.items()}
 
 
-def tails(population: Population, batches: Iterable[Batch]) -> dict[str, float]:
-    """How heavy the tails of one model's gradient noise are, for every weight matrix: names of ``TAILS`` with the layer's.
+class _Layer:
+    """What is read of one layer's gradient noise: some of its coordinates, and random projections of all of them.
 
-    Samples are differences of two micro-batch gradients: symmetric, and without the mean, which need not be estimated then.
-    The indices read up to COORDINATES random coordinates of a layer, each on its own scale; normality reads random
-    projections of the whole layer. A layer that few of its coordinates' micro-batches touch has no index.
+    A layer of more than DIRECTED coordinates is cut into blocks, whose directions differ by random signs alone: their memory
+    has a bound, and every direction is still random and reads every coordinate.
     """
-    shapes = {name: p.shape for name, p in population.network.parameters().items()}
+
+    def __init__(self, size: int, generator: torch.Generator, device: torch.device):
+        self.chosen = torch.randperm(size, generator=generator)[:COORDINATES].clone().to(device)  # not all of it is kept
+        self.block, self.signs = min(size, DIRECTED), None
+        self.directions = torch.randn(self.block, PROJECTIONS, generator=generator).to(device)
+        if size > DIRECTED:
+            signs = torch.randint(2, (-(-size // DIRECTED), PROJECTIONS), generator=generator)
+            self.signs = (2.0 * signs - 1).to(device)
+        self.coordinates: list[Tensor] = []
+        self.projections: list[Tensor] = []
+
+    def read(self, first: Tensor, second: Tensor) -> None:
+        """Two draws of the layer's gradient, [size] each: coordinates of both, projections of their difference."""
+        noise = first - second
+        self.coordinates += first[self.chosen], second[self.chosen]
+        self.projections.append(noise @ self.directions if self.signs is None else self._by_blocks(noise, self.signs))
+
+    def _by_blocks(self, noise: Tensor, signs: Tensor) -> Tensor:
+        whole = len(noise) // self.block
+        blocks = noise[: whole * self.block].view(whole, self.block) @ self.directions
+        projection = (blocks * signs[:whole]).sum(0)
+        rest = noise[whole * self.block :]
+        return projection + (rest @ self.directions[: len(rest)]) * signs[-1] if len(rest) else projection
+
+    def measured(self) -> dict[str, float]:
+        """Names of ``TAILS``: what was read. No index and no skewness where few coordinates had noise in every pair."""
+        draws = torch.stack(self.coordinates)
+        differences = (draws[::2] - draws[1::2]).double().cpu().numpy()
+        values = {"normality": not_normal(torch.stack(self.projections).double().cpu().numpy())}
+        chosen = touched(differences)
+        if chosen.sum() >= FEWEST:
+            scaled, skewed = on_one_scale(differences), skewness(draws.double().cpu().numpy()[:, chosen])
+            values |= {"skewness_squared": skewed.squared, "skewness_squared_error": skewed.error}
+            for name, index in (("tail", stable_index(scaled)), ("hill", hill(scaled))):
+                values |= {name: index.alpha, f"{name}_error": index.error}
+        return values
+
+
+def tails(shapes: Mapping[str, Parameter], gradients: Iterable[Tensor]) -> dict[str, float]:
+    """Tails and skewness of one model's gradient noise, for every weight matrix: names of ``TAILS`` with the layer's.
+
+    shapes: of its parameters; gradients: [P] of independent micro-batches. Samples are differences of two of them: symmetric, and
+    without the mean, which need not be estimated then; skewness alone reads the micro-batches themselves. Indices and skewness
+    read up to COORDINATES random coordinates of a layer, each on its own scale; normality reads random projections of the whole
+    layer. Nothing is held of a gradient beyond that, and no gradient longer than needed.
+    """
     generator = torch.Generator().manual_seed(0)
-    layers, start = {}, 0
-    for name, shape in shapes.items():
-        size = math.prod(shape)
-        if len(shape) > 1:
-            chosen = torch.randperm(size, generator=generator)[:COORDINATES].to(population.device)
-            layers[name] = (start, size, chosen, torch.randn(size, PROJECTIONS, generator=generator).to(population.device))
-        start += size
-    coordinates: dict[str, list[Tensor]] = {name: [] for name in layers}
-    projections: dict[str, list[Tensor]] = {name: [] for name in layers}
-    gradients = (population.gradients(batch, place=i)[1][0] for i, batch in enumerate(batches))
-    for first, second in zip(gradients, gradients, strict=False):  # the same iterator twice: pairs
-        difference = first - second
-        for name, (at, size, chosen, directions) in layers.items():
-            piece = difference[at : at + size]
-            coordinates[name].append(piece[chosen])
-            projections[name].append(piece @ directions)
-    values = {}
-    for name in layers:
-        values[f"normality/{name}"] = not_normal(torch.stack(projections[name]).double().cpu().numpy())
-        scaled = on_one_scale(torch.stack(coordinates[name]).double().cpu().numpy())
-        if scaled.shape[1] >= FEWEST:
-            for index, estimate in (("tail", stable_index(scaled)), ("hill", hill(scaled))):
-                values |= {f"{index}/{name}": estimate.alpha, f"{index}_error/{name}": estimate.error}
-    return values
+    layers: dict[str, _Layer] = {}
+    remaining = iter(gradients)
+    for first in remaining:
+        second = next(remaining, None)
+        if second is None:
+            break
+        start = 0
+        for name, parameter in shapes.items():
+            size = math.prod(parameter.shape)
+            if len(parameter.shape) > 1:
+                if name not in layers:
+                    layers[name] = _Layer(size, generator, first.device)
+                layers[name].read(first[start : start + size], second[start : start + size])
+            start += size
+        del first, second
+    return {f"{value}/{name}": number for name, layer in layers.items() for value, number in layer.measured().items()}

@@ -16,12 +16,15 @@ from ..arms import FOLLOWING, Arm, make_arm
 from ..evidence import Regime, Verdict
 from ..plan import MOST_SEEDS, CalibrationPlan
 from ..report import was_stopped
-from ..rules import family
+from ..rules import FieldError, family
 from ..rules.stability import beta1_floor, moved_sharpness, stability_limit
-from ..store import CalibrationRecord, Store
+from ..runner.rescued import goes_on
+from ..runner.restarts import can_go_on
+from ..store import RESUMABLE_STATES, CalibrationRecord, Store
 from ..tasks import task
 from . import again, answer, compare_link, launch, remedy
 from .inputs import Inputs, format_number, texts_of
+from .tables import escaped
 from .timing import duration
 
 MOST = 4  # buttons
@@ -72,6 +75,16 @@ def show(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict
                     _take_away(record.plan)
     if first and first[0].means:
         st.caption(f"**{first[0].label}**: {first[0].means}")
+    if can_go_on(record):
+        _after_a_restart(store, record)
+
+
+def _after_a_restart(store: Store, record: CalibrationRecord) -> None:
+    """The choice whether it goes on by itself, as it is stored."""
+    key = f"resume-after-restart-{record.id}"
+    st.session_state[key] = record.resume_after_restart  # also where it was changed elsewhere
+    st.toggle(launch.RESTART, key=key, help=launch.RESTART_HELP,
+              on_change=lambda: store.set_resume_after_restart(record.id, st.session_state[key]))
 
 
 USE = "Use these values"
@@ -82,9 +95,12 @@ USE_NOISE_AWARE = "Use the noise-aware values"
 def _asked_for(store: Store, record: CalibrationRecord, verdicts: Mapping[str, Verdict], known: Measured) -> list[Action]:
     """What the end, or the verdict on the full rule at the target batch, asks for; the first one is the primary button."""
     plan, scaled, regime = record.plan, verdicts.get("scaled"), known.regime
+    try_again = _start(store, record, "Try again", ":material/replay:", plan,
+                   "the same plan; runs that were trained to their end are taken from the store")
+    if record.state in RESUMABLE_STATES:
+        return [*_go_on(store, record), try_again]
     if record.state != "DONE" or scaled is None or scaled.reason == "no pairs":
-        return [_start(store, record, "Try again", ":material/replay:", plan,
-                       "the same plan; runs that were trained to their end are taken from the store")]
+        return [try_again]
     if scaled.outcome == "matches":
         return [Action(USE, ":material/check:", partial(_scale, again.inputs_of(plan)),
                        "opens Scale with this configuration, for every library and format.")]
@@ -99,6 +115,23 @@ def _asked_for(store: Store, record: CalibrationRecord, verdicts: Mapping[str, V
         return [_start(store, record, "Train twice as long", ":material/update:", replace(plan, samples=2 * plan.samples),
                        f"{2 * plan.samples:,} samples a run, all trained anew")]
     return _more_seeds(store, record, scaled.further_seeds or MORE_SEEDS)
+
+
+def _go_on(store: Store, record: CalibrationRecord) -> list[Action]:
+    """Training goes on where the last snapshot was taken; empty without one."""
+    def act() -> None:
+        try:
+            runner.resume(store, record.id)
+        except OSError as error:
+            st.error(launch.no_room(error))
+            return
+        except FieldError:  # somebody else was faster
+            pass
+        st.rerun()
+
+    return [Action("Go on", ":material/resume:", act, "trains on from the last snapshot, under the same id; on a CPU its numbers "
+                   "will be, to the last bit, those of a training that was never interrupted.")
+            ] if goes_on(record.id) else []
 
 
 def _more_seeds(store: Store, record: CalibrationRecord, wanted: int) -> list[Action]:
@@ -121,7 +154,7 @@ def _start(store: Store, record: CalibrationRecord, label: str, icon: str, plan:
            work: int | None = None) -> Action:
     """An action that launches a plan and opens its page; work: samples that it has to draw, where not all is trained anew."""
     def act() -> None:
-        st.switch_page("pages/results.py", query_params={"id": runner.submit(store, plan, record.name)})
+        launch.submit(store, plan, record.name, record.resume_after_restart)
 
     return Action(label, icon, act, f"{means}{_time(record, plan.work if work is None else work)}.")
 
@@ -147,8 +180,8 @@ def _smaller_batches(record: CalibrationRecord, regime: Regime | None) -> list[A
     instead = remedy.remedy(about, given) or (given if plan.warm_samples < about.defaults.warm_samples else None)
     if instead is None:
         return []
-    return [_test(record, instead, f"your decays, at the batch, the learning rate and the warm start that suit {about.title}, "
-                                   "below its noise scale.", {again.BUDGET: again.OF_THE_TASK})]
+    return [_test(record, instead, "your decays, at the batch, the learning rate and the warm start that suit "
+                                   f"{escaped(about.title)}, below its noise scale.", {again.BUDGET: again.OF_THE_TASK})]
 
 
 def _use_noise_aware(record: CalibrationRecord, verdicts: Mapping[str, Verdict], regime: Regime | None) -> list[Action]:
@@ -201,7 +234,7 @@ def _higher_beta1(store: Store, record: CalibrationRecord, verdicts: Mapping[str
     After a warm start alone: from scratch a longer memory lags behind a gradient that turns fast (docs/experiments.md).
     """
     plan, signal = record.plan, verdicts["scaled"].reason == "signal dominates"
-    if plan.start != "warm" or known.sharpness is None or "beta1" not in plan.base.hyperparameters:
+    if plan.start == "scratch" or known.sharpness is None or "beta1" not in plan.base.hyperparameters:
         return []
     differing = [arm for arm in plan.arms if arm.group == ("noise-aware" if signal else "rule") and arm.name in verdicts
                  and verdicts[arm.name].outcome == "differs" and arm.config.batch_size == plan.target_batch]

@@ -8,13 +8,13 @@ from ..plan import CalibrationPlan
 from ..rules import FieldError
 from ..schedules import CONSTANT
 from ..store import NotFound, Store
-from ..tasks import task
+from ..tasks import OwnTask, remember, task
 from . import forms, launch
 from .inputs import Inputs, carried, texts_of
 from .tables import escaped
 
 BUDGET, OF_THE_TASK = "budget", "task"  # in the address: that start and samples are the task's own, not those of the plan
-TAKEN = "taken from"  # the id whose plan fills the form
+TAKEN, PLAN = "taken from", "plan taken"  # the id whose plan fills the form, and that plan
 
 
 def open_form(store: Store) -> None:
@@ -28,6 +28,8 @@ def open_form(store: Store) -> None:
         _take_up(store, id)
     elif new and not st.query_params:
         st.query_params.update(forms.typed_address())
+    if id and id == st.session_state.get(TAKEN):
+        _own_task(st.session_state[PLAN])
 
 
 def _take_up(store: Store, id: str) -> None:
@@ -39,15 +41,34 @@ def _take_up(store: Store, id: str) -> None:
     except FieldError as error:  # its task is gone, or today's rules refuse its plan
         st.error(escaped(str(error)), title="This calibration cannot be run again by this version of sqrtscale")
     else:
-        st.session_state[TAKEN] = id
+        st.session_state.update({TAKEN: id, PLAN: plan})
         forms.keep(texts_of(inputs_of(plan)))
         st.session_state.update(_choices(plan))
         if carried(st.query_params.to_dict()):  # another transfer, by this plan: other batches were chosen for the old one
             st.session_state["targets"] = ""
         if st.query_params.get(BUDGET) == OF_THE_TASK:
             defaults = task(plan.task).defaults
-            st.session_state.update({"start": "warm", f"warm-{plan.task}": defaults.warm_samples,
+            st.session_state.update({"start": "warm", f"start-{plan.task}": "warm", f"warm-{plan.task}": defaults.warm_samples,
                                      f"samples-{plan.task}": defaults.samples})
+
+
+def _own_task(plan: CalibrationPlan) -> None:
+    """A task of the user's own as the plan has it: the same text may have been checked with another checkpoint since.
+
+    One that was added is offered as it was added; where that is from another checkpoint, this says so.
+    """
+    if plan.own is None:
+        return
+    name = launch.own_name(plan.task)
+    if name == plan.task:
+        remember(plan.own, renew=True)
+        return
+    added = task(name)
+    now = added.file.facts.checkpoint if isinstance(added, OwnTask) else None
+    if plan.checkpoint and (now is None or now.sha256 != plan.checkpoint.sha256):
+        st.warning(escaped(f"That calibration branched from the checkpoint {plan.checkpoint.words}. The task {name} was added "
+                           f"{f'with {now.words}' if now else 'without a checkpoint'}, so this form cannot start there: the "
+                           "command of the result can, or add the task again."))
 
 
 def inputs_of(plan: CalibrationPlan) -> Inputs:
@@ -62,11 +83,12 @@ def _choices(plan: CalibrationPlan) -> dict[str, object]:
     names = [arm.name for arm in plan.arms if arm not in further and arm.name not in ("base", "scaled")]
     own = names.pop().removeprefix(launch.OWN_ARM) if names and names[-1].startswith(launch.OWN_ARM) else ""
     return {
-        "task": plan.task, f"size-{plan.task}": plan.size, "source": launch.OWN,
+        "task": launch.own_name(plan.task), f"size-{plan.task}": plan.size, "source": launch.OWN,
         controls: [name for name in names if name in usual],
         "more-arms": [name for name in names if name not in usual],
         "own-arm": own, "targets": " ".join(str(arm.config.batch_size) for arm in further), "reuse": plan.reuse,
-        f"seeds-{plan.task}": len(plan.seeds), f"samples-{plan.task}": plan.samples, "start": plan.start,
+        f"seeds-{plan.task}": len(plan.seeds), f"samples-{plan.task}": plan.samples,
+        "start": "warm" if plan.checkpoint else plan.start, f"start-{plan.task}": plan.start, f"source-{plan.task}": launch.OWN,
         f"evaluations-{plan.task}": plan.evaluations, "go-on": plan.go_on,
         "device": plan.device, f"early-{plan.device}": plan.stop_early, f"schedule-{CONSTANT}": str(plan.schedule),
     } | ({f"warm-{plan.task}": plan.warm_samples} if plan.start == "warm" else {})

@@ -67,7 +67,8 @@ def how_to_know() -> None:
     measured = " and ".join(f"about {task.noise_scale.value:.0f} in {task.title}" for task in TASKS.values() if task.noise_scale)
     st.caption(tables.sentence(
         "Near the gradient's noise scale the square root falls short; with it in the form, noise-aware values stand beside those "
-        f"of the rule. A calibration measures it (samples: {measured}); what those here have measured stands below."))
+        f"of the rule. A calibration measures it (samples: {measured}), and NoiseMeter in your own training: what was measured "
+        "stands below."))
 
 
 def validity(scaled: ScaledConfig, noise_known: bool = False) -> None:

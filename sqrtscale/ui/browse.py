@@ -29,6 +29,7 @@ def nothing_yet() -> None:
     st.markdown("A calibration trains the base and the scaled configuration side by side on real data. It takes a few "
                 "minutes, and its curves stay here.")
     st.page_link("pages/calibrate.py", label="**Run the first calibration**", icon=":material/science:")
+    st.page_link("pages/judge.py", label="You have curves already? Judge them", icon=":material/upload_file:")
     st.page_link("pages/scale.py", label="Or scale a configuration first", icon=":material/calculate:")
 
 

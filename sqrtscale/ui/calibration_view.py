@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
+import pandas as pd
 import streamlit as st
 
 from .. import runner
 from ..arms import KINDS
-from ..evidence import base_sharpness
+from ..evidence import base_sharpness, layer_tails
 from ..plan import WARM_START
-from ..report import REPORTS, Report, branching, reported, was_stopped
+from ..report import branching, was_stopped
+from ..report.noise_law import nearest_law
 from ..rules import family
-from ..runner.device import rivals
+from ..runner import snapshots
+from ..runner.faults import rivals
 from ..runner.log import LARGEST
 from ..schedules import CONSTANT
 from ..store import CalibrationRecord, DamagedChunk, NotFound, Store, title
-from ..store.export import FORMATS
 from ..tasks import task
-from . import actions, curve_view, launch, noise_view, notes, repeat, running, runs, verdict_view
-from .inputs import format_number
+from . import actions, again, curve_view, launch, noise_view, notes, repeat, running, runs, stored, verdict_view
+from .inputs import format_number, texts_of
 from .tables import escaped, reasons, sentence
 from .timing import duration
 
 LOOK_EVERY = 2.0
 CANCELLED_AT_ONCE = 60.0  # seconds of training that may be lost without a question
-MIME = {"csv": "text/csv", "json": "application/json", "html": "text/html", "md": "text/markdown"}
+BRANCHED = "The branch point is the checkpoint {}: there every arm begins, with the same weights and its optimizer's state."
 BRANCH_POINT = "The branch point is where the warm start ended: there every arm begins, with the same weights."
 LOG_LINES = 200  # shown; the whole log can be downloaded
 
 
-def show(store: Store, id: str) -> None:
-    """Everything about one calibration; raises NotFound."""
-    record = store.get(id)
+def show(store: Store, record: CalibrationRecord) -> None:
+    """Everything about one calibration."""
+    id = record.id
     _heading(store, record)
     curve_view.open_view(record)
     _results(store, id, ended=record.final)
@@ -57,24 +56,7 @@ def show(store: Store, id: str) -> None:
         notes.show(store, record)
     with st.expander("How to repeat it"):
         repeat.show(record)
-    with st.container(horizontal=True):
-        for kind, export in FORMATS.items():
-            st.download_button(f"Download {kind.upper()}", partial(_exported, store, id, export),
-                               f"calibration-{id}.{kind}", MIME[kind], on_click="ignore", key=f"download-{kind}")
-        if record.final:
-            for kind, report in REPORTS.items():
-                st.download_button(f"Report {kind.upper()}", partial(_report, store, id, report),
-                                   f"calibration-{id}.{kind}", MIME[kind], on_click="ignore", key=f"report-{kind}")
-        if record.final and not record.deleted_at:
-            st.button("Delete", icon=":material/delete:", on_click=_delete, args=(store, id))
-
-
-def _exported(store: Store, id: str, export: Callable[[Store, CalibrationRecord], str]) -> str:
-    return export(store, store.get(id))
-
-
-def _report(store: Store, id: str, write: Callable[[Report], str]) -> str:
-    return write(reported(store, store.get(id)))
+    stored.take_away(store, record)
 
 
 def _heading(store: Store, record: CalibrationRecord) -> None:
@@ -83,20 +65,10 @@ def _heading(store: Store, record: CalibrationRecord) -> None:
     schedule = f", schedule `{plan.schedule}`" if plan.schedule != CONSTANT else ""
     st.title(escaped(name), anchor=False)
     st.caption(f"{family(plan.base.optimizer).label}, batch {plan.base.batch_size} → {plan.target_batch} "
-               f"(κ = {format_number(plan.target_batch / plan.base.batch_size)}), {task(plan.task).title}, "
-               f"{plan.size} model, {plan.seeds_in_words}, {plan.start} start{schedule} · "
+               f"(κ = {format_number(plan.target_batch / plan.base.batch_size)}), {escaped(task(plan.task).title)}, "
+               f"{task(plan.task).model_of(plan.size)}, {plan.seeds_in_words}, {plan.start} start{schedule} · "
                f"{record.created_at:%Y-%m-%d %H:%M} UTC · `{record.id}`")
-    if tags := store.tags_of(record.id):
-        st.markdown(" ".join(f":gray-badge[{escaped(tag)}]" for tag in tags))
-    if record.deleted_at:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.warning("Deleted. It stays stored until it is purged.")
-            st.button("Undo", icon=":material/undo:", on_click=store.restore, args=(record.id,))
-
-
-def _delete(store: Store, id: str) -> None:
-    store.delete(id)
-    st.toast("Deleted. Undo brings it back.", icon=":material/delete:")
+    stored.tags_and_bin(store, record)
 
 
 def _end(store: Store, id: str) -> None:
@@ -111,7 +83,8 @@ def _cancel(store: Store, record: CalibrationRecord) -> None:
         return
     question = "cancel-question"
     with st.popover("Cancel", icon=":material/stop:", key=question, on_change="rerun"):
-        st.markdown(f"It has trained for **{duration(lost)}** and cannot go on from there. What was measured is kept.")
+        then = "can go on later from its last snapshot" if snapshots.there(record.id) else "cannot go on from there"
+        st.markdown(f"It has trained for **{duration(lost)}** and {then}. What was measured is kept.")
         with st.container(horizontal=True):
             st.button("Cancel it", type="primary", on_click=_end, args=(store, record.id), key="cancel-it")
             st.button("Let it train", on_click=lambda: st.session_state.update({question: False}), key="let-it-train")
@@ -146,15 +119,25 @@ def _results(store: Store, id: str, ended: bool) -> None:
             stopped = was_stopped(record) and not (points[points["arm"] != WARM_START]["samples"] > 0).any()
             if not stopped:
                 curve_view.show(record, points)
-                if record.plan.warm_samples and (points["arm"] != WARM_START).any():
-                    st.caption(BRANCH_POINT)
+                if record.plan.start != "scratch" and (points["arm"] != WARM_START).any():
+                    checkpoint = record.plan.checkpoint
+                    st.caption(escaped(BRANCHED.format(checkpoint.words)) if checkpoint else BRANCH_POINT)
             if judgement:
                 verdict_view.details(record, judgement, measured)
             curve_view.warm_start(record, points[points["arm"] == WARM_START] if stopped else points)
             noise_view.show(record, points, measured)
+            if record.final:
+                _to_the_lab(record, points)
         _log(record)
 
     look()
+
+
+def _to_the_lab(record: CalibrationRecord, points: pd.DataFrame) -> None:
+    """The link to the lab with this configuration and, where its tails are known, the law that is nearest to its noise."""
+    law = nearest_law(layer_tails(points[points["arm"] != WARM_START]))
+    address = texts_of(again.inputs_of(record.plan)) | ({"law": law} if law else {})
+    st.page_link("pages/lab.py", label="See this configuration in the lab", icon=":material/ssid_chart:", query_params=address)
 
 
 def _state(store: Store, record: CalibrationRecord) -> None:
@@ -172,7 +155,7 @@ def _state(store: Store, record: CalibrationRecord) -> None:
         else:
             _cancel(store, record)
     if record.state == "QUEUED":
-        waiting = [rival.id for rival in rivals(store.queue(), record)]
+        waiting = [rival.id for rival in rivals(store, record)]
         ahead = waiting.index(record.id) if record.id in waiting else 0  # it may have ended meanwhile
         st.info(f"Waiting for its turn: {ahead} ahead of it." if ahead else "Starting …")
         return

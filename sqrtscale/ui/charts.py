@@ -22,16 +22,18 @@ class Axis:
     """The x axis: where its count starts, and what it counts.
 
     points: the samples at which every arm is going to be measured, so that the axis has its length from the start; empty: as
-    long as the curves are. batches: arm -> batch size, given when it counts optimizer steps instead of samples.
+    long as the curves are. batches: arm -> batch size, given when it counts optimizer steps instead of what is ``counted``,
+    samples or tokens.
     """
 
     since: str = "the branch point"
     points: Sequence[int] = ()
     batches: Mapping[str, int] | None = None
+    counted: str = "samples"
 
     @property
     def title(self) -> str:
-        return f"{'Optimizer steps' if self.batches else 'Samples seen'} since {self.since}"
+        return f"{'Optimizer steps' if self.batches else f'{self.counted.capitalize()} seen'} since {self.since}"
 
     def range(self, log: bool) -> list[float] | None:
         """Its ends in the axis' own units; None where the curves set them."""

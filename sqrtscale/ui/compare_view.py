@@ -15,8 +15,7 @@ from ..report import REPORTS, Report, comparison
 from ..report.comparison import Member, Row
 from ..report.comparison_page import cells, comparison_report
 from ..report.settings import settings
-from ..rules import family
-from ..store import CalibrationRecord, Store
+from ..store import Record, Store
 from . import browse, compare_charts, compare_choices, curve_view, live_plot, runs
 from .colours import OF_AN_OUTCOME
 from .compare_choices import IDS
@@ -42,6 +41,7 @@ def show(store: Store) -> None:
         compare_choices.save(View(), View())
         st.info("Choose two or more calibrations above, or tick rows in Results and compare them from there.")
         st.page_link("pages/results.py", label="Results", icon=":material/arrow_back:")
+        st.page_link("pages/judge.py", label="You have curves already? Judge them", icon=":material/upload_file:")
         return
     live = not all(member.record.final for member in members)
 
@@ -65,11 +65,11 @@ def show(store: Store) -> None:
 
 
 @st.cache_data(max_entries=100, max_size="100MB", show_spinner=False)
-def _read(_store: Store, _record: CalibrationRecord, id: str, version: str, state: str) -> Member:
+def _read(_store: Store, _record: Record, id: str, version: str, state: str) -> Member:
     return comparison.stored_member(_store, _record)
 
 
-def _member(store: Store, record: CalibrationRecord) -> Member:
+def _member(store: Store, record: Record) -> Member:
     """A calibration with its curves and verdicts, read once for every version of its points."""
     return replace(_read(store, record, record.id, store.curves_version(record.id), record.state), record=record)
 
@@ -78,7 +78,7 @@ def _calibrations(store: Store, members: Sequence[Member]) -> bool:
     """Where calibrations are chosen; False where there are none to choose from."""
     labels = {member.record.id: f"{member.title} (deleted)" if member.record.deleted_at else member.title for member in members}
     labels |= {summary.id: " · ".join(filter(None, [
-        summary.title, family(summary.optimizer).label, summary.outcome or summary.state.lower(),
+        summary.title, runs.optimizer(summary), summary.outcome or summary.state.lower(),
         f"{summary.created_at:%m-%d %H:%M}"])) for summary in store.summaries()}
     times = Counter(labels.values())
     labels = {id: f"{label} · {id}" if times[label] > 1 else label for id, label in labels.items()}  # the browser knows labels
@@ -129,7 +129,7 @@ def _figure(members: Sequence[Member], view: View) -> None:
     if view.show == "differences":
         margins = [1.0 if in_margins else member.margin(view.metric) for member in members]
         figure = compare_charts.differences(table, arms, (x_title, f"Difference ({'margins' if in_margins else unit})"), margins)
-        words = [f"{label}: arm minus base on the same seed, mean over seeds.", "Grey band: the margin, each calibration's own."
+        words = [f"{label}: {_pairs(members)}.", "Grey band: the margin, each calibration's own."
                  if in_margins else "Grey band, or dotted lines in the colours: the margins.",
                  "Double-click for what lies outside the picture."]
     else:
@@ -143,6 +143,14 @@ def _figure(members: Sequence[Member], view: View) -> None:
                    file=live_plot.file_name("compare", label, view.show))
 
 
+def _pairs(members: Sequence[Member]) -> str:
+    """What is subtracted from what."""
+    paired = {member.record.plan.paired for member in members}
+    if paired == {True}:
+        return "arm minus base on the same seed, mean over seeds"
+    return "mean of an arm's runs minus mean of base's" + (", on the same seed where runs are paired" if True in paired else "")
+
+
 def _band(table: pd.DataFrame, view: View) -> str:
     """What the coloured bands are."""
     if len(table[["place", "arm"]].drop_duplicates()) > compare_charts.MOST_BANDS:
@@ -152,10 +160,8 @@ def _band(table: pd.DataFrame, view: View) -> str:
 
 def _since(members: Sequence[Member]) -> str:
     """Where the samples of the arms are counted from."""
-    starts = {member.record.plan.start for member in members}
-    if len(starts) > 1:
-        return "the arms began"
-    return "the branch point" if starts == {"warm"} else curve_view.BEGINNING
+    starts = {curve_view.beginning(member.record) for member in members}
+    return starts.pop() if len(starts) == 1 else "the arms began"
 
 
 def _configurations(members: Sequence[Member]) -> None:

@@ -8,8 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from ..plan import WARM_START
-from ..store import CalibrationRecord, Store
-from ..tasks import task
+from ..report import comparable
+from ..store import CalibrationRecord, Record, Store
 from . import charts, live_plot, runs, view
 from .state import went_back
 from .view import View
@@ -20,99 +20,116 @@ SHOWN = "view"  # the id of the calibration that was shown last
 
 @st.cache_data(max_entries=50, max_size="100MB", show_spinner=False)
 def curves(_store: Store, id: str, version: str) -> pd.DataFrame:
-    """The points of a calibration, read once for every version of them (``store.curves_version``)."""
-    return _store.curves(id)
+    """The points of what is stored under that id, read once for every version of them (``store.curves_version``)."""
+    return comparable(_store, _store.record(id))
 
 
-def file_name(record: CalibrationRecord, chart: str) -> str:
+def file_name(record: Record, chart: str) -> str:
     """What a picture of one of its charts is called."""
     return live_plot.file_name(record.title, chart)
 
 
-def open_view(record: CalibrationRecord) -> None:
+def open_view(record: Record) -> None:
     """Set the choices as the address has them, where it is new to them: a link, another calibration, Back or Forward.
 
     For the page's own run alone: what looks again by itself is no Back.
     """
-    about, keys = task(record.plan.task), _keys(record)
+    plan, keys = record.plan, _keys(record)
     address = view.carried(st.query_params.to_dict())
     st.query_params.from_dict(st.query_params.to_dict())  # Streamlit 1.67 leaves the browser's after a link on the same page
     if went_back() or st.session_state.get(SHOWN) != record.id or keys["band"] not in st.session_state:
-        asked = view.read(address, about.metrics, about.judged)
+        asked = view.read(address, plan.metrics, plan.judged)
         st.session_state.update({key: getattr(asked, choice) for choice, key in keys.items()})
         st.session_state[SHOWN] = record.id
 
 
-def _keys(record: CalibrationRecord) -> dict[str, str]:
+def _keys(record: Record) -> dict[str, str]:
     """Field of a View -> key of its widget."""
-    return {"metric": f"metric-{record.plan.task}", "band": "band", "seeds": "single-seeds", "log_x": "log-x", "log_y": "log-y",
+    metric = f"metric-{record.plan.subject}" if isinstance(record, CalibrationRecord) else f"metric-{record.id}"
+    return {"metric": metric, "band": "band", "seeds": "single-seeds", "log_x": "log-x", "log_y": "log-y",
             "steps": "steps-axis", "whole_range": "whole-range"}
 
 
-def _save(record: CalibrationRecord, chosen: View) -> None:
+def _save(record: Record, chosen: View) -> None:
     """Write every choice that differs from its default into the address."""
-    texts, address = view.texts_of(chosen, task(record.plan.task).judged), st.query_params.to_dict()
+    texts, address = view.texts_of(chosen, record.plan.judged), st.query_params.to_dict()
     if view.carried(address) != texts:
         others = {name: text for name, text in address.items() if name not in view.KEYS}
         st.query_params.from_dict(others | {"id": record.id} | texts)
 
 
-def show(record: CalibrationRecord, points: pd.DataFrame) -> None:
+def show(record: Record, points: pd.DataFrame) -> None:
     """The chart of the arms with its choices."""
     if points.empty:
         st.info("No points were measured." if record.final else "Curves appear here after the first measurement.")
         return
-    plan, metrics = record.plan, task(record.plan.task).metrics
+    plan, metrics = record.plan, record.plan.metrics
     arms = points[points["arm"] != WARM_START]
     lost = set(runs.diverged(record)) & set(arms["arm"])
     chosen = _choices(record, bool(lost))
     _save(record, chosen)
     if not arms.empty:
-        batches = {arm.name: arm.config.batch_size for arm in plan.arms} if chosen.steps else None
+        batches = {arm.name: arm.batch_size for arm in plan.arms} if chosen.steps else None
         figure = charts.curves_figure(arms, metrics[chosen.metric].title, chosen, axis_of(record, batches),
                                       fit=None if chosen.whole_range or not lost else set(arms["arm"]) - lost)
         live_plot.show(figure, key=f"arms-{chosen.metric}-{chosen.steps}-{chosen.log_x}-{chosen.log_y}",
-                       alt=_words(arms["seed"].nunique(), chosen.band), file=file_name(record, metrics[chosen.metric].label))
+                       alt=_words(record, arms, chosen.band), file=file_name(record, metrics[chosen.metric].label))
 
 
-def _choices(record: CalibrationRecord, lost: bool) -> View:
+def _choices(record: Record, lost: bool) -> View:
     """The widgets; lost: whether an arm diverged."""
-    metrics, keys = task(record.plan.task).metrics, _keys(record)
+    metrics, keys = record.plan.metrics, _keys(record)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        metric = st.segmented_control("Metric", list(metrics), default=task(record.plan.task).judged, required=True, wrap=True,
+        metric = st.segmented_control("Metric", list(metrics), default=record.plan.judged, required=True, wrap=True,
                                       key=keys["metric"], format_func=lambda name: metrics[name].label)
-        band = st.segmented_control("Band over seeds", view.BANDS, default=view.BANDS[0], required=True, key=keys["band"])
+        band = st.segmented_control(f"Band over {counted(record)}s", view.BANDS, default=view.BANDS[0], required=True,
+                                    key=keys["band"])
         with st.popover("View"):
             return View(
                 metric, band,
-                seeds=st.toggle("Single seeds", key=keys["seeds"]),
+                seeds=st.toggle(f"Single {counted(record)}s", key=keys["seeds"]),
                 log_x=st.toggle("Log x", key=keys["log_x"]), log_y=st.toggle("Log y", key=keys["log_y"]),
-                steps=st.toggle("Optimizer steps instead of samples", key=keys["steps"]),
+                steps=st.toggle("Optimizer steps instead of samples", key=keys["steps"],
+                                disabled=record.plan.counted != "samples"),
                 whole_range=st.toggle("Range of arms that diverged", key=keys["whole_range"], disabled=not lost,
                                       help="Off: the y axis fits the arms that trained; one that diverged leaves the chart."))
 
 
-def axis_of(record: CalibrationRecord, batches: Mapping[str, int] | None = None) -> charts.Axis:
+def axis_of(record: Record, batches: Mapping[str, int] | None = None) -> charts.Axis:
     """The x axis of the arms; while they train it is as long as they are going to be."""
     plan = record.plan
-    return charts.Axis("the branch point" if plan.warm_samples else BEGINNING,
-                       () if record.final else plan.evaluation_points, batches)
+    return charts.Axis(beginning(record), () if record.final else plan.evaluation_points, batches, plan.counted)
+
+
+def beginning(record: Record) -> str:
+    """Where the samples of the arms are counted from."""
+    if isinstance(record, CalibrationRecord):
+        return BEGINNING if record.plan.start == "scratch" else "the branch point"
+    since = record.plan.warm_samples
+    return f"{since:,} {record.plan.counted}" if since else "the first step"
 
 
 def warm_start(record: CalibrationRecord, points: pd.DataFrame) -> None:
     """The curve that leads to the branch point, in the metric chosen above; folded once the arms have begun."""
-    warm, about = points[points["arm"] == WARM_START], task(record.plan.task)
+    warm, plan = points[points["arm"] == WARM_START], record.plan
     if warm.empty:
         return
-    metric = st.session_state.get(_keys(record)["metric"], about.judged)
-    axis = charts.Axis(BEGINNING, () if record.final else record.plan.warm_points)
+    metric = st.session_state.get(_keys(record)["metric"], plan.judged)
+    axis = charts.Axis(BEGINNING, () if record.final else plan.warm_points)
     with st.expander("Warm start", expanded=len(warm) == len(points)):
-        live_plot.show(charts.curves_figure(warm, about.metrics[metric].title, View(metric), axis), key=f"warm-{metric}",
+        live_plot.show(charts.curves_figure(warm, plan.metrics[metric].title, View(metric), axis), key=f"warm-{metric}",
                        alt="The base configuration up to the branch point, from which every arm starts.",
-                       file=file_name(record, f"warm start {about.metrics[metric].label}"))
+                       file=file_name(record, f"warm start {plan.metrics[metric].label}"))
 
 
-def _words(seeds: int, band: str) -> str:
-    if seeds == 1:
-        return "One seed of every arm."
-    return f"Mean over {seeds} seeds of every arm" + ("." if band == "none" else f"; band: {band}.")
+def counted(record: Record) -> str:
+    """What there are several of in an arm: a seed stands for a run only where runs of the same seed belong together."""
+    return "seed" if record.plan.paired else "run"
+
+
+def _words(record: Record, arms: pd.DataFrame, band: str) -> str:
+    sizes, what = arms.groupby("arm")["seed"].nunique(), counted(record)
+    if sizes.max() == 1:
+        return f"One {what} of every arm."
+    many = f"{sizes.max()} {what}s of every arm" if record.plan.paired or sizes.nunique() == 1 else "the runs of every arm"
+    return f"Mean over {many}" + ("." if band == "none" else f"; band: {band}.")

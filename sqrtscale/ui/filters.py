@@ -7,22 +7,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from urllib.parse import parse_qs, urlencode
 
 import streamlit as st
 
 from ..evidence import OUTCOMES
-from ..rules import FAMILIES
+from ..rules import FAMILIES, FieldError
 from ..store import ORDERS, STATES, Filter
 from ..store import tags as stored_tags
+from ..store.records import IMPORTED
 from ..store.text import clean
 from ..tasks import TASKS
+from ..tasks.own import VERSION
+from ..tasks.own.file import check_name
 from .state import went_back
 
 Address = dict[str, list[str]]
 
 VIEWS = ("List", "Library")
-KNOWN: dict[str, Iterable[str]] = {"states": STATES, "outcomes": OUTCOMES, "optimizers": FAMILIES, "tasks": TASKS}
+KNOWN: dict[str, Iterable[str]] = {"states": STATES, "outcomes": OUTCOMES, "optimizers": FAMILIES, "tasks": (*TASKS, IMPORTED)}
 OF_A_VIEW = {"List": ("text", "states", "outcomes", "tags", "deleted", "order"),
              "Library": ("optimizers", "tasks", "tags", "kappa_from", "kappa_to")}
 LONGEST_TEXT = 200  # characters that are looked for
@@ -34,6 +38,7 @@ def read(address: Mapping[str, Sequence[str]]) -> Filter:
     """The filter that an address says; what is not known is left out, what is too long is cut."""
     kinds = {name: tuple(value for value in known if value in address.get(name, ())) for name, known in KNOWN.items()}
     tags = tuple(dict.fromkeys(tag for tag in map(clean, address.get("tags", ())[:MOST]) if 0 < len(tag) <= stored_tags.LONGEST))
+    kinds["tasks"] += tuple(dict.fromkeys(filter(_every_version, address.get("tasks", ())[:MOST])))
     order = _first(address, "order")
     low, high = _kappa(_first(address, "kappa_from")), _kappa(_first(address, "kappa_to"))
     return Filter(_first(address, "text")[:LONGEST_TEXT], tags=tags, kappa=(low or 0.0, high or math.inf),
@@ -49,6 +54,13 @@ def address_of(chosen: Filter) -> Address:
              "kappa_from": f"{low:.8g}" if low > 0 else "", "kappa_to": f"{high:.8g}" if high < math.inf else ""}
     lists = {name: list(getattr(chosen, name)) for name in (*KNOWN, "tags")}
     return {name: values for name, values in (lists | {name: [text] for name, text in texts.items() if text}).items() if values}
+
+
+def _every_version(task: str) -> bool:
+    """Whether it stands for every version of a user's own task: ``name@``."""
+    with suppress(FieldError):
+        return task.endswith(VERSION) and bool(check_name(task.removesuffix(VERSION)))
+    return False
 
 
 def _first(address: Mapping[str, Sequence[str]], name: str) -> str:

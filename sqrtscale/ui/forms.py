@@ -229,7 +229,8 @@ def _load() -> None:
     """Fill the widgets from the address or from what was typed before, when either is new to them."""
     kept = _kept()
     address = inputs.carried(st.query_params.to_dict())
-    if "opt" not in st.session_state:  # opened by a link, or again after another page
+    # Opened by a link, or again after another page; or a run that was broken off has left the browser without its values.
+    if st.session_state.get("opt") is None:
         _fill(address or kept.link, {} if address else kept.typed)
     elif address != kept.link and went_back():
         _fill(address)

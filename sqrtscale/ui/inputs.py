@@ -124,7 +124,7 @@ def read(texts: Mapping[str, str]) -> tuple[Inputs | None, dict[str, FieldError]
             return None
 
     values = {name: checked(name, field.kind.check, parsed) for name, field in optimizer_family.fields.items()}
-    base_batch, target_batch = (checked(name, _batch_size, str) for name in ("batch_size", "target_batch"))
+    base_batch, target_batch = (checked(name, batch_of, str) for name in ("batch_size", "target_batch"))
     run = {name: checked(name, field.kind.check, PARSE.get(name, parsed)) for name, field in RUN_FIELDS.items()
            if texts[key(name)].strip()}
     groups = checked("groups", lambda _, text: _groups(text, optimizer_family), str)
@@ -185,7 +185,8 @@ def batch_in_parts(text: str) -> Batch | None:
     return Batch(*parts) if len(parts) == 3 else None
 
 
-def _batch_size(field: str, text: str) -> int:
+def batch_of(field: str, text: str) -> int:
+    """A global batch size, given as a number or in parts. Raises FieldError."""
     parts = batch_in_parts(text)
     return whole(field, parts.size if parts else parsed(text), 1, 256, LARGEST_BATCH)
 

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from ..evidence import OUTCOMES
 from ..report.library import Place
 from ..rules import family
+from ..tasks import without_version
 from .colours import UNSCALED, faint
 from .difference_charts import SYMBOLS
 
@@ -61,7 +62,9 @@ def _words(place: Place) -> str:
     row = place.calibration
     name = row.title.replace("<", "&lt;")
     scale = f"noise scale above {row.noise_low:.3g}" if place.bound else f"noise scale {row.noise_scale:.3g}"
-    return (f"<b>{name}</b><br>{SYMBOLS[row.outcome]} {row.outcome}<br>{family(row.optimizer).label}, {row.task}, batch "
+    task = without_version(row.task)
+    trained = f"{family(row.optimizer).label}, {task}" if row.optimizer else task  # of imported runs it is not known
+    return (f"<b>{name}</b><br>{SYMBOLS[row.outcome]} {row.outcome}<br>{trained}, batch "
             f"{row.base_batch} → {row.target_batch}, κ = {place.kappa:.4g}<br>{scale} samples<br>{row.created_at:%Y-%m-%d}")
 
 

@@ -11,7 +11,9 @@ from ..evidence import OUTCOMES
 from ..report import catch_up, library
 from ..rules import FAMILIES
 from ..store import Filter, Store
-from ..tasks import TASKS
+from ..store.records import IMPORTED
+from ..tasks import title_of, without_version
+from ..tasks.own import VERSION
 from . import browse, filters, library_charts, live_plot
 from .tables import greek
 
@@ -25,7 +27,7 @@ def show(store: Store) -> None:
     with bar:
         optimizers = st.multiselect("Optimizer", FAMILIES, key="optimizers", placeholder="any",
                                     format_func=lambda name: FAMILIES[name].label)
-        tasks = st.multiselect("Task", TASKS, key="tasks", placeholder="any", format_func=lambda name: TASKS[name].title)
+        tasks = st.multiselect("Task", _tasks(store), key="tasks", placeholder="any", format_func=_title)
         tags = browse.tag_choice(store)
         with st.container(horizontal=True, width="content"):
             low, high = (st.number_input(label, min_value=0.0, value=None, step=1.0, format="%g", key=key, placeholder="any",
@@ -46,6 +48,18 @@ def show(store: Store) -> None:
     if places:
         live_plot.show(library_charts.verdicts(places), key="library", alt=_words(len(calibrations), len(places)), file="library")
     browse.rows(store, chosen, key="library rows", behind=behind)
+
+
+def _tasks(store: Store) -> list[str]:
+    """What there is to choose from: the built-in tasks, imported runs, and the users' own, also one of a link that is gone."""
+    named = [row.task for row in store.summaries(Filter(text=VERSION, limit=MOST))]  # that have it anywhere
+    own = sorted({without_version(task) + VERSION for task in named if VERSION in task})
+    return list(dict.fromkeys([*filters.KNOWN["tasks"], *own, *st.session_state["tasks"]]))
+
+
+def _title(name: str) -> str:
+    """What it is called."""
+    return name.capitalize() if name == IMPORTED else title_of(name)
 
 
 def _words(calibrations: int, places: int) -> str:

@@ -1,4 +1,4 @@
-"""The noise scales that stored calibrations have measured, to be taken into the form of the Scale page."""
+"""The noise scales that were measured, by stored calibrations or in a file, to be taken into the form of the Scale page."""
 
 from __future__ import annotations
 
@@ -7,19 +7,45 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from ..tasks import TASKS
+from ..rules import FieldError, noise_file
+from ..tasks import title_of
 from .inputs import format_number
 from .state import open_store
+from .tables import sentence
 
 if TYPE_CHECKING:
     from ..store import CalibrationSummary
 
 MOST = 20  # that are offered, newest first
+FILE_HELP = "What NoiseMeter has written (JSON lines), or a CSV file with the columns samples and noise_scale"
 JUDGING = 0.5  # seconds for calibrations whose noise scale is not yet stored with them
 
 
 def show() -> None:
-    """A choice among them, and the button that takes it."""
+    """Those that were measured here, and a file of somebody's own training."""
+    _stored()
+    _file()
+
+
+def _file() -> None:
+    """The noise scale at the end of a file, and the button that takes it."""
+    upload = st.file_uploader("Measured in your own training", key="noise-file", max_upload_size=1, help=FILE_HELP)
+    if upload is None:
+        return
+    try:
+        points = noise_file.course(upload.getvalue(), upload.name).points
+    except FieldError as error:
+        st.error(sentence(str(error)))
+        return
+    samples, scale = points[-1]
+    scales = [value for _, value in points]
+    st.caption(f"**{_rounded(scale)}** at the end, after {samples:,.0f} samples; from {_rounded(min(scales))} to "
+               f"{_rounded(max(scales))} over its course.")
+    st.button("Use the noise scale at the end", on_click=_use, args=(scale,))
+
+
+def _stored() -> None:
+    """A choice among those of stored calibrations, and the button that takes it."""
     from ..report import catch_up  # the first page is there sooner without these
     from ..store import Filter
 
@@ -34,12 +60,12 @@ def show() -> None:
                "these where it was measured on something like yours.")
     chosen = st.selectbox("Measured noise scales", list(measured)[:MOST], format_func=lambda id: _label(measured[id]),
                           key="measured-noise", label_visibility="collapsed")
-    st.button("Use this noise scale", on_click=_use, args=(measured[chosen],))
+    st.button("Use this noise scale", on_click=_use, args=(measured[chosen].noise_scale,))
 
 
-def _use(row: CalibrationSummary) -> None:
+def _use(scale: float | None) -> None:
     """Callback: put it into the form."""
-    st.session_state["noise"] = _rounded(row.noise_scale)
+    st.session_state["noise"] = _rounded(scale)
 
 
 def _rounded(value: float | None) -> str:
@@ -47,6 +73,6 @@ def _rounded(value: float | None) -> str:
 
 
 def _label(row: CalibrationSummary) -> str:
-    task = TASKS[row.task].title if row.task in TASKS else row.task
     value, low, high = map(_rounded, (row.noise_scale, row.noise_low, row.noise_high))
-    return f"{value} ({low} to {high}): {task}, {row.optimizer}, batch {row.base_batch}, {row.name or row.id}"
+    words = [title_of(row.task), row.optimizer, f"batch {row.base_batch}", row.name or row.id]
+    return f"{value} ({low} to {high}): {', '.join(filter(None, words))}"

@@ -10,9 +10,10 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from ..diagnostics import REGIME
-from ..evidence import Index, Regime, describe_tails, layer_tails
+from ..evidence import Index, LayerTails, Regime, describe_skewness, describe_tails, layer_tails
 from ..plan import WARM_START
 from ..report import followed
+from ..report.noise_law import law_sentence
 from ..store import CalibrationRecord
 from . import charts, curve_view, live_plot
 from .colours import SCALED, UNSCALED
@@ -20,7 +21,8 @@ from .tables import escaped, sentence
 from .view import View
 
 LABELS = {"noise_scale": "Noise scale", "ratio": "Second moments, base / scaled", "update_rms": "Update size",
-          "lr_factor": "Learning rate over base's", "eps_share": "Share of epsilon", "clipped": "Clipped steps"}
+          "lr_factor": "Learning rate over base's", "eps_share": "Share of epsilon", "clipped": "Clipped steps",
+          "skipped": "Skipped steps"}
 
 WORDS = {"noise_scale": "tr Σ / |G|² in samples [McCandlish et al. 2018]. The rule is made for batches well below it.",
          "ratio": "mean v of base over mean v of scaled: κ where noise dominates, 1 where the signal does."}
@@ -82,11 +84,19 @@ def _tails(arms: pd.DataFrame) -> None:
     indices = layer_tails(arms)
     if not indices:
         return
-    st.markdown(f"**Tails.** {escaped(describe_tails(indices))}")
-    rows = [(tail.arm, tail.layer, f"{tail.samples:,}", _index(tail.stable), _index(tail.hill), f"{tail.not_normal:.0%}")
-            for tail in indices]
-    st.dataframe(pd.DataFrame(rows, columns=["Arm", "Layer", "Samples", "Stable index", "Hill index", "Not normal"]),
-                 hide_index=True, width="stretch", alt="Tail index of every layer's gradient noise")
+    said = {"Tails": escaped(describe_tails(indices)), "Skewness": escaped(describe_skewness(indices)),
+            "In the lab": sentence(law_sentence(indices))}
+    st.markdown("\n\n".join(f"**{title}.** {text}" for title, text in said.items() if text))
+    rows = [(tail.arm, tail.layer, f"{tail.samples:,}", _index(tail.stable), _index(tail.hill), _skewness(tail),
+             f"{tail.not_normal:.0%}") for tail in indices]
+    st.dataframe(pd.DataFrame(rows, columns=["Arm", "Layer", "Samples", "Stable index", "Hill index", "Skewness", "Not normal"]),
+                 hide_index=True, width="stretch", alt="Tail index and skewness of every layer's gradient noise")
+
+
+def _skewness(tails: LayerTails) -> str:
+    if tails.skewness is None:
+        return "not measured" if tails.stable else ""
+    return f"{tails.skewness.size:.2f} ({tails.skewness.low:.2f} to {tails.skewness.high:.2f})"
 
 
 def _index(index: Index | None) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from ..store import CalibrationRecord, Store
+from ..store import Record, Store
 from .tables import escaped
 
 
@@ -19,7 +19,7 @@ class Read(NamedTuple):
     version: int
 
 
-def show(store: Store, record: CalibrationRecord) -> None:
+def show(store: Store, record: Record) -> None:
     """The form of name and note, and the note as it reads."""
     keys = name, note, read, clash = tuple(f"{what}-{record.id}" for what in ("name", "note", "read", "clash"))
     if note not in st.session_state:
@@ -47,7 +47,7 @@ def _save(store: Store, id: str, name: str, note: str, read: str, clash: str) ->
     if st.session_state[name] != seen.name:
         store.rename(id, st.session_state[name])
     if typed != seen.note and not store.set_note(id, typed, seen.version):
-        stored = store.get(id)
+        stored = store.record(id)
         st.session_state[read] = Read(stored.name, stored.note, stored.note_version)
         st.session_state[clash] = True
         return

@@ -51,7 +51,7 @@ def button(about: Task, given: Inputs, key: str = "remedy") -> None:
     form = " by half-life" if instead.decay_form != given.decay_form else ""
     if st.button(title(instead), type="primary", icon=":material/alt_route:", key=key,
                  help=f"{'Your κ and decays' if same else 'Your decays, and a κ that fits'}{form}, at the batch and the learning "
-                      f"rate that suit {about.title}."):
+                      f"rate that suit {tables.escaped(about.title)}."):
         st.switch_page("pages/calibrate.py", query_params=inputs.texts_of(instead))
     left = left_out(given, instead)
     if left:

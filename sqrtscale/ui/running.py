@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,8 +13,9 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from ..rules import FieldError
-from ..runner import reconciliation
+from ..runner import lab, reconciliation, restarts
 from ..store import CalibrationRecord, NotFound, Store, failure
+from ..store.lab import LabRecord, LabRuns, NoLabRun
 from . import runs
 from .state import TAB, TITLE, open_store
 from .tables import escaped
@@ -22,20 +24,24 @@ from .timing import duration
 ASSETS = Path(__file__).parent / "assets"
 LOOK_EVERY = 3.0
 PATIENCE = 2.0  # seconds for a database to answer when it is first opened
-WATCHED = "watched calibrations"  # ids of what this browser tab has seen under way
-ENDED = "ended calibrations"  # what has ended since the user came to this page, and which page that is
-RESULTS = "pages/results.py"
+WATCHED = "watched"  # pages and ids of what this browser tab has seen under way
+ENDED = "ended"  # what has ended since the user came to this page, and which page that is
+RESULTS, LAB = "results", "lab"  # addresses of the pages of calibrations and of runs of the lab
 HTML = '<label class="notify"><input type="checkbox" role="switch"> Notify me when it is done</label> <span role="status"></span>'
 
 
 class Underway(NamedTuple):
-    """A calibration that has not ended. left: the time that it needs still, in words; "" where that is not known."""
+    """A calibration or a run of the lab that has not ended.
+
+    left: the time that it needs still, in words, "" where that is not known; page: the address where it is shown.
+    """
 
     id: str
     title: str
     state: str
     progress: float
     left: str
+    page: str = RESULTS
 
     @property
     def words(self) -> str:
@@ -45,12 +51,13 @@ class Underway(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A calibration that has ended while this browser tab was open. words: its verdict's first sentence, or why it ended."""
+    """What has ended while this browser tab was open. words: the first sentence of its answer, or why it ended."""
 
     id: str
     title: str
     state: str
     words: str
+    page: str = RESULTS
 
 
 def show(page: str) -> None:
@@ -111,15 +118,43 @@ def _look(here: tuple[str, str]) -> list[Underway]:
     with _told_by_the_page():
         store = open_store(PATIENCE)
         records = store.queue()
-        if records and reconciliation.correct(store, records):
+        if reconciliation.correct(store, records) + restarts.go_on(store):
             records = store.queue()
-        records.sort(key=lambda record: record.state == "QUEUED")
         running = [Underway(record.id, record.title, record.state, min(record.progress, 1.0), time_left(record))
                    for record in records]
+        running += _of_the_lab(store)
+        running.sort(key=lambda each: each.state == "QUEUED")
         _note_ended(store, running, here)
     st.session_state[TAB] = tab(running, _ended(here))
     st.set_page_config(page_title=st.session_state[TAB])
     return running
+
+
+def _of_the_lab(store: Store) -> Iterator[Underway]:
+    """Runs of the lab that have not ended, in the order of their queue."""
+    records = LabRuns(store).active()
+    if records:
+        lab.reconcile(store)
+        records = LabRuns(store).active()
+    for record in records:
+        left = lab_time_left(record, store.now())
+        yield Underway(record.id, lab_title(record), record.state, min(record.progress, 1.0), left, LAB)
+
+
+def lab_time_left(record: LabRecord, now: datetime) -> str:
+    """As :func:`time_left`, for a run of the lab."""
+    if not (record.started_at and record.done):
+        return ""
+    return f"about {duration((now - record.started_at).total_seconds() * (record.total / record.done - 1))} left"
+
+
+def lab_title(record: LabRecord) -> str:
+    """What a run of the lab is called where its page is not loaded: ``Lab: adam, quadratic, gauss``."""
+    try:
+        given = record.given
+    except FieldError:
+        return f"Lab: {record.id}"
+    return "Lab: " + ", ".join(str(given.get(name, "")).replace("_", " ") for name in ("algorithm", "problem", "noise"))
 
 
 def _ended(here: tuple[str, str]) -> list[Ended]:
@@ -130,45 +165,52 @@ def _ended(here: tuple[str, str]) -> list[Ended]:
 
 def _note_ended(store: Store, running: Sequence[Underway], here: tuple[str, str]) -> None:
     """Remember what has ended since the last look, and what is to be watched from now on."""
-    ids = [calibration.id for calibration in running]
-    gone = [_end(store, id) for id in st.session_state.get(WATCHED, []) if id not in ids]
-    st.session_state[WATCHED] = ids
-    if known := [calibration for calibration in gone if calibration]:
+    watched = [(each.page, each.id) for each in running]
+    gone = [_end(store, *each) for each in st.session_state.get(WATCHED, []) if each not in watched]
+    st.session_state[WATCHED] = watched
+    if known := [each for each in gone if each]:
         st.session_state[ENDED] = here, [*_ended(here), *known]
 
 
-def _end(store: Store, id: str) -> Ended | None:
+def _end(store: Store, page: str, id: str) -> Ended | None:
     """How it has ended; None where nothing is to be told: the user ended it, it was removed for good or cannot be read."""
+    record: CalibrationRecord | LabRecord
     try:
-        record = store.get(id)
-    except (NotFound, FieldError):
+        record = LabRuns(store).get(id) if page == LAB else store.get(id)
+    except (NotFound, NoLabRun, FieldError):
         return None
+    title = lab_title(record) if isinstance(record, LabRecord) else record.title
     words = first_sentence(record.answer) if record.state == "DONE" else record.reason
-    return Ended(id, record.title, record.state, words) if record.state != "CANCELLED" else None
+    return Ended(id, title, record.state, words, page) if record.state != "CANCELLED" else None
 
 
 def _draw(running: Sequence[Underway], ended: Sequence[Ended], here: tuple[str, str]) -> None:
     """Links to what has just ended and to the first that runs, but not to the page itself; the switch beside them."""
-    for calibration in ended:
-        if calibration.id != here[1]:
-            st.page_link(RESULTS, query_params={"id": calibration.id},
-                         label=f"{runs.badge(calibration.state)} **{escaped(calibration.title)}** {escaped(calibration.words)}")
-    elsewhere = [calibration for calibration in running if calibration.id != here[1]]
+    for each in ended:
+        if each.id != here[1]:
+            st.page_link(_file(each.page), query_params={"id": each.id},
+                         label=f"{runs.badge(each.state)} **{escaped(each.title)}** {escaped(each.words)}")
+    elsewhere = [each for each in running if each.id != here[1]]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if elsewhere:
-            first, others = elsewhere[0], len(elsewhere) - 1
-            st.page_link(RESULTS, query_params={"id": first.id}, width="content",
+            first, *others = elsewhere
+            st.page_link(_file(first.page), query_params={"id": first.id}, width="content",
                          label=f"{runs.badge(first.state)} **{escaped(first.title)}** {first.words}")
             if others:
-                st.page_link(RESULTS, label=f"+{others} more", width="content")
+                listed = RESULTS if any(each.page == RESULTS for each in others) else LAB
+                st.page_link(_file(listed), label=f"+{len(others)} more", width="content")
         _notifications(ended, offered=bool(running))
+
+
+def _file(page: str) -> str:
+    return f"pages/{page}.py"
 
 
 def _notifications(ended: Sequence[Ended], offered: bool) -> None:
     """Tell the browser what has ended; offered: whether the switch is shown."""
     data: dict[str, Any] = {"offered": offered, "ended": [
-        {"id": calibration.id, "title": f"{calibration.state.lower()}: {calibration.title}", "words": calibration.words}
-        for calibration in ended]}
+        {"id": each.id, "title": f"{each.state.lower()}: {each.title}", "words": each.words, "page": each.page}
+        for each in ended]}
     component = st.components.v2.component(
         "notifications", html=HTML, js=(ASSETS / "notifications.js").read_text(),
         css=(ASSETS / "notifications.css").read_text(), isolate_styles=False)

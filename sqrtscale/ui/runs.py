@@ -11,14 +11,14 @@ import streamlit as st
 
 from ..evidence import OUTCOMES
 from ..rules import family
-from ..store import FINAL_STATES, CalibrationRecord, CalibrationSummary
-from ..tasks import task
+from ..store import FINAL_STATES, CalibrationSummary, ImportedRecord, Record
+from ..tasks import without_version
 from .colours import BASE, NOISE_AWARE, OF_AN_OUTCOME, SCALED, style
 from .difference_charts import SYMBOLS
 from .tables import escaped
 
 STATE_COLOURS = {"DONE": "green", "RUNNING": "blue", "STARTING": "blue", "QUEUED": "gray", "CANCELLING": "orange",
-                 "CANCELLED": "gray", "FAILED": "red", "LOST": "red", "TIMED_OUT": "red"}
+                 "CANCELLED": "gray", "INTERRUPTED": "orange", "FAILED": "red", "LOST": "red", "TIMED_OUT": "red"}
 ARM_TEXT = {BASE: "blue", SCALED: "orange", NOISE_AWARE: "violet"}
 VERDICT_HELP = "Does scaled do what base does? By the default margin; empty where nothing was compared"
 DIFFERENCE_HELP = "Scaled - base over the last tenth of the samples, in the unit of what the task judges"
@@ -80,8 +80,8 @@ COLUMNS: dict[str, Callable[[Sequence[CalibrationSummary]], list[Any]]] = {
     "State": lambda rows: [_state(row) for row in rows],
     "Verdict": lambda rows: [[verdict(row.outcome)] if row.outcome else [] for row in rows],
     "Name": lambda rows: [row.title for row in rows],
-    "Optimizer": lambda rows: [family(row.optimizer).label for row in rows],
-    "Task": lambda rows: [row.task for row in rows],
+    "Optimizer": lambda rows: [optimizer(row) for row in rows],
+    "Task": lambda rows: [without_version(row.task) for row in rows],
     "κ": lambda rows: [row.kappa for row in rows],
     "Batch": lambda rows: [f"{row.base_batch} → {row.target_batch}" for row in rows],
     "lr": lambda rows: [row.lr for row in rows],
@@ -101,8 +101,8 @@ def _columns(summaries: Sequence[CalibrationSummary], name: str) -> dict[str, An
         "State": column.TextColumn(width=100),
         "Verdict": column.MultiselectColumn(options=[verdict(outcome) for outcome in OUTCOMES], width=114, help=VERDICT_HELP,
                                             color=[OF_AN_OUTCOME[outcome] for outcome in OUTCOMES]),
-        "Name": column.ButtonColumn(width=176, type="secondary", alignment="left", key=name),
-        "Optimizer": column.TextColumn(width=84), "Task": column.TextColumn(width=60),
+        "Name": column.ButtonColumn(width=184, type="secondary", alignment="left", key=name),
+        "Optimizer": column.TextColumn(width=84), "Task": column.TextColumn(width=76),
         "κ": column.NumberColumn(format="%.4g", width=52, help="Target batch over base batch"),
         "Batch": column.TextColumn(width=88),
         "lr": column.NumberColumn(format="%.4g", width=72, help="Learning rate of base"),
@@ -112,6 +112,11 @@ def _columns(summaries: Sequence[CalibrationSummary], name: str) -> dict[str, An
         "Tags": column.MultiselectColumn(options=tags, color="gray", width=116),
         "Created": column.DatetimeColumn(format="YYYY-MM-DD HH:mm", timezone="UTC", width=130, help="In UTC"),
     }
+
+
+def optimizer(row: CalibrationSummary) -> str:
+    """What the optimizer family is called; nothing where it is not known, of imported runs."""
+    return family(row.optimizer).label if row.optimizer else ""
 
 
 def verdict(outcome: str) -> str:
@@ -136,19 +141,22 @@ def _state(summary: CalibrationSummary) -> str:
     return summary.state + ("" if summary.state in FINAL_STATES or not summary.progress else f" {summary.progress:.0%}")
 
 
-def runs_table(record: CalibrationRecord) -> None:
-    """Every run of a calibration with its state, its last values and why it ended."""
-    metrics = task(record.plan.task).metrics
+def runs_table(record: Record) -> None:
+    """Every run with its state, its last values and why it ended."""
+    metrics = record.plan.metrics
     decimals = {metric: places(run.final.get(metric, math.nan) for run in record.runs) for metric in metrics}
-    rows = [(run.arm, str(run.seed), run.state,
+    names = {}
+    if isinstance(record, ImportedRecord):
+        names = {(run.arm, run.seed): run.name + f", seed {run.seed}" * record.plan.paired for run in record.plan.runs}
+    rows = [(run.arm, names.get((run.arm, run.seed), str(run.seed)), run.state,
              *(fixed(run.final.get(metric, math.nan), decimals[metric]) for metric in metrics), run.reason)
             for run in record.runs]
     heads = [f"Last {metric.label[0].lower()}{metric.label[1:]}" for metric in metrics.values()]
-    st.dataframe(pd.DataFrame(rows, columns=["Arm", "Seed", "State", *heads, "Reason"]), hide_index=True, width="stretch",
-                 alt="Every run with its state and its last values")
+    frame = pd.DataFrame(rows, columns=["Arm", "Run" if names else "Seed", "State", *heads, "Reason"])
+    st.dataframe(frame, hide_index=True, width="stretch", alt="Every run with its state and its last values")
 
 
-def diverged(record: CalibrationRecord) -> dict[str, list[str]]:
+def diverged(record: Record) -> dict[str, list[str]]:
     """Arm -> reasons of its runs that diverged, for the arms that have some."""
     reasons: dict[str, list[str]] = {}
     for run in record.runs:

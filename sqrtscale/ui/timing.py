@@ -60,6 +60,10 @@ def size(count: float) -> str:
 
 def show(plan: CalibrationPlan) -> None:
     """Say how long the plan will take; looks again every second until the timing is there."""
+    if plan.own is not None:  # nothing of a user's file runs before somebody launches it
+        st.caption(":material/timer: Not timed, because your file runs only after Launch. What the check found says how long a "
+                   "step takes.")
+        return
     waiting = not timings().of(plan, again=True).done()
     looks = count()
 
@@ -79,7 +83,8 @@ def show(plan: CalibrationPlan) -> None:
             st.rerun()  # once, so that it looks no more
         parts = ", ".join(f"{arm} {duration(seconds)}" for arm, seconds in timed.arms.items())
         most = "At most about" if plan.stop_early or plan.reuse else "About"
+        snapshots = f" and up to {size(timed.disk)} of disk for snapshots" if timed.disk else ""
         st.markdown(f":material/timer: {most} **{duration(timed.seconds)}** on {timed.device}, timed just now "
-                    f"(:small[{parts}])" + (f", in about {size(timed.memory)} of memory." if timed.memory else "."))
+                    f"(:small[{parts}])" + (f", in about {size(timed.memory)} of memory{snapshots}." if timed.memory else "."))
 
     look()

@@ -17,6 +17,8 @@ import waiting
 from playwright.sync_api import BrowserContext, Page, expect
 
 ROOT = Path(__file__).resolve().parents[2]
+# urlopen would keep the proxy that its first call finds, also where a test has set one for a while.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 PATIENCE = 60.0  # seconds: the machine may be busy, and only a failure waits this long
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -63,14 +65,17 @@ class Server:
         own = {key: value for key, value in os.environ.items() if not key.startswith(("STREAMLIT_", "SQRTSCALE_"))}
         return own | {"SQRTSCALE_HOME": str(self.home)}
 
+    @property
+    def command(self) -> list[str]:
+        """What starts it."""
+        return [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self.port), "--server.headless", "true"]
+
     def start(self) -> None:
         """Start, and return when the health page says ok."""
         self.home.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self.port),
-                 "--server.headless", "true"],
-                cwd=ROOT, env=self.environment, stdout=log, stderr=subprocess.STDOUT,
+                self.command, cwd=ROOT, env=self.environment, stdout=log, stderr=subprocess.STDOUT,
             )
         until(self._healthy, f"the server to be healthy; its log:\n{self.log.read_text()[-2000:]}")
 
@@ -78,7 +83,7 @@ class Server:
         if self.process.poll() is not None:
             raise RuntimeError(f"the server ended with {self.process.returncode}:\n{self.log.read_text()[-4000:]}")
         try:
-            with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=5) as answer:
+            with DIRECT.open(f"{self.url}/_stcore/health", timeout=5) as answer:
                 return answer.read() == b"ok"
         except OSError:
             return False

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import stored
 from driving import wait_ready
+from pages.uploaded import files
 from playwright.sync_api import Page
 
 from sqrtscale.plan import CalibrationPlan
@@ -86,6 +87,15 @@ def import_file(page: Page) -> None:
     page.keyboard.press("Escape")
 
 
+def upload_logs(page: Page) -> None:
+    """Upload the logs of three arms, so that what they do not say is asked."""
+    logs = [{"name": name, "mimeType": "text/csv", "buffer": content} for name, content in files(seeds=2).items()]
+    page.locator("input[type=file]:not([webkitdirectory])").set_input_files(logs)
+    page.get_by_role("button", name=f"Remove {logs[-1]['name']}").wait_for(state="attached")
+    page.get_by_role("button", name="Read").click()
+    page.get_by_text("Yes, runs of the same seed").click()
+
+
 def fill(store: Store) -> dict[str, str]:
     """Store a calibration of every kind; name -> id. Those under way belong to this process, and live as long as it does."""
     chosen, ids = stored.plan(seeds=4), {}
@@ -126,10 +136,13 @@ def states(ids: Mapping[str, str]) -> list[PageState]:
         PageState("calibrate-hopeless", "/calibrate?opt=adam&b0=256&b1=1024"),
         PageState("calibrate-refused", "/calibrate?b0=4096&b1=8192&form=half-life"),
         PageState("calibrate-unfolded", "/calibrate", choose_arms),
+        PageState("judge", "/judge", unfold),
+        PageState("judge-asked", "/judge", upload_logs),
         PageState("results-list", "/results"),
         PageState("results-library", "/results?view=library"),
         *(PageState(f"result-{name.replace(' ', '-')}", f"/results?id={id}") for name, id in ids.items()),
         PageState("result-unfolded", f"/results?id={ids['matches']}", unfold),
         PageState("compare-unchosen", "/compare"),
         PageState("compare", f"/compare?ids={ids['matches']},{ids['differs']},{ids['running']}", unfold),
+        PageState("lab", "/lab?b0=64&b1=256&beta2=0.99"),
     ]

@@ -29,8 +29,8 @@ NOT_OURS = {  # (rule, element of Streamlit's) -> why it stays
         "a wide table scrolls sideways on a narrow screen: browsers let the keyboard reach it, and st.table cannot say so",
 }
 CHOSEN = ("scale", "scale-refused", "scale-import", "scale-imported", "scale-unfolded", "calibrate-hopeless",
-          "calibrate-unfolded", "results-list", "results-library", "result-running", "result-queued", "result-failed",
-          "result-unfolded", "compare-unchosen", "compare")
+          "calibrate-unfolded", "judge", "judge-asked", "results-list", "results-library", "result-running", "result-queued",
+          "result-failed", "result-unfolded", "compare-unchosen", "compare", "lab")
 MOST_TABS = 80
 
 

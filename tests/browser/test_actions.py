@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import stored
+from driving import until
 from playwright.sync_api import expect
 
 
@@ -28,6 +29,8 @@ def test_more_seeds_are_one_press_away_and_really_start(visit, store):
     page.keyboard.press("Enter")
     expect(page).not_to_have_url(re.compile(id))
     expect(page.get_by_text(re.compile("3 seeds, warm start"))).to_be_visible()
-    expect(page.get_by_text("DONE", exact=True)).to_be_visible(timeout=120_000)
-    new = store.get(page.url.split("id=")[1])
+    new_id = page.url.split("id=")[1]
+    until(lambda: store.get(new_id).final, "the end of the new one", 120)
+    expect(page.get_by_text("DONE", exact=True)).to_be_visible()
+    new = store.get(new_id)
     assert len(new.plan.seeds) == 3 and {run.state for run in new.runs} == {"DONE"}

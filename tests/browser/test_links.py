@@ -22,7 +22,7 @@ def test_a_fresh_server_shows_our_pages_alone_from_the_first_moment(page, server
     page.add_init_script(NOTE_STREAMLITS_LIST)
     page.goto(server.url + path)
     wait_ready(page)
-    expect(page.get_by_test_id("stTopNavLink")).to_have_count(4)
+    expect(page.get_by_test_id("stTopNavLink")).to_have_count(6)
     assert page.evaluate("window.streamlitsList") is False
 
 
@@ -35,7 +35,7 @@ def test_no_address_breaks_a_page(visit, path, query):
     page = visit(f"{path}?{query}")
     expect(page.get_by_test_id("stException")).to_have_count(0)
     expect(page.get_by_text("What to report")).to_have_count(0)
-    expect(page.get_by_test_id("stTopNavLink")).to_have_count(4)
+    expect(page.get_by_test_id("stTopNavLink")).to_have_count(6)
 
 
 def test_a_damaged_database_is_said_in_one_sentence(visit, page, server):

@@ -14,7 +14,7 @@ from sqrtscale.training.optimizers import TRAINED
 def submitted(monkeypatch, *arguments):
     """The plan that the command would queue."""
     found = []
-    monkeypatch.setattr("sqrtscale.runner.submit", lambda store, plan, name: found.append(plan) or "id")
+    monkeypatch.setattr("sqrtscale.runner.submit", lambda store, plan, *_: found.append(plan) or "id")
     options = build_parser().parse_args(["calibrate", "--task", "digits", *arguments])
     assert options.run(options) == 0
     return found[0]
@@ -27,6 +27,11 @@ def names(plan):
 def test_without_options_it_is_the_rule_with_its_two_controls_and_reuse(monkeypatch):
     plan = submitted(monkeypatch)
     assert names(plan) == ["base", "scaled", "unscaled", "linear lr"] and plan.reuse and plan.targets == ()
+
+
+def test_another_batch_keeps_the_tasks_kappa(monkeypatch):
+    usual, other = submitted(monkeypatch), submitted(monkeypatch, "--batch", "6")
+    assert (other.base.batch_size, other.target_batch) == (6, 6 * usual.target_batch // usual.base.batch_size)
 
 
 @pytest.mark.parametrize("optimizer", TRAINED)

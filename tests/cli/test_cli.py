@@ -1,4 +1,4 @@
-"""The command line as a user meets it: real processes, exit codes, one line for bad input."""
+"""The command line as a user meets it: what is printed, exit codes, one line for bad input."""
 
 import argparse
 import json
@@ -11,10 +11,12 @@ from dataclasses import replace
 
 import pytest
 
-from sqrtscale.cli import build_parser
+from sqrtscale import runner
+from sqrtscale.cli import build_parser, main
 from sqrtscale.cli.runs import record_text
 from sqrtscale.plan import make_plan
 from sqrtscale.rules import TrainingConfig
+from sqrtscale.runner import snapshots
 from sqrtscale.schedules import CONSTANT, schedule
 from sqrtscale.store import ACTIVE_STATES, Store
 from sqrtscale.training.events import Measured
@@ -23,19 +25,20 @@ ADAM = ["scale", "--optimizer", "adam", "--lr", "1e-3", "--betas", "0.9", "0.999
         "--weight-decay", "0", "--batch", "256", "--target", "1024"]
 
 
-def sqrtscale(*arguments, **options):
+def process(*arguments):
+    """The command as a process of its own."""
     return subprocess.run([sys.executable, "-m", "sqrtscale", *arguments], text=True, capture_output=True,
-                          stdin=subprocess.DEVNULL, **options)
+                          stdin=subprocess.DEVNULL)
 
 
-def test_scale_prints_exact_digits_and_why():
+def test_scale_prints_exact_digits_and_why(sqrtscale):
     done = sqrtscale(*ADAM[:-1], "2048")
     assert done.returncode == 0 and done.stderr == ""
     assert "kappa = 8" in done.stdout and "0.0028284271" in done.stdout and "3.5355339e-09" in done.stdout
     assert "lr' = sqrt(kappa) * lr" in done.stdout and "proved in the paper" in done.stdout
 
 
-def test_scale_json_is_one_object_with_everything():
+def test_scale_json_is_one_object_with_everything(sqrtscale):
     done = sqrtscale(*ADAM, "--steps", "100000", "--warmup", "2000", "--json")
     found = json.loads(done.stdout)
     assert found["kappa"] == 4
@@ -46,7 +49,7 @@ def test_scale_json_is_one_object_with_everything():
     assert found["warnings"] == []
 
 
-def test_scale_rmsprop_and_a_decay_without_a_number():
+def test_scale_rmsprop_and_a_decay_without_a_number(sqrtscale):
     rmsprop = ["scale", "--optimizer", "rmsprop", "--lr", "1e-3", "--alpha", "0.99", "--eps", "1e-8", "--momentum", "0.5",
                "--batch", "256", "--json", "--target"]
     found = json.loads(sqrtscale(*rmsprop, "1024").stdout)
@@ -80,6 +83,12 @@ def test_scale_rmsprop_and_a_decay_without_a_number():
     ([*ADAM, "--alpha", "0.9"], "alpha = 0.9 is not a field of Adam: it has lr, beta1, beta2, eps, weight_decay"),
     ([*ADAM, "--target", "0"], "target_batch = 0 is not allowed: give a whole number from 1"),
     ([*ADAM, "--batch", "1.5"], "batch_size = 1.5 is not allowed"),
+    ([*ADAM, "--per-device", "8", "--accumulation", "4", "--devices", "4"],
+     "--batch = 256 is not --per-device 8 x --accumulation 4 x --devices 4 = 128: "),
+    ([*ADAM, "--devices", "7"], "--batch = 256 is no multiple of --devices 7: the global batch is the product of all three"),
+    (["check", *ADAM[1:], "--devices", "3", "--per-device", "8"],
+     "--batch = 256 is no multiple of --per-device 8 x --devices 3 = 24: "),
+    ([*ADAM, "--devices", "0"], "devices = 0 is not allowed: give a whole number from 1"),
     ([*ADAM, "--steps", "10", "--warmup", "11"], "warmup_steps = 11 is longer than the run"),
     ([*ADAM, "--decay-form", "cubic"], "decay_form = 'cubic' is not known"),
     (["calibrate", "--task", "mnist"], "task = 'mnist' is not known: give one of digits, pydoc"),
@@ -95,13 +104,24 @@ def test_scale_rmsprop_and_a_decay_without_a_number():
     (["app", "--port", "web"], "port = 'web' is not allowed: give a whole number from 1 to 65535, for example 8501"),
     (["runs", "export", "nothere", "--format", "xml"], "--format = 'xml' is not known: give one of csv, json"),
 ])
-def test_bad_input_is_one_line_and_exit_code_2(arguments, message):
-    done = sqrtscale(*arguments)
-    assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.startswith(message) and done.stderr.count("\n") == 1
+def test_bad_input_is_one_line_and_exit_code_2(home, capsys, arguments, message):
+    code = main(arguments)
+    out, said = capsys.readouterr()
+    assert code == 2 and out == ""
+    assert said.startswith(message) and said.count("\n") == 1
 
 
-def test_a_store_that_cannot_be_used_is_one_line_and_exit_code_1(monkeypatch):
+def test_bad_input_ends_the_process_with_exit_code_2():
+    done = process(*ADAM, "--lr", "fast")
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith("lr = 'fast' is not allowed")
+
+
+def test_parts_that_make_the_base_batch_are_those_of_the_target(capsys):
+    assert main([*ADAM, "--per-device", "8", "--accumulation", "4", "--devices", "8", "--export", "huggingface"]) == 0
+    assert "# global batch size: 1024 = 8 × 16 × 8" in capsys.readouterr().out
+
+
+def test_a_store_that_cannot_be_used_is_one_line_and_exit_code_1(sqrtscale, monkeypatch):
     monkeypatch.setenv("SQRTSCALE_DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/none")
     done = sqrtscale("runs", "list")
     assert done.returncode == 1 and done.stderr.startswith("cannot open the database") and done.stderr.count("\n") == 1
@@ -117,9 +137,9 @@ def parsers(parser):
                 yield from parsers(nested)
 
 
-def test_every_command_and_option_has_help():
+def test_every_command_and_option_has_help(sqrtscale):
     found = list(parsers(build_parser()))
-    assert len(found) == 17  # the program, seven commands, nine actions on runs
+    assert len(found) == 40  # the program, nine commands, four groups with six, eleven, five and five actions
     for parser in found:
         assert parser.format_help().startswith(f"usage: {parser.prog}")
         for action in parser._actions:
@@ -159,7 +179,7 @@ def test_a_schedule_is_shown_and_a_constant_learning_rate_is_not():
 
 
 @pytest.mark.process
-def test_runs_are_listed_shown_exported_deleted_and_restored(stored, tmp_path):
+def test_runs_are_listed_shown_exported_deleted_and_restored(sqrtscale, stored, tmp_path):
     assert stored in sqrtscale("runs", "list").stdout
     assert json.loads(sqrtscale("runs", "list", "--json").stdout)[0]["outcome"] == ""  # nobody has judged it yet
     shown = sqrtscale("runs", "show", stored[:6]).stdout
@@ -185,8 +205,27 @@ def test_runs_are_listed_shown_exported_deleted_and_restored(stored, tmp_path):
     assert sqrtscale("runs", "restore", stored).returncode == 0 and stored in sqrtscale("runs", "list").stdout
 
 
+def test_one_that_ended_before_it_was_done_is_queued_again_and_others_are_refused(home, capsys, monkeypatch):
+    monkeypatch.setattr(runner, "_start", lambda store, id: None)  # no process
+    with closing(Store.open()) as store:
+        plan = make_plan("digits", TrainingConfig("adam", 8, {"lr": 1e-3}), 64, seeds=1, samples=640)
+        with_one, without = store.create(plan), store.create(plan)
+        for id in (with_one, without):
+            store.transition(id, "FAILED", among=["QUEUED"], reason="a reason")
+        snapshots.folder(with_one).mkdir(parents=True)
+        (snapshots.folder(with_one) / "000000001.snapshot").touch()
+        for id in (with_one, without):
+            assert (f"go on    sqrtscale runs resume {id}" in record_text(store, store.get(id))) == (id == with_one)
+        for id, how in ((with_one, "goes on from its last snapshot"), (without, "has no snapshot here and begins anew")):
+            assert main(["runs", "resume", id]) == 0
+            assert capsys.readouterr().out == f"{id} is queued again and {how}: sqrtscale runs show {id}\n"
+            assert store.get(id).state == "QUEUED"
+        assert main(["runs", "resume", without]) == 2
+        assert f"calibration = '{without}' is QUEUED: give one that has ended before it was done" in capsys.readouterr().err
+
+
 @pytest.mark.process
-def test_runs_are_tagged_found_by_their_tags_and_untagged(stored):
+def test_runs_are_tagged_found_by_their_tags_and_untagged(sqrtscale, stored):
     done = sqrtscale("runs", "tag", stored[:6], "paper", "ablation of  beta2")
     assert done.stdout == f"{stored} has the tags ablation of beta2, paper\n"
     assert "ablation of beta2, paper" in sqrtscale("runs", "list", "--tag", "paper", "--tag", "ablation of beta2").stdout
@@ -198,7 +237,7 @@ def test_runs_are_tagged_found_by_their_tags_and_untagged(stored):
 
 
 @pytest.mark.process
-def test_what_was_deleted_is_removed_for_good_only_when_told_to(stored):
+def test_what_was_deleted_is_removed_for_good_only_when_told_to(sqrtscale, stored):
     assert sqrtscale("runs", "purge", "--yes").stdout == "nothing is deleted\n"
     sqrtscale("runs", "delete", stored)
     asked = sqrtscale("runs", "purge")
@@ -209,7 +248,7 @@ def test_what_was_deleted_is_removed_for_good_only_when_told_to(stored):
 
 
 @pytest.mark.process
-def test_runs_that_were_taken_over_are_marked(stored):
+def test_runs_that_were_taken_over_are_marked(sqrtscale, stored):
     with closing(Store.open()) as store:
         store.add_event(stored, "reused", {"runs": [{"arm": arm, "seed": seed, "from": source} for arm, seed, source in (
             ("base", 0, "abc"), ("base", 1, "abc"), ("scaled", 1, "def"))]})
@@ -223,7 +262,7 @@ def test_runs_that_were_taken_over_are_marked(stored):
 
 
 @pytest.mark.process
-def test_an_id_may_be_short_but_not_ambiguous(stored):
+def test_an_id_may_be_short_but_not_ambiguous(sqrtscale, stored):
     with closing(Store.open()) as store:
         plan = store.get(stored).plan
         others = [store.create(plan) for _ in range(17)]  # more than there are hexadecimal digits
@@ -236,18 +275,18 @@ def test_an_id_may_be_short_but_not_ambiguous(stored):
     assert "DONE (deleted)" in sqrtscale("runs", "show", stored).stdout
 
 
-def test_an_ended_calibration_cannot_be_cancelled(stored):
+def test_an_ended_calibration_cannot_be_cancelled(sqrtscale, stored):
     done = sqrtscale("runs", "cancel", stored)
     assert done.returncode == 2 and "has ended already: it is DONE" in done.stderr
 
 
-def test_an_empty_store_says_what_to_do():
+def test_an_empty_store_says_what_to_do(sqrtscale):
     assert "sqrtscale calibrate" in sqrtscale("runs", "list").stdout
 
 
 @pytest.mark.process
 def test_calibrate_and_wait_ends_done_in_the_same_store():
-    done = sqrtscale("calibrate", "--task", "digits", "--target", "32", "--seeds", "1", "--samples", "320", "--start",
+    done = process("calibrate", "--task", "digits", "--target", "32", "--seeds", "1", "--samples", "320", "--start",
                      "scratch", "--arms", "base", "scaled", "--device", "cpu", "--name", "short", "--wait", "--json")
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)
@@ -255,14 +294,14 @@ def test_calibrate_and_wait_ends_done_in_the_same_store():
     assert [run["arm"] for run in record["runs"]] == ["base", "scaled"]
     assert record["environment"]["device"] == "cpu"
     assert {run["executor"] for run in record["runs"]} == {record["environment"]["executor"]} == {"compiled"}
-    assert "\nexecutor compiled\n" in sqrtscale("runs", "show", record["id"]).stdout
+    assert "\nexecutor compiled\n" in process("runs", "show", record["id"]).stdout
     curves = Store.open().curves(record["id"])
     losses = curves["metric"].isin(["val_loss", "train_loss", "val_accuracy"])
     assert losses.sum() == 2 * 3 * 11 and {"noise", "signal", "second_moment"} <= set(curves["metric"])
 
 
 @pytest.mark.process
-def test_calibrate_that_fails_has_exit_code_1():
+def test_calibrate_that_fails_has_exit_code_1(sqrtscale):
     done = sqrtscale("calibrate", "--task", "digits", "--lr", "1e9", "--eps", "1e-30", "--seeds", "1", "--samples", "640",
                      "--warm-samples", "800", "--wait")
     assert done.returncode == 1 and "FAILED" in done.stdout and "the warm start diverged" in done.stdout

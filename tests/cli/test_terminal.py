@@ -33,6 +33,9 @@ def test_the_installed_command_is_this_program():
     assert found.load() is main
 
 
+@pytest.mark.fault(
+    "the reader of standard output has gone (`head`)",
+    "the command ends in silence; standard output that is closed is one line, exit code 2")
 @pytest.mark.parametrize("arguments", [SCALE, [*SCALE, "--json"], ["--help"], ["runs", "list"]])
 def test_a_reader_that_has_gone_is_no_error(arguments):
     reading, writing = os.pipe()

@@ -1,4 +1,4 @@
-"""Tail indices against scipy's laws of known index, normality against scipy's test, and what is said of them."""
+"""Tail indices and skewness against scipy's laws, normality against scipy's test, and what is said of them."""
 
 import math
 import warnings
@@ -10,12 +10,14 @@ from scipy import stats
 
 from sqrtscale.evidence.tails import (
     anderson_darling,
+    describe_skewness,
     describe_tails,
     hill,
     layer_tails,
     not_normal,
     on_one_scale,
     passes_for_normal,
+    skewness,
     stable_index,
 )
 
@@ -85,6 +87,36 @@ def test_coordinates_of_different_sizes_are_no_heavy_tail():
 def test_too_few_draws_are_refused():
     with pytest.raises(ValueError, match="give at least 4"):
         stable_index(np.ones((3, 5)))
+    with pytest.raises(ValueError, match="give at least 6"):
+        skewness(np.ones((5, 5)))
+
+
+def test_skewness_is_scipys_where_both_halves_agree():
+    """Whatever the sign, the scale and the mean of a coordinate."""
+    samples = np.random.default_rng(7).exponential(size=(40, 30))
+    reference = stats.skew(samples, bias=False)
+    turned = samples * np.random.default_rng(8).choice([-1e-4, 30.0], 30) + 5
+    assert skewness(np.repeat(turned, 2, axis=0)).squared == pytest.approx((reference**2).mean(), rel=1e-6)
+
+
+@pytest.mark.parametrize("law", [stats.norm(), stats.gamma(16)])
+def test_the_interval_of_skewness_holds_the_truth_of_known_laws(law):
+    """Coordinates that share a part of their noise and have opposite signs; 3,000 draws, for which the bias is small."""
+    random, truth = np.random.default_rng(9), float(law.stats("s")) ** 2
+    signs = random.choice([-1, 1], 30)
+    estimates = [skewness(np.concatenate([law.rvs(size=(3000, 20), random_state=random),
+                                          np.repeat(law.rvs(size=(3000, 1), random_state=random), 10, 1)], 1) * signs)
+                 for _ in range(30)]
+    spread = np.std([estimate.squared for estimate in estimates])
+    assert np.mean([estimate.squared for estimate in estimates]) == pytest.approx(truth, abs=4 * spread / math.sqrt(30))
+    assert spread / 1.3 < np.mean([estimate.error for estimate in estimates]) < 2 * spread
+
+
+def test_one_outlying_draw_and_a_constant_coordinate_are_no_skewness():
+    samples = np.random.default_rng(10).standard_normal((64, 100))
+    samples[0] = 20.0
+    samples[:, 0] = 3.0
+    assert stats.skew(samples[:, 1:]).min() > 3 and skewness(samples).low == 0
 
 
 def points(arm="base", samples=0, normality=0.3, **layers):
@@ -128,3 +160,17 @@ def test_a_layer_without_noise_in_its_coordinates_is_unclear():
     found = layer_tails(table[table["metric"].isin(["normality/entry", "val_loss"])])
     assert len(found) == 1 and found[0].variance == "unclear" and found[0].hill is None
     assert math.isnan(layer_tails(table[~table["metric"].str.startswith("normality")])[0].not_normal)
+
+
+def test_skewness_is_said_of_the_layer_where_it_is_clearest_and_not_of_older_results():
+    def with_skewness(layer, squared):
+        rows = [("base", 0, f"{name}/{layer}", 0, value)
+                for name, value in (("skewness_squared", squared), ("skewness_squared_error", 0.1))]
+        return pd.concat([points(**{layer: (1.9, 4)}), pd.DataFrame(rows, columns=["arm", "seed", "metric", "samples", "value"])])
+
+    older, symmetric, skewed = points(before=(1.9, 4)), with_skewness("symmetric", -0.05), with_skewness("skewed", 2.25)
+    assert layer_tails(older)[0].skewness is None and describe_skewness(layer_tails(older)) == "Skewness was not measured."
+    assert "not clearly skewed" in describe_skewness(layer_tails(symmetric))
+    said = describe_skewness(layer_tails(pd.concat([older, symmetric, skewed])))
+    assert "up to 1.5 (1.4 to 1.6, in skewed, the largest of 2 measurements)" in said
+    assert describe_skewness(()) == "" == describe_skewness(layer_tails(points(normality=0.9, heavy=(1.5, 1.4))))

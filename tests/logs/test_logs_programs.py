@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from waiting import until
 
 from sqrtscale import logs
 
@@ -131,9 +132,44 @@ def test_lightning_csv_logger(tmp_path):
             logger.log_metrics({"val_loss": loss + 1 if step < 39 else math.nan, "epoch": step // 10}, step)
     logger.save()
     run = logs.read(tmp_path)["base/version_0"]
-    assert points(run.curves["train_loss"], "step", "epoch", "value") == [(s, s // 10, loss) for s, loss in enumerate(LOSS)]
-    assert points(run.curves["val_loss"])[:3] == [(s, LOSS[s] + 1) for s in (9, 19, 29)]
+    assert points(run.curves["train_loss"], "step", "epoch", "value") == [(s + 1, s // 10, loss) for s, loss in enumerate(LOSS)]
+    assert points(run.curves["val_loss"])[:3] == [(s + 1, LOSS[s] + 1) for s in (9, 19, 29)]
     assert run.curves["val_loss"].not_a_number == 1 and len(run.curves["val_loss"].points) == 4
+
+
+def test_lightnings_steps_are_those_that_were_made(tmp_path):
+    """What a real training logs after 4, 8 and 12 steps of two micro-batches each; a column that is named stays as it is."""
+    import lightning.pytorch as pl
+    import torch
+    from lightning.pytorch.loggers import CSVLogger
+
+    class Counting(pl.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(1))
+
+        def training_step(self, batch, _):
+            self.log("train_made", float(self.global_step))  # before its own step
+            return (self.weight * batch[0]).sum()
+
+        def validation_step(self, batch, _):
+            self.log("val_made", float(self.global_step))
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.ones(24, 1)), batch_size=1)
+    trainer = pl.Trainer(
+        max_steps=12, max_epochs=-1, accumulate_grad_batches=2, log_every_n_steps=4, val_check_interval=8, accelerator="cpu",
+        devices=1, num_sanity_val_steps=0, logger=CSVLogger(tmp_path, name="", version="base"), enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False)
+    trainer.fit(Counting(), loader, loader)
+    log = logs.read(tmp_path)
+    assert points(log["base"].curves["val_made"]) == [(4, 4), (8, 8), (12, 12)]
+    assert {step for step, _ in points(log["base"].curves["train_made"])} == {4, 8, 12}
+    assert any("from 0" in note for note in log.notes)
+    named = logs.read(tmp_path / "base" / "metrics.csv", names={"step": "epoch"})
+    assert not any("from 0" in note for note in named.notes)
 
 
 @pytest.mark.slow
@@ -185,7 +221,8 @@ def test_wandb_offline(tmp_path, counter):
         run.log({"train/loss": loss, "nested": {"a": loss + 1}, **({counter: number * 50} if counter else {})})
     run.log({"train/loss": math.nan, "long": "x" * 100_000, **({counter: 9999} if counter else {})})
     run.finish()
-    read = logs.read(tmp_path)
+    # A busy machine may see the last row a little later: wandb writes it in a process of its own.
+    read = until(lambda: (now := logs.read(tmp_path)).runs[0].curves["train/loss"].not_a_number and now, what="the last row")
     (run,) = read.runs
     steps = [number * 50 if counter else number for number in range(len(LOSS))]
     assert run.name == "base-1" and run.parameters["batch_size"] == "256"

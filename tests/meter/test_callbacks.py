@@ -1,5 +1,7 @@
 """The meter in other people's trainers: real training by Hugging Face's Trainer, Lightning and Accelerate."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -77,6 +79,7 @@ def test_accelerate():
     accelerate = pytest.importorskip("accelerate")
     accelerator = accelerate.Accelerator(cpu=True, gradient_accumulation_steps=4)
     model = Net()
+    first = copy.deepcopy(model)
     model, optimizer, loader = accelerator.prepare(
         model, torch.optim.AdamW(model.parameters(), lr=1e-2), torch.utils.data.DataLoader(Pairs(), batch_size=8))
     meter = NoiseMeter(8, every=2, clip_norm=1.0).attach(model, optimizer)
@@ -89,3 +92,15 @@ def test_accelerate():
                 optimizer.step()
                 optimizer.zero_grad()
     check(meter, 16)
+    gradients = [flat_gradient(first, slice(8 * i, 8 * i + 8)) for i in range(4)]  # of the first step, before any clipping
+    small, large = gradients[0].square().sum(), torch.stack(gradients).mean(0).square().sum()
+    assert meter.measurements[0]["signal"] == pytest.approx(float(32 * large - 8 * small) / 24, rel=1e-4)
+    assert meter.measurements[0]["noise"] == pytest.approx(float(small - large) / (1 / 8 - 1 / 32), rel=1e-4)
+    assert meter.measurements[0]["clipped"] == float(large.sqrt() > 1.0)
+
+
+def flat_gradient(model, part):
+    """Of the mean loss over some of the samples, by autograd alone."""
+    samples = Pairs()
+    loss = model(samples.x[part], samples.y[part])["loss"]
+    return torch.cat([gradient.flatten() for gradient in torch.autograd.grad(loss, list(model.parameters()))])

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 
 import pytest
 import stored
+from disks import filled, mount
 from streamlit.testing.v1 import AppTest
 
+from sqrtscale import runner
 from sqrtscale.evidence import Regime
 from sqrtscale.plan import MOST_SEEDS, WARM_START, CalibrationPlan, make_plan
 from sqrtscale.report import NO_TEST
 from sqrtscale.rules import TrainingConfig
+from sqrtscale.runner import snapshots
 from sqrtscale.store import CalibrationRecord, Store
 from sqrtscale.tasks import task
 from sqrtscale.training.events import Measured
@@ -86,6 +90,45 @@ def test_a_verdict_offers_what_it_asks_for_and_that_first(store, name):
                                            ("LOST", ["*Try again", *REST]), ("CANCELLED", ["*Try again", *REST])])
 def test_one_that_has_no_verdict_offers_what_can_be_done(store, state, labels):
     assert offered(opened(stored.calibration(store, state, measured=[]))) == labels
+
+
+@pytest.mark.usefixtures("submitted")
+def test_one_with_a_snapshot_goes_on_under_its_id(store, monkeypatch):
+    monkeypatch.setattr(runner, "_start", lambda store, id: None)  # no process
+    id = stored.calibration(store, "CANCELLED", measured=[])
+    snapshots.folder(id).mkdir(parents=True)
+    (snapshots.folder(id) / "000000001.snapshot").touch()
+    app = opened(id)
+    assert offered(app) == ["*Go on", "Try again", *REST] and "from the last snapshot" in said(app)
+    button(app, "Go on").click().run()
+    assert not app.exception and [record.id for record in store.queue()] == [id] and app.query_params["id"] == id
+    assert "Go on" not in offered(app)
+
+
+@pytest.mark.usefixtures("navigated")
+def test_in_a_home_without_room_nothing_is_started_and_a_sentence_says_so(home, request, monkeypatch):
+    mount(home, 8)
+    request.addfinalizer(lambda: subprocess.run(["umount", "-l", home], check=True))
+    store = request.getfixturevalue("store")
+    monkeypatch.setattr(runner, "_start", lambda store, id: None)  # no process
+    id = stored.calibration(store, "INTERRUPTED", measured=[])
+    snapshots.folder(id).mkdir(parents=True)
+    (snapshots.folder(id) / "000000001.snapshot").touch()
+    app = opened(id)
+    for label in ("Go on", "Try again"):
+        with filled(home):
+            button(app, label).click().run()
+        (error,) = app.error
+        assert "Nothing was started, because" in error.value and "make room on its disk" in error.value and not app.exception
+    assert store.get(id).state == "INTERRUPTED" and store.count() == 1
+    toggle = app.toggle(key=f"resume-after-restart-{id}")
+    assert not toggle.value
+    toggle.set_value(True).run()
+    assert store.get(id).resume_after_restart
+    store.set_resume_after_restart(id, False)  # by somebody else
+    assert not app.run().toggle(key=f"resume-after-restart-{id}").value
+    button(app, "Go on").click().run()
+    assert store.get(id).state == "QUEUED" and not app.error
 
 
 def test_a_deleted_one_offers_to_come_back_first(store):

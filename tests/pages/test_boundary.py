@@ -12,7 +12,8 @@ from streamlit.testing.v1 import AppTest
 from sqrtscale.cli import main
 from sqrtscale.home import home as home_folder
 from sqrtscale.store import Store
-from sqrtscale.ui import browse, calibration_view, forms, state
+from sqrtscale.ui import browse, forms, state
+from sqrtscale.ui import stored as stored_view
 
 ROOT = Path(__file__).resolve().parents[2]
 STORE_PAGES = ["pages/calibrate.py", "pages/results.py"]
@@ -107,7 +108,7 @@ def test_an_error_of_a_fragment_too(monkeypatch, failures):
 def test_an_error_of_a_button_too(monkeypatch, failures):
     store = Store.open()
     app = opened("pages/results.py", stored.calibration(store))
-    monkeypatch.setattr(calibration_view, "_delete", broken)
+    monkeypatch.setattr(stored_view, "_delete", broken)
     app.run()
     next(button for button in app.button if button.label == "Delete").click().run()
     expect_a_report(app, failures)

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from waiting import until
 
 from sqrtscale import runner
+from sqrtscale.devices import Card
 from sqrtscale.plan import make_plan
 from sqrtscale.rules import FieldError
 from sqrtscale.runner import Estimate
@@ -22,6 +23,7 @@ from sqrtscale.training.events import Measured
 from sqrtscale.training.optimizers import TRAINED
 from sqrtscale.ui import inputs, timing
 from sqrtscale.ui import launch as launch_form
+from sqrtscale.ui.tables import escaped
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.filterwarnings("error::DeprecationWarning:sqrtscale"),
@@ -42,7 +44,8 @@ def timed(monkeypatch):
 @pytest.fixture
 def submitted(navigated, monkeypatch):
     """Launching stores the plan and starts no process."""
-    monkeypatch.setattr(runner, "submit", lambda store, plan, name: store.create(plan, name))
+    monkeypatch.setattr(runner, "submit", lambda store, plan, name, resume_after_restart=False: store.create(
+        plan, name, resume_after_restart=resume_after_restart))
 
 
 def opened(query: str = "") -> AppTest:
@@ -107,7 +110,7 @@ def test_each_task_says_what_it_is_and_brings_its_own_numbers(name):
     app = opened()
     app.button_group(key="task").set_value(name).run()
     about = TASKS[name]
-    assert about.description in said(app)
+    assert escaped(about.description) in said(app)
     assert app.number_input(key=f"samples-{name}").value == about.defaults.samples
     assert app.number_input(key=f"warm-{name}").value == about.defaults.warm_samples
     assert arms(app)["Base"][1] == inputs.format_number(about.defaults.base["lr"])
@@ -331,8 +334,10 @@ def test_launch_stores_the_plan_and_opens_the_live_view(store, submitted):
 
 
 def test_several_gpus_can_be_taken_together(store, submitted, monkeypatch):
-    monkeypatch.setattr(launch_form, "cuda_devices", lambda: ("NVIDIA A", "NVIDIA A"))
-    monkeypatch.setattr(runner.device, "cuda_devices", lambda: ("NVIDIA A", "NVIDIA A"))
+    cards = Card(0, "NVIDIA A"), Card(1, "NVIDIA A")
+    for module in (launch_form, runner.device):
+        monkeypatch.setattr(module, "gpus", lambda: cards)
+    monkeypatch.setattr(runner.device, "remembered", lambda index: None)
     app = opened()
     assert app.selectbox(key="device").options == ["auto: NVIDIA A", "CPU", "cuda:0 (NVIDIA A)", "cuda:1 (NVIDIA A)",
                                                    "all 2 GPUs, models spread over them"]

@@ -57,7 +57,7 @@ def test_empty_store_tells_what_to_do_next(store):
     app = opened()
     assert "Nothing stored yet" in said(app)
     links = [link.proto.label for link in app.get("page_link")]
-    assert links == ["**Run the first calibration**", "Or scale a configuration first"]
+    assert links == ["**Run the first calibration**", "You have curves already? Judge them", "Or scale a configuration first"]
 
 
 def test_the_list_shows_configuration_state_and_difference(store):
@@ -320,7 +320,8 @@ def test_a_new_name_alone_leaves_somebody_elses_note(store):
     stored.plan(base=TrainingConfig("rmsprop", 8, {"lr": 1e-3, "alpha": 0.999, "momentum": 0.1}, 1000, 10),
                 decay_form="half-life", target=16)])
 def test_the_command_makes_the_same_plan(store, monkeypatch, chosen):
-    monkeypatch.setattr(runner, "submit", lambda store, plan, name: store.create(plan, name))
+    monkeypatch.setattr(runner, "submit", lambda store, plan, name, resume_after_restart=False: store.create(
+        plan, name, resume_after_restart=resume_after_restart))
     id = stored.calibration(store, chosen=chosen)
     program, *arguments = shlex.split(command(store.get(id).plan))
     assert program == "sqrtscale" and main(arguments) == 0

@@ -14,7 +14,8 @@ from streamlit.testing.v1 import AppTest
 from sqrtscale.home import home as home_folder
 from sqrtscale.runner import process
 from sqrtscale.store import Result
-from sqrtscale.store.models import Calibration
+from sqrtscale.store.lab import LabRuns
+from sqrtscale.store.models import Calibration, LabRun
 from sqrtscale.ui.state import TAB
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,7 +76,8 @@ def test_what_has_ended_is_told_until_the_user_goes_elsewhere(store, state, word
         app.run()
         ((label, query),) = line(app)
         assert label.replace("\\", "").endswith(f"-badge[{state}] **mine** {words}") and query == f"id={id}"
-        assert told(app) == {"offered": False, "ended": [{"id": id, "title": f"{state.lower()}: mine", "words": words}]}
+        ended = {"id": id, "title": f"{state.lower()}: mine", "words": words, "page": "results"}
+        assert told(app) == {"offered": False, "ended": [ended]}
         assert app.session_state[TAB] == f"{state.lower()} · sqrtscale"
     app.switch_page("pages/calibrate.py").run()
     assert line(app) == [] and told(app) is None and app.session_state[TAB] == "sqrtscale"
@@ -114,6 +116,46 @@ def test_a_store_that_cannot_be_opened_leaves_a_page_that_needs_none_as_it_is():
 
 def test_a_first_visit_opens_no_store():
     assert not opened().exception and not home_folder().exists()
+
+
+def unescaped(app: AppTest) -> list[tuple[str, str]]:
+    """The line, without what escapes its Markdown."""
+    return [(label.replace("\\", ""), query) for label, query in line(app)]
+
+
+def lab_run(store, **settings) -> str:
+    return LabRuns(store).create({"algorithm": "adam", "problem": "double_well", "noise": "student:3", **settings})
+
+
+def test_every_page_shows_the_run_of_the_lab_that_computes_and_the_one_that_waits(store):
+    waits = lab_run(store)
+    app = opened()
+    assert unescaped(app) == [(":gray-badge[QUEUED] **Lab: adam, double well, student:3** ", f"id={waits}")]
+    computes = lab_run(store, noise="gauss")
+    LabRuns(store).begin(computes)
+    LabRuns(store).beat(computes, 128, 512)
+    LabRuns(store).set_process(computes, **vars(process.me()))
+    app.run()
+    ((label, query), more) = unescaped(app)
+    assert query == f"id={computes}" and label.startswith(":blue-badge[RUNNING] **Lab: adam, double well, gauss** 25% · about ")
+    assert more == ("+1 more", "") and app.session_state[TAB] == "25% · sqrtscale"
+    LabRuns(store).end(waits, "CANCELLED", "cancelled by the user")
+    LabRuns(store).end(computes, "DONE", answer="E x: slope 1.02 (0.97 to 1.07). More.", result="{}")
+    app.run()
+    ((label, query),) = unescaped(app)
+    assert label.endswith("-badge[DONE] **Lab: adam, double well, gauss** E x: slope 1.02 (0.97 to 1.07).")
+    (ended,) = told(app)["ended"]
+    assert query == f"id={computes}" and ended["page"] == "lab"
+
+
+def test_a_run_of_the_lab_with_damaged_settings_or_a_process_that_is_gone_hides_no_other(store):
+    damaged, gone, fine = (lab_run(store) for _ in range(3))
+    with store._write.begin() as session:
+        session.execute(update(LabRun).where(LabRun.id == damaged).values(settings="{"))
+    LabRuns(store).set_process(gone, host=process.host(), boot_id=process.boot_id(), pid=2**22, pid_started="1")
+    app = opened("pages/lab.py", fine)
+    assert not app.exception and unescaped(app)[0] == (f":gray-badge[QUEUED] **Lab: {damaged}** ", f"id={damaged}")
+    assert LabRuns(store).get(gone).state == "INTERRUPTED"
 
 
 def buttons(app: AppTest) -> dict[str, object]:

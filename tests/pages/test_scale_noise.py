@@ -46,7 +46,7 @@ def test_the_users_choice_decides_what_is_copied():
 
 
 def test_a_noise_scale_that_was_measured_here_is_taken_into_the_form():
-    title = "Noise scales that were measured here"
+    title = "Noise scales that were measured"
     with closing(Store.open()) as store:
         ids = [stored.calibration(store, name=name) for name in ("with one", "without")]
         store.set_verdict(ids[0], Result("matches", "It does.", noise_scale=566.7, noise_low=497.2, noise_high=math.inf))
@@ -61,7 +61,7 @@ def test_a_noise_scale_that_was_measured_here_is_taken_into_the_form():
 
 def test_where_nothing_was_measured_the_way_to_it_is_said():
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    app.session_state["Noise scales that were measured here"] = True
+    app.session_state["Noise scales that were measured"] = True
     app.run()
     assert any("No stored calibration has measured one yet" in caption.value for caption in app.caption) and not app.exception
 
@@ -96,3 +96,32 @@ def test_every_expander_opens_with_and_without_a_noise_scale(query):
     assert not app.exception and not app.error
     rules = next(table.value for table in app.table if "Linear lr" in table.value.columns)
     assert ("Noise-aware" in rules.columns) == ("Surge" in rules.columns) == ("noise" in query)
+
+
+def with_a_file(name: str, content: bytes) -> AppTest:
+    """The Scale page after that file was given as one with noise scales."""
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.session_state["Noise scales that were measured"] = True
+    app.run()
+    app.file_uploader(key="noise-file").set_value((name, content, "text/plain")).run()
+    assert not app.exception
+    return app
+
+
+def test_a_noise_meters_file_gives_the_noise_scale_at_its_end():
+    """Sums over measurements from 2/3 of an age on: at 3,000 samples (600 + 1,800) / (1 + 2) = 800, at 1,000 400 / 1."""
+    rows = [(1000, 400, 1), (2000, 600, 1), (3000, 1800, 2)]
+    lines = "".join(f'{{"samples": {samples}, "noise": {noise}, "signal": {signal}}}\n' for samples, noise, signal in rows)
+    app = with_a_file("noise.jsonl", lines.encode())
+    [caption] = [caption.value for caption in app.caption if "over its course" in caption.value]
+    assert caption.startswith("**800** at the end, after 3,000 samples; from 400 to 800")
+    button(app, "Use the noise scale at the end").click().run()
+    assert app.query_params["noise"] == "800" and "Noise-aware" in app.table[0].value.columns
+
+
+@pytest.mark.parametrize(("content", "sentence"), [
+    (b"", "is empty"), (b"\xff\xfe\x00", "is no text"), (b"{}", "line 1 is"), (b" " * (2**20 + 1), "is too large"),
+    (b"samples,noise_scale\n0,567\n0,600\n", "is no course of a noise scale")])
+def test_a_file_without_noise_scales_gets_a_sentence(content, sentence):
+    [error] = with_a_file("points.txt", content).error
+    assert sentence in error.value.replace("\\", "")

@@ -329,3 +329,12 @@ def test_the_page_loads_neither_torch_nor_what_only_other_pages_need():
         "app.run(); assert app.table and not app.exception; assert not {'torch', 'scipy', 'sqlalchemy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, timeout=240)
+
+
+def test_widgets_that_lost_their_values_are_filled_again():
+    """What the browser sends where a run that would have told it the values was broken off: widgets as if never filled."""
+    app = opened("lr=0.007")
+    app.session_state["opt"] = None
+    app.session_state["lr"] = ""
+    app.run()
+    assert not app.exception and app.text_input(key="lr").value == "0.007"

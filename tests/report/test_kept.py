@@ -7,7 +7,7 @@ import stored
 from sqlalchemy import event, select, update
 
 from sqrtscale.report import catch_up, judged
-from sqrtscale.store import Result, Store
+from sqrtscale.store import Result, Store, queue
 from sqrtscale.store.models import Calibration, Chunk
 from sqrtscale.training.events import Measured
 
@@ -72,7 +72,7 @@ def test_what_is_not_judged_as_today_is_caught_up_with_newest_first(store):
     running = stored.calibration(store, "RUNNING")
     with store._write.begin() as session:
         session.execute(update(Chunk).values(data=b"junk").where(Chunk.run_id.in_(
-            run.id for run in store._runs(session, [damaged]))))
+            run.id for run in queue.runs_of(session, [damaged]))))
         plan = session.scalar(select(Calibration.plan).where(Calibration.id == strange))
         session.execute(update(Calibration).values(plan=plan | {"task": "gone"}).where(Calibration.id == strange))
     store.delete(deleted)

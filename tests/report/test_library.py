@@ -10,7 +10,7 @@ from sqrtscale.store import CalibrationSummary
 
 
 def row(target, outcome="matches", base=8, noise=(500.0, 250.0, 1000.0)):
-    return CalibrationSummary(
+    return CalibrationSummary(kind="calibration", 
         id="x", name="", state="DONE", reason="", task="digits", optimizer="adam", base_batch=base, target_batch=target, seeds=3,
         start="warm", lr=1e-3, scaled_lr=2e-3, created_at=datetime(2026, 1, 1, tzinfo=UTC), ended_at=None, deleted_at=None,
         progress=1.0, final={}, tags=(), outcome=outcome, noise_scale=noise[0], noise_low=noise[1], noise_high=noise[2])

@@ -6,12 +6,11 @@ import sys
 import threading
 
 import pytest
-import torch
 from waiting import until
 
-from runner.conftest import plan
+from runner.conftest import plan, processes_of
 from sqrtscale import runner
-from sqrtscale.runner import device, launch, locks, process, reconciliation
+from sqrtscale.runner import faults, launch, locks, process
 
 
 def stored(store, state, **identity):
@@ -46,27 +45,17 @@ def test_somebody_elses_session_is_never_ended(store):
         other.wait()
 
 
-def test_many_looks_at_once_start_one_supervisor(store, monkeypatch):
-    id = stored(store, "QUEUED", boot_id="another boot")
-    started = []
-    monkeypatch.setattr(reconciliation, "start_supervisor", started.append)
+def test_many_looks_at_once_elect_one_scheduler(store, home):
+    id = stored(store, "QUEUED", boot_id="another boot", pid=None, pid_started="")
+    locks.alive_lock(id).parent.mkdir(parents=True)
     looks = [threading.Thread(target=runner.reconcile, args=(store,)) for _ in range(8)]
     for look in looks:
         look.start()
     for look in looks:
         look.join()
-    assert started == [id] and len(store.events(id)) == 1
-
-
-def test_a_late_look_leaves_a_new_supervisor_alone(store, monkeypatch):
-    """It read the queue when the old supervisor was dead; by now there is another one, or the calibration runs."""
-    id = stored(store, "QUEUED", pid_started="1")
-    old = store.queue()
-    me = process.me()
-    store.set_process(id, host=me.host, boot_id=me.boot_id, pid=me.pid, pid_started=me.pid_started)
-    monkeypatch.setattr(reconciliation, "start_supervisor", lambda id: pytest.fail("one too many"))
-    assert reconciliation.correct(store, old) == []
-    assert store.get(id).pid == me.pid
+    assert sum("--schedule" in command for command in processes_of(home).values()) == 1
+    runner.cancel(store, id)
+    until(lambda: not processes_of(home), what="its end, as nothing is left to do")
 
 
 def test_the_last_words_of_a_supervisor_are_in_the_reason(store):
@@ -112,6 +101,20 @@ def test_a_lock_is_held_as_long_as_a_child_has_its_descriptor(tmp_path):
     until(lambda: not locks.held(path), what="a free lock")
 
 
+def test_a_lock_was_signed_by_a_process_of_this_boot_alone(home, monkeypatch):
+    """Soon after a restart another process may have the same pid and the same start, in ticks since the boot."""
+    path = home / "signed.lock"
+    descriptor = locks.take(path)
+    locks.sign(descriptor, os.getpid())
+    assert locks.signer(path) == os.getpid()
+    monkeypatch.setattr(process, "boot_id", lambda: "another boot")
+    assert locks.signer(path) is None
+    for text in ("", "1", f"{os.getpid()} {process.started(os.getpid())}"):  # an earlier version's last
+        path.write_text(text)
+        assert locks.signer(path) is None
+    os.close(descriptor)
+
+
 def test_an_ended_calibration_keeps_who_supervised_it(store):
     id = stored(store, "FAILED", pid=77, pid_started="1")
     assert subprocess.run(launch.command("runner", id), env=launch.environment(), timeout=60).returncode == 1
@@ -124,66 +127,7 @@ def test_no_supervisor_can_be_started(store, monkeypatch):
     assert store.get(id).state == "FAILED" and "could not be started" in store.get(id).reason
 
 
-def program(path, *lines):
-    path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
-    path.chmod(0o755)
-    return str(path)
-
-
-@pytest.fixture
-def driver(tmp_path, monkeypatch):
-    """A driver that lists two GPUs, and a torch that can use them and, when asked itself, names them otherwise."""
-    program(tmp_path / "nvidia-smi", "echo NVIDIA A", "echo NVIDIA B")
-    monkeypatch.setattr(sys, "executable", program(tmp_path / "python", 'echo "torch\'s $CUDA_VISIBLE_DEVICES"'))
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(device.metadata, "version", lambda package: "2.13.0")
-    monkeypatch.setattr(device, "DEV", tmp_path / "dev")
-    (tmp_path / "dev").mkdir()
-    (tmp_path / "dev" / "nvidia0").touch()
-    device.cuda_devices.cache_clear()
-    yield monkeypatch
-    device.cuda_devices.cache_clear()
-
-
-def test_which_device_is_occupied(driver):
-    assert device.cuda_devices() == ("NVIDIA A", "NVIDIA B")
-    for name in ("auto", "cuda", "cuda:0", "cuda:00", "cuda:0,cuda"):
-        assert device.occupied(name) == ("cuda:0",)
-    assert device.occupied("cuda:1") == ("cuda:1",) and device.occupied("cpu") == ("cpu",)
-    assert device.occupied("all") == device.occupied("cuda:0,cuda:1") == ("cuda:0", "cuda:1")
-
-
-def test_where_some_are_hidden_torch_says_which_are_left(driver):
-    driver.setenv("CUDA_VISIBLE_DEVICES", "1")
-    assert device.cuda_devices() == ("torch's 1",) and device.occupied("all") == ("cuda:0",)
-
-
-@pytest.mark.parametrize("driver_says", ["exit 9", "exec sleep 60"])
-def test_where_the_driver_does_not_answer_torch_is_asked(driver, tmp_path, driver_says):
-    driver.setattr(device, "PATIENCE", 1.0)
-    program(tmp_path / "nvidia-smi", driver_says)
-    assert device.cuda_devices() == ("torch's",)
-
-
-def test_torch_is_not_loaded_where_there_is_no_driver(driver, tmp_path):
-    program(tmp_path / "nvidia-smi", "exit 9")
-    (tmp_path / "dev" / "nvidia0").rename(tmp_path / "dev" / "null")
-    assert device.cuda_devices() == ()
-
-
-def test_what_torch_is_asked_is_understood_by_it():
-    assert device._lines(sys.executable, "-c", device.ASK_TORCH) == tuple(
-        map(torch.cuda.get_device_name, range(torch.cuda.device_count())))
-
-
-def test_a_torch_without_cuda_uses_no_gpu(driver):
-    driver.setattr(device.metadata, "version", lambda package: "2.13.0+cpu")
-    assert device.cuda_devices() == () and device.occupied("auto") == device.occupied("all") == ("cpu",)
-
-
 def test_those_of_another_host_are_no_rivals(store):
     here, there, free = (stored(store, "QUEUED", host=host) for host in ("a", "b", ""))
-    record = {one.id: one for one in store.queue()}
-    assert [one.id for one in device.rivals(store.queue(), record[here])] == [here, free]
-    assert [one.id for one in device.rivals(store.queue(), record[there])] == [there, free]
+    assert [rival.id for rival in faults.rivals(store, store.get(here))] == [here, free]
+    assert [rival.id for rival in faults.rivals(store, store.get(there))] == [there, free]

@@ -1,12 +1,17 @@
-"""Small parts of the runner: logs, identities, device names."""
+"""Small parts of the runner: logs, identities, device names, the end."""
 
 import os
+import shutil
 import subprocess
 import sys
 
+import stored
+
 from sqrtscale.home import calibration_folder
-from sqrtscale.runner import log, process
-from sqrtscale.runner.device import cuda_devices, occupied
+from sqrtscale.runner import log, process, snapshots
+from sqrtscale.runner.device import gpus, occupied
+from sqrtscale.runner.ending import end
+from sqrtscale.store import Store
 
 
 def test_a_log_is_cut_at_its_old_end_while_it_is_written(home):
@@ -30,9 +35,25 @@ def test_this_process_is_alive_and_an_ended_one_is_not():
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     identity = process.Identity(process.host(), process.boot_id(), child.pid, process.started(child.pid))
     assert identity.alive
+    assert process.Identity(identity.host, "unknown", child.pid, identity.pid_started).alive  # of a version that could not ask
     assert not process.Identity(identity.host, "another boot", child.pid, identity.pid_started).alive
     child.communicate(b"\n")
     assert not identity.alive and process.started(child.pid) == ""
+
+
+def test_a_boot_has_a_name_where_proc_has_none(tmp_path, monkeypatch):
+    sysctl = tmp_path / "sysctl"
+    sysctl.write_text('#!/bin/sh\n[ "$*" = "-n kern.bootsessionuuid" ] && echo 6F1B-22\n')
+    sysctl.chmod(0o700)
+    assert len(process.boot_id()) == 36
+    monkeypatch.setattr(process, "PROC", tmp_path)
+    for program, name in ((sysctl, "6F1B-22"), (tmp_path / "later", "unknown")):
+        monkeypatch.setattr(process, "SYSCTL", str(program))
+        assert process.boot_id() == name
+    assert process.of_this_boot("6F1B-22")  # as far as is known
+    sysctl.rename(tmp_path / "later")
+    assert process.boot_id() == "6F1B-22"  # no failure is remembered
+    assert [process.of_this_boot(noted) for noted in ("6F1B-22", "unknown", "another boot", "")] == [True, True, False, False]
 
 
 def test_a_session_is_killed_whole():
@@ -50,9 +71,32 @@ def test_a_session_is_killed_whole():
 def test_devices_are_named_without_torch():
     assert occupied("cpu") == ("cpu",)
     assert occupied("cuda") == ("cuda:0",) and occupied("cuda:3, cuda:1") == ("cuda:3", "cuda:1")
-    assert occupied("auto") == (("cuda:0",) if cuda_devices() else ("cpu",))
-    assert occupied("all") == (tuple(f"cuda:{i}" for i in range(len(cuda_devices()))) or ("cpu",))
+    assert occupied("auto") == (("cuda:0",) if gpus() else ("cpu",))
+    assert occupied("all") == (tuple(f"cuda:{i}" for i in range(len(gpus()))) or ("cpu",))
 
 
 def test_folder_of_a_calibration_lies_in_the_home(home):
     assert calibration_folder("abc") == home / "calibrations" / "abc"
+
+
+def test_after_a_loss_of_power_one_that_has_no_snapshots_any_more_is_done(store, home, tmp_path, monkeypatch):
+    """What the disk holds then is what was synchronised last; SQLite itself leaves that to the end of its log."""
+    id = stored.calibration(store, "RUNNING", measured=[])
+    snapshots.folder(id).mkdir(parents=True)
+    (snapshots.folder(id) / "000000001.snapshot").touch()
+    synchronise, left, with_snapshots = os.fsync, tmp_path / "left", []
+    left.mkdir()
+
+    def synchronised(descriptor):
+        synchronise(descriptor)
+        with_snapshots.append(snapshots.there(id))
+        for path in home.glob("sqrtscale.db*"):
+            if path.stat().st_ino == os.fstat(descriptor).st_ino:
+                shutil.copy(path, left)
+
+    shutil.copy(home / "sqrtscale.db", left)
+    monkeypatch.setattr(os, "fsync", synchronised)
+    assert end(store, id, "DONE") and not snapshots.there(id) and with_snapshots == [True]
+    after = Store.open(f"sqlite:///{left / 'sqrtscale.db'}")
+    assert after.get(id).state == "DONE"
+    after.close()

@@ -3,6 +3,7 @@
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 from sqlalchemy import event, text, update
@@ -119,3 +120,25 @@ def test_a_locked_database_is_tried_again(tmp_path, monkeypatch):
         pool.submit(store.rename, id, "at last").result(60)
     assert len(pauses) == 1 and store.get(id).name == "at last"
     store.close()
+
+
+@pytest.mark.parametrize("by", ["URL", "PGOPTIONS"])
+def test_who_waits_for_a_word_looks_into_the_same_schema_as_who_trains(postgresql, monkeypatch, by):
+    url = postgresql.database(f"schema_{by.lower()}")
+    with closing(Store.open(url)) as store, store._engine.begin() as connection:
+        connection.execute(text("CREATE SCHEMA mine"))
+    if by == "URL":
+        url += "?options=-csearch_path%3Dmine"
+    else:
+        monkeypatch.setenv("PGOPTIONS", "-csearch_path=mine")
+    with closing(Store.open(url)) as training:
+        id = training.create(make_plan("digits", TrainingConfig("adam", 8), 64), "mine")
+    with closing(Store.open(url, prompt=True)) as waiting, waiting._engine.connect() as connection:
+        assert [summary.id for summary in waiting.summaries()] == [id]
+        assert connection.scalar(text("SHOW lock_timeout")) == "4s"
+
+
+def test_a_limit_for_locks_that_was_chosen_stands(postgresql):
+    url = postgresql.database("chosen_limit") + "?options=-clock_timeout%3D7s"
+    with closing(Store.open(url, prompt=True)) as waiting, waiting._engine.connect() as connection:
+        assert connection.scalar(text("SHOW lock_timeout")) == "7s"

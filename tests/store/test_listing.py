@@ -5,6 +5,8 @@ import pytest
 from sqrtscale.plan import make_plan
 from sqrtscale.rules import FieldError, TrainingConfig
 from sqrtscale.store import ACTIVE_STATES, ORDERS, Filter, NotFound, Result
+from sqrtscale.tasks import OwnFile, remember
+from sqrtscale.tasks.own import Facts
 
 
 def created(store, name="", *, optimizer="adam", lr=1e-3, target=64, task="digits"):
@@ -31,6 +33,16 @@ def three(store):
 ])
 def test_every_order_with_the_largest_first_and_nothing_last(store, three, order, places):
     assert listed(store, order=order) == [three[place] for place in places]
+
+
+def test_versions_of_a_users_own_task_are_found_together_or_one_by_one(store, three):
+    texts = ['"""A."""\ndef model(): ...\ndef data(split): ...\ndef loss(model, batch): ...\n' + "#" * i for i in range(2)]
+    keys = [remember(OwnFile(name, f"/{name}.py", text, Facts(3, 100, 10))).name
+            for name, text in (("my_rows", texts[0]), ("my_rows", texts[1]), ("My_rows", texts[0]), ("myXrows", texts[0]))]
+    ids = [created(store, target=16, task=key) for key in keys]
+    assert listed(store, tasks=("my_rows@",)) == [ids[1], ids[0]]
+    assert listed(store, tasks=(keys[1],)) == [ids[1]] and listed(store, tasks=("my_rows",)) == []
+    assert listed(store, tasks=("My_rows@", "pydoc")) == [ids[2], three[2]]
 
 
 def test_every_order_is_tested_and_another_is_refused():

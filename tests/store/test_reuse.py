@@ -56,7 +56,7 @@ def test_base_is_trained_again_beside_an_arm_that_follows_it_and_both_are_taken_
     third = trained(store, plan(arms=follows))
     assert set(store.reused(third)) == {(WARM_START, 0), *((arm, seed) for arm in follows for seed in (0, 1))}
     fourth = trained(store, plan(arms=follows, seeds=3))  # another set of base runs says another noise scale
-    assert set(store.reused(fourth)) == {("scaled", 0), ("scaled", 1)}
+    assert store.reused(fourth) == {("scaled", 0): first, ("scaled", 1): first, (WARM_START, 0): second}
 
 
 @pytest.mark.parametrize("task", ["digits", "pydoc"])
@@ -65,7 +65,7 @@ def test_reused_curves_are_what_training_again_gives_to_the_last_bit(store, task
     first = trained(store, plan(task, seeds=1))
     more = dict(arms=["base", "scaled", "unscaled"], seeds=2)
     second, again = trained(store, plan(task, **more)), trained(store, plan(task, **more, reuse=False))
-    kept = {("base", 0), ("scaled", 0)}
+    kept = {("base", 0), ("scaled", 0), (WARM_START, 0)}
     assert store.reused(second) == dict.fromkeys(kept, first) and store.reused(again) == {} == store.reused(first)
     # All numbers, those of the regime and the tails among them, in the same order.
     pd.testing.assert_frame_equal(store.curves(second), store.curves(again), check_exact=True)
@@ -73,7 +73,7 @@ def test_reused_curves_are_what_training_again_gives_to_the_last_bit(store, task
         assert mine == theirs
     listed = {one.id: str(one.final) for one in store.summaries()}  # as text, for NaN differs from itself
     assert listed[second] == listed[again] and "'scaled': {'val_loss': (" in listed[second]
-    # What was trained: the warm start, and four of the six runs.
+    # What was trained: four of the six runs; the warm start counts as done.
     assert store.get(second).total == store.get(second).done == 320 + 4 * 640
     assert store.get(again).total == 320 + 6 * 640
     assert store.curves_version(second) != "0"
@@ -213,7 +213,7 @@ def test_runs_whose_judged_metric_is_measured_more_often_than_the_others_are_reu
     counts = arms_of(store.curves(first), "scaled").groupby("metric")["samples"].nunique()
     assert counts["val_loss"] == 61 > counts["train_loss"]
     second = trained(store, plan(seeds=2, **dense))
-    assert store.reused(second) == {("base", 0): first, ("scaled", 0): first}
+    assert store.reused(second) == {("base", 0): first, ("scaled", 0): first, (WARM_START, 0): first}
 
 
 @pytest.mark.training

@@ -101,7 +101,7 @@ def take_back(store, revision):
 
 
 LATER = ("outcome", "answer", "ends", "executor", "lr", "scaled_lr", "difference", "low", "high", "margin", "noise_scale",
-         "noise_low", "noise_high", "course", "judging")
+         "noise_low", "noise_high", "course", "judging", "kind", "resume_after_restart")
 
 
 def everything(store):

@@ -4,10 +4,12 @@ import math
 
 import pytest
 import torch
+from pretended_gpu import pretended
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.tasks import TASKS, task
-from sqrtscale.tasks.transformer import Transformer
+from sqrtscale.tasks.transformer import Transformer, lookup
 from sqrtscale.training.measuring import measure
 from sqrtscale.training.population import Population
 
@@ -46,3 +48,39 @@ def test_little_of_the_validation_text_is_trained():
 
 def test_samples_in_the_plural():
     assert task("digits").samples == "images" and task("pydoc").samples == "windows of 32 bytes"
+
+
+@pytest.mark.parametrize("rows, device", [(5, "cpu"), (700, "cpu"), (700, "cuda:0")])
+def test_gradients_of_a_table_are_autograds_and_take_no_more_memory_than_the_table(rows, device):
+    """Also the second ones, which curvature takes; in the backward pass of a large table nothing is as large as tokens x rows."""
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(min(rows, 9), (2, 50), generator=generator) * (rows // 9 or 1)  # each of them several times
+    start, factor = torch.randn(2, rows, 3, generator=generator), torch.randn(2, 50, 3, generator=generator)
+
+    def derivatives(read, table, tokens, factor):
+        table.requires_grad_()
+        (first,) = torch.autograd.grad((read(table, tokens) ** 3 * factor).sum(), table, create_graph=True)
+        return first, *torch.autograd.grad(first.square().sum(), table)
+
+    def read(table, tokens):
+        return torch.stack([table[i][tokens[i]] for i in range(2)])
+
+    expected = derivatives(read, start.clone(), tokens, factor)
+    with pretended():
+        with Largest() as sizes:
+            computed = derivatives(lookup, *(x.to(device) for x in (start.clone(), tokens, factor)))
+        for one, other in zip(computed, expected, strict=True):
+            torch.testing.assert_close(one.detach().cpu(), other.detach(), rtol=1e-5, atol=1e-5)
+    assert sizes.largest <= 2 * rows * 3 or rows == 5
+
+
+class Largest(TorchDispatchMode):
+    """How many numbers the largest tensor holds that an operation gives."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        result = operation(*args, **kwargs or {})
+        self.largest = max(self.largest, *(x.numel() for x in (result if isinstance(result, tuple) else (result,))
+                                           if isinstance(x, torch.Tensor)), 0)
+        return result

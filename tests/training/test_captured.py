@@ -366,5 +366,5 @@ def test_what_a_step_changes_stays_where_it_lies():
         one.advance(batch, reads, 1, watch=True)
         measure(one, data)
         probe = regime.Probe(data, [0], [0, 8], 0)
-        regime.measure(one, probe.batches(probe.streams, torch.zeros(3, dtype=torch.long), 2))
+        regime.measure(one, probe.gradients(one, probe.streams, torch.zeros(3, dtype=torch.long), 2), probe.micro)
         assert [x.data_ptr() for x in state(one)] == places

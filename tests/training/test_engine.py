@@ -81,7 +81,7 @@ def test_models_spread_over_devices_are_the_same_runs(monkeypatch, name, executo
     """Here five times the processor: arms branch from a warm start on the first, shares are uneven, some would be empty."""
     monkeypatch.setitem(TASKS, name, EVERY[name])
     monkeypatch.setattr(executors, "TABLE", (executor,))
-    plan = small(name, start="warm", warm_samples=160, samples=128, seeds=3, stop_early=True)
+    plan = small(name, start="warm", warm_samples=160, samples=128, seeds=3, stop_early=True, arms=["unscaled"])
     one = list(calibrate(plan))
     monkeypatch.setattr(engine, "resolve", lambda name: (torch.device("cpu"),) * 5)
     several = list(calibrate(plan))

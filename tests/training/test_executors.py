@@ -84,35 +84,39 @@ def test_the_environment_of_a_plan_names_the_executor_that_its_runs_get():
 PROGRAM = """
 import json, sys, torch
 
-torch.set_num_threads(int(sys.argv[5]))  # as on a machine with so many cores
+torch.set_num_threads(int(sys.argv[2]))  # as on a machine with so many cores
 
 from sqrtscale.plan import make_plan
 from sqrtscale.rules import FAMILIES, TrainingConfig
 from sqrtscale.training import Measured, calibrate, environment
 
-size, start, samples, seeds = *sys.argv[1:3], *map(int, sys.argv[3:5])
-plan = make_plan("digits", TrainingConfig("adam", 8, {"lr": 1e-3}, run={"clip_norm": 1.0}), 32, seeds=seeds, samples=samples,
-                 start=start, warm_samples=samples if start == "warm" else None, arms=["base", "scaled", "unscaled"],
-                 device="cpu", size=size)
-found = environment("cpu", plan)
-curves = [(event.arm, event.samples, {name: value.hex() for name, value in event.values.items()})
-          for event in calibrate(plan) if isinstance(event, Measured) and event.seed == 0]
-print(json.dumps([found["executor"], found["threads"], curves]))
+found = []
+for size, start, samples, seeds in json.loads(sys.argv[1]):
+    plan = make_plan("digits", TrainingConfig("adam", 8, {"lr": 1e-3}, run={"clip_norm": 1.0}), 32, seeds=seeds, samples=samples,
+                     start=start, warm_samples=samples if start == "warm" else None, arms=["base", "scaled", "unscaled"],
+                     device="cpu", size=size)
+    how = environment("cpu", plan)
+    curves = [(event.arm, event.samples, {name: value.hex() for name, value in event.values.items()})
+              for event in calibrate(plan) if isinstance(event, Measured) and event.seed == 0]
+    found.append([how["executor"], how["threads"], curves])
+print(json.dumps(found))
 """
 
 
-@pytest.mark.parametrize("size, start, samples, seeds", [("tiny", "warm", 320, 6), ("small", "scratch", 32, 2)])
-def test_a_run_is_the_same_to_the_last_bit_alone_and_beside_others_on_any_number_of_threads(size, start, samples, seeds):
+def test_a_run_is_the_same_to_the_last_bit_alone_and_beside_others_on_any_number_of_threads():
     """Every number that is stored of it. A wide model alone on many threads once went another way than beside others."""
-    def curves(threads, seeds):
-        done = subprocess.run([sys.executable, "-c", PROGRAM, size, start, *map(str, (samples, seeds, threads))],
-                              text=True, capture_output=True)
-        assert done.returncode == 0, done.stderr
-        executor, used, curves = json.loads(done.stdout)
-        assert (executor, used) == ("compiled", threads)
-        return curves
+    sizes = [("tiny", "warm", 320), ("small", "scratch", 32)]
+    cases = [(*size, seeds) for size, most in zip(sizes, (6, 2), strict=True) for seeds in (1, most)]
 
-    alone = curves(1, 1)
-    assert len(alone) > 5 and {arm for arm, *_ in alone} >= {"base", "scaled", "unscaled"}
-    for threads, beside in ((1, seeds), (16, 1), (16, seeds)):
-        assert curves(threads, beside) == alone, f"{threads} threads, {beside} seeds"
+    def curves(threads):
+        done = subprocess.run([sys.executable, "-c", PROGRAM, json.dumps(cases), str(threads)], text=True, capture_output=True)
+        assert done.returncode == 0, done.stderr
+        of_cases = json.loads(done.stdout)
+        assert [(executor, used) for executor, used, _ in of_cases] == [("compiled", threads)] * len(cases)
+        return [curves for *_, curves in of_cases]
+
+    one = curves(1)
+    for first, other in ((0, 1), (2, 3)):
+        assert len(one[first]) > 5 and {arm for arm, *_ in one[first]} >= {"base", "scaled", "unscaled"}
+        assert one[first] == one[other], f"{cases[first]} beside others"
+    assert curves(16) == one

@@ -57,6 +57,21 @@ def test_each_model_of_a_stack_follows_torch_optim(family, dtype, tolerance):
     follows_torch(configs, torch.randn(60, len(configs), 50, generator=generator, dtype=dtype) * sizes, start, tolerance)
 
 
+@pytest.mark.parametrize("family", DIVIDES)
+def test_a_gradient_too_large_to_be_squared_and_an_epsilon_at_the_least_number_do_as_in_torch_optim(family):
+    """(1 - beta2) g^2 can be held, or becomes infinite for one set; elsewhere zeros are divided by epsilon alone."""
+    sets = [{}, {"beta2": 0.5, "alpha": 0.5}, {"eps": 2e-38, "weight_decay": 0.0}]
+    configs = [TrainingConfig(family, 8, {name: value for name, value in values.items() if name in FAMILIES[family].fields})
+               for values in sets]
+    gradients = torch.randn(12, len(sets), 6, generator=torch.Generator().manual_seed(5))
+    gradients[4, :, 0], gradients[:, :, 1] = 3e19, 0.0
+    torch.set_flush_denormal(True)  # as trainings do
+    try:
+        follows_torch(configs, gradients, torch.ones(len(sets), 6), 2e-5)
+    finally:
+        torch.set_flush_denormal(False)
+
+
 def hyperparameters(family):
     """Values of every field of a family; where a difference is divided by, decays away from 0, at which only rounding is left."""
     least = 0.05 if any(piece.signal for piece in optimizer_class(family).pieces) else 0.0

@@ -138,10 +138,20 @@ def test_a_module_gets_its_inputs_by_place_or_name_and_its_buffers_are_kept():
     x, y = torch.tensor([1.0, 2.0]), torch.tensor([10.0, 20.0])
     for inputs in ((x, y), {"second": y, "first": x}):
         assert network(parameters, inputs, buffers, True).tolist() == [12.0, 24.0]
-    assert buffers["calls"] == 2 and network.module.calls == 0
+    assert buffers["calls"] == 2
     network(parameters, (x, y), buffers, False)
     assert buffers["calls"] == 2
     assert network.measures(torch.tensor([3.0]), torch.tensor([1.0])) == {"loss": torch.tensor([2.0])}
+
+
+def test_a_recurrent_module_is_trained_by_the_weights_that_it_is_given():
+    """It reads a list of its weights, which stays what it was where they are put in another way."""
+    network = ModuleNetwork(lambda: nn.LSTM(2, 3), lambda states, targets: states[0].square().mean((1, 2)))
+    twin, x = nn.LSTM(2, 3), torch.randn(4, 5, 2)
+    weights = dict(twin.named_parameters())
+    torch.testing.assert_close(network(weights, x, {}, True)[0], twin(x)[0])
+    assert all(gradient.abs().sum() > 0 for gradient in torch.autograd.grad(
+        network.losses(network(weights, x, {}, True), None).sum(), list(weights.values())))
 
 
 class Branched(nn.Module):

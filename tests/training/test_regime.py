@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 import torch
 from plain import losses, stacked
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sqrtscale.diagnostics import REGIME, TAILS, about
 from sqrtscale.evidence.noise import ratio_of_means, second_moment_ratio
@@ -15,6 +17,7 @@ from sqrtscale.rules import TrainingConfig, scale
 from sqrtscale.tasks import Batch, task
 from sqrtscale.tasks.transformer import Parameter, Transformer
 from sqrtscale.training import Measured, calibrate, regime
+from sqrtscale.training.chance import Chance
 from sqrtscale.training.optimizers import make_optimizer
 from sqrtscale.training.population import Population
 from sqrtscale.training.streams import Stream
@@ -63,8 +66,8 @@ def exact(about, population, denominator):
 
 def noise_of(population, stream, size, count, times):
     """So many measurements of the first model, each of ``count`` micro-batches."""
-    return [regime.gradient_noise(population, [Batch(b.inputs[None], b.targets[None]) for b in batches])
-            for batches in ([stream.take(size) for _ in range(count)] for _ in range(times))]
+    batches = ([stream.take(size).map(lambda x: x[None]) for _ in range(count)] for _ in range(times))
+    return [regime.gradient_noise(population, [population.gradients(batch)[1] for batch in several], size) for several in batches]
 
 
 @pytest.mark.parametrize("kind, optimizer", [("", "adam"), ("_pre", "adam"), ("_pre", "rmsprop")])
@@ -138,29 +141,37 @@ def measured(plan):
     return [event for event in calibrate(plan) if isinstance(event, Measured)]
 
 
-def test_training_does_not_notice_that_it_is_measured(monkeypatch):
-    clipped = TrainingConfig("adam", 8, {"lr": 1e-3}, run={"clip_norm": 0.5})
-    with_regime = measured(small(clipped))
+CLIPPED = TrainingConfig("adam", 8, {"lr": 1e-3}, run={"clip_norm": 0.5})
+
+
+@pytest.fixture(scope="module")
+def with_regime():
+    return measured(small(CLIPPED))
+
+
+def test_training_does_not_notice_that_it_is_measured(with_regime, monkeypatch):
     monkeypatch.setattr(regime, "times", lambda points, followed=False: ())
-    without = measured(small(clipped))
+    without = measured(small(CLIPPED))
     assert any("signal" in one.values for one in with_regime) and not any("signal" in one.values for one in without)
     for one, other in zip(with_regime, without, strict=True):
         results = {name: value for name, value in one.values.items() if about(name) is None}
         assert (one.arm, one.seed, one.samples, results) == (other.arm, other.seed, other.samples, other.values)
 
 
-def test_every_run_is_measured_at_start_on_the_way_and_at_the_end():
-    plan = small(TrainingConfig("adam", 8, {"lr": 1e-3}, run={"clip_norm": 0.5}))
+def test_every_run_is_measured_at_start_on_the_way_and_at_the_end(with_regime):
     found = {}
-    for one in measured(plan):
+    for one in with_regime:
         found.setdefault((one.arm, one.seed), {})[one.samples] = one.values
     for (arm, seed), points in found.items():
         total = max(points)
         watched = [samples for samples, values in points.items() if "noise" in values]
         assert watched[0] == 0 and watched[-1] == total and 3 <= len(watched) <= 8
-        assert set(points[total]) >= set(REGIME) - {"lr_factor"} and 0 <= points[total]["clipped"] <= 1
+        assert set(points[total]) >= set(REGIME) - {"lr_factor", "skipped"} and 0 <= points[total]["clipped"] <= 1
         with_tails = [samples for samples, values in points.items() if any(name.startswith("normality/") for name in values)]
         assert with_tails == ([0, total] if arm in ("base", "scaled") and seed == 0 else [])
+        with_skewness = {name for name in points[total] if name.startswith("skewness_squared")}
+        assert with_skewness == {name.replace("hill", "skewness_squared") for name in points[total] if name.startswith("hill")}
+        assert bool(with_skewness) == bool(with_tails) and all(math.isfinite(points[total][name]) for name in with_skewness)
     assert "signal_pre" not in found["warm start", 0][0]  # no second moment yet
     branch = {arm: found[arm, 0][0] for arm in ("base", "scaled")}
     assert branch["base"]["noise"] == pytest.approx(branch["scaled"]["noise"], rel=1e-3)  # same weights, same samples
@@ -215,33 +226,79 @@ def test_a_calibration_clips_every_arm_by_its_own_threshold():
     assert clips == {"base": 0.8, "scaled": pytest.approx(0.4), "unscaled": 0.8, "linear lr": 0.8}
 
 
-class Noise:
-    """Stands for a population whose gradients are given: two layers of known noise, and a bias that is left out."""
-
-    device = CPU
-
-    def __init__(self, rows):
-        self.rows = iter(rows)
-        self.network = self
-
-    def parameters(self):
-        return {"heavy": Parameter((30, 10)), "bias": Parameter((10,)), "light": Parameter((20, 15)), "silent": Parameter((4, 4))}
-
-    def gradients(self, batch, place):
-        return None, next(self.rows)
+SHAPES = {"heavy": Parameter((30, 10)), "bias": Parameter((10,)), "light": Parameter((20, 15)), "silent": Parameter((4, 4)),
+          "skewed": Parameter((30, 10))}
 
 
 def test_tails_are_told_apart_by_layer():
-    """A drift common to all batches is no noise; Cauchy noise is heavy, normal noise of uneven sizes is light."""
+    """A drift common to all batches is no noise; Cauchy noise is heavy, normal noise of uneven sizes is light. Exponential
+    noise of either sign is skewed in its coordinates (2, of which 256 draws show a little less) and not in their sums."""
     random, count = np.random.default_rng(8), 256
     heavy = random.standard_cauchy((count, 300)) * 10 + 1000
     light = random.standard_normal((count, 300)) * 10.0 ** random.uniform(-2, 2, 300) + 5
-    rows = np.concatenate([heavy, random.standard_normal((count, 10)), light, np.zeros((count, 16))], 1)
-    found = regime.tails(Noise(torch.tensor(rows).unsqueeze(1).float()), range(count))
-    assert {name.partition("/")[2] for name in found} == {"heavy", "light", "silent"}
+    bias = random.standard_normal((count, 10))
+    skewed = random.exponential(size=(count, 300)) * random.choice([-1, 1], 300) - 3
+    rows = np.concatenate([heavy, bias, light, np.zeros((count, 16)), skewed], 1)
+    found = regime.tails(SHAPES, torch.tensor(rows).float())
+    assert {name.partition("/")[2] for name in found} == {"heavy", "light", "silent", "skewed"}
     assert {name.partition("/")[0] for name in found} == set(TAILS)
     for index in ("tail", "hill"):
         assert abs(found[f"{index}/heavy"] - 1) < 2.5 * found[f"{index}_error/heavy"] < 0.5
     assert abs(found["tail/light"] - 2) < 2.5 * found["tail_error/light"] and found["hill/light"] > 4
     assert found["normality/heavy"] > 0.9 and found["normality/light"] < 0.3
-    assert "tail/silent" not in found
+    assert "tail/silent" not in found and "skewness_squared/silent" not in found
+    assert found["skewness_squared/skewed"] == pytest.approx(3.5, abs=0.6) and found["normality/skewed"] < 0.3
+    assert abs(found["skewness_squared/light"]) < 3 * found["skewness_squared_error/light"] < 0.1
+
+
+@pytest.mark.parametrize("family, alike", [("adam", True), ("sgd", False)])  # by compiled kernels, by autograd
+def test_gradients_of_several_batches_come_from_one_pass(family, alike):
+    """Of batches one by one, to the last bit by the compiled kernels."""
+    about = task("digits")
+    population = Population(about, [TrainingConfig(family, 8, {"lr": 1e-2})] * 2, [5, 6], CPU)
+    batch = Batch.joined([Stream(about.data(CPU), seed, "x").take(3 * 16) for seed in (0, 1)], torch.stack)
+    together = list(population.gradients_of_parts(batch, 3))
+    each = [population.gradients(batch.cut(slice(None), slice(16 * i, 16 * (i + 1))))[1] for i in range(3)]
+    for one, other in zip(together, each, strict=True):
+        assert torch.equal(one, other) if alike else torch.allclose(one, other, rtol=1e-4, atol=1e-6)
+    assert not torch.allclose(together[0], together[1])
+
+
+def test_a_copy_draws_what_its_batch_drew_alone():
+    together = Chance("x", (5, 6), 32, copies=3, apart=16)
+    assert together.seed(4) == Chance("x", (5, 6), 48).seed(1) != together.seed(3)
+
+
+def test_tails_of_a_large_layer_hold_little_beside_its_gradients():
+    """Bytes of all tensors that are alive at one time. Directions for every coordinate were 20 gradients of it."""
+    size, alive, peak = 2**19, {}, 0
+
+    class Held(TorchDispatchMode):
+        def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+            nonlocal alive, peak
+            result = operation(*args, **(kwargs or {}))
+            if isinstance(result, torch.Tensor):
+                storage = result.untyped_storage()
+                alive[storage.data_ptr()] = StorageWeakRef(storage), storage.nbytes()
+            alive = {place: held for place, held in alive.items() if not held[0].expired()}
+            peak = max(peak, sum(nbytes for _, nbytes in alive.values()))
+            return result
+
+    generator = torch.Generator().manual_seed(1)
+    with Held():
+        rows = (torch.randn(size, generator=generator) for _ in range(20))
+        found = regime.tails({"wide": Parameter((1024, 512))}, rows)
+    gradient, directions = 4 * size, 4 * regime.DIRECTED * regime.PROJECTIONS
+    # Two gradients, their difference and the one before, the directions, and next to nothing.
+    assert 3 * gradient < peak < 4.1 * gradient + directions < regime.PROJECTIONS * gradient / 4
+    assert found["tail/wide"] > 1.5 and found["normality/wide"] < 0.3
+
+
+def test_directions_that_repeat_with_other_signs_read_every_coordinate(monkeypatch):
+    monkeypatch.setattr(regime, "DIRECTED", 8)
+    layer = regime._Layer(21, torch.Generator().manual_seed(2), CPU)
+    whole = torch.cat([layer.directions * signs for signs in layer.signs])[:21]
+    assert len(whole.unique(dim=0)) > 8 and whole.abs().min() > 0
+    noise = torch.randn(21, generator=torch.Generator().manual_seed(3))
+    layer.read(noise, torch.zeros(21))
+    torch.testing.assert_close(layer.projections[0], noise @ whole)

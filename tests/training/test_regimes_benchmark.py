@@ -48,6 +48,6 @@ def test_the_layers_noise_adds_up_to_the_noise_of_the_whole(script):
     streams = [Stream(about.data(device), seed, "regime") for seed in (0, 1)]
     batches = [script.together(streams, 16) for _ in range(8)]
     signal, noise = script.signal_and_noise(population, batches)
-    whole = gradient_noise(population, batches)
+    whole = gradient_noise(population, [population.gradients(batch)[1] for batch in batches], 16)
     assert float(signal.sum()) == pytest.approx(float(whole["signal"].sum()), rel=1e-5)
     assert float(noise.sum()) == pytest.approx(float(whole["noise"].sum()), rel=1e-5)

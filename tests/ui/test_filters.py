@@ -18,7 +18,7 @@ def some(known):
 KAPPAS = st.floats(1e-6, 1e6).map(lambda kappa: float(f"{kappa:.6g}"))
 FILTERS = st.builds(
     Filter, text=st.text(max_size=100).map(str.strip), states=some(STATES), outcomes=some(OUTCOMES), optimizers=some(FAMILIES),
-    tasks=some(TASKS), deleted=st.booleans(), order=st.sampled_from(list(ORDERS)),
+    tasks=some((*TASKS, "my-rows@", "Rows_2@")), deleted=st.booleans(), order=st.sampled_from(list(ORDERS)),
     tags=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=40), unique=True,
                   max_size=5).map(tuple),
     kappa=st.tuples(st.one_of(st.just(0.0), KAPPAS), st.one_of(st.just(float("inf")), KAPPAS)))
@@ -46,6 +46,10 @@ def test_whatever_an_address_holds_it_is_a_filter_of_bounded_size(address):
     low, high = chosen.kappa
     assert chosen.order in ORDERS and set(chosen.states) <= set(STATES) and 0 <= low < float("inf") and high > 0
     assert len(chosen.text) <= 200 and len(chosen.tags) <= 20 and all(0 < len(tag) <= 40 for tag in chosen.tags)
+
+
+def test_every_version_of_a_task_is_named_by_a_task_name():
+    assert filters.read({"tasks": ["a@", "a@", "a@b", "@", "1@", "a" * 40 + "@", "<b>@", "digits"]}).tasks == ("digits", "a@")
 
 
 def test_tags_are_as_every_database_takes_them():

@@ -11,7 +11,7 @@ from sqrtscale.report.library import places
 from sqrtscale.store import CalibrationSummary
 from sqrtscale.ui.library_charts import verdicts
 
-ROW = CalibrationSummary(
+ROW = CalibrationSummary(kind="calibration", 
     id="x", name="first <b>", state="DONE", reason="", task="digits", optimizer="adam", base_batch=8, target_batch=64, seeds=3,
     start="warm", lr=1e-3, scaled_lr=2e-3, created_at=datetime(2026, 1, 1, tzinfo=UTC), ended_at=None, deleted_at=None,
     progress=1.0, final={}, tags=(), outcome="matches", noise_scale=500.0, noise_low=250.0, noise_high=1000.0)
@@ -52,3 +52,8 @@ def test_kappa_is_read_in_powers_of_two(targets, ticks):
 def test_the_line_where_the_batch_is_the_noise_scale_is_always_in_sight(noise_scale):
     low, high = verdicts(places([replace(ROW, noise_scale=noise_scale)])).layout.yaxis.range
     assert low < 0 < high and low < math.log10(64 / noise_scale) < high
+
+
+def test_imported_runs_have_no_optimizer_to_name():
+    (trace,) = verdicts(places([replace(ROW, kind="imported", task="imported", optimizer="")])).data
+    assert "matches<br>imported, batch 8" in trace.customdata[0]

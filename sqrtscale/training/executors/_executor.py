@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 # Floating-point operations of one call of ``advance``: a fraction of a second, after which progress can be told.
 WORK = {"cpu": 4e9, "cuda": 1e12}
+# Numbers in the copies that measure several batches in one pass: on a CPU of each model, for its bits must not depend on how many
+# train beside it; on a GPU of all models.
+COPIES = {"cpu": 2**16, "cuda": 2**24}
 MOST_STEPS = {"cpu": DRAW_AT_ONCE, "cuda": 16}  # of a call; a GPU works on while Python begins the next
 
 
@@ -79,6 +82,10 @@ class Executor(ABC):
         """Memory that it holds between two steps, beside the models and what a pass takes."""
         return 0
 
+    def carried_out(self) -> str:
+        """How the last steps were, where there is more than one way: for people."""
+        return ""
+
     @abstractmethod
     def forget(self) -> None:
         """Let go of what depends on the places of the population's tensors: they have moved, or nobody trains it any more."""
@@ -89,6 +96,13 @@ class Executor(ABC):
         work = self.work(population, -(-len(population) // at_once))
         most = min(MOST_STEPS.get(self.device.type, 1), DRAW_AT_ONCE // population.drawn)
         return max(1, min(int(WORK.get(self.device.type, 0) / work), most))
+
+    def batches_at_once(self, population: Population) -> int:
+        """Of how many batches one pass should give the gradients, each by a copy of the model: from their size alone."""
+        models, parameters = population.flat.shape
+        numbers = parameters if self.device.type == "cpu" else models * parameters
+        stacks = self.network.stacked and population.loss_scale is None
+        return max(1, COPIES.get(self.device.type, 0) // numbers) if stacks else 1
 
     def work(self, population: Population, models: int) -> int:
         """Floating-point operations of a step of so many models."""

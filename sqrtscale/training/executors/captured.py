@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,16 +12,21 @@ from ...tasks import Batch, Network
 from ..chance import Chance
 from ..memory import free_bytes
 from .eager import Eager
-from .recording import Recording, capture
+from .recording import Recording, capture, why_not
 
 if TYPE_CHECKING:
     from ..population import Population
 
-# Floating-point operations of a step that a GPU does about as fast as Python launches its operations; from figures of an H200,
-# not measured. Beyond it a CUDA graph saves little and holds much memory.
-LAUNCH_BOUND = 3e10
+# Floating-point operations of a step that a GPU does about as fast as Python launches its operations: on an H200 launching a step
+# of the largest model takes 14 ms, and 84 TFLOP/s are reached [benchmarks/GPU.md]. Beyond it a graph saves little and holds much.
+LAUNCH_BOUND = 1e12
 GRAPH_SHARE = 0.25  # of the free memory that one graph may hold
 GRAPH_COPIES = 16  # of the parameters that it and its trial hold beside the passes
+
+
+def graphs_allowed() -> bool:
+    """False where SQRTSCALE_CUDA_GRAPHS is off: a trial has died of them here, or the user wants none."""
+    return os.environ.get("SQRTSCALE_CUDA_GRAPHS", "").strip().lower() not in ("off", "0", "no")
 
 
 class Captured(Eager):
@@ -33,6 +39,8 @@ class Captured(Eager):
     when = "a network of stacked models on a GPU"
     how = "the eager step as a CUDA graph where launching takes longer than the work and memory has room, else one by one"
 
+    why_not = ""  # there is no recording
+
     def __init__(self, network: Network, device: torch.device):
         super().__init__(network, device)
         self.forget()
@@ -43,7 +51,8 @@ class Captured(Eager):
 
     def forget(self) -> None:
         self.recording: Recording | None = None
-        self.may_capture = self.device.type == "cuda"
+        self.may_capture = self.device.type == "cuda" and graphs_allowed()
+        self.why_not = "" if self.may_capture else "CUDA graphs are switched off" if self.device.type == "cuda" else "no GPU"
 
     def fast_step(self, population: Population, batch: Batch, chance: Chance) -> Tensor:
         if self.may_capture:
@@ -53,16 +62,31 @@ class Captured(Eager):
 
     def capture(self, population: Population, batch: Batch, chance: Chance) -> Recording | None:
         """A step as a CUDA graph, where launching its operations takes longer than their work and its memory is there."""
-        if self.work(population, len(population)) > LAUNCH_BOUND or self.draws(population, batch):
-            return None
-        self.plan_passes(population, batch)
-        if self.graph_bytes(population) > GRAPH_SHARE * free_bytes(self.device):
+        self.why_not = self.unfit(population, batch)
+        if self.why_not:
             return None
         at_once = dict(self.passes.at_once)
         recording = capture(lambda given: self.step(population, given, chance), population.state, batch)
         if recording is None:
+            self.why_not = why_not() or "the captured step differs from the ordinary one"
             self.passes.at_once = at_once  # what lacked for a recording is there for a plain step
         return recording
+
+    def unfit(self, population: Population, batch: Batch) -> str:
+        """Why a step should not be captured; empty where it should."""
+        if not self.network.recordable:
+            return "the network's code cannot be recorded"
+        if self.work(population, len(population)) > LAUNCH_BOUND:
+            return "its work takes longer than launching it"
+        if self.draws(population, batch):
+            return "the network draws random numbers"
+        self.plan_passes(population, batch, self.a_pass(population, batch, population.weights))
+        if self.graph_bytes(population) > GRAPH_SHARE * free_bytes(self.device):
+            return "its memory would not be there"
+        return ""
+
+    def carried_out(self) -> str:
+        return "as a CUDA graph" if self.recording else f"operation by operation: {self.why_not or 'too few steps'}"
 
     def draws(self, population: Population, batch: Batch) -> bool:
         """Whether the network draws random numbers in training: a graph would draw those of its capture for ever."""

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...rules import FieldError
 from ...tasks import Batch, Network
 from ...tasks.transformer import Transformer
 from ..chance import Chance
@@ -74,7 +75,8 @@ class Compiled(Executor):
 
     @classmethod
     def suits(cls, network: Network, optimizer: str, device: torch.device) -> bool:
-        return (device.type == "cpu" and isinstance(network, Transformer) and optimizer_class(optimizer).kernel is not None
+        # No subclass: that may have another loss.
+        return (device.type == "cpu" and type(network) is Transformer and optimizer_class(optimizer).kernel is not None
                 and available())
 
     @classmethod
@@ -89,7 +91,7 @@ class Compiled(Executor):
         models, parameters = len(population), population.flat.detach().numpy()
         # Torch's threads are for whoever reads the gradients.
         use_threads(self.device, models * batch.count(1) * self.network.length * self.network.width)
-        gradients, rule = np.empty_like(parameters), Rule(self.kernels.NONE, *[0.0] * 6)
+        gradients, rule = np.empty(parameters.shape, np.float32), Rule(self.kernels.NONE, *[0.0] * 6)
 
         def work(i: int) -> tuple[float, int, float]:
             row = gradients[i]
@@ -158,8 +160,14 @@ class Compiled(Executor):
             return worst, clipped, moved
 
     def _samples(self, batches: Batch, stream: int, weights: Sequence[float], count: int = 1) -> Samples:
-        """One stream's samples of ``count`` batches. weights: of the gradients of equal parts of a batch."""
+        """One stream's samples of ``count`` batches. weights: of the gradients of equal parts of a batch.
+
+        Raises FieldError for what a kernel, which checks no index, would read or write beside its arrays.
+        """
         inputs, targets = (x.contiguous().numpy() for x in batches.cut(stream).tensors())
+        _check_range("target", targets, self.shape.classes)
+        if self.shape.tokens:
+            _check_range("token", inputs, self.shape.tokens)
         # Of a mean over each part, as a factor of the mean over all samples.
         each = np.repeat(np.asarray(weights, np.float32) * len(weights), len(targets) // count // len(weights))
         tokens, patches = ((inputs.reshape(-1), NO_PATCHES) if self.shape.tokens
@@ -186,3 +194,9 @@ class Compiled(Executor):
         made = Desk(full, rest, np.empty(parameters, np.float32), np.empty(parameters, np.float32))
         self.nbytes += sum(piece.nbytes for space in (full, rest) for piece in space) + 8 * parameters
         return made
+
+
+def _check_range(name: str, values: np.ndarray, count: int) -> None:
+    for value in (int(values.min()), int(values.max())):
+        if not 0 <= value < count:
+            raise FieldError(name, value, f"is out of range: the network has {count}, so give 0 to {count - 1}")

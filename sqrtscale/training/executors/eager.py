@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,9 +51,9 @@ class Eager(Executor):
 
     def gradients(self, population: Population, batch: Batch, weights: Sequence[float], chance: Chance,
                   buffers: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        samples = self.a_pass(population, batch)
+        samples = self.a_pass(population, batch, weights)
         use_threads(self.device, len(population) * samples * self.network.length * self.network.width)
-        self.plan_passes(population, batch)
+        self.plan_passes(population, batch, samples)
         before = {name: buffer.clone() for name, buffer in buffers.items()}
         while True:
             try:
@@ -67,14 +68,12 @@ class Eager(Executor):
             self.passes.halve(samples, len(population))
             give_back(self.device)
 
-    @staticmethod
-    def a_pass(population: Population, batch: Batch) -> int:
-        """Samples of each model that go through one pass."""
-        return population.task.micro or batch.count(1)
+    def a_pass(self, population: Population, batch: Batch, weights: Sequence[float]) -> int:
+        """Samples of each model that go through one pass: of one weight, where a pass has the mean of its losses alone."""
+        return population.task.micro or batch.count(1) // (1 if self.network.per_sample else len(weights))
 
-    def plan_passes(self, population: Population, batch: Batch) -> None:
+    def plan_passes(self, population: Population, batch: Batch, samples: int) -> None:
         """Count the memory of one model's pass, once for each number of samples, and choose how many models go through one."""
-        samples = self.a_pass(population, batch)
         if samples in self.passes.at_once:
             return
         first, buffers = batch.cut(slice(1), slice(samples)), {name: x[:1].clone() for name, x in population.held.items()}
@@ -82,7 +81,7 @@ class Eager(Executor):
 
     def _gradients(self, population: Population, batch: Batch, weights: Sequence[float], chance: Chance,
                    buffers: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        samples, pieces = self.a_pass(population, batch), []
+        samples, pieces = self.a_pass(population, batch, weights), []
         at_once = self.passes.at_once[samples]
         for start in range(0, len(population), at_once):
             rows = slice(start, min(start + at_once, len(population)))
@@ -92,8 +91,10 @@ class Eager(Executor):
                 part = batch.cut(rows, slice(first, first + samples))
                 here = chance.later(first)
                 seeds = (here.seed(model) for model in range(rows.start, rows.stop))  # made only where they are asked for
+                # A piece's loss counts as its share of the batch's, as where gradients are accumulated.
+                scale = population.loss_scale.scale[rows] * (samples / batch.count(1)) if population.loss_scale else None
                 loss, gradient = _gradient(self.losses(views, part, held, seeds), views,
-                                           _weights(weights, batch.count(1), first, samples))
+                                           _weights(weights, batch.count(1), first, samples), scale)
                 losses.append(loss)
                 total = gradient if total is None else total.add_(gradient)
             assert total is not None
@@ -122,7 +123,7 @@ class Eager(Executor):
     def step(self, population: Population, batch: Batch, chance: Chance) -> Tensor:
         """One step in place on tensors that stay where they are; nothing of it waits for a number. Returns the losses [M]."""
         losses, gradients = self.gradients(population, batch, population.weights, chance, population.buffers)
-        with torch.no_grad():
+        with torch.no_grad(), _left_out(population, gradients):
             population.optimizer.step(population.flat, _clip(population, gradients), population.lr_factor)
         return losses
 
@@ -170,14 +171,31 @@ def _weights(weights: Sequence[float], whole: int, first: int, samples: int) -> 
     return weights if samples >= whole else [len(weights) * weights[first * len(weights) // whole]]
 
 
-def _gradient(losses: Tensor, views: Mapping[str, Tensor], weights: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """Mean losses [M] and gradients [M, P] of the weighted sum of the means of equal parts of losses [M, B, ...]."""
+def _gradient(losses: Tensor, views: Mapping[str, Tensor], weights: Sequence[float], scale: Tensor | None
+              ) -> tuple[Tensor, Tensor]:
+    """Mean losses [M] and gradients [M, P] of the weighted sum of the means of equal parts of losses [M, B, ...].
+
+    scale: [M], what the losses are multiplied by before the backward pass, and the gradients divided by after it.
+    """
     parts = losses.reshape(len(losses), len(weights), -1).mean(2)
+    scaled = parts if scale is None else parts * scale.unsqueeze(1)
     # The models share no parameter, so the gradient of the sum is each model's own gradient.
-    first, *others = (weight * part.sum() for weight, part in zip(weights, parts.unbind(1), strict=True))
+    first, *others = (weight * part.sum() for weight, part in zip(weights, scaled.unbind(1), strict=True))
     whole = first + sum(others) if others else first
     gradients = torch.autograd.grad(whole, list(views.values()), materialize_grads=True)  # zero where a pass leaves one out
-    return parts.detach().mean(1), torch.cat([gradient.flatten(1) for gradient in gradients], 1)
+    joined = torch.cat([gradient.flatten(1) for gradient in gradients], 1)
+    return parts.detach().mean(1), joined if scale is None else joined.div_(scale.unsqueeze(1))
+
+
+@contextmanager
+def _left_out(population: Population, gradients: Tensor) -> Iterator[None]:
+    """Models whose gradients overflowed are afterwards as before, but for what the pass itself has moved."""
+    rows = population.loss_scale.skips(gradients) if population.loss_scale else ()
+    changed = [population.flat, *population.optimizer.state.values(), population.optimizer.steps, population.clipped]
+    before = [value[rows] for value in changed] if len(rows) else []
+    yield
+    for value, old in zip(changed, before, strict=False):
+        value[rows] = old
 
 
 def _clip(population: Population, gradients: Tensor) -> Tensor:

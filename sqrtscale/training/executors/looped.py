@@ -51,7 +51,7 @@ class Looped(Captured):
     @torch.no_grad()
     def draws(self, population: Population, batch: Batch) -> bool:
         """By whether a pass has moved a generator. Where it has not, no pass is seeded from now on."""
-        first = batch.cut(0, slice(self.a_pass(population, batch)))
+        first = batch.cut(0, slice(self.a_pass(population, batch, population.weights)))
         held = {name: x.clone() for name, x in _of(0, population.held).items()}
         with drawing(self.device):
             before = generator_states(self.device)
@@ -65,9 +65,9 @@ class Looped(Captured):
                   for model in range(batch.count())]
         return {name: torch.stack([measures[name] for measures in models]) for name in models[0]}
 
-    def plan_passes(self, population: Population, batch: Batch) -> None:
-        super().plan_passes(population, batch)
-        self.passes.at_once[self.a_pass(population, batch)] = 1
+    def plan_passes(self, population: Population, batch: Batch, samples: int) -> None:
+        super().plan_passes(population, batch, samples)
+        self.passes.at_once[samples] = 1
 
 
 def _of(model: int, stacks: Mapping[str, Tensor]) -> dict[str, Tensor]:

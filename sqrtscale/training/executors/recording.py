@@ -42,6 +42,11 @@ class Recording:
         return self.losses
 
 
+def why_not() -> str:
+    """Why the first capture of this process that failed did so; empty where none has."""
+    return _failures[0] if _failures else ""
+
+
 def cuda_graph(work: Callable[[], Tensor]) -> tuple[Tensor, Callable[[], None]]:
     """What ``work`` returns and what does it again, into the same tensor; runs it a few times on the way.
 

@@ -26,9 +26,9 @@ def optimizer_class(family: str) -> type[StackedOptimizer]:
     return optimizer
 
 
-def make_optimizer(configs: Sequence[TrainingConfig], parameters: Tensor) -> StackedOptimizer:
-    """The optimizer for M configurations of one family over parameters [M, P]."""
-    return optimizer_class(configs[0].optimizer)(configs, parameters)
+def make_optimizer(configs: Sequence[TrainingConfig], parameters: Tensor, group_of: Tensor | None = None) -> StackedOptimizer:
+    """The optimizer for M configurations of one family over parameters [M, P]; group_of: their parameter groups, if any."""
+    return optimizer_class(configs[0].optimizer)(configs, parameters, group_of)
 
 
 __all__ = ["TRAINED", "make_optimizer", "optimizer_class"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from ._optimizer import StackedOptimizer
@@ -19,24 +20,24 @@ class Moments(StackedOptimizer):
 
     def average(self, gradients: Tensor) -> None:
         """m and v with one gradient more."""
-        m, v = self.state["exp_avg"], self.state["exp_avg_sq"]
-        m.lerp_(gradients, self.complement["beta1"])
-        v.mul_(self.hyper["beta2"]).add_(gradients * gradients * self.complement["beta2"])
+        self.state["exp_avg"].lerp_(gradients, self.complement["beta1"])
+        self.average_square("exp_avg_sq", gradients, "beta2")
 
     def corrections(self) -> tuple[Tensor, Tensor]:
         """1 - beta1^k and 1 - beta2^k, [M, 1] in double precision."""
         return 1 - self.exact["beta1"] ** self.steps, 1 - self.exact["beta2"] ** self.steps
 
-    def divisor(self) -> Tensor:
-        """sqrt(v_hat) + eps [M, P], as torch.optim rounds it."""
+    def divisor(self, root: Tensor) -> Tensor:
+        """root (sqrt(v_hat) + eps) [M, P]; root: of v's correction, [M, 1]. It belongs to the step's size, one number a model."""
         v = self.state[self.second_moment]
-        root = self.corrections()[1].sqrt()
-        return (v.sqrt() / root.to(v.dtype)).add_(self.hyper["eps"])
+        # Denormal numbers count as 0, and 0 / 0 would be no number.
+        return v.sqrt().add_((self.exact["eps"] * root).clamp(min=torch.finfo(v.dtype).tiny).to(v.dtype))
 
     def move(self, parameters: Tensor, lr: Tensor) -> None:
         """theta -= lr m_hat / (sqrt(v_hat) + eps)"""
-        m, size = self.state["exp_avg"], lr / self.corrections()[0]
-        parameters.sub_(m.div(self.divisor()).mul_(size.to(m.dtype)))
+        m, (first, second) = self.state["exp_avg"], self.corrections()
+        root = second.sqrt()
+        parameters.addcdiv_(m * (lr / first * root).to(m.dtype), self.divisor(root), value=-1)
 
     def second_moment_hat(self) -> Tensor | None:
         second = super().second_moment_hat()

@@ -40,6 +40,7 @@ class StackedOptimizer(ABC):
     are counted over another decay; kernel: the compiled form of this step, if any. It is not inherited: another step needs
     another kernel.
 
+    group_of: of each parameter [P] its parameter group, 0 for none, i for the i-th; what groups set themselves is then [M, P].
     state: name -> tensor; steps [M, 1] in double precision; hyper: name -> [M, 1] as the parameters are kept; exact: the same
     in double precision, for the handful of numbers a step (learning rates, bias corrections, warm-up); complement: 1 - beta of
     every decay, taken in double precision as torch.optim does, because in float32 0.999 loses four digits of it.
@@ -53,9 +54,10 @@ class StackedOptimizer(ABC):
     def __init_subclass__(cls) -> None:
         cls.kernel = cls.__dict__.get("kernel")
 
-    def __init__(self, configs: Sequence[TrainingConfig], parameters: Tensor):
+    def __init__(self, configs: Sequence[TrainingConfig], parameters: Tensor, group_of: Tensor | None = None):
         device, dtype = parameters.device, parameters.dtype
-        self.hyper, self.exact, self.complement = _tables(configs, dtype, device)
+        self.group_of = group_of
+        self.hyper, self.exact, self.complement = _tables(configs, dtype, device, group_of)
         self.steps = torch.zeros(len(configs), 1, dtype=torch.float64, device=device)
         self.state = {piece.name: torch.full_like(self.steps if piece.per_model else parameters, piece.start)
                       for piece in self.pieces}
@@ -63,7 +65,7 @@ class StackedOptimizer(ABC):
     def adopt(self, configs: Sequence[TrainingConfig]) -> None:
         """Take other hyperparameters, one configuration for each model, where the old ones lie."""
         for mine, other in zip((self.hyper, self.exact, self.complement),
-                               _tables(configs, self.hyper["lr"].dtype, self.steps.device), strict=True):
+                               _tables(configs, self.hyper["lr"].dtype, self.steps.device, self.group_of), strict=True):
             for name, value in other.items():
                 mine[name].copy_(value)
 
@@ -82,7 +84,12 @@ class StackedOptimizer(ABC):
 
     def with_l2(self, parameters: Tensor, gradients: Tensor) -> Tensor:
         """The gradients of the loss with weight decay in it, g + weight_decay theta."""
-        return gradients + self.hyper["weight_decay"] * parameters
+        return torch.addcmul(gradients, self.hyper["weight_decay"], parameters)
+
+    def average_square(self, name: str, gradients: Tensor, decay: str) -> None:
+        """v = beta v + (1 - beta) g^2 of that piece of the state. No ``lerp``: where g^2 alone is too large a number, v becomes
+        infinite, and v + (1 - beta) (g^2 - v) of an infinite v is NaN for good."""
+        self.state[name].mul_(self.hyper[decay]).addcmul_(gradients * self.complement[decay], gradients)
 
     def second_moment_hat(self) -> Tensor | None:
         """The second moment [M, P] as the update uses it, bias corrected where it is.
@@ -143,11 +150,14 @@ class StackedOptimizer(ABC):
         self.steps = self.steps[rows]
 
 
-def _tables(configs: Sequence[TrainingConfig], dtype: torch.dtype, device: torch.device
+def _tables(configs: Sequence[TrainingConfig], dtype: torch.dtype, device: torch.device, group_of: Tensor | None
             ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
     """``hyper``, ``exact`` and ``complement`` of a stack of models."""
     fields = family(configs[0].optimizer).fields
     values = {name: torch.tensor([[config[name]] for config in configs], dtype=torch.float64) for name in fields}
+    for name in {name for group in configs[0].groups for name in group.values} if group_of is not None else ():
+        own = [[config[name], *(group.values.get(name, config[name]) for group in config.groups)] for config in configs]
+        values[name] = torch.tensor(own, dtype=torch.float64, device=device)[:, group_of]
     return ({name: value.to(dtype).to(device) for name, value in values.items()},
             {name: value.to(device) for name, value in values.items()},
             {name: (1 - value).to(dtype).to(device) for name, value in values.items() if fields[name].is_decay})

@@ -29,9 +29,11 @@ class NAdam(Moments):
         warmup += self.exact["momentum_decay"]
         now, ahead = self._momentum(warmup), self._momentum(warmup + self.exact["momentum_decay"])
         product *= now
-        of_gradient, of_average = lr * (1 - now) / (1 - product), lr * ahead / (1 - product * ahead)
-        both = (gradients * of_gradient.to(m.dtype)).add_(m * of_average.to(m.dtype))
-        parameters.sub_(both.div_(self.divisor()))
+        root = self.corrections()[1].sqrt()
+        size = lr * root
+        of_gradient, of_average = size * (1 - now) / (1 - product), size * ahead / (1 - product * ahead)
+        both = torch.addcmul(gradients * of_gradient.to(m.dtype), m, of_average.to(m.dtype))
+        parameters.addcdiv_(both, self.divisor(root), value=-1)
 
     def _momentum(self, warmup: Tensor) -> Tensor:
         """mu_t, [M, 1]."""

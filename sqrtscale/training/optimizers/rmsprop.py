@@ -23,12 +23,12 @@ class RMSprop(StackedOptimizer):
         gradients = self.with_l2(parameters, gradients)
         self.average(gradients)
         b = self.state["momentum_buffer"]
-        b.mul_(self.hyper["momentum"]).add_(gradients / self.variance().sqrt().add_(self.hyper["eps"]))
-        parameters.sub_(b * lr.to(b.dtype))
+        b.mul_(self.hyper["momentum"]).addcdiv_(gradients, self.variance().sqrt().add_(self.hyper["eps"]))
+        parameters.addcmul_(b, lr.to(b.dtype), value=-1)
 
     def average(self, gradients: Tensor) -> None:
         """v with one gradient more."""
-        self.state["square_avg"].mul_(self.hyper["alpha"]).add_(gradients * gradients * self.complement["alpha"])
+        self.average_square("square_avg", gradients, "alpha")
 
     def variance(self) -> Tensor:
         """What a gradient is divided by the root of, [M, P]."""

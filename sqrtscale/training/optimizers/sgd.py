@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from ._optimizer import StackedOptimizer
@@ -16,8 +17,8 @@ class SGD(StackedOptimizer):
     def step(self, parameters: Tensor, gradients: Tensor, lr_factor: Tensor | float = 1.0) -> None:
         lr = self.counted(lr_factor)
         b = self.state["momentum_buffer"]
-        b.mul_(self.hyper["momentum"]).add_(self.with_l2(parameters, gradients))
-        parameters.sub_(b * lr.to(b.dtype))
+        torch.addcmul(self.with_l2(parameters, gradients), b, self.hyper["momentum"], out=b)
+        parameters.addcmul_(b, lr.to(b.dtype), value=-1)
 
 
 OPTIMIZER = SGD

@@ -73,7 +73,7 @@ export default function ({ data, parentElement }) {
     box.style.height = full ? "" : figure.layout.height + "px";
     const layout = themed(figure, parentElement);
     if (full) delete layout.height;
-    await (await loaded).react(box, figure.data, layout, CONFIG);
+    await (await loaded).react(box, { data: figure.data, layout, config: CONFIG, frames: figure.frames });
   };
   box.setAttribute("aria-label", data.alt);
   draw().catch(tell("The chart cannot be drawn: reload the page."));

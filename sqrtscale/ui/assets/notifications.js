@@ -8,12 +8,12 @@ function problem() {
   return "";
 }
 
-function tell({ id, title, words }) {
+function tell({ id, title, words, page }) {
   try {
     const notification = new Notification(title, { body: words, tag: id }); // a tag: several tabs tell it once
     notification.onclick = () => {
       window.focus();
-      window.location.assign("results?id=" + id);
+      window.location.assign(page + "?id=" + id);
     };
   } catch (error) {
     console.warn("no notification: " + error.message); // a browser that wants a service worker for it
@@ -37,8 +37,8 @@ export default function ({ data, parentElement }) {
     show();
   };
   show();
-  for (const calibration of data.ended.filter(({ id }) => !told.has(id))) {
-    told.add(calibration.id);
-    if (box.checked) tell(calibration);
+  for (const ended of data.ended.filter(({ id }) => !told.has(id))) {
+    told.add(ended.id);
+    if (box.checked) tell(ended);
   }
 }
