@@ -1,8 +1,8 @@
 """Timers of fragments (``run_every``) end with their page.
 
-After ``st.switch_page`` a browser that has not heard of the new page yet may still ask for a fragment of the old one. Streamlit (1.67)
-answers once the new page stands, and tells the browser that the old page is shown: it takes the new one away, and the next fragment of
-that ends the app with "Bad delta path index". The busier the machine, the likelier.
+After ``st.switch_page`` a browser that has not heard of the new page yet may still ask for a fragment of the old one. Streamlit
+(1.67) answers once the new page stands, and tells the browser that the old page is shown: it takes the new one away, and the next
+fragment of that ends the app with "Bad delta path index". The busier the machine, the likelier.
 """
 
 from __future__ import annotations
@@ -23,4 +23,4 @@ class Runner(ScriptRunner):
 
 def end_with_their_page() -> None:
     """For every browser tab that this server will have."""
-    app_session.ScriptRunner = Runner  # type: ignore[misc]
+    app_session.ScriptRunner = Runner  # type: ignore[attr-defined]

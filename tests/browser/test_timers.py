@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 import stored
-from driving import until, wait_ready
+from driving import until
 from playwright.sync_api import expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
