@@ -8,6 +8,7 @@ elsewhere. Whoever starts it limits its time and memory.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -37,6 +38,7 @@ SAME = 1e-4  # relative difference of two losses that count as equal; of 16 bits
 HALF = 100
 NOISE_BATCHES, AT_CHECKPOINT = 16, 128  # micro-batches of the noise scale; a trained model has less signal in each
 TIMED = 3  # steps
+WORTH_WORKERS = 0.01  # seconds of loading a batch: below, handing it from process to process costs about as much
 NORMS = (nn.modules.batchnorm._BatchNorm,)
 UNKNOWN = Facts(1, 1, 1)
 
@@ -245,19 +247,43 @@ class Check:
             return
         for batch in dict.fromkeys((base, target)):
             population = self._population(about, batch)
-            stream, seconds = Stream(about.data(self.device), 0, "check"), []
-            for _ in range(TIMED):
-                drawn = stream.take(batch).map(lambda x: x[None])
-                began = time.perf_counter()
-                population.step(drawn)
-                if self.device.type == "cuda":
-                    torch.cuda.synchronize(self.device)
-                seconds.append(time.perf_counter() - began)
+            step, loading = self._timed(about, population)
             memory = population.executor.peak_bytes(population) + 8 * population.flat.nbytes
-            self._good(f"a step at batch {batch} takes about {1000 * min(seconds):.3g} ms and {max(1, round(memory / 1e6)):,} MB "
-                       f"on {self.device}")
+            ahead = about.running.loads and not about.stacks
+            told = "" if not loading else (
+                f", while its workers load the next batch in {_about(1000 * loading)} ms" if ahead else
+                f", {loading / (loading + step):.0%} of it loading samples")
+            took = max(loading, step) if ahead else loading + step
+            self._good(f"a step at batch {batch} takes about {_about(1000 * took)} ms{told}, and "
+                       f"{max(1, round(memory / 1e6)):,} MB on {self.device}")
             if not torch.isfinite(population.flat).all():
                 self._bad(f"after {TIMED} steps at batch {batch} the weights are not finite: look at the loss")
+        if loading > max(step, WORTH_WORKERS):
+            self._loads_slowly(about.source.workers, loading / step)
+
+    def _timed(self, about: OwnTask, population: Population) -> tuple[float, float]:
+        """Seconds of a step, and of loading its samples, 0 for tensors. A stack loads some thousand at once, before a step."""
+        batch, running = population.batch_size, about.running
+        stream, seconds = Stream(about.data(self.device), 0, "check"), []
+        samples, loading = running.loaded_samples, running.loading_seconds
+        for _ in range(TIMED):
+            drawn = stream.take(batch).map(lambda x: x[None])
+            loaded, began = running.loading_seconds, time.perf_counter()
+            population.step(drawn)
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+            seconds.append(time.perf_counter() - began - (running.loading_seconds - loaded))
+        samples, loading = running.loaded_samples - samples, running.loading_seconds - loading
+        return min(seconds), batch * loading / samples if samples else 0.0
+
+    def _loads_slowly(self, workers: int, times: float) -> None:
+        """Loading takes so many times as long as the rest of a step."""
+        cores = os.cpu_count() or 1
+        remedy = (f"set WORKERS = {min(cores, math.ceil(times))} in the file, for processes that load the next batch while one "
+                  "is trained" if not workers else f"set WORKERS = {cores}, the cores of this machine" if workers < cores else
+                  f"its {workers} workers have all cores of this machine")
+        self._warn(f"loading the samples of a step takes {_about(times)} times as long as the step itself: {remedy}. It also "
+                   "helps to do less in __getitem__, for example to keep decoded samples in a file")
 
     def _differ(self, first: Tensor, second: Tensor) -> bool:
         tolerance = SAME * (HALF if self.precision in ("bf16", "fp16") else 1)

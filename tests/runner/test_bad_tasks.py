@@ -68,6 +68,7 @@ def test_a_good_file_is_found_to_be_good(written):
     assert checked.file.usable and checked.log == ""
     assert (checked.file.facts.parameters, checked.file.facts.train_size, checked.file.facts.metrics) == (3, 200, ())
     assert [finding.level for finding in checked.file.findings] == ["good"] * len(checked.file.findings)
+    assert not any("loading" in finding.text for finding in checked.file.findings)  # tensors
 
 
 @pytest.mark.parametrize("what", BAD)
@@ -81,6 +82,34 @@ def test_what_is_wrong_is_said_in_a_sentence(written, what, monkeypatch):
     assert check.findings[-1].level == "bad"
     assert sentence in check.findings[-1].text
     assert "sqrtscale" not in check.log  # a traceback, if there is one, is the user's
+
+
+SLOW = """class Rows(torch.utils.data.TensorDataset):
+        def __getitem__(self, place):
+            sum(range(20_000))
+            return super().__getitem__(place)
+    rows = torch.randn(200, 2)
+    return Rows(rows, rows.sum(1))"""
+
+
+@pytest.mark.parametrize(("workers", "remedy"), [
+    (0, "set WORKERS = 2 in the file, for processes that load the next batch while one is trained. It also helps to do less"),
+    (1, "set WORKERS = 2, the cores of this machine. It also helps"),
+    (2, "its 2 workers have all cores of this machine. It also helps"),
+])
+def test_samples_that_take_longer_than_a_step_are_said_with_the_remedy(written, monkeypatch, workers, remedy):
+    """Some hundred times the work of a step, on a machine of two cores."""
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    path = written("rows = torch.randn(200, 2)\n    return rows, rows.sum(1)", SLOW)
+    path.write_text(path.read_text() + f"WORKERS = {workers}\n")
+    check = Check(OwnFile("task", str(path), path.read_text(), UNKNOWN), "cpu", None)
+    check.run()
+    steps = [finding.text for finding in check.findings if finding.text.startswith("a step at batch")]
+    assert len(steps) == 2
+    assert all(("workers load the next batch in" if workers else "% of it loading samples") in text for text in steps)
+    assert check.findings[-1].level == "warning"
+    assert "loading the samples of a step takes" in check.findings[-1].text and remedy in check.findings[-1].text
 
 
 def test_code_that_ends_the_process_is_said_to_do_so(written):

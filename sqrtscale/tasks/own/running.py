@@ -9,6 +9,7 @@ from __future__ import annotations
 import linecache
 import math
 import sys
+import time
 import types
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -46,6 +47,7 @@ class Running:
         self._kept: OrderedDict[tuple[str, bytes, bytes], Any] = OrderedDict()
         self._kept_bytes = 0
         self._placed: dict[tuple[str, str], Any] = {}
+        self.loaded_samples, self.loading_seconds = 0, 0.0  # of data with __getitem__: what steps have waited for
 
     def call(self, function: str, *arguments: Any) -> Any:
         """What a function of the file returns; raises OwnTaskError for what it raises."""
@@ -157,10 +159,14 @@ class Running:
         return self._placed[key]
 
     def _loaded(self, loader: Loader | Ahead, wanted: Sequence[Ticket]) -> Any:
+        began = time.perf_counter()
         with seeded(0), users_code(self.file.path):
             samples = loader.read(wanted)
             seed_all(sum(seed for _, seed in wanted) % 2**62)
-            return self._module.__dict__["collate"](samples) if "collate" in self.source.functions else default_collate(samples)
+            batch = self._module.__dict__["collate"](samples) if "collate" in self.source.functions else default_collate(samples)
+        self.loaded_samples += len(wanted)
+        self.loading_seconds += time.perf_counter() - began
+        return batch
 
     def _keep(self, key: tuple[str, bytes, bytes], batch: Any) -> None:
         self._kept[key] = batch
