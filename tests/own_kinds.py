@@ -4,6 +4,7 @@ A kind is made in a folder: (arguments of ``tasks add``, names of model, data an
 where those of the task's own file are plain ones).
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,12 @@ from plain_own import FILES, Plain
 from torch.nn import functional as F
 from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel
 
+from sqrtscale.tasks import OwnFile
+from sqrtscale.tasks.adapters import adapter_of
 from sqrtscale.tasks.adapters.huggingface import HuggingFace
+from sqrtscale.tasks.own import add, read_file
+from sqrtscale.tasks.own.registry import draft, keep_draft
+from sqrtscale.training.check import UNKNOWN, Check
 
 POINTS = Path(__file__).parent / "recipes" / "lightning" / "points.py"
 
@@ -103,7 +109,7 @@ def icons(folder):
     y, x = np.mgrid[-1:1:12j, -1:1:12j]
     for name, distance in (("disc", np.hypot(x, y)), ("square", np.fmax(abs(x), abs(y)))):
         (folder / "icons" / name).mkdir(parents=True)
-        for i in range(60):
+        for i in range(80):
             picture = np.zeros((12, 12, 4), np.uint8)
             picture[distance < random.uniform(0.3, 0.9)] = [*random.integers(256, size=3), 255]
             Image.fromarray(picture).save(folder / "icons" / name / f"{i}.png")
@@ -122,3 +128,25 @@ def words(folder):
 ADAPTED = {"images": icons, "text": words}  # which train as a stack
 LIBRARIES = {"gpt2": gpt2, "bert": bert, "lightning": points}
 EVERY = {**{path.stem: lambda folder, path=path: ([path], None) for path in FILES}, **ADAPTED, **LIBRARIES, "sst2": sst2}
+
+
+def add_checked(kind, folder):
+    """What ``tasks add`` does, its check in this process, which has torch already: the file, and the names to hold it to."""
+    (source, *options), names = EVERY[kind](folder)
+    made = adapter_of(str(source))
+    if made is None:
+        file = _checked(OwnFile(kind, str(source), read_file(source), UNKNOWN))
+    else:
+        adapter, place = made
+        given = {name.removeprefix("--"): str(value) for name, value in zip(options[::2], options[1::2], strict=True)}
+        with draft(kind, adapter.text(place, given)) as path:
+            file = keep_draft(_checked(OwnFile(kind, str(path), path.read_text(), UNKNOWN)))
+    add(file)
+    return file, names
+
+
+def _checked(file):
+    check = Check(file, "cpu", None)
+    check.run()
+    assert all(finding.level != "bad" for finding in check.findings), check.findings
+    return replace(file, facts=check.facts, findings=tuple(check.findings))

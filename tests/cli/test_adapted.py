@@ -31,7 +31,7 @@ def store(home):
 
 
 @pytest.mark.parametrize(("kind", "said"), [
-    ("images", "108 training and 12 validation images"), ("text", "windows of 16 bytes")])
+    ("images", "144 training and 16 validation images"), ("text", "windows of 16 bytes")])
 def test_a_folder_becomes_a_task_that_ends_where_a_plain_loop_ends(store, home, tmp_path, capsys, kind, said):
     from sqrtscale.cli import main
 

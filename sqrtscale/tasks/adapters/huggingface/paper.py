@@ -16,8 +16,8 @@ def check_model_option(options: Options) -> Path:
     """The model's folder. Raises FieldError where it is missing or is none."""
     if "model" not in options:
         raise FieldError("model", None, "is missing: give --model FOLDER, a BERT or RoBERTa with its tokenizer as "
-                                        "save_pretrained writes them. Models are not fetched: docs/paper_tasks.md says how to get "
-                                        "one")
+                                        "save_pretrained writes them. Models are not fetched: docs/paper_tasks.md says how to "
+                                        "get one")
     return checked_folder(options["model"])
 
 
