@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from runner.conftest import processes_of
+from sqrtscale.rules import FieldError
 from sqrtscale.runner.own_tasks import KEPT, check_file
 from sqrtscale.tasks import OwnFile
 from sqrtscale.tasks.own import read_file, read_text
@@ -147,6 +148,22 @@ def test_what_is_good_or_only_to_look_at_is_said(written, monkeypatch, more, lev
     check.run()
     assert check.findings[-1].level != "bad", check.findings[-1]
     assert [finding.level for finding in check.findings if sentence in finding.text] == [level]
+
+
+@pytest.mark.parametrize(("text", "sentence"), [
+    (None, "cannot be read (No such file or directory): give a file of docs/formats.md"),
+    ("hello", "cannot be used: text = 'hello' is not JSON: "),
+    ('{"learning_rate": 1e-3, "optim": "adamw_torch", "adam_beta2": 2}', "cannot be used: adam_beta2 = 2 is not a decay rate: "),
+])
+def test_a_configuration_that_is_none_is_named_with_its_file(written, text, sentence):
+    """Before any process starts."""
+    path = written()
+    path.write_text(path.read_text() + 'CONFIG = "run.json"\n')
+    if text is not None:
+        path.with_name("run.json").write_text(text)
+    with pytest.raises(FieldError) as raised:
+        check_file(path)
+    assert str(raised.value).startswith(f"CONFIG = '{path.with_name('run.json')}' {sentence}")
 
 
 def test_a_file_may_begin_with_the_mark_of_some_editors(written):
