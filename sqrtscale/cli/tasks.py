@@ -95,7 +95,7 @@ def add_commands(commands: argparse._SubParsersAction[Any]) -> None:
         _add_options(command, ADAPTERS.values())
         command.set_defaults(run=run)
     command = actions.add_parser("get", help="a data set of the paper as a task: fetched, its hash checked, or from a folder")
-    command.add_argument("data_set", metavar="DATA_SET", choices=DATA_SETS, help=" or ".join(DATA_SETS))
+    command.add_argument("data_set", metavar="DATA_SET", choices=DATA_SETS, help=", ".join(DATA_SETS))
     command.add_argument("--from", dest="source", metavar="FOLDER", help="where its files lie already; nothing is fetched then")
     command.add_argument("--name", help="of the task (default: that of the data set)")
     _add_limits(command)
