@@ -6,7 +6,6 @@ import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -69,7 +68,7 @@ def metrics_of(values: Any) -> dict[str, Tensor]:
 
 
 def _number(name: str, value: Any) -> Tensor:
-    number = torch.as_tensor(value) if isinstance(value, numbers.Real | np.ndarray | np.bool_) else value
+    number = torch.as_tensor(value) if isinstance(value, numbers.Real) or hasattr(value, "__array__") else value
     if not isinstance(number, Tensor) or number.numel() != 1 or number.is_complex():
         raise FieldError(f"metrics: {name}", _described(value), "is no number: return one, the mean over the batch")
     return number.detach().float().reshape(())
