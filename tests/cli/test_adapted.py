@@ -139,6 +139,19 @@ def test_options_are_looked_at_before_anything_is_fetched(home, capsys, data_set
     assert not home.exists()
 
 
+def test_a_folder_that_is_not_sst2_is_refused(home, tmp_path, capsys):
+    from sqrtscale.cli import main
+
+    model = bert_folder(tmp_path / "bert")
+    capsys.readouterr()  # a bar of transformers
+    get = ["tasks", "get", "sst2", "--from", str(tmp_path), "--model", str(model), "--device", "cpu"]
+    for name, sentence in (("notes.txt", "has no train.tsv and no train*.parquet: give the folder of SST-2, as GLUE"),
+                           ("train.tsv", "has no dev.tsv and no validation*.parquet: give the folder of SST-2")):
+        (tmp_path / name).write_text("label\tsentence\n1\ta\n")
+        assert main(get) == 2
+        assert capsys.readouterr().err.startswith(f"data = '{tmp_path}' {sentence}")
+
+
 def test_the_settings_of_the_paper_are_printed_as_the_rule_moves_them():
     """tiny: the authors' values at batch 256 carried to 64; each line is read by the command that it names."""
     import shlex

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from ....rules import FieldError
-from ..adapter import Adapter, Options
+from ..adapter import Adapter, Options, existing
+from ..files import files_below
 from .writing import checked_folder, task_text
 
 SST2_LENGTH, MLM_LENGTH = 64, 128  # tokens: few sentences of SST-2 have more
+SST2_NAMES = (("train",), ("dev", "validation"))  # beginnings of the names of its files
 MODEL = {"model": "folder of a model with its tokenizer, as save_pretrained writes it"}
 
 
@@ -23,8 +25,14 @@ def check_model_option(options: Options) -> Path:
 
 def write_sst2(place: str, options: Options) -> str:
     """The text of a task that tells whether a sentence of a film's review is a good or a bad word."""
-    folder = check_model_option(options)
-    return task_text(folder, Path(place), "classification", options, SST2_LENGTH, f"SST-2, {folder.name}")
+    folder, data = check_model_option(options), existing(place)
+    names = {file.name for file in files_below(data, (".tsv", ".parquet"))}
+    for beginnings in SST2_NAMES:
+        if not any(name.startswith(beginnings) for name in names):
+            raise FieldError("data", place, f"has no {beginnings[0]}.tsv and no {beginnings[-1]}*.parquet: give the folder of "
+                                            "SST-2, as GLUE or a hub has it")
+    return task_text(folder, data, "classification", {**options, "text-column": "sentence", "label-column": "label"}, SST2_LENGTH,
+                     f"SST-2, {folder.name}")
 
 
 def write_mlm(place: str, options: Options) -> str:
