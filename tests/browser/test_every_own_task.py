@@ -11,7 +11,6 @@ from driving import until
 from own_kinds import EVERY, add_checked, plain_loop
 from playwright.sync_api import expect
 from test_calibrations import launch, state
-from test_own_task import UNTIMED
 
 from sqrtscale.tasks import OwnTask
 
@@ -36,7 +35,7 @@ def test_a_task_of_each_kind_is_trained_as_a_plain_loop_trains_it(visit, store, 
         page.get_by_text(re.compile(r"^What the check found(: \d+ to look at)?$")).click()
         expect(page.get_by_text(file.findings[0].text)).to_be_visible()
         expect(page.get_by_role("spinbutton", name=f"Samples per run ({about.samples})")).to_be_visible()
-        ids[kind] = launch(page, SAMPLES, UNTIMED)
+        ids[kind] = launch(page, SAMPLES)
     page.goto("about:blank")  # a page that watches costs as much as a training
     until(lambda: not store.queue(), "every calibration to end", patience=300)
     for kind, id in ids.items():

@@ -11,7 +11,6 @@ from driving import ROOT, wait_ready
 from playwright.sync_api import expect
 from test_calibrations import launch, state
 
-UNTIMED = "Not timed, because your file runs only after Launch"
 TABLE = ROOT / "tests" / "recipes" / "own" / "table.py"
 
 
@@ -35,7 +34,7 @@ def test_an_own_task_is_read_launched_and_judged_and_another_version_is_trained_
     page.get_by_text("What the check found", exact=True).click()
     expect(page.get_by_text("The loss is a mean: L(a + b) = (L(a) + L(b)) / 2")).to_be_visible()
     wait_ready(page)
-    first = launch(page, 640, UNTIMED)
+    first = launch(page, 640)
     state(page, "DONE")
     expect(page.get_by_text(re.compile("Patients of a clinic, a model of 193 parameters"))).to_be_visible()
     expect(page.get_by_text("This run does not test the scaling").first).to_be_visible()  # from scratch the signal dominates
@@ -47,7 +46,7 @@ def test_an_own_task_is_read_launched_and_judged_and_another_version_is_trained_
     page.get_by_text("The same patients in another year", exact=True).click()
     expect(page.get_by_text("Ten features of each.")).to_be_visible()
     wait_ready(page)
-    second = launch(page, 640, UNTIMED)
+    second = launch(page, 640)
     state(page, "DONE")
     assert not store.reused(second)
     plans = [store.get(id).plan for id in (first, second)]
