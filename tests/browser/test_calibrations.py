@@ -49,7 +49,7 @@ def number(page: Page, label: str, value: int) -> None:
 
 
 def launch(page: Page, samples: int) -> str:
-    """Launch base and its controls on the digits from scratch with one seed; returns the id in the address."""
+    """Launch base and its controls from scratch with one seed; returns the id in the address."""
     page.get_by_test_id("stButtonGroup").get_by_text("From scratch", exact=True).click()
     number(page, "Seeds", 1)
     number(page, re.compile("Samples per run"), samples)
