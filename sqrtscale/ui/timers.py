@@ -1,11 +1,14 @@
 """Timers of fragments (``run_every``) end with their page.
 
-After ``st.switch_page`` a browser that has not heard of the new page yet may still ask for a fragment of the old one. Streamlit
-(1.67) answers once the new page stands, and tells the browser that the old page is shown: it takes the new one away, and the next
-fragment of that ends the app with "Bad delta path index". The busier the machine, the likelier.
+After a change of page the browser may still ask for a fragment of the page before, the likelier the busier the machine. Streamlit
+(1.67) answers that once the new page stands, and tells the browser that the old page is shown, which takes the new one away; or
+joins it with the change of page that waits still, and draws the old page in place of the new one. Both may end the app with "Bad
+delta path index".
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from streamlit.runtime import app_session
 from streamlit.runtime.scriptrunner import RerunData, ScriptRunner
@@ -14,13 +17,24 @@ from streamlit.runtime.scriptrunner import RerunData, ScriptRunner
 class Runner(ScriptRunner):
     """Runs the scripts of one browser tab."""
 
+    def __init__(self, *, initial_rerun_data: RerunData, **others: Any):
+        self._waiting: RerunData | None = initial_rerun_data  # until it begins
+        super().__init__(initial_rerun_data=initial_rerun_data, **others)
+
+    def request_rerun(self, rerun_data: RerunData) -> bool:
+        """As Streamlit does, but a timer adds nothing to a run of the whole page that has not begun."""
+        whole = self._waiting is not None and not self._waiting.fragment_id
+        return (whole and rerun_data.is_auto_rerun) or super().request_rerun(rerun_data)
+
     def _run_script(self, rerun_data: RerunData) -> None:
         """Run it, unless a timer of a page that is no longer shown asks for it."""
+        self._waiting = None
         shown = self._pages_manager.current_page_script_hash
-        if not (rerun_data.is_auto_rerun and shown and rerun_data.page_script_hash not in ("", shown)):
+        late = rerun_data.is_auto_rerun and rerun_data.fragment_id_queue and rerun_data.page_script_hash not in ("", shown)
+        if not (late and shown):
             super()._run_script(rerun_data)
 
 
 def end_with_their_page() -> None:
     """For every browser tab that this server will have."""
-    app_session.ScriptRunner = Runner  # type: ignore[attr-defined]
+    app_session.ScriptRunner = Runner  # type: ignore[attr-defined, assignment]
