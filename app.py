@@ -6,7 +6,7 @@ The server imports this file once and finds ``server`` in it; for each visitor S
 import streamlit as st
 
 import sqrtscale
-from sqrtscale.ui import doors, frame
+from sqrtscale.ui import doors, frame, timers
 from sqrtscale.ui.state import TAB, TITLE, boundary, something_stored
 
 
@@ -37,4 +37,5 @@ def show() -> None:
 if __name__ == "__main__":
     show()
 else:
+    timers.end_with_their_page()
     server = st.App(__file__, middleware=doors.MIDDLEWARE, lifespan=doors.on_a_desktop)

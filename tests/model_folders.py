@@ -78,6 +78,18 @@ def labelled_folder(folder):
     return folder
 
 
+def glue_folder(folder):
+    """SST-2 as GLUE's archive has it: names, then rows, between tabs; the test rows have an index and no label."""
+    folder.mkdir()
+    for name, count, seed in (("train", 200, 0), ("dev", 64, 1)):
+        (folder / f"{name}.tsv").write_text("sentence\tlabel\n" + "".join(
+            f"{text} \t{int('ship' in text)}\n" for text in sentences(count, seed)))
+    (folder / "test.tsv").write_text("index\tsentence\n0\tthe old sea\n")
+    (folder / "original").mkdir()
+    (folder / "original" / "README.txt").write_text("of the treebank\n")
+    return folder
+
+
 def json_lines(path, rows):
     """The rows, an object in each line."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -95,7 +95,7 @@ def add_commands(commands: argparse._SubParsersAction[Any]) -> None:
         _add_options(command, ADAPTERS.values())
         command.set_defaults(run=run)
     command = actions.add_parser("get", help="a data set of the paper as a task: fetched, its hash checked, or from a folder")
-    command.add_argument("data_set", metavar="DATA_SET", choices=DATA_SETS, help=" or ".join(DATA_SETS))
+    command.add_argument("data_set", metavar="DATA_SET", choices=DATA_SETS, help=", ".join(DATA_SETS))
     command.add_argument("--from", dest="source", metavar="FOLDER", help="where its files lie already; nothing is fetched then")
     command.add_argument("--name", help="of the task (default: that of the data set)")
     _add_limits(command)
@@ -167,6 +167,7 @@ def run_add(options: argparse.Namespace) -> int:
 def run_get(options: argparse.Namespace) -> int:
     """``sqrtscale tasks get``"""
     name, data_set = options.data_set, DATA_SETS[options.data_set]
+    ADAPTERS[name].check(_adapter_options(options))  # before anything is fetched
     size = choice("size", getattr(options, f"{OPTION}size") or "tiny", data_set.archives)
     archive = data_set.archives[size]
     folder = options.source
@@ -203,11 +204,16 @@ def _name(options: argparse.Namespace) -> str:
     return check_name(Path(place).absolute().stem)
 
 
+def _adapter_options(options: argparse.Namespace) -> dict[str, str]:
+    """Those of adapters that were given."""
+    return {name.removeprefix(OPTION): value for name, value in vars(options).items()
+            if name.startswith(OPTION) and value is not None}
+
+
 @contextmanager
 def _task_file(options: argparse.Namespace) -> Iterator[Path]:
     """The task's file: the user's own, or a draft that an adapter has written."""
-    values = {name.removeprefix(OPTION): value for name, value in vars(options).items()
-              if name.startswith(OPTION) and value is not None}
+    values = _adapter_options(options)
     made = adapter_of(options.file)
     if made is None:
         for option, value in values.items():

@@ -102,6 +102,8 @@ def _configuration(path: Path) -> KnownConfiguration:
         imported = formats.read(path.read_bytes(), path.name)
     except OSError as error:
         raise FieldError("CONFIG", str(path), f"cannot be read ({error.strerror}): give a file of docs/formats.md") from error
+    except FieldError as error:
+        raise FieldError("CONFIG", str(path), f"cannot be used: {error}") from error
     batch = imported.batch.corrected({}).total
     if batch is None and imported.batched_rate is not None:
         raise FieldError("CONFIG", str(path), "has a learning rate that depends on a batch, which it does not say: write both")

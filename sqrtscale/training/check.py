@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 import traceback
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from ..processes import leave
 from ..rules import FieldError
 from ..tasks import Batch, OwnFile, OwnTask, OwnTaskError
 from ..tasks.own import Facts, Finding, KnownConfiguration, beside_users_code
+from ..tasks.own.running import Running
 from ..tasks.own.stacking import check_stack
 from . import saved
 from .chance import drawing, seed_generators
@@ -31,12 +31,12 @@ from .out_of_memory import is_out_of_memory
 from .own_configuration import read_configuration
 from .population import Population
 from .regime import MICRO, gradient_noise
+from .step_time import TIMED, WORTH_WORKERS, rounded, slow_loading, step_time
 from .streams import Stream
 
 SAME = 1e-4  # relative difference of two losses that count as equal; of 16 bits by HALF times as much
 HALF = 100
 NOISE_BATCHES, AT_CHECKPOINT = 16, 128  # micro-batches of the noise scale; a trained model has less signal in each
-TIMED = 3  # steps
 NORMS = (nn.modules.batchnorm._BatchNorm,)
 UNKNOWN = Facts(1, 1, 1)
 
@@ -96,6 +96,9 @@ class Check:
         for group in groups:
             own = ", ".join(f"{name} {value:.8g}" for name, value in group.values) or "nothing"
             self._good(f"{group.name}: {len(group.parameters)} tensors, which set {own} themselves")
+        self._starts(running)
+        if "collate" in about.source.functions and not running.collates:
+            self._warn("collate(samples) is never called: data(split) gives tensors, whose batches are made as they are")
         population = self._population(about, 1)
         if about.stacks:
             check_stack(running, network, lambda batch: population.gradients(batch.map(lambda x: x.to(self.device)))[1])
@@ -107,6 +110,8 @@ class Check:
         values = population.executor.evaluate(population, about.data(self.device).validation)
         names = tuple(name for name in values if name != "loss")
         self.facts = replace(self.facts, metrics=names)
+        if unknown := [name for name in about.source.higher_is_better if name not in names]:
+            self._warn(f"HIGHER_IS_BETTER names {', '.join(unknown)}, which metrics does not return")
         for name, value in values.items():
             if not torch.isfinite(value).all():
                 self._bad(f"the {name} on the validation data is {value.item()} at the start: look for a division or a logarithm")
@@ -123,6 +128,23 @@ class Check:
         if self.facts.configuration is not None:
             self._configuration(told, self.facts.configuration)
         self._target(told, self.target or told.defaults.target_batch)
+
+    def _starts(self, running: Running) -> None:
+        """model(): another module at every call, with the same weights from the same seed."""
+        first = running.model(0)
+        own = {id(parameter) for parameter in first.parameters() if parameter.requires_grad}
+        for seed in (0, 1):
+            made = running.model(seed)
+            if any(id(parameter) in own for parameter in made.parameters()):
+                self._bad("model() gives the same parameters at every call, so that one run would go on in another's weights: "
+                          "make the module in model() itself, not at import")
+            same = all(map(torch.equal, first.parameters(), made.parameters()))
+            if seed == 0 and not same:
+                self._bad("model() starts from other weights at the same seed: draw them by torch, NumPy or random, whose "
+                          "generators are seeded before it is called")
+        if same:
+            self._good("every seed starts from the same weights, as those of a file: seeds differ by the samples, and by chance "
+                       "in training")
 
     def _population(self, about: OwnTask, batch: int) -> Population:
         return Population(about, [replace(about.defaults.base, batch_size=batch)], [0], self.device)
@@ -229,10 +251,10 @@ class Check:
         if not signal > 0:
             self._good(f"noise scale {where}: larger than these {count * size:,} samples can measure")
         elif not at_checkpoint:
-            self._good(f"noise scale at the start: about {_about(noise / signal)} {about.samples}. It grows as the loss falls; "
+            self._good(f"noise scale at the start: about {rounded(noise / signal)} {about.samples}. It grows as the loss falls; "
                        "the rule holds for batches well below it, so a calibration measures it again after its warm start")
         else:
-            self._good(f"noise scale at the checkpoint: about {_about(noise / signal)} {about.samples}. "
+            self._good(f"noise scale at the checkpoint: about {rounded(noise / signal)} {about.samples}. "
                        + _how_far(noise / signal, population.batch_size))
 
     def _target(self, about: OwnTask, target: int) -> None:
@@ -245,19 +267,19 @@ class Check:
             return
         for batch in dict.fromkeys((base, target)):
             population = self._population(about, batch)
-            stream, seconds = Stream(about.data(self.device), 0, "check"), []
-            for _ in range(TIMED):
-                drawn = stream.take(batch).map(lambda x: x[None])
-                began = time.perf_counter()
-                population.step(drawn)
-                if self.device.type == "cuda":
-                    torch.cuda.synchronize(self.device)
-                seconds.append(time.perf_counter() - began)
+            step, loading = step_time(about, population)
             memory = population.executor.peak_bytes(population) + 8 * population.flat.nbytes
-            self._good(f"a step at batch {batch} takes about {1000 * min(seconds):.3g} ms and {max(1, round(memory / 1e6)):,} MB "
-                       f"on {self.device}")
+            ahead = about.running.loads and not about.stacks
+            told = "" if not loading else (
+                f", while its workers load the next batch in {rounded(1000 * loading)} ms" if ahead else
+                f", {loading / (loading + step):.0%} of it loading samples")
+            took = max(loading, step) if ahead else loading + step
+            self._good(f"a step at batch {batch} takes about {rounded(1000 * took)} ms{told}, and "
+                       f"{max(1, round(memory / 1e6)):,} MB on {self.device}")
             if not torch.isfinite(population.flat).all():
                 self._bad(f"after {TIMED} steps at batch {batch} the weights are not finite: look at the loss")
+        if loading > max(step, WORTH_WORKERS):
+            self._warn(slow_loading(about.source.workers, loading / step))
 
     def _differ(self, first: Tensor, second: Tensor) -> bool:
         tolerance = SAME * (HALF if self.precision in ("bf16", "fp16") else 1)
@@ -280,13 +302,8 @@ def _how_far(noise_scale: float, base: int) -> str:
     if most <= base:
         return (f"A base batch of {base} lies above half of it, so the signal has its share there: give a smaller one, or test "
                 "the noise-aware transfer")
-    return (f"The rule holds well below it: a target up to about {_about(most)}, kappa {_about(most / base)} from batch {base}, "
-            "is a test of it")
-
-
-def _about(value: float) -> str:
-    """Two digits of a number, without a power of ten."""
-    return f"{float(f'{value:.2g}'):,.10g}"
+    return (f"The rule holds well below it: a target up to about {rounded(most)}, kappa {rounded(most / base)} from batch "
+            f"{base}, is a test of it")
 
 
 @torch.no_grad()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-from plain_own import Plain
+from model_folders import bert_folder, glue_folder
+from own_kinds import ADAPTED, plain_loop
 
 from sqrtscale.store import Store
 from sqrtscale.tasks import OwnTask
@@ -23,28 +23,6 @@ def run(*arguments):
                           stdin=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(ROOT)})
 
 
-def icons(folder):
-    """Discs and squares of any colour and size: what /usr/share/icons is, where there is one."""
-    random = np.random.default_rng(0)
-    y, x = np.mgrid[-1:1:12j, -1:1:12j]
-    for name, distance in (("disc", np.hypot(x, y)), ("square", np.fmax(abs(x), abs(y)))):
-        (folder / name).mkdir(parents=True)
-        for i in range(60):
-            picture = np.zeros((12, 12, 4), np.uint8)
-            picture[distance < random.uniform(0.3, 0.9)] = [*random.integers(256, size=3), 255]
-            Image.fromarray(picture).save(folder / name / f"{i}.png")
-    return folder
-
-
-def words(folder):
-    """Twelve notes of words in any order."""
-    folder.mkdir()
-    random = np.random.default_rng(0)
-    for i in range(12):
-        (folder / f"{i}.txt").write_text(" ".join(random.choice(["batch", "rate", "noise", "step", "loss"], 170)))
-    return folder
-
-
 @pytest.fixture
 def store(home):
     opened = Store.open()
@@ -52,15 +30,13 @@ def store(home):
     opened.close()
 
 
-@pytest.mark.parametrize(("kind", "make", "options", "said"), [
-    ("images", icons, ["--pixels", "12"], "108 training and 12 validation images"),
-    ("text", words, ["--context", "16"], "windows of 16 bytes"),
-])
-def test_a_folder_becomes_a_task_that_ends_where_a_plain_loop_ends(store, home, tmp_path, capsys, kind, make, options, said):
+@pytest.mark.parametrize(("kind", "said"), [
+    ("images", "144 training and 16 validation images"), ("text", "windows of 16 bytes")])
+def test_a_folder_becomes_a_task_that_ends_where_a_plain_loop_ends(store, home, tmp_path, capsys, kind, said):
     from sqrtscale.cli import main
 
-    folder = make(tmp_path / "data")
-    assert main(["tasks", "add", f"{kind}:{folder}", "--name", "mine", "--device", "cpu", "--target", "32", *options]) == 0
+    source, _ = ADAPTED[kind](tmp_path)
+    assert main(["tasks", "add", *map(str, source), "--name", "mine", "--device", "cpu", "--target", "32"]) == 0
     told = capsys.readouterr().out
     assert said in told and "models train as a stack (compiled)" in told
     assert told.splitlines()[-1] == "mine is added: sqrtscale calibrate --task mine"
@@ -73,7 +49,7 @@ def test_a_folder_becomes_a_task_that_ends_where_a_plain_loop_ends(store, home, 
     curves = store.curves(record.id)
     for arm in ("base", "scaled"):
         config = record.plan.config_of(arm)
-        plain = Plain(OwnTask(record.plan.own), 0, config)
+        plain = plain_loop(OwnTask(record.plan.own), config, None)
         plain.train(0, SAMPLES // config.batch_size, config.batch_size)
         curve = curves[(curves["arm"] == arm) & (curves["metric"] == "val_loss")]
         assert curve["value"].iloc[-1] == pytest.approx(plain.validation_loss(), rel=1e-4)
@@ -131,6 +107,49 @@ def test_a_data_set_of_the_paper_is_taken_from_a_folder(home, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "the unit of a batch is a micro-batch of 32" in said and "256 training and 64 validation images" in said
     assert said.splitlines()[-1].startswith("sqrtscale calibrate --task cifar10 --optimizer adam --betas 0.975 0.99975 ")
+
+
+def test_sst2_is_taken_from_glues_files_for_a_model_of_the_users(home, tmp_path, capsys):
+    from sqrtscale.cli import main
+
+    model, glue = bert_folder(tmp_path / "bert"), glue_folder(tmp_path / "SST-2")
+    get = ["tasks", "get", "sst2", "--from", str(glue), "--length", "12", "--device", "cpu"]
+    assert main([*get, "--model", str(model), "--target", "32"]) == 0
+    said = capsys.readouterr().out
+    assert "ok   200 training and 64 validation texts" in said and "the loss is a mean" in said and ", accuracy 0." in said
+    assert said.splitlines()[-2:] == [
+        "the experiments of the paper, as far as this size allows (docs/paper_tasks.md):",
+        "sqrtscale calibrate --task sst2 --optimizer adamw --lr 5e-5 --batch 8 --target 32 --samples 4000 --start scratch "
+        "--seeds 3"]
+    text = (home / "tasks" / "sst2.py").read_text()
+    assert text.startswith('"""SST-2, bert\n\nA model of type bert that predicts the class of a text, from the weights of the')
+
+
+@pytest.mark.parametrize(("data_set", "options", "sentence"), [
+    ("sst2", [], "model = None is missing: give --model FOLDER, a BERT or RoBERTa with its tokenizer as save_pretrained"),
+    ("mlm", ["--model", "/nowhere"], "model = '/nowhere' is no folder: give one that save_pretrained wrote"),
+    ("wikitext", ["--model", "/nowhere"], "--model = '/nowhere' is not read for wikitext: its options are --size, --context"),
+])
+def test_options_are_looked_at_before_anything_is_fetched(home, capsys, data_set, options, sentence):
+    from sqrtscale.cli import main
+
+    assert main(["tasks", "get", data_set, *options]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(sentence) and said.count("\n") == 1
+    assert not home.exists()
+
+
+def test_a_folder_that_is_not_sst2_is_refused(home, tmp_path, capsys):
+    from sqrtscale.cli import main
+
+    model = bert_folder(tmp_path / "bert")
+    capsys.readouterr()  # a bar of transformers
+    get = ["tasks", "get", "sst2", "--from", str(tmp_path), "--model", str(model), "--device", "cpu"]
+    for name, sentence in (("notes.txt", "has no train.tsv and no train*.parquet: give the folder of SST-2, as GLUE"),
+                           ("train.tsv", "has no dev.tsv and no validation*.parquet: give the folder of SST-2")):
+        (tmp_path / name).write_text("label\tsentence\n1\ta\n")
+        assert main(get) == 2
+        assert capsys.readouterr().err.startswith(f"data = '{tmp_path}' {sentence}")
 
 
 def test_the_settings_of_the_paper_are_printed_as_the_rule_moves_them():

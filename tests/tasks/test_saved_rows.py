@@ -42,14 +42,20 @@ def json_lines(folder, split, rows):
     (folder / f"{split}.jsonl").write_text("".join(json.dumps({"n": 1, "text": row}) + "\n" for row in rows))
 
 
+def tabs(folder, split, rows):
+    folder.mkdir(exist_ok=True)
+    (folder / f"{split}.tsv").write_text("n\ttext\n" + "".join(f"{n}\t{row}\n" for n, row in enumerate(rows)))
+
+
 def raw(folder, split, rows):
     folder.mkdir(exist_ok=True)
     (folder / f"wiki.{split}.tokens").write_text("\n".join(rows))
     (folder / "README.md").write_text("no data")
 
 
-@pytest.mark.parametrize("write", [lambda folder, split, rows: saved_to_disk(folder / split, rows), parquet, json_lines, raw],
-                         ids=["save_to_disk", "parquet", "JSON lines", "text"])
+@pytest.mark.parametrize(
+    "write", [lambda folder, split, rows: saved_to_disk(folder / split, rows), parquet, json_lines, tabs, raw],
+    ids=["save_to_disk", "parquet", "JSON lines", "tabs", "text"])
 def test_the_splits_of_every_format(tmp_path, write):
     folder = tmp_path / "test train"  # the folder's own name says nothing of its files
     expected = dict(ROWS)
@@ -69,6 +75,16 @@ def test_one_saved_dataset_and_files_without_a_split_are_training_data(tmp_path)
     assert texts(tmp_path / "saved") == {"train": ROWS["train"]}
 
 
+def test_columns_between_tabs_have_no_quotes_and_are_numbers_where_all_are(tmp_path):
+    """As GLUE's files: its test rows have other columns, and nobody asks for them."""
+    (tmp_path / "train.tsv").write_bytes(b'sentence\tlabel\n"a" b \t1\r\n3 \xc2\x85 d\t0\n')
+    (tmp_path / "dev.tsv").write_text("sentence\tlabel\ne\tgood\n")
+    (tmp_path / "test.tsv").write_text("index\tsentence\n0\tf\n")
+    read = read_folder(tmp_path, lambda names: [name for name in ("sentence", "label") if names.index(name) >= 0])
+    assert read == {"train": {"sentence": ['"a" b ', "3 \x85 d"], "label": [1, 0]},
+                    "validation": {"sentence": ["e"], "label": ["good"]}}
+
+
 def test_a_saved_choice_of_rows_is_not_taken_for_all_of_them(tmp_path):
     saved_to_disk(tmp_path / "a", ROWS["train"])
     state = json.loads((tmp_path / "a" / "state.json").read_text())
@@ -82,6 +98,7 @@ def test_a_saved_choice_of_rows_is_not_taken_for_all_of_them(tmp_path):
     ("a.jsonl", '{"text": "a"}\n{"text"\n', "a.jsonl' cannot be read (Expecting"),
     ("a.json", '[{"text": "a"}]', "a.json' is no file of JSON lines: give an object in each line"),
     ("a.jsonl", '{"text": "a"}\n{"words": "a"}', "a.jsonl' has no text in row 2: give it in every row"),
+    ("a.tsv", "text\tn\na\t1\nb\n", "a.tsv' has 1 columns in row 3 and 2 names: give each row as many, with a tab between them"),
     ("valid.txt", "a", "has data for validation alone: name the files to train on train"),
     ("a.csv", "text\na", "has no data in it: give a folder that save_to_disk wrote, or one with files *.parquet"),
 ])

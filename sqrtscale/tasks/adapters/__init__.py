@@ -8,6 +8,8 @@ from __future__ import annotations
 from .adapter import Adapter
 from .cifar10 import ADAPTER as _cifar10
 from .huggingface import ADAPTER as _huggingface
+from .huggingface import MLM as _mlm
+from .huggingface import SST2 as _sst2
 from .images import ADAPTER as _images
 from .lightning import ADAPTER as _lightning
 from .table import ADAPTER as _table
@@ -15,7 +17,7 @@ from .text import ADAPTER as _text
 from .wikitext import ADAPTER as _wikitext
 
 ADAPTERS: dict[str, Adapter] = {adapter.kind: adapter for adapter in (
-    _images, _text, _table, _huggingface, _lightning, _cifar10, _wikitext)}
+    _images, _text, _table, _huggingface, _lightning, _cifar10, _wikitext, _sst2, _mlm)}
 
 
 def adapter_of(source: str) -> tuple[Adapter, str] | None:

@@ -19,7 +19,7 @@ class Adapter:
 
     kind: what stands before the colon; place: what comes after it, for the help; does: in a few words; write: (place, options)
     -> the text of the task's file, without running anything and without torch, or FieldError for what cannot be one;
-    options: of the command line, without dashes -> their help.
+    options: of the command line, without dashes -> their help; check_options: raises FieldError for those that no data can mend.
     """
 
     kind: str
@@ -27,13 +27,19 @@ class Adapter:
     does: str
     write: Callable[[str, Options], str]
     options: Mapping[str, str] = field(default_factory=dict)
+    check_options: Callable[[Options], object] = lambda options: None
 
-    def text(self, place: str, options: Options) -> str:
-        """The text of a task's file. Raises FieldError for a place that has no data and for options of other adapters."""
+    def check(self, options: Options) -> None:
+        """Raises FieldError for options of other adapters, and for those that cannot be a task's of whatever data."""
         for option in options:
             if option not in self.options:
                 known = ", ".join(f"--{name}" for name in self.options) or "none"
                 raise FieldError(f"--{option}", options[option], f"is not read for {self.kind}: its options are {known}")
+        self.check_options(options)
+
+    def text(self, place: str, options: Options) -> str:
+        """The text of a task's file. Raises FieldError for a place that has no data and for options of other adapters."""
+        self.check(options)
         if not place:
             raise FieldError("FILE", f"{self.kind}:", f"names no data: give {self.kind}:{self.place}")
         return self.write(place, options)

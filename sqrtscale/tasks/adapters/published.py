@@ -133,6 +133,8 @@ WIKITEXT2 = Archive("wikitext-2-raw-v1.zip", "https://wikitext.smerity.com/wikit
                     "ef7edb566e3e2b2d31b29c1fdb0c89a4cc683597484c3dc2517919c615435a11", 4_721_645, WIKI)
 WIKITEXT103 = Archive("wikitext-103-raw-v1.zip", "https://wikitext.smerity.com/wikitext-103-raw-v1.zip",
                       "91c00ae287f0d699e18605c84afc9e45c192bc6b7797ff8837e5474655a33794", 191_984_949, WIKI)
+SST2 = Archive("SST-2.zip", "https://dl.fbaipublicfiles.com/glue/data/SST-2.zip",
+               "d67e16fb55739c1b32cdce9877596db1c127dc322d93c082281f64057c16deaa", 7_439_277, ("train.tsv", "dev.tsv"))
 ON_A_GPU = "--lr 1e-3 --eps 1e-8 --weight-decay 1e-4 --batch 256 --target 1024 --samples 512000 --warm-samples 1536000 --seeds 3"
 ON_A_CPU = "--lr 5e-4 --eps 2e-8 --weight-decay 1e-4 --batch 64 --target 256 --samples 32000 --warm-samples 64000 --seeds 3"
 DATA_SETS = {
@@ -144,4 +146,10 @@ DATA_SETS = {
                  "--seeds 3",),
         "gpu": ("--optimizer adam --lr 5e-4 --betas 0.9 0.999 --batch 128 --target 512 --samples 256000 --warm-samples 1024000 "
                 "--seeds 3",)}),
+    "sst2": DataSet({"tiny": SST2, "gpu": SST2}, {
+        "tiny": ("--optimizer adamw --lr 5e-5 --batch 8 --target 32 --samples 4000 --start scratch --seeds 3",),
+        "gpu": ("--optimizer adamw --lr 2e-5 --batch 32 --target 128 --samples 40000 --start scratch --seeds 3",)}),
+    "mlm": DataSet({"tiny": WIKITEXT2, "gpu": WIKITEXT103}, {
+        "tiny": ("--optimizer adamw --lr 1e-4 --batch 8 --target 32 --samples 4000 --warm-samples 4000 --seeds 3",),
+        "gpu": ("--optimizer adamw --lr 1e-4 --batch 32 --target 256 --samples 40000 --warm-samples 20000 --seeds 3",)}),
 }

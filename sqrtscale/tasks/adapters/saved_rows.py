@@ -1,7 +1,7 @@
-"""Rows of a data folder as other programs write it: save_to_disk of datasets, parquet, JSON lines, raw text.
+"""Rows of a data folder as other programs write it: save_to_disk of datasets, parquet, JSON lines, tabs, raw text.
 
 What a file belongs to is told by the words of its path: train, validation (valid, val, dev, eval) or test. A file without such a
-word is training data. The test data stand for the validation data where there are none.
+word is training data. The test data stand for the validation data where there are none, and are not read otherwise.
 """
 
 from __future__ import annotations
@@ -22,13 +22,17 @@ Reader = Callable[[Path, Choose], Columns]
 TEXT = "text"  # the column of raw text
 WORDS = {"train": "train", "training": "train", "test": "test"} | dict.fromkeys(
     ("validation", "valid", "val", "dev", "eval"), "validation")
-REMEDY = "give a folder that save_to_disk wrote, or one with files *.parquet, *.jsonl or *.txt"
+REMEDY = "give a folder that save_to_disk wrote, or one with files *.parquet, *.jsonl, *.tsv or *.txt"
 
 
 def read_folder(folder: Path, choose: Choose) -> dict[str, Columns]:
     """The wanted columns of "train", and of "validation" where the folder has such data. Raises FieldError."""
     splits: dict[str, Columns] = {}
-    for split, path, read in _readers(folder):
+    readers = list(_readers(folder))
+    validated = any(split == "validation" for split, _, _ in readers)
+    for split, path, read in readers:
+        if split == "test" and validated:  # often without the column of the answers
+            continue
         try:
             columns = read(path, choose)
         except FieldError:
@@ -110,6 +114,22 @@ def _json_lines(path: Path, choose: Choose) -> Columns:
     return {name: [row[name] for row in rows] for name in wanted}
 
 
+def _tabs(path: Path, choose: Choose) -> Columns:
+    """As GLUE has them: names in the first line, no quotes. A column of whole numbers is one of numbers."""
+    with path.open(encoding="utf-8", newline="\n") as file:
+        names, *rows = [line.rstrip("\r\n").split("\t") for line in file if line.strip()] or [[]]
+    wrong = next((i for i, row in enumerate(rows, 2) if len(row) != len(names)), None)
+    if wrong is not None:
+        raise FieldError("data", str(path), f"has {len(rows[wrong - 2])} columns in row {wrong} and {len(names)} names: give "
+                                            "each row as many, with a tab between them")
+    return {name: _whole([row[names.index(name)] for row in rows]) for name in choose(names)}
+
+
+def _whole(values: list[str]) -> list[Any]:
+    """As numbers, where all are whole ones."""
+    return [int(value) for value in values] if all(re.fullmatch("-?[0-9]{1,9}", value) for value in values) else values
+
+
 def _text(path: Path, choose: Choose) -> Columns:
     """A line a row, with its end."""
     (name,) = choose([TEXT])
@@ -118,4 +138,5 @@ def _text(path: Path, choose: Choose) -> Columns:
 
 
 READERS: tuple[tuple[Reader, tuple[str, ...]], ...] = (
-    (_parquet, (".parquet",)), (_json_lines, (".jsonl", ".json", ".ndjson")), (_text, (".txt", ".raw", ".tokens")))
+    (_parquet, (".parquet",)), (_json_lines, (".jsonl", ".json", ".ndjson")), (_tabs, (".tsv",)),
+    (_text, (".txt", ".raw", ".tokens")))

@@ -28,8 +28,11 @@ def users_code(path: str) -> Iterator[None]:
         yield
     except (OwnTaskError, FieldError, MemoryError):
         raise
-    except (Exception, SystemExit) as error:
-        raise _explained(error, path) from error
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # SystemExit among them, and what libraries in other languages raise
+        # a context manager lets a StopIteration pass where it is the cause of another error
+        raise _explained(error, path) from (None if isinstance(error, StopIteration) else error)
 
 
 @contextmanager
@@ -41,19 +44,21 @@ def beside_users_code(path: str | None) -> Iterator[None]:
         yield
     except (OwnTaskError, FieldError, MemoryError):
         raise
-    except (Exception, SystemExit) as error:
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
         in_file = any(frame.f_code.co_filename == path for frame, _ in traceback.walk_tb(error.__traceback__))
         if path is None or not (in_file or DEVICE_ASSERT in str(error)):
             raise
-        raise _explained(error, path) from error
+        raise _explained(error, path) from (None if isinstance(error, StopIteration) else error)
 
 
 def _explained(error: BaseException, path: str) -> OwnTaskError:
     told = traceback.TracebackException.from_exception(error)
     own = [i for i, frame in enumerate(told.stack) if frame.filename == path]
     told.stack = traceback.StackSummary.from_list(told.stack[own[0] :] if own else [])
-    log = "".join(told.format())
-    reason = _sentence("".join(told.format_exception_only()), isinstance(error, SyntaxError))
+    log = _written("".join(told.format()))
+    reason = _sentence(_written("".join(told.format_exception_only())), isinstance(error, SyntaxError))
     if DEVICE_ASSERT in reason:
         reason += f": {OF_AN_INDEX}"
     if isinstance(error, SystemExit):
@@ -61,6 +66,11 @@ def _explained(error: BaseException, path: str) -> OwnTaskError:
     lines = [frame.lineno for frame in told.stack if frame.filename == path]
     place = f"{Path(path).name}, line {lines[-1]}" if lines else Path(path).name
     return OwnTaskError(f"{reason[:400]} ({place})", log)
+
+
+def _written(text: str) -> str:
+    """Text that any file and terminal takes, whatever characters an error has in it."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _sentence(text: str, at_the_end: bool) -> str:

@@ -102,8 +102,8 @@ class Loader:
         try:
             payloads = list(self._processes)
         except RuntimeError as error:
-            raise FieldError("WORKERS", self.workers, f"do not work: {str(error).splitlines()[0]} Give fewer, or remove it"
-                             ) from error
+            reason = str(error).splitlines()[0].rstrip(". ")
+            raise FieldError("WORKERS", self.workers, f"do not work: {reason}. Give fewer, or remove it") from error
         for payload in payloads:
             answer = pickle.loads(payload)
             if isinstance(answer, tuple):

@@ -45,7 +45,7 @@ def read_file(path: Path) -> str:
         if not path.is_file():
             raise FieldError("task", str(path), "is no file: give that of a task, or make one with sqrtscale tasks new")
         data = path.read_bytes()
-        text = data.decode()
+        text = data.decode("utf-8-sig")  # some editors begin a file with a mark
     except (OSError, ValueError) as error:
         if isinstance(error, FieldError):
             raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import linecache
 import math
 import sys
+import time
 import types
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,6 +31,7 @@ from .file import OwnFile
 from .grouping import read_groups
 from .loading import Ahead, Loader, Ticket, seed_all, seeded
 from .reading import NEEDED, OPTIONAL, Source
+from .returned import count_of, loss_of, metrics_of, tensors_of
 
 SPLITS = ("train", "validation")
 MEASURED = 2048  # samples of each of the two fixed sets, spread evenly over larger data
@@ -46,6 +48,7 @@ class Running:
         self._kept: OrderedDict[tuple[str, bytes, bytes], Any] = OrderedDict()
         self._kept_bytes = 0
         self._placed: dict[tuple[str, str], Any] = {}
+        self.loaded_samples, self.loading_seconds = 0, 0.0  # of data with __getitem__: what steps have waited for
 
     def call(self, function: str, *arguments: Any) -> Any:
         """What a function of the file returns; raises OwnTaskError for what it raises."""
@@ -62,7 +65,7 @@ class Running:
         linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
         sys.path.append(str(Path(path).parent))  # last: a file beside it must not pass for a library
         with users_code(path), seeded(0):
-            exec(compile(text, path, "exec"), module.__dict__)
+            exec(compile(text, path, "exec", dont_inherit=True), module.__dict__)
         for function in self.source.functions & {*NEEDED, *OPTIONAL}:
             if not callable(module.__dict__.get(function)):
                 raise FieldError("task", path, f"deletes or replaces its function {function}: keep it a function")
@@ -86,28 +89,24 @@ class Running:
     @property
     def loads(self) -> bool:
         """Whether workers load the training samples, which they can do ahead."""
-        return self.source.workers > 0 and _tensors(self._datasets["train"]) is None
+        return self.source.workers > 0 and tensors_of(self._datasets["train"]) is None
 
     def ahead(self) -> Ahead:
         """What loads the training batches of a population ahead."""
         return Ahead(self._loaders["train"])
 
     def _length(self, dataset: Any, split: str) -> int:
-        tensors = _tensors(dataset)
-        if tensors is not None:
-            lengths = {len(tensor) if tensor.dim() else -1 for tensor in tensors.values()}
-            if len(lengths) != 1 or -1 in lengths:
-                raise FieldError("data", split, f"has tensors of {sorted(lengths)} samples: give them the same first axis")
-            return lengths.pop()
-        if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
-            raise FieldError("data", split, f"is a {type(dataset).__name__}: return a tuple of tensors, or what has __len__ and "
-                                            "__getitem__ (a torch Dataset, a list)")
         with users_code(self.file.path):
-            return len(dataset)
+            return count_of(dataset, split)
 
     def length(self, split: str) -> int:
         """How many samples a split has."""
         return self._length(self._datasets[split], split)
+
+    @property
+    def collates(self) -> bool:
+        """Whether a function ``collate`` of the file is called: not where data are tensors, which are batches as they are."""
+        return "collate" in self.source.functions and tensors_of(self._datasets["train"]) is None
 
     def model(self, seed: int) -> nn.Module:
         """A fresh module as it starts from that seed."""
@@ -119,6 +118,9 @@ class Running:
             if parameter.requires_grad and parameter.dtype != torch.float32:
                 raise FieldError(name, parameter.dtype, "is trained in another precision: keep it in float32, and set "
                                                         'PRECISION = "bf16" or "fp16" for autocast')
+            if nn.parameter.is_lazy(parameter):
+                raise FieldError(name, "lazy", "has no shape before a batch has gone through it: pass one through in model(), or "
+                                               "give the layer its number of inputs")
         if not any(parameter.requires_grad for parameter in made.parameters()):
             raise FieldError("model()", type(made).__name__, "has no parameter that requires a gradient: leave some trainable")
         return made
@@ -139,7 +141,7 @@ class Running:
         split = "train" if int(places[0]) < train else "validation"
         wanted = places - train if split == "validation" else places
         dataset = self._datasets[split]
-        if _tensors(dataset) is not None:
+        if tensors_of(dataset) is not None:
             return _mapped(lambda x: x[wanted.to(x.device)].to(device), self._on_device(split, device))
         key = str(device), places.cpu().numpy().tobytes(), seeds.cpu().numpy().tobytes()
         if key not in self._kept:
@@ -152,15 +154,19 @@ class Running:
         key = split, str(device)
         if key not in self._placed:
             dataset = self._datasets[split]
-            small = sum(tensor.nbytes for tensor in (_tensors(dataset) or {}).values()) <= ON_DEVICE
+            small = sum(tensor.nbytes for tensor in (tensors_of(dataset) or {}).values()) <= ON_DEVICE
             self._placed[key] = _mapped(lambda x: x.to(device), dataset) if small else dataset
         return self._placed[key]
 
     def _loaded(self, loader: Loader | Ahead, wanted: Sequence[Ticket]) -> Any:
+        began = time.perf_counter()
         with seeded(0), users_code(self.file.path):
             samples = loader.read(wanted)
             seed_all(sum(seed for _, seed in wanted) % 2**62)
-            return self._module.__dict__["collate"](samples) if "collate" in self.source.functions else default_collate(samples)
+            batch = self._module.__dict__["collate"](samples) if "collate" in self.source.functions else default_collate(samples)
+        self.loaded_samples += len(wanted)
+        self.loading_seconds += time.perf_counter() - began
+        return batch
 
     def _keep(self, key: tuple[str, bytes, bytes], batch: Any) -> None:
         self._kept[key] = batch
@@ -215,7 +221,7 @@ class OwnNetwork(ModuleNetwork):
         count = len(places)
         half = HALF.get(self.running.source.precision)
         with torch.autocast(device.type, half, enabled=half is not None):
-            loss = self._scalar("loss", self.running.call("loss", self.module, batch))
+            loss = loss_of(self.running.call("loss", self.module, batch))
             if not training:
                 return {name: value.expand(count) for name, value in ({"loss": loss} | self._metrics(batch)).items()}
         self._take_back(buffers)
@@ -227,19 +233,7 @@ class OwnNetwork(ModuleNetwork):
     def _metrics(self, batch: Any) -> dict[str, Tensor]:
         if "metrics" not in self.running.source.functions:
             return {}
-        values = self.running.call("metrics", self.module, batch)
-        if not isinstance(values, Mapping) or not all(isinstance(name, str) and name.isidentifier() for name in values):
-            raise FieldError("metrics", values, 'is no dictionary of names and means: return one, {"accuracy": ...}')
-        if "loss" in values:
-            raise FieldError("metrics", list(values), "names a metric loss, which is measured anyway: give it another name")
-        return {name: self._scalar(f"metrics: {name}", torch.as_tensor(value)) for name, value in values.items()}
-
-    @staticmethod
-    def _scalar(field: str, value: Any) -> Tensor:
-        if not isinstance(value, Tensor) or value.numel() != 1 or not value.is_floating_point():
-            what = f"tensor {tuple(value.shape)} of {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
-            raise FieldError(field, what, "is no scalar: return one number, the mean over the batch")
-        return value.float().reshape(())
+        return metrics_of(self.running.call("metrics", self.module, batch))
 
     def losses(self, predictions: Any, targets: Any) -> Tensor:
         loss: Tensor = predictions["loss"] if isinstance(predictions, Mapping) else predictions
@@ -277,12 +271,6 @@ class OwnData(Data):
 def tickets(places: Tensor, seeds: Tensor) -> list[Ticket]:
     """What a loader is asked for."""
     return list(zip(places.tolist(), seeds.tolist(), strict=True))
-
-
-def _tensors(dataset: Any) -> dict[Any, Tensor] | None:
-    """The tensors of data that are a tuple or dictionary of them; None of data with samples one by one."""
-    named = dict(enumerate(dataset)) if isinstance(dataset, tuple) else dataset if isinstance(dataset, dict) else None
-    return named if named and all(isinstance(tensor, Tensor) for tensor in named.values()) else None
 
 
 def _mapped(change: Callable[[Tensor], Tensor], tree: Any) -> Any:

@@ -5,7 +5,8 @@ Everything is read from these folders: nothing is asked of a hub, and no code th
 
 from __future__ import annotations
 
+from .paper import MLM, SST2
 from .task import HuggingFace
 from .writing import ADAPTER
 
-__all__ = ["ADAPTER", "HuggingFace"]
+__all__ = ["ADAPTER", "MLM", "SST2", "HuggingFace"]

@@ -46,23 +46,35 @@ def metrics(model, batch):
 
 def write(place: str, options: Options) -> str:
     """The text of a task of that model folder."""
-    folder = Path(place).expanduser().absolute()
-    config = check_model(folder)
     kind = options.get("kind")
+    folder = checked_folder(place)
     if kind not in KINDS:
         raise FieldError("kind", kind, f"is no kind of training: give --kind {', --kind '.join(KINDS)}")
     if "data" not in options:
         raise FieldError("data", None, "is missing: give --data FOLDER with the data to train on")
-    data = Path(options["data"]).expanduser().absolute()
+    return task_text(folder, Path(options["data"]), kind, options)
+
+
+def checked_folder(place: str) -> Path:
+    """The absolute path of a model's folder. Raises FieldError for what is none."""
+    folder = Path(place).expanduser().absolute()
+    check_model(folder)
+    return folder
+
+
+def task_text(folder: Path, data: Path, kind: str, options: Options, length: int = LENGTH, title: str | None = None) -> str:
+    """The text of a task of a model's folder and a data folder. length: tokens of a sample, where no option says it and the model
+    takes as many; title: in place of the names of both folders."""
+    config, data = check_model(folder), data.expanduser().absolute()
     check_folder(data)
     longest = min((config[name] for name in LENGTHS if isinstance(config.get(name), int)), default=10**6)
-    length = whole_option(options, "length", 8, min(LENGTH, longest), longest)
+    length = whole_option(options, "length", 8, min(length, longest), longest)
     classified: bool = kind == "classification"
     start = "from the weights of the folder" if has_weights(folder) else "from random weights"
     trained = {"causal": "next token", "masked": "masked tokens", "classification": "class of a text"}[kind]
     samples = "texts of up to" if classified else "windows of"
-    heading = described(f"{folder.name} on {data.name}", f"A model of type {config['model_type']} that predicts the {trained}, "
-                                                         f"{start}; {samples} {length} tokens.")
+    heading = described(title or f"{folder.name} on {data.name}", f"A model of type {config['model_type']} that predicts the "
+                                                                  f"{trained}, {start}; {samples} {length} tokens.")
     body = TEXT.format(
         sample="text" if classified else f"window of {length} tokens", higher='HIGHER_IS_BETTER = ["accuracy"]\n' * classified,
         folder=str(folder), data=str(data), kind=kind, length=length, text=options.get("text-column"),
