@@ -1,9 +1,6 @@
-"""Data of users, added by one command and calibrated by the next, in real processes, held to a plain loop in torch."""
+"""Data of users, added by one command and calibrated by the next in processes of its own, held to a plain loop in torch."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +15,6 @@ ROOT = Path(__file__).resolve().parents[2]
 BATCH, SAMPLES = 16, 256
 
 
-def run(*arguments):
-    return subprocess.run([sys.executable, "-m", "sqrtscale", *map(str, arguments)], text=True, capture_output=True, cwd=ROOT,
-                          stdin=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(ROOT)})
-
-
 @pytest.fixture
 def store(home):
     opened = Store.open()
@@ -32,17 +24,16 @@ def store(home):
 
 @pytest.mark.parametrize(("kind", "said"), [
     ("images", "144 training and 16 validation images"), ("text", "windows of 16 bytes")])
-def test_a_folder_becomes_a_task_that_ends_where_a_plain_loop_ends(store, home, tmp_path, capsys, kind, said):
-    from sqrtscale.cli import main
-
+def test_a_folder_becomes_a_task_that_ends_where_a_plain_loop_ends(store, home, tmp_path, sqrtscale, kind, said):
     source, _ = ADAPTED[kind](tmp_path)
-    assert main(["tasks", "add", *map(str, source), "--name", "mine", "--device", "cpu", "--target", "32"]) == 0
-    told = capsys.readouterr().out
-    assert said in told and "models train as a stack (compiled)" in told
+    done = sqrtscale("tasks", "add", *source, "--name", "mine", "--device", "cpu", "--target", 32)
+    told = done.stdout
+    assert done.returncode == 0 and said in told and "models train as a stack (compiled)" in told
     assert told.splitlines()[-1] == "mine is added: sqrtscale calibrate --task mine"
     assert sorted(path.name for path in (home / "tasks").iterdir()) == ["mine.json", "mine.py"]
-    done = run("calibrate", "--task", "mine", "--batch", BATCH, "--target", 32, "--lr", 3e-3, "--start", "scratch", "--seeds", 1,
-               "--samples", SAMPLES, "--evaluations", 2, "--device", "cpu", "--go-on", "--arms", "base", "--wait", "--json")
+    done = sqrtscale("calibrate", "--task", "mine", "--batch", BATCH, "--target", 32, "--lr", 3e-3, "--start", "scratch",
+                     "--seeds", 1, "--samples", SAMPLES, "--evaluations", 2, "--device", "cpu", "--go-on", "--arms", "base",
+                     "--wait", "--json")
     assert done.returncode == 0, done.stderr
     record = store.get(json.loads(done.stdout)["id"])
     assert record.state == "DONE" and record.plan.own.path == str(home / "tasks" / "mine.py")

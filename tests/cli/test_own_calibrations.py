@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import waiting
 from plain_own import FILES, Plain
 from runner.conftest import processes_of
 
@@ -19,24 +20,26 @@ from sqrtscale.runner import log
 from sqrtscale.store import Store
 from sqrtscale.tasks import OwnFile, OwnTask
 from sqrtscale.tasks.own import Facts, add
+from sqrtscale.training import Measured, calibrate, environment
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCH, TARGET, SAMPLES = 16, 32, 256
 
 
-def run(*arguments, folder=ROOT, memory=None):
-    """memory: bytes that it and all that it starts may allocate each."""
-    limit = None if memory is None else lambda: resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+def short(path):
+    """The command that calibrates a task from scratch on few samples and waits."""
+    options = (f"--batch {BATCH} --target {TARGET} --lr 1e-2 --start scratch --seeds 1 --samples {SAMPLES} --evaluations 2 "
+               "--device cpu --go-on --arms base --wait --json")
+    return ["calibrate", "--task", str(path), *options.split()]
+
+
+def run(*arguments, memory):
+    """In a process of its own; memory: bytes that it and all that it starts may allocate each."""
+    def limit():
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+
     return subprocess.run([sys.executable, "-m", "sqrtscale", *map(str, arguments)], text=True, capture_output=True,
-                          cwd=folder, stdin=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(ROOT)}, preexec_fn=limit)
-
-
-def calibrated(path, *more, memory=None):
-    """The exit code, what it said, and the record of a short calibration from scratch."""
-    done = run("calibrate", "--task", path, "--batch", BATCH, "--target", TARGET, "--lr", 1e-2, "--start", "scratch",
-               "--seeds", 1, "--samples", SAMPLES, "--evaluations", 2, "--device", "cpu", "--go-on", "--arms", "base",
-               "--wait", "--json", *more, memory=memory)
-    return done, json.loads(done.stdout) if done.stdout else None
+                          cwd=ROOT, stdin=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(ROOT)}, preexec_fn=limit)
 
 
 @pytest.fixture
@@ -46,24 +49,39 @@ def store(home):
     opened.close()
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_every_arm_ends_where_a_plain_loop_ends(path, store, home):
-    done, shown = calibrated(path)
-    assert done.returncode == 0, done.stderr
-    record = store.get(shown["id"])
-    assert (record.state, record.executors) == ("DONE", "looped")
-    assert record.plan.own.path == str(path) and record.plan.own.text == path.read_text()
-    assert record.plan.task == f"{path.stem}@{record.plan.own.sha256[:12]}"
-    curves = store.curves(record.id)
+def hold_to_a_plain_loop(plan, curve_of):
+    """curve_of(arm): the validation losses of its only seed."""
     for arm in ("base", "scaled"):
-        config = record.plan.config_of(arm)
-        plain = Plain(OwnTask(record.plan.own), 0, config)
+        config = plan.config_of(arm)
+        plain = Plain(OwnTask(plan.own), 0, config)
         plain.train(0, SAMPLES // config.batch_size, config.batch_size)
-        curve = curves[(curves["arm"] == arm) & (curves["metric"] == "val_loss")]
-        loose = plain.about.source.precision == "bf16"
-        assert curve["value"].iloc[-1] == pytest.approx(plain.validation_loss(), rel=1e-2 if loose else 1e-4)
-        assert curve["value"].nunique() == len(curve) == 3  # it moved
-    assert not processes_of(home)
+        curve, loose = curve_of(arm), plain.about.source.precision == "bf16"
+        assert curve[-1] == pytest.approx(plain.validation_loss(), rel=1e-2 if loose else 1e-4)
+        assert len(set(curve)) == len(curve) == 3  # it moved
+
+
+LORA, *OTHERS = FILES  # one, and below the table, goes through the command's processes, which do the same for each
+
+
+def test_every_arm_ends_where_a_plain_loop_ends(sqrtscale, store, home):
+    done = sqrtscale(*short(LORA))
+    assert done.returncode == 0, done.stderr
+    record = store.get(json.loads(done.stdout)["id"])
+    assert (record.state, record.executors) == ("DONE", "looped")
+    assert record.plan.own.path == str(LORA) and record.plan.own.text == LORA.read_text()
+    assert record.plan.task == f"lora@{record.plan.own.sha256[:12]}"
+    curves = store.curves(record.id)
+    of_losses = curves[curves["metric"] == "val_loss"]
+    hold_to_a_plain_loop(record.plan, lambda arm: of_losses[of_losses["arm"] == arm]["value"].tolist())
+    waiting.until(lambda: not processes_of(home), what="the end of its processes")
+
+
+@pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.stem)
+def test_every_arm_of_its_plan_ends_where_a_plain_loop_ends(path):
+    plan = plan_of(build_parser().parse_args(short(path)))
+    events = [event for event in calibrate(plan) if isinstance(event, Measured)]
+    assert environment("cpu", plan)["executor"] == "looped"
+    hold_to_a_plain_loop(plan, lambda arm: [event.values["val_loss"] for event in events if event.arm == arm])
 
 
 def test_a_task_that_was_added_is_calibrated_by_its_name_and_another_text_is_another_version(store, sqrtscale, tmp_path):
@@ -71,8 +89,7 @@ def test_a_task_that_was_added_is_calibrated_by_its_name_and_another_text_is_ano
     path.write_text(next(file for file in FILES if file.stem == "table").read_text())
     done = sqrtscale("tasks", "add", path, "--name", "my-rows", "--device", "cpu")
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "my-rows is added: sqrtscale calibrate --task my-rows")
-    first = store.get(calibrated("my-rows")[1]["id"])
-    again = store.get(calibrated("my-rows")[1]["id"])
+    first, again = (store.get(json.loads(sqrtscale(*short("my-rows")).stdout)["id"]) for _ in range(2))
     assert len(store.reused(again.id)) == len(again.plan.runs) and again.plan.task == first.plan.task
     path.write_text(path.read_text() + "\n# another version\n")
     done = sqrtscale("calibrate", "--task", "my-rows")
@@ -89,15 +106,16 @@ def test_a_task_that_was_added_is_calibrated_by_its_name_and_another_text_is_ano
     assert done.returncode == 2 and "task = 'my-rows' is not known: give one of digits, pydoc, or a file" in done.stderr
 
 
-def test_the_tutorial_runs_from_nothing_to_a_verdict(store, tmp_path):
+def test_the_tutorial_runs_from_nothing_to_a_verdict(store, sqrtscale, tmp_path, monkeypatch):
     """Every command of the page, in its order, on fewer samples."""
     page = (ROOT / "docs" / "own_tasks.md").read_text()
     (block,) = re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
     lines = block.splitlines()
     assert len(lines) == 4
+    monkeypatch.chdir(tmp_path)
     for line in lines:
         shorter = ["--samples", 1280, "--warm-samples", 1280, "--seeds", 1] * line.startswith("sqrtscale calibrate")
-        done = run(*shlex.split(line)[1:], *shorter, folder=tmp_path)
+        done = sqrtscale(*shlex.split(line)[1:], *shorter)
         assert done.returncode == 0, done.stderr
     (summary,) = store.summaries()
     assert summary.state == "DONE" and summary.task.startswith("my_task@") and summary.outcome
@@ -123,13 +141,13 @@ def test_a_calibration_branches_from_the_checkpoint_that_the_file_names_or_the_c
     assert done.returncode == 0 and "the arms branch from the checkpoint last.pt (PyTorch, AdamW after 300 steps, SHA-256" \
         in done.stdout and "noise scale at the checkpoint: " in done.stdout, done.stdout
     assert "is that of last.pt: adamw, lr 0.002, beta1 0.8, beta2 0.99, eps 1e-08, weight_decay 0.1\n" in done.stdout
-    short = ["--target", TARGET, "--seeds", 1, "--samples", SAMPLES, "--evaluations", 1, "--device", "cpu", "--arms", "base"]
-    done = sqrtscale("calibrate", "--task", "rows", *short)
+    few = ["--target", TARGET, "--seeds", 1, "--samples", SAMPLES, "--evaluations", 1, "--device", "cpu", "--arms", "base"]
+    done = sqrtscale("calibrate", "--task", "rows", *few)
     assert (done.returncode, done.stderr.splitlines()[-1]) == (
         2, "--batch is needed: the checkpoint does not say at which global batch it was trained")
-    done = sqrtscale("calibrate", "--task", "rows", *short, "--checkpoint", lightning, "--start", "warm")
+    done = sqrtscale("calibrate", "--task", "rows", *few, "--checkpoint", lightning, "--start", "warm")
     assert (done.returncode, done.stderr.splitlines()[-1]) == (2, "--checkpoint and --start warm are two starts: leave one out")
-    done = run("calibrate", "--task", "rows", *short, "--batch", BATCH, "--wait", "--go-on")
+    done = sqrtscale("calibrate", "--task", "rows", *few, "--batch", BATCH, "--wait", "--go-on")
     assert done.returncode == 0, done.stderr
     (summary,) = store.summaries()
     record = store.get(summary.id)
@@ -212,24 +230,27 @@ def late(path, end):
     ("import os; os._exit(0)", "the training process ended with exit code 0 before its runs did"),
     ("torch.ones(10**10 // 4)", "out of memory: take a smaller batch"),
 ], ids=["an exception", "a backward pass", "os._exit", "ten gigabytes"])
-def test_an_error_in_training_ends_the_run_with_the_users_last_line(store, tmp_path, home, end, reason):
+def test_an_error_in_training_ends_the_run_with_the_users_last_line(store, sqrtscale, tmp_path, home, end, reason):
     path = tmp_path / "late.py"
-    done, shown = calibrated(late(path, end), "--samples", 16_000, memory=4 * 10**9)
+    command = [*short(late(path, end)), "--samples", 16_000]
+    done = run(*command, memory=4 * 10**9) if "10**10" in end else sqrtscale(*command)
     assert done.returncode == 1
-    record = store.get(shown["id"])
+    record = store.get(json.loads(done.stdout)["id"])
     assert record.state == "FAILED" and record.reason.startswith(reason)
     said = (home / "calibrations" / record.id / "train.log").read_text()
     assert "_exit" in end or (f'File "{path}", line' in said and "sqrtscale/" not in said.split("Traceback")[1])
 
 
-def test_prints_and_threads_without_end_do_no_harm(store, tmp_path, home):
+def test_prints_and_threads_without_end_do_no_harm(store, sqrtscale, tmp_path, home):
     """Nearly a gigabyte of lines, and a thread that would keep its process for ever."""
     end = ("import threading; threading.Thread(target=threading.Event().wait).start()\n"
            "        for _ in range(900): print('x' * 10**6)")
-    done, shown = calibrated(late(tmp_path / "late.py", end), "--samples", 6_400)
-    assert done.returncode == 0 and store.get(shown["id"]).state == "DONE"
-    assert (home / "calibrations" / shown["id"] / "train.log").stat().st_size <= log.LARGEST
-    assert not processes_of(home)
+    done = sqrtscale(*short(late(tmp_path / "late.py", end)), "--samples", 6_400)
+    assert done.returncode == 0, done.stderr
+    id = json.loads(done.stdout)["id"]
+    assert store.get(id).state == "DONE"
+    assert (home / "calibrations" / id / "train.log").stat().st_size <= log.LARGEST
+    waiting.until(lambda: not processes_of(home), what="the end of its processes")
 
 
 @pytest.mark.parametrize(("text", "sentence"), [

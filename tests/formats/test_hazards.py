@@ -1,12 +1,11 @@
 """What makes a transfer doubtful is said: reinforcement learning, bfloat16 state, OneCycle, optimizers switched on elsewhere."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 from samples import text_of
 
+from sqrtscale.cli import main
 from sqrtscale.formats import double_scaling, double_scaling_in_text, patch, read
 from sqrtscale.formats._accounting import judged
 from sqrtscale.rules import FieldError, scale
@@ -28,16 +27,13 @@ def hf(**changes):
         ({"kl_coef": 0.05}, "kl_coef"),
     ],
 )
-def test_reinforcement_learning_is_not_covered_and_check_does_not_say_in_range(changes, counted, tmp_path):
+def test_reinforcement_learning_is_not_covered_and_check_does_not_say_in_range(changes, counted, tmp_path, capsys):
     (uncovered,) = read(hf(**changes)).uncovered
     assert "does not cover" in uncovered and counted in uncovered
     (tmp_path / "args.json").write_text(hf(**changes))
-    done = subprocess.run(
-        [sys.executable, "-m", "sqrtscale", "check", "--from", tmp_path / "args.json", "--devices", "4", "--target", "64"],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 1 and "in its range" not in done.stdout and "reinforcement learning" in done.stdout
+    code = main(["check", "--from", str(tmp_path / "args.json"), "--devices", "4", "--target", "64"])
+    said = capsys.readouterr().out
+    assert code == 1 and "in its range" not in said and "reinforcement learning" in said
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The compiled gradients, written out by hand, are those of autograd through the same model."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -156,48 +157,41 @@ def test_what_was_compiled_from_other_sources_is_not_taken(tmp_path):
         assert cache.digest(copied) != cache.digest()
 
 
-COMPILES = """
+PROCESS = """
+import json
 import torch
 from sqrtscale.plan import make_plan
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.tasks import task
 from sqrtscale.tasks.module import ModuleNetwork
-from sqrtscale.training import Progress, calibrate
+from sqrtscale.training import Measured, Progress, calibrate
 from sqrtscale.training.executors import choose
 
-base = TrainingConfig("adam", 8)
-first = next(calibrate(make_plan("digits", base, 16, seeds=1, samples=64, start="scratch", arms=["base"], device="cpu")))
 starts = lambda *of: choose(*of).starts_at_once()
-print(first.phase if isinstance(first, Progress) else "",
-      starts(task("digits").network(), "adam", torch.device("cuda")),
-      starts(ModuleNetwork(torch.nn.Identity, max), "adam", torch.device("cpu")))
-"""
-
-
-CURVE = """
-import json
-from sqrtscale.plan import make_plan
-from sqrtscale.rules import TrainingConfig
-from sqrtscale.training import Measured, calibrate
-
 base = TrainingConfig("adam", 8)
 plan = make_plan("digits", base, 16, seeds=1, samples=64, start="scratch", arms=["base"], device="cpu")
-print(json.dumps([[value.hex() for value in e.values.values()] for e in calibrate(plan) if isinstance(e, Measured)]))
+events = calibrate(plan)
+first = next(events)
+others = [starts(task("digits").network(), "adam", torch.device("cuda")),  # asked before anything is compiled
+          starts(ModuleNetwork(torch.nn.Identity, max), "adam", torch.device("cpu"))]
+print(json.dumps({
+    "first": first.phase if isinstance(first, Progress) else "", "starts": others,
+    "curve": [[value.hex() for value in e.values.values()] for e in (first, *events) if isinstance(e, Measured)]}))
 """
 
 
-def test_a_process_that_compiles_has_the_numbers_of_one_that_finds_the_kernels_on_the_disk(tmp_path):
-    """Bit by bit. Functions that were not inlined once had a version for each kernel, and what a process linked was chance."""
-    curves = [subprocess.run([sys.executable, "-c", CURVE], env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
-                             capture_output=True, text=True, check=True).stdout for _ in range(2)]
-    assert curves[0] == curves[1] and curves[0].count("0x1.") > 100
+def test_who_must_wait_for_the_compiler_is_told_and_has_the_numbers_of_who_finds_the_kernels_on_the_disk(tmp_path):
+    """A process with an empty cache says so before it does anything else; one that has compiled fills the usual cache.
 
-
-def test_who_must_wait_for_the_compiler_is_told(tmp_path):
-    """A process with an empty cache says so before it does anything else; one that has compiled fills the usual cache."""
+    The numbers bit by bit: functions that were not inlined once had a version for each kernel, and what a process linked was
+    chance.
+    """
     Population(task("digits"), [TrainingConfig("adam", 1)], [0], CPU).step(
         Batch(torch.zeros(1, 1, 4, 16), torch.zeros(1, 1, dtype=torch.long)))
     assert choose(task("digits").network(), "adam", CPU).starts_at_once()
-    done = subprocess.run([sys.executable, "-c", COMPILES], env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
-                          capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["compiling", "the", "training", "step,", "once", "True", "True"]
+    compiled_it, found_it = (json.loads(subprocess.run(
+        [sys.executable, "-c", PROCESS], env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}, capture_output=True, text=True,
+        check=True).stdout) for _ in range(2))
+    assert compiled_it["first"] == "compiling the training step, once" != found_it["first"]
+    assert compiled_it["starts"] == found_it["starts"] == [True, True]
+    assert compiled_it["curve"] == found_it["curve"] and str(found_it["curve"]).count("0x1.") > 100

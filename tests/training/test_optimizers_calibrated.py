@@ -1,12 +1,11 @@
 """Every optimizer of the catalogue through a whole calibration on a CPU, with whatever executor suits it."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 from torch_optim import DIVIDES
 
+from sqrtscale.cli import main
 from sqrtscale.diagnostics import REGIME
 from sqrtscale.plan import make_plan
 from sqrtscale.rules import TrainingConfig
@@ -33,17 +32,15 @@ def test_a_calibration_without_a_kernel_runs_to_its_end_and_measures_what_there_
         assert values["update_rms"] > 0 and 0 < values["val_loss"] < 5
 
 
-def test_an_optimizer_that_divides_by_nothing_is_calibrated_judged_and_shown():
+def test_an_optimizer_that_divides_by_nothing_is_calibrated_judged_and_shown(capsys):
     """From the command line: stored, and with a verdict that speaks of what was measured."""
     command = ["calibrate", "--task", "digits", "--optimizer", "sgd", "--lr", "0.05", "--momentum", "0.9", "--target", "16",
                "--samples", "320", "--warm-samples", "160", "--seeds", "3", "--device", "cpu", "--wait", "--json"]
-    done = subprocess.run([sys.executable, "-m", "sqrtscale", *command], text=True, capture_output=True, stdin=subprocess.DEVNULL)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    assert main(command) == 0
+    found = json.loads(capsys.readouterr().out)
     assert found["state"] == "DONE"
     arms = {arm["name"]: arm["config"] for arm in found["plan"]["arms"]}
     assert {name: arms[name]["lr"] for name in arms} == pytest.approx(
         {"base": 0.05, "scaled": 0.1, "unscaled": 0.05, "sqrt lr": 0.05 * 2**0.5})
     assert {arm["name"] for arm in found["plan"]["arms"] if arm["group"] == "control"} == {"unscaled", "sqrt lr"}
-    shown = subprocess.run([sys.executable, "-m", "sqrtscale", "runs", "show", found["id"]], text=True, capture_output=True)
-    assert shown.returncode == 0 and "sgd" in shown.stdout
+    assert main(["runs", "show", found["id"]]) == 0 and "sgd" in capsys.readouterr().out
