@@ -34,7 +34,7 @@ MORE_CHAINS = {  # where those were too few for a slope: about 1.3 times what th
     ("rmsprop", "quadratic", "torch"): 1_152_000, ("adamw", "quadratic", "torch"): 928_000,
     ("rmsprop", "double_well", "torch"): 2_400_000, ("adam", "double_well", "torch"): 320_000,
     ("adamw", "double_well", "torch"): 960_000, ("rmsprop", "double_well", "paper"): 128_000,
-    ("adam", "double_well", "paper"): 320_000, ("rmsprop", "regression", "torch"): 272_000,
+    ("adam", "double_well", "paper"): 320_000, ("rmsprop", "regression", "torch"): 752_000,
     ("adamw", "regression", "torch"): 240_000, ("rmsprop", "net", "torch"): 54_400,
     ("adamw", "quadratic", "paper"): 600_000}
 STABLE_RULES = (RIGHT, "linear lr", "lr kappa^(1/alpha)", "unscaled")

@@ -116,7 +116,8 @@ def _lines(outcome: WeakError) -> Sequence[str]:
                      *(f"{cell.error:+.2e} ± {cell.standard_error:.0e}" for cell in cells)])
     settings = [made.algorithm, made.problem, made.noise, *([] if signs else ["betas " + " ".join(f"{b:g}" for b in made.betas)]),
                 f"{made.convention} convention", f"rule: {made.rule}"]
-    return [", ".join(settings), wording.about(outcome), "", "error against the SDE ± standard error", *table(rows), "",
+    return [", ".join(settings), wording.about(outcome), "",
+            f"error against the {outcome.limit} ± standard error", *table(rows), "",
             *wording.sentences(outcome)]
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .experiment import Experiment
-from .statistics import Interval
+from .statistics import CLEAR, NORMAL, Interval
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,16 @@ class Prediction:
     high: float
     share: float | None
     beyond: bool
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the error stands out of its noise, as that of a level."""
+        return abs(self.error) > CLEAR / NORMAL * (self.high - self.error)
+
+    @property
+    def size(self) -> float:
+        """Of the error where it is clear, else the largest that its interval allows."""
+        return abs(self.error) if self.is_clear else max(abs(self.low), abs(self.high))
 
 
 @dataclass(frozen=True)
@@ -120,6 +130,11 @@ class WeakError:
     def predicted_slope(self) -> float | None:
         """What theory says the slopes are."""
         return self.experiment.predicted_slope
+
+    @property
+    def limit(self) -> str:
+        """What the algorithm is compared with: its SDE, or under infinite variance a limit driven by jumps."""
+        return "limit" if self.experiment.parts[2].is_stable else "SDE"
 
     @property
     def test_functions(self) -> tuple[str, ...]:

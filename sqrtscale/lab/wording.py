@@ -11,6 +11,8 @@ FIRST_ORDER = ("First order means: over a fixed time, the mean of any smooth fun
                "at most a constant times 1 - beta2. It says nothing about single paths, nor about times without end.")
 NO_PROOF = ("A measured slope of 1 shows this for one function on one problem, down to the smallest step that was tried; it "
             "proves nothing about other functions, other problems or smaller steps.")
+SHARED = ("In training a batch is a mean of samples, and a larger one is nearer to normal: what tails and skewness of the "
+          "samples add to the distance from the SDE is about the same for base and scaled run, and cancels between them.")
 NOT_FIRST_ORDER = 0.9  # a predicted slope below it
 
 
@@ -37,13 +39,17 @@ def intercept_sentence(outcome: WeakError, name: str) -> str:
     return f"{name}: {interval}: an error stays however small the batch is, or it falls by another power than expected."
 
 
-def prediction_sentence(prediction: Prediction) -> str:
-    """The SDE's error at the base's or the target's batch."""
+def prediction_sentence(outcome: WeakError, prediction: Prediction) -> str:
+    """The error of the SDE at the base's or the target's batch, or how small it must be where it is lost in its noise."""
     where = "the base batch" if prediction.kappa == 1 else f"{prediction.kappa:g} times the base batch"
     axis = "" if prediction.one_minus_beta2 is None else f" (1 - beta2 = {prediction.one_minus_beta2:.3g})"
     guess = ", read off beyond the steps that were measured" if prediction.beyond else ""
+    error = f"the {outcome.limit}'s error in {prediction.test_function} is"
+    if not prediction.is_clear:
+        return (f"At {where}{axis} {error} not measurable with {outcome.experiment.chains:,} chains, at most about "
+                f"{prediction.size:.2g}{guess}.")
     share = "" if prediction.share is None else f", {prediction.share:.1%} of its change"
-    return f"At {where}{axis} the SDE's error in {prediction.test_function} is about {abs(prediction.error):.2g}{share}{guess}."
+    return f"At {where}{axis} {error} about {prediction.size:.2g}{share}{guess}."
 
 
 def expectation_sentence(outcome: WeakError) -> str:
@@ -60,20 +66,26 @@ def expectation_sentence(outcome: WeakError) -> str:
 def verdict_paragraph(outcome: WeakError) -> str:
     """What the outcome means for a verdict on a real run."""
     made = outcome.experiment
-    shares = {prediction.test_function: prediction.share for prediction in outcome.predictions
-              if prediction.kappa == made.kappa and prediction.share is not None}
-    largest = max(shares, key=lambda name: shares[name], default=None)
+    at_target = [prediction for prediction in outcome.predictions if prediction.kappa == made.kappa]
+    measured = [prediction for prediction in at_target if prediction.is_clear and prediction.share is not None]
     if made.rule != RIGHT:
         first = "This run shows what a wrong rule does: its difference to the base does not shrink with the batch, so a "\
                 "calibration with enough seeds sees it."
-    elif largest is None:
+    elif not at_target:
         first = f"At kappa = {made.kappa:g} the square-root rule asks for a beta below 0, so there is no run to predict."
+    elif not measured:
+        first = (f"At kappa = {made.kappa:g} the distance from the {outcome.limit} is not measurable with {made.chains:,} "
+                 "chains, so this run says nothing about a verdict.")
     else:
-        first = (f"Two runs that share an SDE still differ by their own distances from it: at kappa = {made.kappa:g} up to about "
-                 f"{shares[largest]:.1%} of the change ({largest}). No calibration finds the rule exact below that.")
+        largest = max(measured, key=lambda prediction: prediction.share or 0.0)
+        guess = ", read off beyond the steps that were measured" if largest.beyond else ""
+        first = (f"Two runs that share {'a limit' if outcome.limit == 'limit' else 'an SDE'} still differ by their own distances "
+                 f"from it: at kappa = {made.kappa:g} up to about {largest.share:.1%} of the change ({largest.test_function})"
+                 f"{guess}. No calibration finds the rule exact below that.")
     slope = made.predicted_slope
     if slope is not None and made.rule == RIGHT and slope < NOT_FIRST_ORDER:
-        first += f" This noise makes it shrink only as the power {slope:g} of the batch, so smaller batches help less."
+        first += f" This noise makes it shrink only as the power {slope:g} of the batch, by the same law at every batch size."
+        first += "" if made.algorithm == "signsgd" else f" {SHARED}"
     return f"{first} Your loss is not {made.problem.replace('_', ' ')}: take the size as an example, never as a bound."
 
 
@@ -82,7 +94,7 @@ def sentences(outcome: WeakError) -> tuple[str, ...]:
     names = outcome.test_functions
     return (expectation_sentence(outcome), *(slope_sentence(outcome, name) for name in names),
             *(intercept_sentence(outcome, name) for name in names if outcome.intercepts[name].refuted),
-            *(prediction_sentence(prediction) for prediction in outcome.predictions if prediction.test_function == names[0]),
+            *(prediction_sentence(outcome, each) for each in outcome.predictions if each.test_function == names[0]),
             verdict_paragraph(outcome), NO_PROOF)
 
 

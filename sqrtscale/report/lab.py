@@ -20,15 +20,15 @@ def lab_report(stored: Stored) -> Report:
     first = outcome.test_functions[0]
     measured = tuple(wording.slope_sentence(outcome, name) for name in outcome.test_functions)
     stays = tuple(wording.intercept_sentence(outcome, name) for name in outcome.test_functions)
-    predicted = tuple(wording.prediction_sentence(each) for each in outcome.predictions if each.test_function == first)
+    predicted = tuple(wording.prediction_sentence(outcome, each) for each in outcome.predictions if each.test_function == first)
     by = f"version {stored.version}, {stored.date}" if stored.version else ""
     return Report(
-        title=f"The lab: {algorithm(made.algorithm).TITLE} and its SDE",
+        title=f"The lab: {algorithm(made.algorithm).TITLE} and its {outcome.limit}",
         answer=wording.slope_sentence(outcome, first) if made.rule == RIGHT else wording.intercept_sentence(outcome, first),
         sections=(
             Section("What was measured", (wording.expectation_sentence(outcome), wording.about(outcome), wording.FIRST_ORDER),
                     tables=(_settings(outcome, by),)),
-            Section("The error against the SDE", _picture_words(outcome), (_picture(outcome),), (_errors(outcome),)),
+            Section(f"The error against the {outcome.limit}", _picture_words(outcome), (_picture(outcome),), (_errors(outcome),)),
             Section("Slopes", (*measured, *predicted)),
             Section("What stays as the batch goes to 0", stays),
             Section("What it means for a verdict", (wording.verdict_paragraph(outcome), wording.NO_PROOF)),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..evidence import LayerTails, most_skewed, passes_for_normal
 from ..lab import noise
+from ..lab.wording import SHARED
 
 THIRD_MOMENT = 3.0  # tail index above which skewness exists; below it tails alone cost at least as much: nu / 2 - 1 <= 1 / 2
 SKEWED = 1.0  # skewness from which on the lab's skewed law, with 2, is nearer than the symmetric ones
@@ -26,7 +27,7 @@ def nearest_law(measured: Sequence[LayerTails]) -> str | None:
 
 
 def law_sentence(measured: Sequence[LayerTails]) -> str:
-    """What the nearest law does to the SDE as an approximation; "" where no tails are known."""
+    """What the nearest law does to the SDE of RMSprop and Adam, and to their verdict; "" where no tails are known."""
     chosen = _chosen(measured)
     if chosen is None:
         return ""
@@ -38,8 +39,8 @@ def law_sentence(measured: Sequence[LayerTails]) -> str:
         index = f", skewness {layer.skewness.size:.2g}, {layer.skewness.low:.2g} to {layer.skewness.high:.2g}"
     text = f"Of the laws in the lab {name} is nearest to the noise of {layer.layer}{index}. {law.law.SAYS}"
     if law.slope is not None and law.slope < 1:
-        text += (f" So kappa times the batch is kappa^{law.slope:.2g} times the error instead of kappa times, "
-                 "and a smaller batch brings the run less near to the SDE than the theorem says.")
+        text += f" There, by one law at every batch size, kappa times the batch has kappa^{law.slope:.2g} times the error. "
+        text += SHARED
     return text
 
 

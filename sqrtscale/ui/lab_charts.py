@@ -53,7 +53,7 @@ def courses(outcome: WeakError, function: str) -> go.Figure:
     of = {course.h: course for course in outcome.courses if course.test_function == function}
     figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.1, row_heights=[0.6, 0.4])
     sde = of[None]
-    figure.add_traces([_band(sde, SDE), _curve(sde, sde.values, "SDE", SDE, width=4)])
+    figure.add_traces([_band(sde, SDE), _curve(sde, sde.values, outcome.limit, SDE, width=4)])
     for place, h in enumerate(h for h in shown_steps(outcome) if h in of):
         course, level = of[h], _level(outcome, function, h)
         upper, lower = (_curve(course, values, ETAS[place], DISCRETE, dash=DASHES[place], symbol=SYMBOLS[place]) for values in (
@@ -66,7 +66,7 @@ def courses(outcome: WeakError, function: str) -> go.Figure:
     label = LABELS.get(function, function)
     figure.update_xaxes(title={"text": "Time (the same for all: steps × η²)"}, row=2, col=1)
     figure.update_yaxes(automargin=True, title={"text": label}, row=1, col=1)
-    figure.update_yaxes(automargin=True, title={"text": f"{label} minus the SDE's"}, nticks=5, row=2, col=1)
+    figure.update_yaxes(automargin=True, title={"text": f"{label} minus the {outcome.limit}'s"}, nticks=5, row=2, col=1)
     figure.update_layout(height=520, margin=MARGIN, legend=LEGEND, hovermode="x unified", uirevision="kept")
     return figure
 
@@ -104,7 +104,8 @@ def errors(outcome: WeakError, marked: Sequence[Mark] = (), wrong: Sequence[Weak
     axis = "h = η²" if outcome.levels[0].one_minus_beta2 is None else "1 − β2 (grows with the batch)"
     ticks = _ticks([x for trace in figure.data for x in trace.x])
     figure.update_xaxes(type="log", title={"text": axis}, automargin=True, **ticks)
-    figure.update_yaxes(type="log", title={"text": "|error against the SDE|"}, automargin=True, exponentformat="power", dtick=1)
+    figure.update_yaxes(type="log", title={"text": f"|error against the {outcome.limit}|"}, automargin=True, dtick=1,
+                        exponentformat="power")
     figure.update_layout(height=440, margin=MARGIN, legend=LEGEND, hovermode="closest", uirevision="kept")
     return figure
 
@@ -113,13 +114,13 @@ def paths(outcome: WeakError, h: float) -> go.Figure:
     """Quantiles of x over time under the SDE (filled) and at that step (lines), and a path of each, which frames play."""
     quantiles = {each.h: each for each in outcome.quantiles}
     walked = {path.h: path for path in outcome.paths if path.number == 0}
-    figure = go.Figure([*_fan(quantiles[None]), *_lines(quantiles[h])])
+    figure = go.Figure([*_fan(quantiles[None], outcome.limit), *_lines(quantiles[h])])
     moving = [len(figure.data), len(figure.data) + 1]
     times = walked[None].times
     end = times[-1]
-    figure.add_traces(_walk(walked, h, end))
+    figure.add_traces(_walk(walked, h, end, outcome.limit))
     ends = [times[0] + (end - times[0]) * i / FRAMES for i in range(FRAMES + 1)]
-    figure.frames = [go.Frame(name=f"{t:.4g}", data=_walk(walked, h, t), traces=moving) for t in ends]
+    figure.frames = [go.Frame(name=f"{t:.4g}", data=_walk(walked, h, t, outcome.limit), traces=moving) for t in ends]
     play = {"frame": {"duration": FRAME_TIME, "redraw": False}, "transition": {"duration": 0}, "fromcurrent": True}
     jump = {"frame": {"duration": 0, "redraw": False}, "transition": {"duration": 0}, "mode": "immediate"}
     names = [frame.name for frame in figure.frames]
@@ -178,14 +179,15 @@ def _guide(outcome: WeakError, function: str, slope: float) -> go.Scatter:
                       line={"color": UNSCALED, "width": 2, "dash": "dot" if slope == 1 else "dashdot"})
 
 
-def _fan(of: Quantiles) -> list[go.Scatter]:
-    """The ranges that hold 90 and 50 of 100 chains of the SDE, and the median."""
+def _fan(of: Quantiles, limit: str) -> list[go.Scatter]:
+    """The ranges that hold 90 and 50 of 100 chains of the SDE or limit, and the median."""
     rows = dict(zip(of.probabilities, of.values, strict=True))
     fan = [go.Scatter(x=[*of.times, *of.times[::-1]], y=[*rows[low], *rows[1 - low][::-1]], mode="lines", fill="toself",
                       line={"width": 0}, fillcolor=faint(SDE, 0.16), hoverinfo="skip", showlegend=low == 0.05,
-                      name="90% and 50% of the SDE", legendgroup="fan") for low in (0.05, 0.25)]
+                      name=f"90% and 50% of the {limit}", legendgroup="fan") for low in (0.05, 0.25)]
     return [*fan, go.Scatter(x=of.times, y=rows[0.5], mode="lines", line={"color": faint(SDE, 0.7), "width": 1.5},
-                             showlegend=False, legendgroup="fan", hovertemplate="median of the SDE: %{y:.3g}<extra></extra>")]
+                             showlegend=False, legendgroup="fan",
+                             hovertemplate=f"median of the {limit}: %{{y:.3g}}<extra></extra>")]
 
 
 def _lines(of: Quantiles) -> list[go.Scatter]:
@@ -197,10 +199,10 @@ def _lines(of: Quantiles) -> list[go.Scatter]:
             for probability, row in zip(of.probabilities, of.values, strict=True)]
 
 
-def _walk(walked: dict[float | None, Path], h: float, until: float) -> list[go.Scatter]:
+def _walk(walked: dict[float | None, Path], h: float, until: float, limit: str) -> list[go.Scatter]:
     """Both paths up to that time; the algorithm stands still between its steps."""
     traces = []
-    looks = ((None, "one path of the SDE", SDE, "linear"), (h, "the algorithm, same noise", DISCRETE, "hv"))
+    looks = ((None, f"one path of the {limit}", SDE, "linear"), (h, "the algorithm, same noise", DISCRETE, "hv"))
     for step, name, colour, shape in looks:
         path = walked[step]
         kept = sum(time <= until + 1e-9 for time in path.times)

@@ -56,22 +56,26 @@ def here() -> Here:
 
 def choose(results: Sequence[Stored], at: Here | None) -> Stored:
     """The result that the widgets choose, each among what the ones before it leave; at first what is nearest to ``at``."""
-    last: Mapping[str, str] = st.session_state.get(LAST, {})
-    asked = {name: st.query_params[name] for name in NAMES if name in st.query_params} or last
+    address = {name: st.query_params[name] for name in NAMES if name in st.query_params}
+    asked: Mapping[str, str] = address or ({} if went_back() else st.session_state.get(LAST, {}))
     usual = {"algorithm": at.algorithm if at else USUAL, "betas": _text(at.betas) if at else ""}
     grid = st.grid(4, min_column_width=150)
     kept = sorted(results, key=_usual_first)
+    is_usual = True
     for name in NAMES:
         options = list(dict.fromkeys(_of(result, name) for result in kept))
         if options == [""]:  # decay rates of signSGD
             continue
+        first = usual.get(name, "")
         with grid.container():
-            chosen = _choice(name, options, asked.get(name, usual.get(name, "")))
+            chosen = _choice(name, options, asked.get(name, first))
+        is_usual &= chosen == _fitting(name, options, first)
         kept = [result for result in kept if _of(result, name) == chosen]
-    st.session_state[LAST] = {name: text for name in NAMES if (text := _of(kept[0], name))}
-    for name, text in st.session_state[LAST].items():
-        if st.query_params.get(name) != text:
-            st.query_params[name] = text
+    now = {name: text for name in NAMES if (text := _of(kept[0], name))}
+    st.session_state[LAST] = now
+    # All at once, and not where it says nothing: what changes an address is one more step for the browser's way back.
+    if address != now and (address or not is_usual):
+        st.query_params.update(now)
     return kept[0]
 
 
@@ -147,12 +151,16 @@ def _of(result: Stored, name: str) -> str:
 
 def _choice(name: str, options: Sequence[str], wanted: str) -> str:
     key = f"lab-{name}"
-    near = {"law": nearest, "betas": nearest_betas}.get(name)
-    fitting = wanted if wanted in options else (near(wanted, options) if near else None) or options[0]
     if st.session_state.get(key) not in options or went_back():
-        st.session_state[key] = fitting
+        st.session_state[key] = _fitting(name, options, wanted)
     chosen: str = st.selectbox(TITLES[name], options, key=key, format_func=partial(_label, name))
     return chosen
+
+
+def _fitting(name: str, options: Sequence[str], wanted: str) -> str:
+    """What is wanted where that is an option, else the nearest to it, else the first."""
+    near = {"law": nearest, "betas": nearest_betas}.get(name)
+    return wanted if wanted in options else (near(wanted, options) if near else None) or options[0]
 
 
 def _label(name: str, text: str) -> str:

@@ -41,8 +41,8 @@ def courses(outcome: WeakError) -> None:
     first = ("Above: the average over many trainings, for the equation and for three learning rates; below: how far each is "
              "from the equation (bar: 95% interval at the end).")
     second = ("By the square-root rule half the learning rate η belongs to a quarter of the batch: the curves should close in on "
-              "the SDE as the batch shrinks." if made.rule == RIGHT else
-              f"The rule is a wrong one here ({made.rule}): the curves need not close in on the SDE.")
+              f"the {outcome.limit} as the batch shrinks." if made.rule == RIGHT else
+              f"The rule is a wrong one here ({made.rule}): the curves need not close in on the {outcome.limit}.")
     live_plot.show(lab_charts.courses(outcome, name or names[0]), key=f"lab-courses-{name}", alt=f"{first} {second}{marked}",
                    file=live_plot.file_name("lab", "courses"))
 

@@ -14,6 +14,7 @@ from ..evidence import Index, LayerTails, Regime, describe_skewness, describe_ta
 from ..plan import WARM_START
 from ..report import followed
 from ..report.noise_law import law_sentence
+from ..rules import family
 from ..store import CalibrationRecord
 from . import charts, curve_view, live_plot
 from .colours import SCALED, UNSCALED
@@ -45,7 +46,7 @@ def show(record: CalibrationRecord, points: pd.DataFrame, measured: Mapping[str,
                        file=curve_view.file_name(record, LABELS[chosen]))
         if chosen == "lr_factor":
             st.caption(sentence(followed(record.plan, arms)))
-        _tails(arms)
+        _tails(arms, in_lab=family(record.plan.base.optimizer).moments is not None)
 
 
 def _figure(record: CalibrationRecord, arms: pd.DataFrame, name: str) -> go.Figure:
@@ -80,12 +81,13 @@ def _ratio(arms: pd.DataFrame) -> pd.DataFrame:
     return ratio.assign(arm="scaled", metric="ratio")
 
 
-def _tails(arms: pd.DataFrame) -> None:
+def _tails(arms: pd.DataFrame, in_lab: bool) -> None:
+    """Tails and skewness in words and layer by layer; in_lab: whether the optimizer's moments are those of the lab's SDEs."""
     indices = layer_tails(arms)
     if not indices:
         return
     said = {"Tails": escaped(describe_tails(indices)), "Skewness": escaped(describe_skewness(indices)),
-            "In the lab": sentence(law_sentence(indices))}
+            "In the lab": sentence(law_sentence(indices)) if in_lab else ""}
     st.markdown("\n\n".join(f"**{title}.** {text}" for title, text in said.items() if text))
     rows = [(tail.arm, tail.layer, f"{tail.samples:,}", _index(tail.stable), _index(tail.hill), _skewness(tail),
              f"{tail.not_normal:.0%}") for tail in indices]

@@ -49,6 +49,12 @@ def test_stable_numbers_have_their_law_and_add_up_by_their_own_scaling():
     assert quartiles == pytest.approx(stats.levy_stable(1.5, 0).ppf([0.25, 0.75]), abs=0.05)
 
 
+def test_a_parameter_keeps_all_its_digits():
+    assert str(noise("student:3.0")) == "student:3"
+    for text in ("student:2.0000001", "student:3.123456789"):
+        assert str(noise(text)) == text and noise(str(noise(text))) == noise(text)
+
+
 @pytest.mark.parametrize("text, slope", [("gauss", 1), ("laplace", 1), ("student:8", 1), ("student:3", 0.5),
                                          ("student:2.5", 0.25), ("skewed", 0.5), ("stable:1.5", None)])
 def test_predicted_slopes(text, slope):

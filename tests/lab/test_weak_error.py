@@ -67,6 +67,16 @@ def test_under_infinite_variance_the_rule_keeps_the_quartiles_and_others_do_not(
     assert spread("linear lr") > 1.5 and spread("lr kappa^(1/alpha)") > 1.15 and spread("unscaled") < 0.8
 
 
+@pytest.mark.slow
+def test_under_infinite_variance_nothing_stays_as_the_batch_shrinks():
+    """The algorithm at dt alone in the limit's place leaves its own error in every level: a slope of 1.15 and C0 refuted."""
+    outcome = lab.weak_error(algorithm="adam", noise="stable:1.5", betas=(0.98, 0.98), chains=64_000)
+    assert outcome.slopes["E tanh x"].slope == pytest.approx(1, abs=0.08)
+    assert not any(intercept.refuted for intercept in outcome.intercepts.values())
+    text = " ".join(wording.sentences(outcome))
+    assert "the limit's error in E tanh x" in text and "share a limit" in text and "the SDE's" not in text
+
+
 @pytest.fixture(scope="module")
 def outcome():
     return lab.weak_error(algorithm="rmsprop", noise="student:3", chains=2_048, seed=5)
@@ -127,6 +137,22 @@ def test_predictions_are_the_measured_errors_at_the_base_and_the_target():
     far = lab.weak_error(algorithm="rmsprop", betas=(0.9,), kappa=40, chains=512)  # 1 - beta would be 4
     assert {prediction.kappa for prediction in far.predictions} == {1.0}
     assert "below 0" in wording.verdict_paragraph(far)
+
+
+@pytest.mark.parametrize("noise, betas, found", [("student:5", (0.9, 0.95), {False, True}), ("gauss", (0.98, 0.98), {False})])
+def test_a_size_that_is_noise_is_a_bound_and_no_number(noise, betas, found):
+    outcome = lab.weak_error(betas=betas, noise=noise, chains=512, kappa=2)
+    texts = [wording.prediction_sentence(outcome, each) for each in outcome.predictions]
+    for prediction, text in zip(outcome.predictions, texts, strict=True):
+        clear = abs(prediction.error) > 4 * (prediction.high - prediction.low) / (2 * 1.96)
+        assert ("not measurable with 512 chains, at most about" in text) != clear
+    assert {prediction.is_clear for prediction in outcome.predictions if prediction.kappa == 2} == found
+    assert ("says nothing about a verdict" in wording.verdict_paragraph(outcome)) == (True not in found)
+
+
+def test_above_four_moments_heavy_tails_are_first_order_in_words_too():
+    outcome = lab.weak_error(noise="student:5", chains=512)
+    assert "in proportion to 1 - beta2; below 4" in wording.expectation_sentence(outcome)
 
 
 def test_sentences_say_what_is_not_measurable_and_that_a_slope_proves_nothing(outcome):

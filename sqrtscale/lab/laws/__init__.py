@@ -46,7 +46,7 @@ class Noise:
         return self.law.distribution(self.parameter)
 
     def __str__(self) -> str:
-        return f"{self.name}:{self.parameter:g}" if self.law.PARAMETER else self.name
+        return f"{self.name}:{repr(self.parameter).removesuffix('.0')}" if self.law.PARAMETER else self.name
 
 
 @cache

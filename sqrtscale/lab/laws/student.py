@@ -14,7 +14,8 @@ from scipy import stats
 from ._law import Parameter
 
 TITLE = "Student's t"
-SAYS = "Tails of index nu below 4 have no fourth moment: the error falls only as (1 - beta2)^(nu/2 - 1)."
+SAYS = ("Tails of index nu have a fourth moment where nu is above 4, and the error falls in proportion to 1 - beta2; below 4 it "
+        "falls only as (1 - beta2)^(nu/2 - 1).")
 PARAMETER = Parameter("nu", 2.0, 100.0, 3.0)
 SYMMETRIC = True
 
