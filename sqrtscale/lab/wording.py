@@ -12,7 +12,8 @@ FIRST_ORDER = ("First order means: over a fixed time, the mean of any smooth fun
 NO_PROOF = ("A measured slope of 1 shows this for one function on one problem, down to the smallest step that was tried; it "
             "proves nothing about other functions, other problems or smaller steps.")
 SHARED = ("In training a batch is a mean of samples, and a larger one is nearer to normal: what tails and skewness of the "
-          "samples add to the distance from the SDE is nearly the same for base and scaled run, and most of it cancels between them.")
+          "samples add to the distance from the SDE is nearly the same for base and scaled run, and most of it cancels between "
+          "them.")
 NOT_FIRST_ORDER = 0.9  # a predicted slope below it
 
 
