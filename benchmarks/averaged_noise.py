@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy import stats
 
 from sqrtscale.lab import Experiment, experiment
 from sqrtscale.lab.experiment import BEGIN, SPAN
@@ -21,7 +22,7 @@ KAPPAS = (1, 4, 16)
 BETA = 1 - 1 / 128  # of the base
 CHAINS, SEEDS = 40_000, 8
 LAWS = ("gauss", "skewed", "student:3")
-NORMAL = 1.96
+WIDTH = stats.t.ppf(0.975, SEEDS - 1) / math.sqrt(SEEDS)  # of a 95% interval, in standard deviations of the seeds
 Array = np.ndarray
 
 
@@ -34,7 +35,7 @@ def main() -> None:
             made = experiment(algorithm=algorithm, noise=law, betas=(BETA, BETA), kappa=KAPPAS[-1])
             seeds = np.array([means(made, seed) for seed in range(SEEDS)])  # [seeds, kappas, ways, functions]
             from_base = 1e4 * (seeds[:, 1:] - seeds[:, :1])
-            value, spread = from_base.mean(0), NORMAL * from_base.std(0, ddof=1) / math.sqrt(SEEDS)
+            value, spread = from_base.mean(0), WIDTH * from_base.std(0, ddof=1)
             for i, function in enumerate(("E x", "E x^2")):
                 cells = [f"{value[k, way, i]:+.0f} ± {spread[k, way, i]:.0f}" for k in range(len(KAPPAS) - 1) for way in (0, 1)]
                 print(f"| {algorithm} | {law} | {function} | {' | '.join(cells)} |", flush=True)

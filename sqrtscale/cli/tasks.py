@@ -8,7 +8,7 @@ import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..rules import FieldError
 from ..rules.errors import choice, real, whole
@@ -146,9 +146,7 @@ def run_check(options: argparse.Namespace) -> int:
 
 def run_add(options: argparse.Namespace) -> int:
     """``sqrtscale tasks add``"""
-    name = _name(options)
-    if name in TASKS:
-        raise FieldError("name", name, "is a built-in task: give another one with --name")
+    name = _free_name(options)
     with _task_file(options) as path:
         checked = _checked(path, options)
     _print(checked)
@@ -167,7 +165,10 @@ def run_add(options: argparse.Namespace) -> int:
 def run_get(options: argparse.Namespace) -> int:
     """``sqrtscale tasks get``"""
     name, data_set = options.data_set, DATA_SETS[options.data_set]
-    ADAPTERS[name].check(_adapter_options(options))  # before anything is fetched
+    given = argparse.Namespace(**vars(options) | {"file": f"{name}:", "name": options.name or name})
+    ADAPTERS[name].check(_adapter_options(options))  # all that can be wrong, before anything is fetched
+    _free_name(given)
+    _limits(options)
     size = choice("size", getattr(options, f"{OPTION}size") or "tiny", data_set.archives)
     archive = data_set.archives[size]
     folder = options.source
@@ -175,11 +176,12 @@ def run_get(options: argparse.Namespace) -> int:
         if not archive.unpacked:
             print(f"fetching {archive.name} ({archive.size / 1e6:.0f} MB)", file=sys.stderr)
         folder = fetch(archive, _Tenths())
-    code = run_add(argparse.Namespace(**vars(options) | {"file": f"{name}:{folder}", "name": options.name or name}))
+    given.file += str(folder)
+    code = run_add(given)
     if code == 0:
-        print("the experiments of the paper, as far as this size allows (docs/paper_tasks.md):")
+        print(f"{data_set.says} (docs/paper_tasks.md):")
         for settings in data_set.settings[size]:
-            print(f"sqrtscale calibrate --task {options.name or name} {settings}")
+            print(f"sqrtscale calibrate --task {given.name} {settings}")
     return code
 
 
@@ -202,6 +204,14 @@ def _name(options: argparse.Namespace) -> str:
     made = adapter_of(options.file)
     place = made[1] if made else options.file.removeprefix(PACKAGE)
     return check_name(Path(place).absolute().stem)
+
+
+def _free_name(options: argparse.Namespace) -> str:
+    """Of a task that is to be added."""
+    name = _name(options)
+    if name in TASKS:
+        raise FieldError("name", name, "is a built-in task: give another one with --name")
+    return name
 
 
 def _adapter_options(options: argparse.Namespace) -> dict[str, str]:
@@ -229,12 +239,26 @@ def _checked(path: Path, options: argparse.Namespace) -> Checked:
     from ..runner.device import occupied
     from ..runner.own_tasks import check_file
 
+    limits = _limits(options)
+    return check_file(path, _name(options), device=occupied(options.device)[0], target=limits.target, seconds=limits.seconds,
+                      memory=limits.memory)
+
+
+class _Limits(NamedTuple):
+    """Of a check. memory: bytes."""
+
+    seconds: float
+    memory: int | None
+    target: int | None
+
+
+def _limits(options: argparse.Namespace) -> _Limits:
+    """As they were given; raises FieldError for what cannot be one."""
     seconds = _within("timeout", options.timeout, 1, 1e6, "is not allowed: give from 1 to 1e+06 seconds, for example 300")
     gigabytes = None if options.memory is None else _within(
         "memory", options.memory, 0.1, 1e6, "is not allowed: give from 0.1 to 1e+06 gigabytes, for example 8")
     target = None if options.target is None else whole("target", options.target, 1, 128)
-    return check_file(path, _name(options), device=occupied(options.device)[0], target=target, seconds=seconds,
-                      memory=None if gigabytes is None else int(1e9 * gigabytes))
+    return _Limits(seconds, None if gigabytes is None else int(1e9 * gigabytes), target)
 
 
 def _within(name: str, value: object, least: float, most: float, allowed: str) -> float:

@@ -22,7 +22,7 @@ def step_time(about: OwnTask, population: Population) -> tuple[float, float]:
     A stack loads some thousand samples at once, before a step: its part of that is meant.
     """
     batch, device, running = population.batch_size, population.device, about.running
-    stream, seconds = Stream(about.data(device), 0, "check"), []
+    stream, seconds = Stream(about.data(device), batch, "check"), []  # samples of its own: those of another batch are kept
     samples, loading = running.loaded_samples, running.loading_seconds
     for _ in range(TIMED):
         drawn = stream.take(batch).map(lambda x: x[None])

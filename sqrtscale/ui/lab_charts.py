@@ -102,8 +102,10 @@ def errors(outcome: WeakError, marked: Sequence[Mark] = (), wrong: Sequence[Weak
                            line={"color": mark.colour, "width": 2.5, "dash": "longdash"},
                            hovertemplate=f"{mark.name}: %{{x:.4g}}")
     axis = "h = η²" if outcome.levels[0].one_minus_beta2 is None else "1 − β2 (grows with the batch)"
-    ticks = _ticks([x for trace in figure.data for x in trace.x])
-    figure.update_xaxes(type="log", title={"text": axis}, automargin=True, **ticks)
+    xs = [x for trace in figure.data for x in trace.x]
+    ends = math.log10(min(xs)), math.log10(max(xs))
+    room = max(0.04 * (ends[1] - ends[0]), 0.02)  # Plotly ends at lines without markers, and cuts them in half
+    figure.update_xaxes(type="log", title={"text": axis}, automargin=True, range=[ends[0] - room, ends[1] + room], **_ticks(xs))
     figure.update_yaxes(type="log", title={"text": f"|error against the {outcome.limit}|"}, automargin=True, dtick=1,
                         exponentformat="power")
     figure.update_layout(height=440, margin=MARGIN, legend=LEGEND, hovermode="closest", uirevision="kept")

@@ -75,7 +75,8 @@ def choose(results: Sequence[Stored], at: Here | None) -> Stored:
     st.session_state[LAST] = now
     # All at once, and not where it says nothing: what changes an address is one more step for the browser's way back.
     if address != now and (address or not is_usual):
-        st.query_params.update(now)
+        others = {name: text for name, text in st.query_params.items() if name not in NAMES}
+        st.query_params.from_dict(others | now)
     return kept[0]
 
 

@@ -109,7 +109,7 @@ def test_sst2_is_taken_from_glues_files_for_a_model_of_the_users(home, tmp_path,
     said = capsys.readouterr().out
     assert "ok   200 training and 64 validation texts" in said and "the loss is a mean" in said and ", accuracy 0." in said
     assert said.splitlines()[-2:] == [
-        "the experiments of the paper, as far as this size allows (docs/paper_tasks.md):",
+        "an example of a calibration, with settings that were not tried at this size (docs/paper_tasks.md):",
         "sqrtscale calibrate --task sst2 --optimizer adamw --lr 5e-5 --batch 8 --target 32 --samples 4000 --start scratch "
         "--seeds 3"]
     text = (home / "tasks" / "sst2.py").read_text()
@@ -118,6 +118,11 @@ def test_sst2_is_taken_from_glues_files_for_a_model_of_the_users(home, tmp_path,
 
 @pytest.mark.parametrize(("data_set", "options", "sentence"), [
     ("sst2", [], "model = None is missing: give --model FOLDER, a BERT or RoBERTa with its tokenizer as save_pretrained"),
+    ("wikitext", ["--target", "0"], "target = 0 "),
+    ("wikitext", ["--timeout", "0"], "timeout = 0 is not allowed: give from 1 to 1e+06 seconds"),
+    ("cifar10", ["--name", "digits"], "name = 'digits' is a built-in task: give another one with --name"),
+    ("cifar10", ["--name", "a b"], "name = 'a b' "),
+    ("sst2", ["--model", "/nowhere", "--size", "huge"], "size = 'huge' "),
     ("mlm", ["--model", "/nowhere"], "model = '/nowhere' is no folder: give one that save_pretrained wrote"),
     ("wikitext", ["--model", "/nowhere"], "--model = '/nowhere' is not read for wikitext: its options are --size, --context"),
 ])

@@ -149,6 +149,11 @@ def test_what_is_written_is_a_task_and_another_content_is_refused(folders, tmp_p
     (model / "checkpoint-9").mkdir()
     (model / "checkpoint-9" / "model.safetensors").write_text("of a training that goes on")
     exec(text + '\ndata("train")', {})
+    archive = data / "labelled.zip"
+    archive.write_bytes(b"what the data came from")
+    again = ADAPTER.text(str(model), {"data": str(data), "kind": "classification", "length": "9"})
+    archive.unlink()
+    exec(again + '\ndata("train")', {})
     weights = model / "model.safetensors"
     changed = bytearray(weights.read_bytes())
     changed[-1] ^= 1

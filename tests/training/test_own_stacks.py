@@ -274,6 +274,7 @@ def test_half_precision_and_parameter_groups_train_one_after_another(tmp_path):
     ("text", "return as_module(stacked())", "made = as_module(stacked()); made.position.data.mul_(2); return made",
      "starts otherwise than model(): let model() return as_module(stacked())"),
     ("text", "targets.flatten())", "targets.flip(1).flatten())", "stacked() = 'loss' is another one than that of model()"),
+    ("text", "targets.flatten())", "targets.flatten()).detach()", "loss = 'tensor () of torch.float32' has no gradient: compute"),
     ("number", "F.mse_loss(", "2 * F.mse_loss(", "stacked() = 'loss' is another one than that of model() and loss() ("),
     ("number", "ROWS.scale *", "3 * ROWS.scale *", "stacked() = 'absolute_error' is another one than that of model()"),
     ("class", '"accuracy": ', '"share_right": ', "metrics = 'share_right' are others than those of stacked(), accuracy: return"),

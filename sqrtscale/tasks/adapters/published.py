@@ -49,11 +49,12 @@ class Archive:
 class DataSet:
     """What the paper trained on. archives, settings: of each size, what to fetch, and the options of a calibration.
 
-    settings: for CIFAR-10 the authors' optimizer; targets, numbers of samples and the rest suit the size.
+    settings: for CIFAR-10 the authors' optimizer; targets, numbers of samples and the rest suit the size. says: what they are.
     """
 
     archives: Mapping[str, Archive]
     settings: Mapping[str, tuple[str, ...]]
+    says: str = "the experiments of the paper, as far as this size allows"
 
 
 def fetch(archive: Archive, progress: Progress = lambda share: None) -> Path:
@@ -137,6 +138,7 @@ SST2 = Archive("SST-2.zip", "https://dl.fbaipublicfiles.com/glue/data/SST-2.zip"
                "d67e16fb55739c1b32cdce9877596db1c127dc322d93c082281f64057c16deaa", 7_439_277, ("train.tsv", "dev.tsv"))
 ON_A_GPU = "--lr 1e-3 --eps 1e-8 --weight-decay 1e-4 --batch 256 --target 1024 --samples 512000 --warm-samples 1536000 --seeds 3"
 ON_A_CPU = "--lr 5e-4 --eps 2e-8 --weight-decay 1e-4 --batch 64 --target 256 --samples 32000 --warm-samples 64000 --seeds 3"
+EXAMPLE = "an example of a calibration, with settings that were not tried at this size"
 DATA_SETS = {
     "cifar10": DataSet({"tiny": CIFAR10, "gpu": CIFAR10}, {
         "tiny": (f"--optimizer rmsprop --alpha 0.99975 {ON_A_CPU}", f"--optimizer adam --betas 0.975 0.99975 {ON_A_CPU}"),
@@ -148,8 +150,8 @@ DATA_SETS = {
                 "--seeds 3",)}),
     "sst2": DataSet({"tiny": SST2, "gpu": SST2}, {
         "tiny": ("--optimizer adamw --lr 5e-5 --batch 8 --target 32 --samples 4000 --start scratch --seeds 3",),
-        "gpu": ("--optimizer adamw --lr 2e-5 --batch 32 --target 128 --samples 40000 --start scratch --seeds 3",)}),
+        "gpu": ("--optimizer adamw --lr 2e-5 --batch 32 --target 128 --samples 40000 --start scratch --seeds 3",)}, EXAMPLE),
     "mlm": DataSet({"tiny": WIKITEXT2, "gpu": WIKITEXT103}, {
         "tiny": ("--optimizer adamw --lr 1e-4 --batch 8 --target 32 --samples 4000 --warm-samples 4000 --seeds 3",),
-        "gpu": ("--optimizer adamw --lr 1e-4 --batch 32 --target 256 --samples 40000 --warm-samples 20000 --seeds 3",)}),
+        "gpu": ("--optimizer adamw --lr 1e-4 --batch 32 --target 256 --samples 40000 --warm-samples 20000 --seeds 3",)}, EXAMPLE),
 }

@@ -68,11 +68,14 @@ def _readers(folder: Path) -> Iterator[tuple[str, Path, Reader]]:
     if read_by is None:
         raise FieldError("data", str(folder), f"has no data in it: {REMEDY}")
     for path, read in read_by:
-        yield _split(path, folder), path, read
+        yield split_of(path, folder), path, read
 
 
-def _split(path: Path, folder: Path) -> str:
-    """By the last word of the path below the folder that names one: data/train-00000-of-00001.parquet, wiki.valid.raw."""
+def split_of(path: Path, folder: Path) -> str:
+    """Train, validation or test, by the last word of the path below the folder that names one.
+
+    For example data/train-00000-of-00001.parquet, wiki.valid.raw.
+    """
     words = re.split("[^a-z]+", str(path.relative_to(folder)).lower())
     return next((WORDS[word] for word in reversed(words) if word in WORDS), "train")
 

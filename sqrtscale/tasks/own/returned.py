@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -42,9 +43,16 @@ def count_of(dataset: Any, split: str) -> int:
 
 
 def _are_columns(dataset: Sequence[Any]) -> bool:
-    """Whether these are whole columns, inputs and targets, and no samples: a few arrays of one length, which is larger."""
-    lengths = {len(part) if getattr(part, "shape", ()) else 0 for part in dataset}
-    return 2 <= len(dataset) < FEW and len(lengths) == 1 and lengths.pop() >= FEW
+    """Whether these are whole columns, inputs and targets, and no samples: a few arrays of one length, which is larger.
+
+    A list may also hold a few large samples, but these are all of one kind.
+    """
+    if not 2 <= len(dataset) < FEW:
+        return False
+    shapes = [getattr(part, "shape", ()) for part in dataset]
+    kinds = {(len(shape), str(getattr(part, "dtype", ""))) for shape, part in zip(shapes, dataset, strict=True)}
+    lengths = {shape[0] if shape else 0 for shape in shapes}
+    return len(lengths) == 1 and lengths.pop() >= FEW and (len(kinds) > 1 or isinstance(dataset, tuple))
 
 
 def loss_of(value: Any) -> Tensor:
@@ -68,7 +76,10 @@ def metrics_of(values: Any) -> dict[str, Tensor]:
 
 
 def _number(name: str, value: Any) -> Tensor:
-    number = torch.as_tensor(value) if isinstance(value, numbers.Real) or hasattr(value, "__array__") else value
+    number = value
+    if isinstance(value, numbers.Real) or hasattr(value, "__array__"):
+        with suppress(TypeError, ValueError, RuntimeError):  # a kind of number that torch has not, as Fraction
+            number = torch.as_tensor(float(value) if isinstance(value, numbers.Real) else value)
     if not isinstance(number, Tensor) or number.numel() != 1 or number.is_complex():
         raise FieldError(f"metrics: {name}", _described(value), "is no number: return one, the mean over the batch")
     return number.detach().float().reshape(())

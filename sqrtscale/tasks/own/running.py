@@ -48,6 +48,7 @@ class Running:
         self._kept: OrderedDict[tuple[str, bytes, bytes], Any] = OrderedDict()
         self._kept_bytes = 0
         self._placed: dict[tuple[str, str], Any] = {}
+        self._lengths: dict[str, int] = {}
         self.loaded_samples, self.loading_seconds = 0, 0.0  # of data with __getitem__: what steps have waited for
 
     def call(self, function: str, *arguments: Any) -> Any:
@@ -77,8 +78,7 @@ class Running:
         for split in SPLITS:
             with seeded(0):  # the same for both, so that a random split is one
                 datasets[split] = self.call("data", split)
-            count = self._length(datasets[split], split)
-            if count == 0:
+            if self._count(datasets[split], split) == 0:
                 raise FieldError("data", split, "has no samples: check the folder or file that data(split) reads")
         return datasets
 
@@ -95,13 +95,15 @@ class Running:
         """What loads the training batches of a population ahead."""
         return Ahead(self._loaders["train"])
 
-    def _length(self, dataset: Any, split: str) -> int:
+    def _count(self, dataset: Any, split: str) -> int:
         with users_code(self.file.path):
             return count_of(dataset, split)
 
     def length(self, split: str) -> int:
-        """How many samples a split has."""
-        return self._length(self._datasets[split], split)
+        """How many samples a split has; counted once, because every batch asks."""
+        if split not in self._lengths:
+            self._lengths[split] = self._count(self._datasets[split], split)
+        return self._lengths[split]
 
     @property
     def collates(self) -> bool:

@@ -13,6 +13,7 @@ from .._batch import Batch
 from .._network import Network
 from .._task import Data
 from .errors import users_code
+from .returned import loss_of, metrics_of
 from .running import OwnData, Running
 
 CPU = torch.device("cpu")
@@ -66,7 +67,7 @@ def check_stack(running: Running, network: Network, gradients_of: Callable[[Batc
         _check_alone(pairs, [_pairs(running, running.batch(half, half, CPU)) for half in places.chunk(2)])
         stack = pairs.map(lambda x: x[None])
         weights = {name: own[name].detach()[None] for name in network.parameters()}
-        loss = running.call("loss", module, batch)
+        loss = loss_of(running.call("loss", module, batch))
         _compare("loss", loss, network.losses(network(weights, stack.inputs, {}, True), stack.targets).mean())
         expected = torch.autograd.grad(loss, [own[name] for name in weights], materialize_grads=True)
         gradients = torch.split(gradients_of(stack)[0].cpu(), [gradient.numel() for gradient in expected])
@@ -74,7 +75,7 @@ def check_stack(running: Running, network: Network, gradients_of: Callable[[Batc
             _compare(f"gradient of {name}", wanted.flatten(), gradient)
         with torch.no_grad():
             measures = network.measures(network(weights, stack.inputs, {}, False), stack.targets)
-            metrics = running.call("metrics", module.eval(), batch) if "metrics" in running.source.functions else {}
+            metrics = metrics_of(running.call("metrics", module.eval(), batch)) if "metrics" in running.source.functions else {}
         _compare_metrics(metrics, {name: value for name, value in measures.items() if name != "loss"})
 
 
@@ -94,12 +95,12 @@ def _check_alone(pairs: Batch, halves: list[Batch]) -> None:
                                                         "itself, all of one shape")
 
 
-def _compare_metrics(metrics: Mapping[str, Any], measures: Mapping[str, Tensor]) -> None:
+def _compare_metrics(metrics: Mapping[str, Tensor], measures: Mapping[str, Tensor]) -> None:
     if set(metrics) != set(measures):
         raise FieldError("metrics", ", ".join(metrics) or "none", f"are others than those of stacked(), "
                                                                   f"{', '.join(measures) or 'none'}: return the same ones")
     for name, value in metrics.items():
-        _compare(name, torch.as_tensor(value), measures[name].float().mean())
+        _compare(name, value, measures[name].float().mean())
 
 
 def _compare(what: str, of_model: Tensor, of_stack: Tensor) -> None:

@@ -25,8 +25,8 @@ DEPTH = 64  # containers in containers; the loops in a Lightning checkpoint are 
 # Address space: beside what torch has mapped once it is loaded: the file, the second moments made anew, and copies while writing.
 MEMORY, MEMORY_SHARE = 512 * MEBIBYTE, 3
 SECONDS, BYTES_PER_SECOND = 20, 20 * 10**6  # of the processor, whose work on a real file is ten times faster
-STATES = ("save the state_dict() of optimizer and model in place of the objects, or move the live optimizer with "
-          "sqrtscale.transfer_optimizer_")
+STATES = ("save state_dict() in place of an optimizer or a model, and numbers and text in place of other objects, for example "
+          "vars(args); or move the live optimizer with sqrtscale.transfer_optimizer_")
 REMEDY = "save optimizer.state_dict() by itself, or move the live optimizer with sqrtscale.transfer_optimizer_"
 TOO_LARGE = f"needs more memory than there is, or than a checkpoint of its size may take: {REMEDY}"
 DAMAGED = "is no PyTorch checkpoint, or a damaged one: give a file that torch.save wrote"

@@ -17,6 +17,7 @@ KINDS = {  # what is trained -> the class of transformers that has such a model,
 }
 WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model")
+ARCHIVES = (".zip", ".tar", ".tgz", ".gz")
 PIECES, PIECE = 16, 2**16  # of a file, and their bytes, that tell whether it has changed
 
 
@@ -42,10 +43,13 @@ def has_weights(folder: Path) -> bool:
 
 
 def fingerprint(model: str, data: str) -> str:
-    """Of all files of a data folder, and those of a model's that lie in no folder of it: names, sizes, pieces of contents."""
+    """Of all files of a data folder, and those of a model's that lie in no folder of it: names, sizes, pieces of contents.
+
+    Not of archives, from which the data came: they may go.
+    """
     told = hashlib.sha256()
     files = sorted(file for file in Path(model).iterdir() if file.is_file() and not file.name.startswith("."))
-    for file in [*files, *files_below(Path(data))]:
+    for file in [*files, *(file for file in files_below(Path(data)) if file.suffix.lower() not in ARCHIVES)]:
         size = file.stat().st_size
         told.update(f"{file.name}\0{size}\0".encode("utf-8", "surrogateescape"))
         with file.open("rb") as opened:

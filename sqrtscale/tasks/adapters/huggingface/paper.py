@@ -5,32 +5,38 @@ from __future__ import annotations
 from pathlib import Path
 
 from ....rules import FieldError
+from ....rules.errors import choice
 from ..adapter import Adapter, Options, existing
 from ..files import files_below
-from .writing import checked_folder, task_text
+from ..saved_rows import split_of
+from .folder import check_model
+from .writing import checked_folder, checked_length, task_text
 
 SST2_LENGTH, MLM_LENGTH = 64, 128  # tokens: few sentences of SST-2 have more
-SST2_NAMES = (("train",), ("dev", "validation"))  # beginnings of the names of its files
+SST2_FILES = {"train": "train.tsv and no train*.parquet", "validation": "dev.tsv and no validation*.parquet"}
+SIZES = ("tiny", "gpu")
 MODEL = {"model": "folder of a model with its tokenizer, as save_pretrained writes it"}
 
 
 def check_model_option(options: Options) -> Path:
-    """The model's folder. Raises FieldError where it is missing or is none."""
+    """The model's folder. Raises FieldError where it is missing or is none, and for a length or size that it cannot have."""
+    choice("size", options.get("size", SIZES[0]), SIZES)
     if "model" not in options:
         raise FieldError("model", None, "is missing: give --model FOLDER, a BERT or RoBERTa with its tokenizer as "
                                         "save_pretrained writes them. Models are not fetched: docs/paper_tasks.md says how to "
                                         "get one")
-    return checked_folder(options["model"])
+    folder = checked_folder(options["model"])
+    checked_length(check_model(folder), options)
+    return folder
 
 
 def write_sst2(place: str, options: Options) -> str:
     """The text of a task that tells whether a sentence of a film's review is a good or a bad word."""
     folder, data = check_model_option(options), existing(place)
-    names = {file.name for file in files_below(data, (".tsv", ".parquet"))}
-    for beginnings in SST2_NAMES:
-        if not any(name.startswith(beginnings) for name in names):
-            raise FieldError("data", place, f"has no {beginnings[0]}.tsv and no {beginnings[-1]}*.parquet: give the folder of "
-                                            "SST-2, as GLUE or a hub has it")
+    there = {split_of(file, data) for file in files_below(data, (".tsv", ".parquet"))}
+    for split, files in SST2_FILES.items():
+        if split not in there:
+            raise FieldError("data", place, f"has no {files}: give the folder of SST-2, as GLUE or a hub has it")
     return task_text(folder, data, "classification", {**options, "text-column": "sentence", "label-column": "label"}, SST2_LENGTH,
                      f"SST-2, {folder.name}")
 
@@ -38,7 +44,8 @@ def write_sst2(place: str, options: Options) -> str:
 def write_mlm(place: str, options: Options) -> str:
     """The text of a task that predicts masked tokens."""
     folder = check_model_option(options)
-    return task_text(folder, Path(place), "masked", options, MLM_LENGTH, f"Masked tokens of WikiText, {folder.name}")
+    data = Path(place).expanduser().absolute()
+    return task_text(folder, data, "masked", options, MLM_LENGTH, f"Masked tokens of {data.name}, {folder.name}")
 
 
 SST2 = Adapter("sst2", "FOLDER", "SST-2 as GLUE's train.tsv and dev.tsv or parquet, with --model", write_sst2, {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ....rules import FieldError
 from ..adapter import Adapter, Options, described, whole_option
@@ -67,8 +69,7 @@ def task_text(folder: Path, data: Path, kind: str, options: Options, length: int
     takes as many; title: in place of the names of both folders."""
     config, data = check_model(folder), data.expanduser().absolute()
     check_folder(data)
-    longest = min((config[name] for name in LENGTHS if isinstance(config.get(name), int)), default=10**6)
-    length = whole_option(options, "length", 8, min(length, longest), longest)
+    length = checked_length(config, options, length)
     classified: bool = kind == "classification"
     start = "from the weights of the folder" if has_weights(folder) else "from random weights"
     trained = {"causal": "next token", "masked": "masked tokens", "classification": "class of a text"}[kind]
@@ -82,8 +83,14 @@ def task_text(folder: Path, data: Path, kind: str, options: Options, length: int
     return heading + body + CLASSIFIED * classified
 
 
+def checked_length(config: Mapping[str, Any], options: Options, usual: int = LENGTH) -> int:
+    """Tokens of a sample that the model takes. Raises FieldError."""
+    longest = min((config[name] for name in LENGTHS if isinstance(config.get(name), int)), default=10**6)
+    return whole_option(options, "length", 8, min(usual, longest), longest)
+
+
 ADAPTER = Adapter("hf", "MODEL_FOLDER", "a model of transformers with its tokenizer", write, {
-    "data": "folder of the data: save_to_disk, parquet, JSON lines or text",
+    "data": "folder of the data: save_to_disk, parquet, JSON lines, tabs or text",
     "kind": f"what is trained: {', '.join(KINDS)}",
     "length": f"tokens of a window or text (default: {LENGTH})",
     "text-column": f"name of the column of the texts (default: {', '.join(TEXTS)})",
