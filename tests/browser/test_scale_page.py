@@ -75,6 +75,7 @@ def test_bad_input_shows_its_message_and_no_stale_answer(visit):
     for label, text, message in BAD:
         expect(page.get_by_test_id("stTable")).to_be_visible()
         box = field(page, label)
+        expect(box).not_to_have_value("")  # for a moment, in the browser, before its value has come
         usual = box.input_value()
         box.fill(text)
         expect(page.get_by_text(message)).to_have_count(1)
