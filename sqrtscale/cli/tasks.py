@@ -165,7 +165,7 @@ def run_add(options: argparse.Namespace) -> int:
 def run_get(options: argparse.Namespace) -> int:
     """``sqrtscale tasks get``"""
     name, data_set = options.data_set, DATA_SETS[options.data_set]
-    given = argparse.Namespace(**vars(options) | {"file": f"{name}:", "name": options.name or name})
+    given = argparse.Namespace(**vars(options) | {"name": options.name or name})
     ADAPTERS[name].check(_adapter_options(options))  # all that can be wrong, before anything is fetched
     _free_name(given)
     _limits(options)
@@ -176,7 +176,7 @@ def run_get(options: argparse.Namespace) -> int:
         if not archive.unpacked:
             print(f"fetching {archive.name} ({archive.size / 1e6:.0f} MB)", file=sys.stderr)
         folder = fetch(archive, _Tenths())
-    given.file += str(folder)
+    given.file = f"{name}:{folder}"
     code = run_add(given)
     if code == 0:
         print(f"{data_set.says} (docs/paper_tasks.md):")
@@ -239,13 +239,12 @@ def _checked(path: Path, options: argparse.Namespace) -> Checked:
     from ..runner.device import occupied
     from ..runner.own_tasks import check_file
 
-    limits = _limits(options)
-    return check_file(path, _name(options), device=occupied(options.device)[0], target=limits.target, seconds=limits.seconds,
-                      memory=limits.memory)
+    limits = _limits(options)._asdict()
+    return check_file(path, _name(options), device=occupied(options.device)[0], **limits)
 
 
 class _Limits(NamedTuple):
-    """Of a check. memory: bytes."""
+    """Of a check, by the names that ``check_file`` has. memory: bytes."""
 
     seconds: float
     memory: int | None
