@@ -15,7 +15,7 @@ from waiting import until
 
 from runner.conftest import plan, processes_of
 from sqrtscale import runner
-from sqrtscale.runner import election
+from sqrtscale.runner import election, locks
 from sqrtscale.runner.scheduler import Scheduler
 
 # Every question for the time of day is answered with another one; what counts seconds alone, and all sleep, is left alone.
@@ -83,7 +83,8 @@ def test_who_has_another_clock_is_not_taken_for_dead_and_blocks_nobody(store, ho
     second = runner.submit(store, plan())
     (scheduler,) = [pid for pid, command in processes_of(home).items() if "--schedule" in command]
     os.kill(scheduler, signal.SIGKILL)
-    election.ensure()
+    until(lambda: locks.signer(election.scheduler_lock()) != scheduler, 120, "the end of the scheduler")
+    until(lambda: election.ensure() or locks.held(election.scheduler_lock()), 120, "the next scheduler")
     runner.cancel(store, id)
     until(lambda: store.get(id).final and store.get(second).final, 120, "the end of both")
     assert (store.get(id).state, store.get(id).reason) == ("CANCELLED", "cancelled by the user")
