@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..rules import TrainingConfig
@@ -11,6 +13,7 @@ from ._batch import Batch
 from ._task import SMALLEST, Data, Defaults, Metric, NoiseScale, Task
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from torch import Tensor
 
@@ -61,12 +64,11 @@ class _Digits(Data):
 
     def __init__(self, device: torch.device):
         import torch
-        from sklearn.datasets import load_digits
 
-        images, labels = load_digits(return_X_y=True)
-        images = torch.tensor(images, dtype=torch.float32).view(-1, SIDE, SIDE)
+        pixels, digits = _written()
+        images = torch.tensor(pixels, dtype=torch.float32).view(-1, SIDE, SIDE)
         images = (images - images.mean()) / images.std()
-        labels = torch.tensor(labels)
+        labels = torch.tensor(digits)
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
         train, rest = order[: Digits.train_size], order[Digits.train_size :]
         self.device = device
@@ -96,6 +98,21 @@ class _Digits(Data):
         noisy = shifted + NOISE * torch.randn(shifted.shape, generator=generator)
         patches = noisy.unfold(1, PATCH, PATCH).unfold(2, PATCH, PATCH).reshape(count, -1, PATCH * PATCH)
         return Batch(self.placed(patches), self.placed(labels))
+
+
+def _written() -> tuple[np.ndarray, np.ndarray]:
+    """Pixels [1797, 64] and labels [1797] of scikit-learn, read from its file: importing it takes as long as importing torch."""
+    import numpy as np
+
+    package = find_spec("sklearn")
+    file = Path(package.origin).parent / "datasets/data/digits.csv.gz" if package and package.origin else Path()
+    if not file.is_file():
+        from sklearn.datasets import load_digits
+
+        pixels, digits = load_digits(return_X_y=True)
+        return pixels, digits
+    table = np.loadtxt(file, delimiter=",")
+    return table[:, :-1], table[:, -1].astype(np.int64)
 
 
 TASK = Digits()

@@ -1,14 +1,18 @@
 """What the built-in tasks say of themselves."""
 
 import math
+import subprocess
+import sys
+from importlib.machinery import ModuleSpec
 
+import numpy as np
 import pytest
 import torch
 from pretended_gpu import pretended
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sqrtscale.rules import TrainingConfig
-from sqrtscale.tasks import TASKS, task
+from sqrtscale.tasks import TASKS, digits, task
 from sqrtscale.tasks.transformer import Transformer, lookup
 from sqrtscale.training.measuring import measure
 from sqrtscale.training.population import Population
@@ -34,6 +38,23 @@ def test_no_validation_image_is_trained():
     data = task("digits").data(CPU)
     assert len(data.images) == task("digits").train_size
     assert len(data.images) + data.validation.count() == len(load_digits().target) == 1797
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_digits_are_scikit_learns_whether_its_file_is_where_it_was_or_not(there, tmp_path, monkeypatch):
+    from sklearn.datasets import load_digits
+
+    if not there:  # as in a version that keeps it elsewhere
+        monkeypatch.setattr(digits, "find_spec", lambda name: ModuleSpec(name, None, origin=str(tmp_path / "__init__.py")))
+    for found, expected in zip(digits._written(), load_digits(return_X_y=True), strict=True):
+        assert found.dtype == expected.dtype and np.array_equal(found, expected)
+
+
+def test_the_digits_are_read_without_the_library():
+    """It would take as long to load as torch."""
+    code = ("import sys, torch; from sqrtscale.tasks import task; task('digits').data(torch.device('cpu'));"
+            "print({'sklearn', 'scipy', 'pandas'} & set(sys.modules))")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
 def test_little_of_the_validation_text_is_trained():
