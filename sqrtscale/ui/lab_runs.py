@@ -123,9 +123,9 @@ def _made(record: LabRecord) -> Experiment:
 def _settings(made: Experiment) -> str:
     """What its title does not say."""
     if not made.betas:
-        return f"kappa = {made.kappa:g}, computed exactly"
+        return f"κ = {made.kappa:g}, computed exactly"
     betas = ", ".join(f"{beta:g}" for beta in made.betas)
-    return f"β = {betas} · kappa = {made.kappa:g} · {made.chains:,} chains of {made.fine_steps:,} fine steps · seed {made.seed}"
+    return f"β = {betas} · κ = {made.kappa:g} · {made.chains:,} chains of {made.fine_steps:,} fine steps · seed {made.seed}"
 
 
 def _live(store: Store, id: str) -> None:
