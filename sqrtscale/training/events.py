@@ -57,8 +57,8 @@ class SeedsEnded:
 class StepsMade:
     """How the steps of runs that trained together were carried out.
 
-    stream: ``warm start``, ``branch`` or SVAG's; how: of the executor, for example as a CUDA graph, or why not; ms: of one step
-    of all models, with drawing its samples.
+    stream: ``warm start``, ``branch`` or SVAG's; how: of the executor, for example as a CUDA graph of so many operations, or
+    why not; ms: of one step of all models, with drawing its samples.
     """
 
     stream: str

@@ -67,6 +67,7 @@ def test_a_step_takes_no_more_operations_than_it_did(name):
         (graph,) = gpu.graphs
         assert one.executor.recording
     assert 100 < len(graph) <= STEP[name]
+    assert one.executor.carried_out() == f"as a CUDA graph of {len(graph)} operations"
 
 
 def test_measuring_the_noise_launches_one_pass_for_all_micro_batches():

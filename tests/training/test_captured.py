@@ -10,6 +10,7 @@ import pytest
 import torch
 from own_tasks import EVERY
 from plain import stacked
+from torch.nn.attention.flex_attention import flex_attention
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -19,7 +20,7 @@ from sqrtscale.rules import TrainingConfig
 from sqrtscale.tasks import TASKS, task
 from sqrtscale.training import Measured, calibrate, executors, regime
 from sqrtscale.training.executors import Captured, captured
-from sqrtscale.training.executors.recording import capture, cuda_graph
+from sqrtscale.training.executors.recording import Operations, capture, cuda_graph
 from sqrtscale.training.measuring import measure
 from sqrtscale.training.optimizers import TRAINED
 from sqrtscale.training.population import Population
@@ -151,6 +152,15 @@ def test_a_recording_that_is_not_the_step_is_not_taken(wrong, caplog):
     assert capture(step(one), state(one), batch, wrong(one)) is None
     assert "step" in caplog.text
     assert all(torch.equal(a, b) for a, b in zip(state(one), before, strict=True))
+
+
+def test_counting_operations_lets_a_network_compile_as_it_does_without():
+    """FlexAttention compiles itself, which torch refuses beside what looks at its operations."""
+    x = torch.randn(1, 2, 16, 16)
+    with Operations() as counted:
+        found = flex_attention(x, x, x)
+    assert counted.count > 5
+    torch.testing.assert_close(found, torch.nn.functional.scaled_dot_product_attention(x, x, x))
 
 
 def test_a_recording_is_made_with_another_batch_than_it_is_tried_with():

@@ -86,7 +86,9 @@ class Captured(Eager):
         return ""
 
     def carried_out(self) -> str:
-        return "as a CUDA graph" if self.recording else f"operation by operation: {self.why_not or 'too few steps'}"
+        if self.recording:
+            return f"as a CUDA graph of {self.recording.operations} operations"
+        return f"operation by operation: {self.why_not or 'too few steps'}"
 
     def draws(self, population: Population, batch: Batch) -> bool:
         """Whether the network draws random numbers in training: a graph would draw those of its capture for ever."""

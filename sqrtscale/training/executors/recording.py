@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 from weakref import WeakSet
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ...tasks import Batch
 
@@ -24,11 +26,28 @@ _failures: list[str] = []  # of captures
 _streams: WeakSet[torch.cuda.Stream] = WeakSet()  # on which living graphs were captured; each graph keeps its own
 
 
+class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts those inside, without views: the nodes of the graph that they are captured as, where each is one kernel."""
+
+    supports_higher_order_operators = True  # a network may have them, and may be compiled: as it trains is how it is counted
+    count = 0
+
+    @classmethod
+    def is_infra_mode(cls) -> bool:
+        return True  # else torch.compile refuses to compile inside
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += not getattr(operation, "is_view", False)
+        return operation(*args, **(kwargs or {}))
+
+
 class Recording:
     """A recorded step: called with a batch, it changes the same tensors as the step did and returns the losses [M].
 
-    The losses lie in one tensor that the next call overwrites.
+    The losses lie in one tensor that the next call overwrites. operations: how many the ordinary step takes.
     """
+
+    operations = 0
 
     def __init__(self, step: Step, batch: Batch, record: Recorder):
         # Recorded on another batch than the first that it is called with: the trial tells whether it reads what it is given.
@@ -102,9 +121,12 @@ def capture(step: Step, state: Sequence[Tensor], batch: Batch, record: Recorder 
         with torch.cuda.device_of(state[0]):  # type: ignore[no-untyped-call]
             before = [value.clone() for value in state]
             try:
-                losses, after = step(batch).clone(), [value.clone() for value in state]
+                with Operations() as counted:  # type: ignore[no-untyped-call]  # nothing may disturb what is captured, below
+                    losses = step(batch)
+                losses, after = losses.clone(), [value.clone() for value in state]
                 _restore(state, before)
                 recording = Recording(step, batch, record)
+                recording.operations = counted.count
                 _restore(state, before)
                 same = _near(recording(batch), losses) and all(
                     _near(value - old, new - old) if value.is_floating_point() else torch.equal(value, new)
