@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from model_folders import bert_folder, glue_folder
+from model_folders import bert_folder, glue_folder, gpt2_folder
 from own_kinds import ADAPTED, plain_loop
 
 from sqrtscale.store import Store
@@ -132,6 +132,15 @@ def test_options_are_looked_at_before_anything_is_fetched(home, capsys, data_set
     assert main(["tasks", "get", data_set, *options]) == 2
     said = capsys.readouterr().err
     assert said.startswith(sentence) and said.count("\n") == 1
+    assert not home.exists()
+
+
+def test_a_model_that_cannot_predict_masked_tokens_is_refused_before_anything_is_fetched(home, tmp_path, capsys):
+    from sqrtscale.cli import main
+
+    assert main(["tasks", "get", "mlm", "--model", str(gpt2_folder(tmp_path / "gpt2"))]) == 2
+    said = capsys.readouterr().err
+    assert said.splitlines()[-1].endswith("has no AutoModelForMaskedLM in transformers: give a BERT or RoBERTa")
     assert not home.exists()
 
 

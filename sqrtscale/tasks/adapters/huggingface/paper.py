@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from ....rules import FieldError
@@ -9,7 +10,8 @@ from ....rules.errors import choice
 from ..adapter import Adapter, Options, existing
 from ..files import files_below
 from ..saved_rows import split_of
-from .folder import check_model
+from .folder import KINDS, check_model
+from .task import HuggingFace
 from .writing import checked_folder, checked_length, task_text
 
 SST2_LENGTH, MLM_LENGTH = 64, 128  # tokens: few sentences of SST-2 have more
@@ -28,6 +30,17 @@ def check_model_option(options: Options) -> Path:
     folder = checked_folder(options["model"])
     checked_length(check_model(folder), options)
     return folder
+
+
+def check_trainable(kind: str, options: Options) -> None:
+    """Raises FieldError also for a model that cannot be trained this way, or has no tokenizer that can be read."""
+    folder = str(check_model_option(options))
+    try:
+        _ = HuggingFace(folder, "", kind, MLM_LENGTH).tokenizer
+    except FieldError as error:
+        if error.field != "kind":
+            raise
+        raise FieldError("model", folder, f"has no {KINDS[kind][0]} in transformers: give a BERT or RoBERTa") from error
 
 
 def write_sst2(place: str, options: Options) -> str:
@@ -50,7 +63,7 @@ def write_mlm(place: str, options: Options) -> str:
 
 SST2 = Adapter("sst2", "FOLDER", "SST-2 as GLUE's train.tsv and dev.tsv or parquet, with --model", write_sst2, {
     **MODEL, "size": "tiny or gpu, for which settings are told (default: tiny)",
-    "length": f"tokens of a text, at most (default: {SST2_LENGTH})"}, check_model_option)
+    "length": f"tokens of a text, at most (default: {SST2_LENGTH})"}, partial(check_trainable, "classification"))
 MLM = Adapter("mlm", "FOLDER", "masked tokens of WikiText, or of any text, with --model", write_mlm, {
     **MODEL, "size": "tiny (WikiText-2) or gpu (WikiText-103)", "length": f"tokens of a window (default: {MLM_LENGTH})"},
-    check_model_option)
+    partial(check_trainable, "masked"))
