@@ -58,10 +58,11 @@ def run_lab(options: argparse.Namespace) -> int:
     """``sqrtscale lab``"""
     from ..lab import measure
     from ..lab.experiment import Settings, experiment
+    from ..lab.pools import processes
 
     given: dict[str, Any] = {name: value for name in Settings.__annotations__ if (value := getattr(options, name)) is not None}
     made = experiment(**given)
-    outcome = _stored(made) if options.store else measure(made, on_progress=_progress())
+    outcome = _stored(made) if options.store else measure(made, on_progress=_progress(), pool=processes)
     if outcome is None:
         return 1
     print_outcome(outcome, options)

@@ -132,4 +132,6 @@ def observe(made: Experiment, seed: np.random.SeedSequence, groups: int, chains:
                 if kept:
                     shown[i].append(np.array([x[0].reshape(groups, block)[:, :kept].ravel() for x in (at[0], *at[2:])]))
     means = np.moveaxis(totals / chains, -1, 0)
-    return Observed(means[:, :, 0], means[:, :, 1:], np.array([np.concatenate(at, axis=1) for at in shown]))
+    # Laid out as another process would send them: sums over them are then in the same order.
+    reference, differences = np.ascontiguousarray(means[:, :, 0]), np.ascontiguousarray(means[:, :, 1:])
+    return Observed(reference, differences, np.array([np.concatenate(at, axis=1) for at in shown]))

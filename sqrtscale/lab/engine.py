@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from typing import Unpack
 
 import numpy as np
@@ -13,6 +14,7 @@ from . import judging
 from .chains import Observed, block_size, observe, simulate, test_functions
 from .experiment import BEGIN, CORES, GROUPS, SPAN, Experiment, Settings, experiment
 from .lattice import discrete, limit
+from .pools import Pool
 from .problems import Array
 from .result import Course, Path, Quantiles, WeakError
 
@@ -20,6 +22,7 @@ Progress = Callable[[int, int], None]
 PROBABILITIES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MOST_WORKERS = 1024
 MOST_TOGETHER = 16  # groups in one part of the work: 4 parts at least, for 2 cores
+WORTH_PROCESSES = 5.0  # counted seconds of work: starting processes takes one or two
 PATHS, PATH_POINTS = 3, 128  # how many paths are shown, and at how many times at most
 
 
@@ -33,12 +36,14 @@ def weak_error(*, on_progress: Progress | None = None, workers: int = CORES, **s
     return measure(experiment(**settings), on_progress=on_progress, workers=workers)
 
 
-def measure(made: Experiment, *, on_progress: Progress | None = None, workers: int = CORES) -> WeakError:
-    """The same of a checked experiment."""
+def measure(made: Experiment, *, on_progress: Progress | None = None, workers: int = CORES,
+            pool: Pool = ThreadPoolExecutor) -> WeakError:
+    """The same of a checked experiment. pool: what computes a long one; ``pools.processes`` are faster for who can have them."""
     workers = whole("workers", workers, 1, CORES, MOST_WORKERS)
     if not made.betas:
         return _exact(made, on_progress)
-    observed = list(_observed(made, on_progress, workers))
+    long = made.chains * made.fine_steps * made.parts[1].COST * 1e-9 > WORTH_PROCESSES
+    observed = list(_observed(made, on_progress, pool(workers) if long else ThreadPoolExecutor(workers)))
     reference = np.concatenate([part.reference for part in observed])  # [groups, times, functions]
     differences = np.concatenate([part.differences for part in observed])  # [groups, times, levels, functions]
     refuse_unbounded(made, reference, differences)
@@ -59,14 +64,13 @@ def refuse_unbounded(made: Experiment, *arrays: Array) -> None:
                          "convention: give convention torch, the quadratic, or lighter tails")
 
 
-def _observed(made: Experiment, on_progress: Progress | None, workers: int) -> Iterator[Observed]:
+def _observed(made: Experiment, on_progress: Progress | None, pool: Executor) -> Iterator[Observed]:
     """All groups, in their order, several at a time where they are small; every part has random numbers of its own."""
     chains = made.chains // GROUPS
     together = next(n for n in (MOST_TOGETHER, 8, 4, 2, 1) if n == 1 or n * chains <= block_size(made))
     seeds = np.random.SeedSequence(made.seed).spawn(GROUPS // together)
-    pool = ThreadPoolExecutor(workers)
     try:
-        for i, part in enumerate(pool.map(lambda seed: observe(made, seed, together, chains), seeds)):
+        for i, part in enumerate(pool.map(partial(observe, made, groups=together, chains=chains), seeds)):
             if on_progress is not None:
                 on_progress((i + 1) * together * chains, made.chains)
             yield part

@@ -12,11 +12,13 @@ import time
 import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
+from concurrent.futures.process import BrokenProcessPool
 from datetime import UTC, datetime
 from functools import partial
 
 from .. import __version__
 from ..lab import WeakError, experiment, measure
+from ..lab.pools import processes
 from ..lab.stored import Stored, as_text
 from ..lab.wording import slope_sentence
 from ..rules import FieldError
@@ -44,14 +46,14 @@ def compute(store: Store, id: str) -> int:
         done, total = chains, of
 
     def work() -> WeakError:
-        return measure(experiment(**record.given), on_progress=progress)
+        return measure(experiment(**record.given), on_progress=progress, pool=processes)
 
     pool = ThreadPoolExecutor(1)
     outcome = pool.submit(work)
     while not wait_for([outcome], LOOK_EVERY).done:
         if not patience.attempt(lambda: once.beat(id, done, total), True):
             runs.end(id, "CANCELLED", "cancelled by the user")
-            os._exit(0)  # the threads that compute look at nothing until their groups are done
+            os._exit(0)  # what computes looks at nothing until its groups are done; processes end with this one
     _end(runs, id, outcome)
     return 0
 
@@ -81,7 +83,7 @@ def _end(runs: LabRuns, id: str, computed: Future[WeakError]) -> None:
         outcome = computed.result()
     except FieldError as error:
         reason = str(error)
-    except MemoryError:
+    except (MemoryError, BrokenProcessPool):  # where memory lacks, the system ends processes by force
         reason = "out of memory: give fewer chains"
     except Exception as error:
         traceback.print_exc()

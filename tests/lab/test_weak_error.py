@@ -2,13 +2,17 @@
 
 import json
 import re
+import sys
 
 import numpy as np
+import psutil
 import pytest
+from waiting import until
 
 from sqrtscale import lab
-from sqrtscale.lab import wording
+from sqrtscale.lab import engine, wording
 from sqrtscale.lab.engine import refuse_unbounded
+from sqrtscale.lab.pools import processes
 from sqrtscale.rules import FieldError
 
 FIRST_ORDER = [  # settings, test function, interval of the slope as it was computed
@@ -92,6 +96,23 @@ def test_workers_change_nothing_and_progress_goes_from_part_to_part_to_the_end(o
                            on_progress=lambda done, total: told.append((done, total)))
     assert again == outcome
     assert told == sorted(told) and len(told) > 2 and told[-1] == (2_048, 2_048)
+
+
+def test_processes_change_nothing(outcome, monkeypatch):
+    monkeypatch.setattr(engine, "WORTH_PROCESSES", 0.0)
+    assert lab.measure(outcome.experiment, workers=2, pool=processes) == outcome
+
+
+def test_processes_end_with_the_one_that_has_made_them():
+    """Also where that is killed and can end nothing."""
+    code = ("from sqrtscale import lab; from sqrtscale.lab.pools import processes;"
+            "lab.measure(lab.experiment(chains=33_280), workers=2, pool=processes)")
+    parent = psutil.Popen([sys.executable, "-c", code])
+    until(lambda: len(parent.children()) >= 2, 120, "the processes to be there")
+    children = parent.children()
+    parent.kill()
+    parent.wait()
+    assert psutil.wait_procs(children, 120)[1] == []
 
 
 def test_what_on_progress_raises_ends_it():
