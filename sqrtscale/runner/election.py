@@ -27,11 +27,12 @@ def ensure() -> None:
     lock = locks.take(scheduler_lock())
     if lock is None:
         pid = locks.signer(scheduler_lock())
-        if pid is None or not (process.stopped(pid) or _silence.is_hung(scheduler_pulse(), pid)):
-            return
-        with suppress(ProcessLookupError):  # it has ended in this moment
-            os.kill(pid, signal.SIGKILL)  # nothing is lost with it
-        lock = locks.take(scheduler_lock(), locks.SOON)
+        if pid is not None:
+            if not (process.stopped(pid) or _silence.is_hung(scheduler_pulse(), pid)):
+                return
+            with suppress(ProcessLookupError):  # it has ended in this moment
+                os.kill(pid, signal.SIGKILL)  # nothing is lost with it
+        lock = locks.take(scheduler_lock(), locks.SOON)  # also of one that is ending, and lets go of it last
         if lock is None:  # somebody else was faster
             return
     try:
