@@ -42,7 +42,7 @@ def measure(made: Experiment, *, on_progress: Progress | None = None, workers: i
     workers = whole("workers", workers, 1, CORES, MOST_WORKERS)
     if not made.betas:
         return _exact(made, on_progress)
-    long = made.chains * made.fine_steps * made.parts[1].COST * 1e-9 > WORTH_PROCESSES
+    long = made.chains * made.nanoseconds > 1e9 * WORTH_PROCESSES
     observed = list(_observed(made, on_progress, pool(workers) if long else ThreadPoolExecutor(workers)))
     reference = np.concatenate([part.reference for part in observed])  # [groups, times, functions]
     differences = np.concatenate([part.differences for part in observed])  # [groups, times, levels, functions]

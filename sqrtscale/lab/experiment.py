@@ -72,6 +72,11 @@ class Experiment:
         return algorithm(self.algorithm), problem(self.problem), noise(self.noise)
 
     @property
+    def nanoseconds(self) -> int:
+        """Of one chain on one core, by the problem's counted cost."""
+        return self.parts[1].COST * self.fine_steps
+
+    @property
     def base_step(self) -> float:
         """h = eta^2 of the base batch."""
         if not self.betas:
@@ -173,10 +178,10 @@ def _checked(given: dict[str, Any]) -> Experiment:
         convention=choice("convention", given.get("convention", "torch"), CONVENTIONS),
         rule=known_rule(given.get("rule", RIGHT), method.BETAS, law.is_stable),
         chains=GROUPS * FEWEST, seed=whole("seed", given.get("seed", 0), 0, 1))
-    return replace(made, chains=_chains(given, made, case.COST))
+    return replace(made, chains=_chains(given, made))
 
 
-def _chains(given: dict[str, Any], made: Experiment, cost: int) -> int:
+def _chains(given: dict[str, Any], made: Experiment) -> int:
     """As many as were asked for or fit into the seconds, the same in every group."""
     if not made.betas:
         return 0  # its law is computed
@@ -184,7 +189,7 @@ def _chains(given: dict[str, Any], made: Experiment, cost: int) -> int:
         seconds = real("seconds", given.get("seconds", SECONDS), "is no time: give seconds, for example 30")
         if not 0 < seconds <= MOST_SECONDS:
             raise FieldError("seconds", seconds, f"is not allowed: give a number from 1 to {MOST_SECONDS}")
-        chains = seconds * CORES * 1e9 / (cost * made.fine_steps)
+        chains = seconds * CORES * 1e9 / made.nanoseconds
     else:
         chains = whole("chains", given["chains"], GROUPS * FEWEST, 100_000, MOST_CHAINS)
     return GROUPS * min(max(FEWEST, round(chains / GROUPS)), MOST_CHAINS // GROUPS)

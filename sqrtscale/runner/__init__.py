@@ -13,7 +13,7 @@ from ..home import calibration_folder, private_folder
 from ..plan import CalibrationPlan
 from ..rules import FieldError
 from ..store import RESUMABLE_STATES, CalibrationRecord, Store, new_id
-from . import election, launch, process, restarts, snapshots, submitter
+from . import election, launch, locks, process, restarts, snapshots, submitter
 from .checkpoints import read_checkpoint, transfer_checkpoint
 from .device import gpus, occupied
 from .ending import end
@@ -90,7 +90,7 @@ def _prepare(id: str) -> None:
 def _start(store: Store, id: str) -> None:
     """See to it that a queued calibration gets its turn."""
     try:
-        election.ensure()
+        election.ensure(locks.SOON)
     except OSError as error:
         end(store, id, "FAILED", f"the scheduler could not be started: {error}")
 

@@ -22,8 +22,11 @@ def scheduler_lock() -> Path:
     return scheduler_file("lock")
 
 
-def ensure() -> None:
-    """See to it that there is a scheduler, and that it does not hang. Raises OSError where none can be started."""
+def ensure(patience: float = 0.0) -> None:
+    """See to it that there is a scheduler, and that it does not hang. Raises OSError where none can be started.
+
+    patience: seconds to wait for one that is ending, which lets go of its lock last: for who does not look again.
+    """
     lock = locks.take(scheduler_lock())
     if lock is None:
         pid = locks.signer(scheduler_lock())
@@ -32,7 +35,8 @@ def ensure() -> None:
                 return
             with suppress(ProcessLookupError):  # it has ended in this moment
                 os.kill(pid, signal.SIGKILL)  # nothing is lost with it
-        lock = locks.take(scheduler_lock(), locks.SOON)  # also of one that is ending, and lets go of it last
+            patience = locks.SOON
+        lock = locks.take(scheduler_lock(), patience)
         if lock is None:  # somebody else was faster
             return
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..rules import FieldError
 from ..store import MOST_BY_ITSELF, Interrupted, NotFound, Record, Store
-from . import disk_reserve, election, log, process
+from . import disk_reserve, election, locks, log, process
 from .launch import is_of_this_home
 from .pulse import pulse_file, say
 from .rescued import rescue_file
@@ -41,7 +41,7 @@ def go_on(store: Store, again: bool = False) -> list[str]:
             errors.append(error)
     try:
         if resumed:
-            election.ensure()
+            election.ensure(locks.SOON)
     except OSError as error:
         errors.append(error)
     if errors and again:
