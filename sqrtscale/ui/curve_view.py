@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 
 import pandas as pd
 import streamlit as st
@@ -44,10 +45,8 @@ def open_view(record: Record) -> None:
 
 
 def _keys(record: Record) -> dict[str, str]:
-    """Field of a View -> key of its widget."""
-    metric = f"metric-{record.plan.subject}" if isinstance(record, CalibrationRecord) else f"metric-{record.id}"
-    return {"metric": metric, "band": "band", "seeds": "single-seeds", "log_x": "log-x", "log_y": "log-y",
-            "steps": "steps-axis", "whole_range": "whole-range"}
+    """Field of a View -> key of its widget, which no other record shares: a busy browser may send those of the last one."""
+    return {field.name: f"{field.name}-{record.id}" for field in fields(View)}
 
 
 def _save(record: Record, chosen: View) -> None:

@@ -53,12 +53,11 @@ REFUSED = "refused choices"
 
 
 class Kept(NamedTuple):
-    """What the last run left behind: the widgets' values, those inputs that went into the address, and the family.
+    """What the last run left behind: those inputs that went into the address, and the family.
 
     typed: what was typed for families that were chosen before, so that it is there when they are chosen again.
     """
 
-    values: dict[str, str | None]
     link: dict[str, str]
     optimizer: str | None
     typed: Mapping[str, str] = MappingProxyType({})
@@ -97,11 +96,11 @@ def typed_address() -> dict[str, str]:
 def keep(texts: dict[str, str]) -> None:
     """Make these the current configuration; what was typed stays as it was typed where it says the same."""
     if inputs.read(_kept().link)[0] != inputs.read(texts)[0]:
-        st.session_state[KEPT] = Kept({}, texts, None)
+        st.session_state[KEPT] = Kept(texts, None)
 
 
 def _kept() -> Kept:
-    kept: Kept = st.session_state.get(KEPT, Kept({}, {}, None))
+    kept: Kept = st.session_state.get(KEPT, Kept({}, None))
     return kept
 
 
@@ -189,8 +188,8 @@ def _optimizer(box: DeltaGenerator) -> Family:
 
 def _chosen_optimizer() -> str | None:
     """The family that the two optimizer widgets name together."""
-    chosen: str | None = st.session_state["other"] if st.session_state["opt"] == MORE else st.session_state["opt"]
-    return chosen
+    chosen: str | None = st.session_state.get("opt")
+    return st.session_state.get("other") if chosen == MORE else chosen
 
 
 def _texts(names: Sequence[str], optimizer_family: Family, columns: int) -> dict[str, DeltaGenerator]:
@@ -234,6 +233,16 @@ def _load() -> None:
         _fill(address or kept.link, {} if address else kept.typed)
     elif address != kept.link and went_back():
         _fill(address)
+    else:  # such a run may also have kept some of them
+        for name, text in _before().items():
+            st.session_state.setdefault(name, text)
+
+
+def _before() -> dict[str, str]:
+    """What every text and name of the chosen family was last: by the address, else by the last run."""
+    texts = inputs.carried(st.query_params.to_dict()) or _kept().link
+    return {name: texts[name] if name in texts and texts[name] in CHOICES.get(name, texts.values()) else default
+            for name, default in _texts_by_default(_chosen_optimizer())}
 
 
 def _fill(texts: dict[str, str], typed: Mapping[str, str] = MappingProxyType({})) -> None:
@@ -265,8 +274,10 @@ def fill(given: Inputs, base_batch: str) -> None:
 
 
 def typed(name: str) -> str:
-    """What stands in a field of the form, by its key."""
-    return st.session_state.get(name) or ""
+    """What stands in a field of the form, by its key; where a run that was broken off has lost that, what stood there before."""
+    lost = st.session_state.get("opt") is None or st.session_state.get(name) is None
+    text: str = _before()[name] if lost else st.session_state[name]
+    return text
 
 
 def _take_defaults() -> None:
@@ -299,6 +310,5 @@ def _save(texts: dict[str, str]) -> dict[str, str]:
     if inputs.carried(address) != link:
         others = {name: text for name, text in address.items() if name not in inputs.carried(address)}
         st.query_params.from_dict(others | link)
-    values = {name: st.session_state.get(name) for name in texts} | {"other": st.session_state.get("other")}
-    st.session_state[KEPT] = Kept(values, link, optimizer, _kept().typed)
+    st.session_state[KEPT] = Kept(link, optimizer, _kept().typed)
     return link

@@ -148,9 +148,9 @@ def _use() -> None:
     try:
         config = imported.config(answers)
         parts = imported.parts(answers)
-        kept, _ = inputs.read({name: forms.typed(name) for name in ("b1", "noise")})  # no file says these
-        given = Inputs(config, kept.target_batch if kept else config.batch_size, "linear",
-                       noise_scale=kept.noise_scale if kept else None)
+        (target, _), (noise, _) = (inputs.read({name: forms.typed(name)}) for name in ("b1", "noise"))  # no file says these
+        given = Inputs(config, target.target_batch if target else config.batch_size, "linear",
+                       noise_scale=noise.noise_scale if noise else None)
         forms.fill(given, str(parts or config.batch_size))
     except FieldError as error:
         st.session_state[PROBLEM] = str(error)

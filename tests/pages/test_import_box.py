@@ -20,12 +20,17 @@ CASES = {  # file -> answers by the question's field, options of the command lin
 }
 
 
-def imported(text, answers):
+def read(text, **address):
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    app.query_params.update(address)
     app.run()
     app.text_area(key="import text").set_value(text)
     next(button for button in app.button if button.label == "Read").click()
-    app.run()
+    return app.run()
+
+
+def imported(text, answers):
+    app = read(text)
     if answers:
         for field, value in answers.items():
             app.text_input(key=f"answer-{field}").set_value(value)
@@ -70,11 +75,7 @@ def test_scale_check_and_the_page_give_the_same_answer(name):
 
 def test_the_file_has_the_values_that_the_user_chose():
     """With the noise scale equal to the base batch of 256, at kappa = 2: lr' = 2 sqrt((1 + 1/2) / (1 + 1)) lr."""
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    app.query_params["noise"], app.query_params["b1"] = "256", "512"
-    app.run()
-    app.text_area(key="import text").set_value(text_of("levanter.yaml"))
-    next(button for button in app.button if button.label == "Read").click().run()
+    app = read(text_of("levanter.yaml"), noise="256", b1="512")
     assert app.text_input(key="noise").value == "256" == app.text_input(key="b0").value  # no file says the former
 
     def patched_lr() -> float:
@@ -84,6 +85,28 @@ def test_the_file_has_the_values_that_the_user_chose():
     lr = patched_lr() / math.sqrt(2)
     app.segmented_control(key="transfer-chosen").set_value("Noise-aware").run()
     assert patched_lr() == pytest.approx(lr * 2 * math.sqrt(0.75), rel=1e-6)
+
+
+@pytest.mark.parametrize("lost", [["b1"], ["b1", "noise"], ["opt", "b1"]])
+def test_a_run_that_was_broken_off_loses_neither_target_nor_noise_scale(lost):
+    """The browser knows no widget that such a run had not come to yet, and sends nothing of it with the next click."""
+    app = read(text_of("hf_llama_factory.yaml"), noise="300", b1="2048")
+    app.text_input(key="answer-devices").set_value("8")
+    for block in [app.main, *(node for node in app.main if hasattr(node, "children"))]:
+        block.children = {place: node for place, node in block.children.items() if getattr(node, "key", None) not in lost}
+    for name in lost:
+        del app.session_state[name]
+    next(button for button in app.button if button.label == "Use it").click()
+    app.run()
+    assert not app.exception and (app.text_input(key="b1").value, app.text_input(key="noise").value) == ("2048", "300")
+
+
+@pytest.mark.parametrize(("given", "left"), [
+    ({"b1": "2048", "noise": "x"}, ("2048", "")),
+    ({"b1": "x", "noise": "300"}, ("256", "300"))])  # the file's own batch
+def test_a_target_that_cannot_be_read_takes_no_noise_scale_with_it_and_the_other_way_round(given, left):
+    app = read(text_of("levanter.yaml"), **given)
+    assert (app.text_input(key="b1").value, app.text_input(key="noise").value) == left
 
 
 def test_what_was_read_assumed_and_not_read_stands_in_that_order():

@@ -180,13 +180,13 @@ def test_the_user_sets_the_margin(store):
 
 
 def test_the_choices_of_the_view_change_the_figure(store):
-    app = opened(stored.calibration(store))
-    app.segmented_control(key="metric-digits").set_value("val_accuracy").run()
+    app = opened(id := stored.calibration(store))
+    app.segmented_control(key=f"metric-{id}").set_value("val_accuracy").run()
     assert charts(app)[0]["layout"]["yaxis"]["title"]["text"] == "Validation accuracy (share right)"
-    app.segmented_control(key="band").set_value("none").run()
+    app.segmented_control(key=f"band-{id}").set_value("none").run()
     assert len(charts(app)[0]["data"]) == len(ARMS)
-    for key in ("single-seeds", "log-x", "log-y", "steps-axis"):
-        app.toggle(key=key).set_value(True)
+    for key in ("seeds", "log_x", "log_y", "steps"):
+        app.toggle(key=f"{key}-{id}").set_value(True)
     app.run()
     arms = charts(app)[0]
     assert len(arms["data"]) == 3 * len(ARMS)
@@ -195,8 +195,8 @@ def test_the_choices_of_the_view_change_the_figure(store):
 
 
 def test_a_metric_of_one_task_does_not_break_another(store):
-    app = opened(stored.calibration(store))
-    app.segmented_control(key="metric-digits").set_value("val_accuracy").run()
+    app = opened(id := stored.calibration(store))
+    app.segmented_control(key=f"metric-{id}").set_value("val_accuracy").run()
     app.query_params["id"] = stored.calibration(store, chosen=stored.plan(task="pydoc"))
     app.run()
     assert not app.exception
@@ -236,14 +236,14 @@ def test_a_cancelled_calibration_says_which_arms_stopped_and_compares_where_both
 
 def test_a_diverged_arm_is_told_and_does_not_squeeze_the_others(store):
     chosen = stored.plan(seeds=3)
-    app = opened(stored.calibration(
+    app = opened(id := stored.calibration(
         store, chosen=chosen, measured=stored.diverged(chosen, "linear lr"),
         ended={("linear lr", seed): ("DIVERGED", "training loss reached 23.5 before 3200 samples") for seed in (0, 1)}))
     assert "**linear lr** diverged on 2 of 3 seeds: training loss reached 23.5 before 3200 samples." in said(app)
     (every,) = frames(app, "Reason")
     assert list(every["State"]).count("DIVERGED") == 2
     assert charts(app)[0]["layout"]["yaxis"]["range"][1] < 2
-    app.toggle(key="whole-range").set_value(True).run()
+    app.toggle(key=f"whole_range-{id}").set_value(True).run()
     assert "range" not in charts(app)[0]["layout"]["yaxis"]
 
 

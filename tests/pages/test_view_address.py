@@ -41,13 +41,13 @@ def test_every_choice_goes_into_the_address_and_a_default_leaves_it(store):
     id = stored.calibration(store)
     app = opened(id)
     assert address(app) == {"id": id}
-    app.segmented_control(key="metric-digits").set_value("val_accuracy").run()
-    app.segmented_control(key="band").set_value("none").run()
-    for key in ("single-seeds", "log-x", "log-y", "steps-axis"):
-        app.toggle(key=key).set_value(True).run()
+    app.segmented_control(key=f"metric-{id}").set_value("val_accuracy").run()
+    app.segmented_control(key=f"band-{id}").set_value("none").run()
+    for key in ("seeds", "log_x", "log_y", "steps"):
+        app.toggle(key=f"{key}-{id}").set_value(True).run()
     assert address(app) == {"id": id, **WHOLE}
-    app.toggle(key="log-x").set_value(False).run()
-    app.segmented_control(key="metric-digits").set_value("val_loss").run()
+    app.toggle(key=f"log_x-{id}").set_value(False).run()
+    app.segmented_control(key=f"metric-{id}").set_value("val_loss").run()
     assert address(app) == {"id": id, "band": "none", "seeds": "1", "log": "y", "x": "steps"}
 
 
@@ -60,9 +60,9 @@ def test_a_link_shows_the_same_picture(store):
 
 def test_an_older_address_that_comes_with_a_choice_undoes_none(store):
     app = opened(id := stored.calibration(store))
-    app.toggle(key="steps-axis").set_value(True).run()
+    app.toggle(key=f"steps-{id}").set_value(True).run()
     app.query_params.pop("x")
-    app.toggle(key="log-x").set_value(True).run()
+    app.toggle(key=f"log_x-{id}").set_value(True).run()
     assert axes(app)[1:] == ("log", "Optimizer steps") and address(app) == {"id": id, "x": "steps", "log": "x"}
 
 
@@ -71,6 +71,14 @@ def test_another_result_is_looked_at_as_its_own_address_says(store):
     other = stored.calibration(store, chosen=stored.plan(task="pydoc"))
     assert axes(at(app, other)) == ("Validation loss (nats per byte)", "linear", "Samples seen")
     assert address(app) == {"id": other}
+
+
+def test_what_a_browser_that_is_behind_sends_of_one_result_is_no_choice_of_another(store):
+    first, other = stored.calibration(store), stored.calibration(store)
+    app = opened(first, **WHOLE)
+    keys = {widget.key for widget in [*app.segmented_control, *app.toggle]}
+    at(app, other)
+    assert len(keys) == 7 and not keys & {widget.key for widget in [*app.segmented_control, *app.toggle]}
 
 
 @pytest.mark.parametrize("view", [
