@@ -113,7 +113,8 @@ def large(device: torch.device, reduced: bool) -> None:
 def fused(device: torch.device, reduced: bool) -> None:
     """The captured step as it is and compiled by torch: what that takes, what it saves, and after how many steps it has paid."""
     seconds, sizes, batch = (0.05, ("tiny",), 8) if reduced else (1.0, ("large", "medium"), LARGE_BATCH)
-    print("| task | models x parameters | batch | captured, ms | compiled, ms | compiling, s | paid back after, steps | carried out |")
+    print("| task | models x parameters | batch | captured, ms | compiled, ms | compiling, s | paid back after, steps "
+          "| carried out |")
     print("|---|---|---|---|---|---|---|---|")
     for size in sizes:
         for about in chosen_tasks(reduced):
