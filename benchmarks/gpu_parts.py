@@ -1,6 +1,6 @@
 """The parts of ``benchmarks/on_gpu.sh`` that measure our own steps. Each prints Markdown.
 
-    python benchmarks/gpu_parts.py [--device cuda:0] [--reduced] steps | whole | large | update | memory | precision
+    python benchmarks/gpu_parts.py [--device cuda:0] [--reduced] steps | whole | large | fused | update | memory | precision
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sqrtscale.rules import TrainingConfig
 from sqrtscale.tasks import Task, task
 from sqrtscale.training.device import fast_settings, tf32
 from sqrtscale.training.estimate import estimate
-from sqrtscale.training.executors import Eager, recording
+from sqrtscale.training.executors import Captured, Eager, Fused, recording
 from sqrtscale.training.optimizers import make_optimizer
 from sqrtscale.training.population import Population
 from sqrtscale.training.streams import Stream
@@ -108,6 +108,30 @@ def large(device: torch.device, reduced: bool) -> None:
             del case
     print()
     update(device, reduced)
+
+
+def fused(device: torch.device, reduced: bool) -> None:
+    """The captured step as it is and compiled by torch: what that takes, what it saves, and after how many steps it has paid."""
+    seconds, sizes, batch = (0.05, ("tiny",), 8) if reduced else (1.0, ("large", "medium"), LARGE_BATCH)
+    print("| task | models x parameters | batch | captured, ms | compiled, ms | compiling, s | paid back after, steps "
+          "| carried out |")
+    print("|---|---|---|---|---|---|---|---|")
+    for size in sizes:
+        for about in chosen_tasks(reduced):
+            other, data = sized(about, size), about.data(device)
+            first, took = [], []
+            for executor in (Captured, Fused):
+                case = Case(other, [replace(about.defaults.base, batch_size=batch)], data, device)
+                case.population.executor = executor(case.population.network, device)
+                with fast_settings(about):
+                    began = time.perf_counter()
+                    float(case.population.step(case.batch).sum())
+                    first.append(time.perf_counter() - began)
+                    took.append(case.seconds(seconds))
+            compiling, saved = first[1] - first[0], took[0] - took[1]
+            paid = f"{compiling / saved:,.0f}" if saved > 0 else "never"
+            print(f"| {about.name} | {case} | {1000 * took[0]:.2f} | {1000 * took[1]:.2f} | {compiling:.1f} | {paid} "
+                  f"| {case.population.executor.carried_out()} |", flush=True)
 
 
 def update(device: torch.device, reduced: bool) -> None:
@@ -217,7 +241,7 @@ def precision(device: torch.device, reduced: bool) -> None:
             print(f"| {about.name} | {size} | {cells} |", flush=True)
 
 
-KINDS: Sequence[Callable[[torch.device, bool], None]] = (steps, whole, large, update, memory, precision)
+KINDS: Sequence[Callable[[torch.device, bool], None]] = (steps, whole, large, fused, update, memory, precision)
 
 
 def main() -> None:

@@ -47,6 +47,7 @@ def parts(device: str) -> list[Part]:
         Part("Memory, predicted and used", (*own, "memory"), 60),
         Part("Precision", (*own, "precision"), 40),
         Part("A large model against the device's ceilings", (*own, "large"), 90),
+        Part("A step fused by torch.compile", (*own, "fused"), 120),
         Part("How a process with CUDA graphs ends", (str(HERE / "gpu_ending.py"), "--device", device), 30),
         Part("Default calibrations", (*own, "whole"), 90),
         Part("Against a plain and a hand-tuned loop", tuple(trainers), 150),

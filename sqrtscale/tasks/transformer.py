@@ -19,6 +19,7 @@ from torch import Tensor
 from ._network import Network, Parameter
 
 NO_BUFFERS: Mapping[str, Tensor] = {}
+MOST_ROWS = 512  # of a small table of vectors, see _Lookup
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,6 @@ class _Lookup(torch.autograd.Function):
     on a GPU, where ``scatter_add_`` adds in any order, ``index_put_`` sorts first.
     """
 
-    MOST_ROWS = 512  # of a small table
-
     @staticmethod
     def forward(ctx: Any, table: Tensor, tokens: Tensor) -> Tensor:
         ctx.save_for_backward(tokens)
@@ -124,7 +123,7 @@ class _Lookup(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (tokens,) = ctx.saved_tensors
-        if ctx.rows > _Lookup.MOST_ROWS:
+        if ctx.rows > MOST_ROWS:
             total = gradient.new_zeros(len(tokens), ctx.rows, gradient.shape[2])
             if gradient.is_cuda:
                 models = torch.arange(len(tokens), device=tokens.device).unsqueeze(1)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -69,7 +70,7 @@ class Meter:
 
     times: at which runs are measured at all, the last at the end of their budget, from which follows the size of the batch;
     first: the plan's first seed; micro: the samples of a micro-batch, of which the batch is made. A run that cannot afford a
-    batch of LEAST is not measured; what is measured of a run does not depend on the runs beside it.
+    batch of LEAST is not measured; what is measured of a run does not depend on the runs beside it, on a GPU but for rounding.
     """
 
     def __init__(self, data: Data, times: Sequence[int], first: int, micro: int | None):
@@ -89,15 +90,21 @@ class Meter:
         chosen = self.chosen(runs)
         if samples not in self.times or self.size < LEAST or not chosen:
             return values
-        batch = Stream(self.data, self.first, "curvature").take(self.size).map(lambda x: x[None])
-        for i, limit in enumerate(limits(population)):
-            if i in chosen:
-                alone = population.alone(i)
-                alone.optimizer.take(population.optimizer, torch.tensor([i], device=population.device))
-                measured = sharpness(alone, batch)
-                if measured is not None and limit < math.inf:  # not at the end of a schedule that ends at 0
-                    values[i] = {"sharpness": float(measured), "sharpness_limit": limit}
+        batch = Stream(self.data, self.first, "curvature").take(self.size)
+        bears = limits(population)
+        # A GPU waits for launches; on a CPU, where that gains nothing, every number is that of the run alone.
+        for rows in [chosen] if population.device.type == "cuda" else [[row] for row in chosen]:
+            alone = population.alone(rows)
+            measured = sharpness(alone, batch.map(partial(_for_each, models=len(rows))))
+            for row, value in zip(rows, () if measured is None else measured.tolist(), strict=False):
+                if bears[row] < math.inf:  # not at the end of a schedule that ends at 0
+                    values[row] = {"sharpness": value, "sharpness_limit": bears[row]}
         return values
+
+
+def _for_each(samples: Tensor, models: int) -> Tensor:
+    """The same samples [n, ...] for so many models, in one place."""
+    return samples.expand(models, *samples.shape)
 
 
 class _Product:

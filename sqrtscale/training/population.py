@@ -93,6 +93,11 @@ class Population:
             return _shared(self._stacked([first]), len(self))
         return self._stacked([self.network.frozen(seed) for seed in self.seeds])
 
+    def _frozen_of(self, models: Tensor) -> dict[str, Tensor]:
+        """What nothing changes, of some models; still in one place where it was."""
+        shared = all(held.stride(0) == 0 for held in self.frozen.values())
+        return _shared(self.frozen, len(models)) if shared else {name: held[models] for name, held in self.frozen.items()}
+
     def __len__(self) -> int:
         return len(self.flat)
 
@@ -158,16 +163,19 @@ class Population:
         self.optimizer.move_to_batch(kappas, 1.0 if excess is None else kappas.new_tensor(excess).view(-1, 1))
         self.warmup_steps[:] = 0  # the warm start has already warmed up
 
-    def alone(self, row: int) -> Population:
-        """A copy of one model's weights as a population of its own, with a fresh optimizer."""
-        twin = Population(self.task, [self.configs[row]], [self.seeds[row]], self.device, size=self.size, stream=self.stream)
+    def alone(self, rows: Sequence[int]) -> Population:
+        """A copy of some models and their optimizer's state as a population of its own."""
+        chosen = torch.tensor(rows, device=self.device)
+        twin = Population(self.task, [self.configs[row] for row in rows], [self.seeds[row] for row in rows], self.device,
+                          size=self.size, stream=self.stream)
         with torch.no_grad():
-            twin.flat.copy_(self.flat[row : row + 1])
+            twin.flat.copy_(self.flat[chosen])
             for name, held in twin.buffers.items():
-                held.copy_(self.buffers[name][row : row + 1])
-        twin.frozen = {name: held[row : row + 1] for name, held in self.frozen.items()}
+                held.copy_(self.buffers[name][chosen])
+        twin.frozen = self._frozen_of(chosen)
+        twin.optimizer.take(self.optimizer, chosen)
         if twin.loss_scale and self.loss_scale:
-            twin.loss_scale.take(self.loss_scale, torch.tensor([row], device=self.device))
+            twin.loss_scale.take(self.loss_scale, chosen)
         return twin
 
     def copies(self, count: int, models: slice = slice(None)) -> Population:
@@ -270,8 +278,7 @@ class Population:
         self.paces = [self.paces[row] for row in rows]
         self._adopt(self.flat[chosen].clone())
         self.buffers = {name: x[chosen] for name, x in self.buffers.items()}
-        shared = all(x.stride(0) == 0 for x in self.frozen.values())
-        self.frozen = _shared(self.frozen, len(rows)) if shared else {name: x[chosen] for name, x in self.frozen.items()}
+        self.frozen = self._frozen_of(chosen)
         self.warmup_steps, self.lr_factor = self.warmup_steps[rows], self.lr_factor[chosen]
         self.clip_norm = None if self.clip_norm is None else self.clip_norm[chosen]
         self.clipped = self.clipped[chosen]

@@ -13,6 +13,7 @@ from pretended_gpu import Gpu, pretended
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.tasks import TASKS, task
 from sqrtscale.training import executors
+from sqrtscale.training.curvature import Meter
 from sqrtscale.training.executors import Captured, Eager, recording
 from sqrtscale.training.optimizers import TRAINED
 from sqrtscale.training.population import Population
@@ -83,6 +84,29 @@ def test_measuring_the_noise_launches_one_pass_for_all_micro_batches():
             counted.append(len(gpu.launches))
     alone, two, sixteen = counted
     assert 100 < alone <= 173 and two == sixteen <= 160, counted
+
+
+def test_curvature_is_measured_for_all_models_at_once_and_is_that_of_each_alone():
+    runs, samples = [("base", 0), ("scaled", 0), ("scaled", 1)], 2**15
+    measured, counted = [], []
+    with pretended() as gpu:
+        for device, group in (("cpu", runs), ("cuda:0", runs), ("cuda:0", runs[:1])):
+            one = Population(task("digits"), [TrainingConfig("adam", BATCH, {"lr": 1e-3 * (i + 1)}) for i in range(len(group))],
+                             range(len(group)), torch.device(device))
+            data = task("digits").data(one.device)
+            for _ in range(3):
+                batch = Stream(data, 0, "x").take(BATCH).map(lambda x, one=one: x.expand(len(one), *x.shape))
+                one.step(batch)
+            meter = Meter(data, [samples], first=0, micro=None)
+            gpu.watching, gpu.launches = True, []
+            measured.append(meter.measure(one, group, samples))
+            gpu.watching = False
+            counted.append(len(gpu.launches))
+    here, together, alone = measured
+    assert together[0].keys() == {"sharpness", "sharpness_limit"} and not together[2]  # of the first seed
+    found, expected, own = ([value["sharpness"] for value in values if value] for values in (together, here, alone))
+    assert found == pytest.approx(expected, rel=1e-3) and found[:1] == pytest.approx(own, rel=1e-3)
+    assert 0 == counted[0] < 1500 < counted[1] < 1.1 * counted[2], counted
 
 
 def test_an_operation_more_and_a_copy_are_counted():

@@ -24,8 +24,8 @@ class Refuse:
 sys.meta_path.insert(0, Refuse())
 """
 TITLES = ["Doctor", "Captured against eager", "Memory, predicted and used", "Precision",
-          "A large model against the device's ceilings", "How a process with CUDA graphs ends", "Default calibrations",
-          "Against a plain and a hand-tuned loop"]
+          "A large model against the device's ceilings", "A step fused by torch.compile", "How a process with CUDA graphs ends",
+          "Default calibrations", "Against a plain and a hand-tuned loop"]
 
 
 @pytest.mark.slow

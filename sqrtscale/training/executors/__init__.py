@@ -14,13 +14,14 @@ from ._executor import Executor
 from .captured import Captured
 from .compiled import Compiled
 from .eager import Eager
+from .fused import Fused
 from .looped import Looped
 
 CPU = torch.device("cpu")
 # Floating-point operations of a step of one model up to which the compiled kernels, at some 25 GFLOP/s on a core, take no longer
 # than a CUDA graph of 150 operations: 0.44 ms on an H200 [benchmarks/GPU.md].
 CPU_WORK = 1e7
-TABLE: tuple[type[Executor], ...] = (Compiled, Looped, Captured, Eager)  # the first that suits
+TABLE: tuple[type[Executor], ...] = (Compiled, Looped, Fused, Captured, Eager)  # the first that suits
 
 
 def choose(network: Network, optimizer: str, device: torch.device) -> type[Executor]:
@@ -35,4 +36,4 @@ def place_of_one(network: Network, optimizer: str, batch_size: int, device: torc
     return CPU if device.type == "cuda" and small and choose(network, optimizer, CPU) is Compiled else device
 
 
-__all__ = ["TABLE", "Captured", "Compiled", "Eager", "Executor", "Looped", "choose", "place_of_one"]
+__all__ = ["TABLE", "Captured", "Compiled", "Eager", "Executor", "Fused", "Looped", "choose", "place_of_one"]

@@ -66,11 +66,15 @@ class Captured(Eager):
         if self.why_not:
             return None
         at_once = dict(self.passes.at_once)
-        recording = capture(lambda given: self.step(population, given, chance), population.state, batch)
+        recording = self.record(population, batch, chance)
         if recording is None:
             self.why_not = why_not() or "the captured step differs from the ordinary one"
             self.passes.at_once = at_once  # what lacked for a recording is there for a plain step
         return recording
+
+    def record(self, population: Population, batch: Batch, chance: Chance) -> Recording | None:
+        """The recording of a step, or None where none can be had that makes the same one."""
+        return capture(lambda given: self.step(population, given, chance), population.state, batch)
 
     def unfit(self, population: Population, batch: Batch) -> str:
         """Why a step should not be captured; empty where it should."""

@@ -110,11 +110,13 @@ def _free_stream() -> torch.cuda.Stream:
     raise RuntimeError(f"{len(_streams)} graphs are alive, and torch has no stream for another one")
 
 
-def capture(step: Step, state: Sequence[Tensor], batch: Batch, record: Recorder = cuda_graph) -> Recording | None:
+def capture(step: Step, state: Sequence[Tensor], batch: Batch, record: Recorder = cuda_graph,
+            recorded: Step | None = None) -> Recording | None:
     """The step as a recording, or None where that fails or makes another step than ``step`` itself: what then is left to do.
 
-    state: every tensor that the step changes; they are as before afterwards. A recording reads and writes addresses, so one that
-    went wrong would train on without an error: it has to make the same step once before it is trusted.
+    state: every tensor that the step changes; they are as before afterwards; recorded: what is recorded in its place, to do the
+    same in another way. A recording reads and writes addresses, so one that went wrong would train on without an error: it has to
+    make the same step once before it is trusted.
     """
     log = logging.getLogger(__name__)
     try:
@@ -125,7 +127,7 @@ def capture(step: Step, state: Sequence[Tensor], batch: Batch, record: Recorder 
                     losses = step(batch)
                 losses, after = losses.clone(), [value.clone() for value in state]
                 _restore(state, before)
-                recording = Recording(step, batch, record)
+                recording = Recording(recorded or step, batch, record)
                 recording.operations = counted.count
                 _restore(state, before)
                 same = _near(recording(batch), losses) and all(
