@@ -7,7 +7,7 @@ import streamlit as st
 
 import sqrtscale
 from sqrtscale.ui import doors, frame, timers
-from sqrtscale.ui.state import TAB, TITLE, boundary, something_stored
+from sqrtscale.ui.state import TAB, TITLE, all_shown, boundary, put_again, something_stored
 
 
 def show() -> None:
@@ -31,7 +31,9 @@ def show() -> None:
         from sqrtscale.ui import running  # loads the store
 
         running.show(page.url_path)
+    put_again()
     page.run()
+    all_shown()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from ..store import NotFound, Store
 from ..tasks import OwnTask, remember, task
 from . import forms, launch
 from .inputs import Inputs, carried, texts_of
+from .state import put
 from .tables import escaped
 
 BUDGET, OF_THE_TASK = "budget", "task"  # in the address: that start and samples are the task's own, not those of the plan
@@ -43,13 +44,14 @@ def _take_up(store: Store, id: str) -> None:
     else:
         st.session_state.update({TAKEN: id, PLAN: plan})
         forms.keep(texts_of(inputs_of(plan)))
-        st.session_state.update(_choices(plan))
+        choices = _choices(plan)
         if carried(st.query_params.to_dict()):  # another transfer, by this plan: other batches were chosen for the old one
-            st.session_state["targets"] = ""
+            choices["targets"] = ""
         if st.query_params.get(BUDGET) == OF_THE_TASK:
             defaults = task(plan.task).defaults
-            st.session_state.update({"start": "warm", f"start-{plan.task}": "warm", f"warm-{plan.task}": defaults.warm_samples,
-                                     f"samples-{plan.task}": defaults.samples})
+            choices |= {"start": "warm", f"start-{plan.task}": "warm", f"warm-{plan.task}": defaults.warm_samples,
+                        f"samples-{plan.task}": defaults.samples}
+        put(choices)
 
 
 def _own_task(plan: CalibrationPlan) -> None:

@@ -13,7 +13,7 @@ from ..report.comparison import AXES, Member
 from ..rules.errors import shown as quoted
 from . import compare_link
 from .compare_link import SHOWS, UNITS, View
-from .state import went_back
+from .state import put, went_back
 from .tables import escaped
 
 IDS, SHOW, AXIS, METRIC, UNIT = (f"compare-{name}" for name in ("ids", "show", "axis", "metric", "unit"))
@@ -44,8 +44,8 @@ def load() -> tuple[str, ...]:
         view, words = compare_link.read(address)
     else:
         return ()
-    st.session_state.update({IDS: list(view.ids), SHOW: view.show, AXIS: view.axis, UNIT: view.unit, METRIC: view.metric,
-                             _arms_key(view): None if view.arms is None else list(view.arms)})
+    put({IDS: list(view.ids), SHOW: view.show, AXIS: view.axis, UNIT: view.unit, METRIC: view.metric,
+         _arms_key(view): None if view.arms is None else list(view.arms)})
     return words
 
 

@@ -12,7 +12,7 @@ from ..plan import WARM_START
 from ..report import comparable
 from ..store import CalibrationRecord, Record, Store
 from . import charts, live_plot, runs, view
-from .state import went_back
+from .state import put, went_back
 from .view import View
 
 BEGINNING = "the initial weights"
@@ -40,7 +40,7 @@ def open_view(record: Record) -> None:
     st.query_params.from_dict(st.query_params.to_dict())  # Streamlit 1.67 leaves the browser's after a link on the same page
     if went_back() or st.session_state.get(SHOWN) != record.id or keys["band"] not in st.session_state:
         asked = view.read(address, plan.metrics, plan.judged)
-        st.session_state.update({key: getattr(asked, choice) for choice, key in keys.items()})
+        put({key: getattr(asked, choice) for choice, key in keys.items()})
         st.session_state[SHOWN] = record.id
 
 

@@ -21,7 +21,7 @@ from ..store.text import clean
 from ..tasks import TASKS
 from ..tasks.own import VERSION
 from ..tasks.own.file import check_name
-from .state import went_back
+from .state import put, went_back
 
 Address = dict[str, list[str]]
 
@@ -83,7 +83,7 @@ def current_address() -> Address:
 def view() -> str:
     """List or Library: as the address says when it is new, else as the user chose."""
     if _is_new("view"):
-        st.session_state["view"] = VIEWS[st.query_params.get("view") == VIEWS[1].lower()]
+        put({"view": VIEWS[st.query_params.get("view") == VIEWS[1].lower()]})
     return st.segmented_control("View", VIEWS, key="view", required=True, label_visibility="collapsed") or VIEWS[0]
 
 
@@ -107,7 +107,7 @@ def fill(view: str) -> None:
     low, high = chosen.kappa
     values = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(chosen).items()}
     values |= {"kappa_from": low or None, "kappa_to": high if high < math.inf else None}
-    st.session_state.update({name: values[name] for name in own})
+    put({name: values[name] for name in own})
 
 
 def save(view: str, chosen: Filter) -> Address:

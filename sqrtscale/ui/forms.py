@@ -14,7 +14,7 @@ from ..rules.kind import Momentum
 from ..rules.run_fields import REDUCTIONS, SCHEDULES
 from . import inputs, tables
 from .inputs import Inputs
-from .state import went_back
+from .state import put, went_back
 
 MAIN = ("adam", "adamw", "rmsprop")
 MORE = "more"  # stands for every other family, chosen by name below it
@@ -214,7 +214,7 @@ def _differs(keys: Iterable[str], default_texts: Mapping[str, str]) -> bool:
 
 def use_half_life() -> None:
     """Callback of the button that stands beside a decay without a number."""
-    st.session_state["form"] = "half-life"
+    put({"form": "half-life"})
 
 
 def _text(name: str, label: str, grid: DeltaGenerator, placeholder: str | None) -> DeltaGenerator:
@@ -259,13 +259,12 @@ def _fill(texts: dict[str, str], typed: Mapping[str, str] = MappingProxyType({})
         chosen[name] = wanted.lower() if wanted.lower() in known else default
         if wanted.lower() not in known:
             refused[name] = wanted
-    for name, text in inputs.defaults(chosen["opt"]).items():
-        # One character more than there may be, so that what is too long is refused and not read as something shorter.
-        st.session_state[name] = chosen[name] if name in chosen else texts.get(name, text)[:inputs.longest(name) + 1]
-    if chosen["opt"] not in MAIN:
-        st.session_state["opt"], st.session_state["other"] = MORE, chosen["opt"]
-    st.session_state["corr"] = texts.get("corr") == inputs.ON
-    st.session_state[REFUSED] = refused
+    # One character more than there may be, so that what is too long is refused and not read as something shorter.
+    values = {name: chosen[name] if name in chosen else texts.get(name, text)[:inputs.longest(name) + 1]
+              for name, text in inputs.defaults(chosen["opt"]).items()}
+    others = {"opt": MORE, "other": chosen["opt"]} if chosen["opt"] not in MAIN else {}
+    st.session_state[REFUSED] = refused  # first: the rest says that all is there
+    put({**values, **others, "corr": texts.get("corr") == inputs.ON})
 
 
 def fill(given: Inputs, base_batch: str) -> None:
@@ -290,8 +289,7 @@ def _take_defaults() -> None:
             typed[name] = state[name]
         elif state.get(name) == default != typed.get(name):
             typed.pop(name, None)  # put back to the default since
-    for name, default in _texts_by_default(_chosen_optimizer()):
-        state[name] = typed.get(name, default)
+    put({name: typed.get(name, default) for name, default in _texts_by_default(_chosen_optimizer())})
     state[KEPT] = kept._replace(typed=typed)
 
 

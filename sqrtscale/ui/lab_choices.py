@@ -15,7 +15,7 @@ from ..lab.laws import noise
 from ..lab.stored import Stored
 from ..rules import FieldError, family
 from . import forms, inputs, lab_table
-from .state import went_back
+from .state import put, went_back
 
 NAMES = ("algorithm", "problem", "law", "betas")  # in the address
 TITLES = {"algorithm": "Algorithm", "problem": "Problem", "law": "Noise of the gradient", "betas": "Decay rates at the base"}
@@ -153,7 +153,7 @@ def _of(result: Stored, name: str) -> str:
 def _choice(name: str, options: Sequence[str], wanted: str) -> str:
     key = f"lab-{name}"
     if st.session_state.get(key) not in options or went_back():
-        st.session_state[key] = _fitting(name, options, wanted)
+        put({key: _fitting(name, options, wanted)})
     chosen: str = st.selectbox(TITLES[name], options, key=key, format_func=partial(_label, name))
     return chosen
 

@@ -15,7 +15,7 @@ from ..rules import FieldError
 from ..runner import lab
 from . import forms, inputs, lab_choices, lab_table
 from .inputs import format_number
-from .state import open_store
+from .state import open_store, put
 from .tables import sentence
 from .timing import duration
 
@@ -62,9 +62,8 @@ def _fill(shown: Experiment, betas: tuple[float, ...], kappa: float | None) -> N
         values[law.name] = law.parameter
     if st.session_state.get(FILLED) != values:
         st.session_state[FILLED] = values
-        st.session_state.update({f"{KEY}{name}": value for name, value in values.items()})
-    for name, value in values.items():
-        st.session_state.setdefault(f"{KEY}{name}", value)
+        put({f"{KEY}{name}": value for name, value in values.items()})
+    put({f"{KEY}{name}": value for name, value in values.items() if f"{KEY}{name}" not in st.session_state})
 
 
 def _settings(boxes: dict[str, DeltaGenerator]) -> Mapping[str, Any]:
@@ -111,7 +110,7 @@ def _fit_betas() -> None:
     count, given = algorithm(st.session_state[f"{KEY}algorithm"]).BETAS, st.session_state.get(f"{KEY}betas", "").split()
     usual = [format_number(beta) for beta in USUAL[count]]
     if count and len(given) != count:
-        st.session_state[f"{KEY}betas"] = " ".join(given[-count:] if len(given) > count else usual)
+        put({f"{KEY}betas": " ".join(given[-count:] if len(given) > count else usual)})
 
 
 def _cost(made: Experiment, seconds: object) -> str:

@@ -23,6 +23,7 @@ from ..training.optimizers import TRAINED
 from . import forms, remedy, schedule_choice
 from .inputs import Inputs, batch_of, exact, format_number, parsed
 from .runs import coloured
+from .state import put
 from .tables import escaped, greek, sentence
 
 OWN, TESTED = "Your configuration", "The task's tested defaults"
@@ -273,7 +274,9 @@ def _further_arms(inputs: Inputs, usual: list[str], boxes: dict[str, DeltaGenera
         known = [kind.name for kind in offered(inputs.scaled) if kind.name not in ("base", "scaled", *usual)]
         aware = inputs.noise_aware
         own_noise = [f"noise-aware {exact(inputs.noise_scale)}"] if aware is not None and aware.follows_noise_scale else []
-        chosen = st.session_state.setdefault("more-arms", own_noise)
+        if "more-arms" not in st.session_state:
+            put({"more-arms": own_noise})
+        chosen = st.session_state["more-arms"]
         known += dict.fromkeys((*own_noise, *(name for name in chosen if name not in KINDS)))  # those of a plan that is run again
         names = st.multiselect("Ablations, other rules, SVAG", known, key="more-arms", placeholder="none",
                                help=FURTHER_HELP)

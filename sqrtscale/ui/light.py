@@ -14,6 +14,7 @@ from ..store import CalibrationRecord, DamagedChunk, Store
 from ..tasks import Task, task
 from . import forms, launch, noise_chart, remedy
 from .inputs import Inputs
+from .state import put
 from .tables import greek, sentence
 
 
@@ -55,7 +56,7 @@ def _can_be_noise_aware(plan: CalibrationPlan) -> bool:
 
 
 def _add_noise_aware() -> None:
-    st.session_state["more-arms"] = [*st.session_state.get("more-arms", ()), FOLLOWING]
+    put({"more-arms": [*st.session_state.get("more-arms", ()), FOLLOWING]})
 
 
 def refusal(error: FieldError, about: Task, given: Inputs) -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 from ..rules import FieldError, noise_file
 from ..tasks import title_of
 from .inputs import format_number
-from .state import open_store
+from .state import open_store, put
 from .tables import sentence
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _stored() -> None:
 
 def _use(scale: float | None) -> None:
     """Callback: put it into the form."""
-    st.session_state["noise"] = _rounded(scale)
+    put({"noise": _rounded(scale)})
 
 
 def _rounded(value: float | None) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import streamlit as st
 
 from ..store import Record, Store
+from .state import put
 from .tables import escaped
 
 
@@ -23,8 +24,8 @@ def show(store: Store, record: Record) -> None:
     """The form of name and note, and the note as it reads."""
     keys = name, note, read, clash = tuple(f"{what}-{record.id}" for what in ("name", "note", "read", "clash"))
     if note not in st.session_state:
-        st.session_state[name], st.session_state[note] = record.name, record.note
         st.session_state[read] = Read(record.name, record.note, record.note_version)
+        put({name: record.name, note: record.note})
     with st.form(f"about-{record.id}", border=False):
         st.text_input("Name", max_chars=200, key=name)
         st.text_area("Note (Markdown)", height=120, key=note)

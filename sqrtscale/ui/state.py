@@ -1,4 +1,4 @@
-"""What pages share: the way in through app.py, one open store, and the last boundary of what goes wrong."""
+"""What pages share: the way in through app.py, one open store, values for widgets, and the last boundary of what goes wrong."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import logging
 import os
 import platform
 import traceback
+from collections.abc import Mapping
 from concurrent.futures import Future
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import streamlit as st
 from streamlit import error_util
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 URL = "SQRTSCALE_DATABASE_URL"
 TITLE = "sqrtscale"
 TAB = "title of the tab"  # as it was when something last looked at what runs
+PUT = "put into widgets"  # the page, and key -> Put, until the browser has heard of it
 _version = ""  # of sqrtscale, as app.py names it
 
 
@@ -82,6 +84,65 @@ def went_back() -> bool:
     """
     context = get_script_run_ctx()
     return context is not None and context.is_history_navigation
+
+
+class Put(NamedTuple):
+    """What a widget was given by the page, and what the browser held before."""
+
+    value: Any
+    before: Any
+
+
+def put(values: Mapping[str, Any]) -> None:
+    """Give widgets values, by their keys, in a run of the whole page; it is seen to it that the browser hears of them."""
+    page, waiting = _waiting()
+    for key, value in values.items():
+        before = st.session_state.get(key)
+        if key in waiting and before == waiting[key].value:  # put twice before the browser has answered
+            before = waiting[key].before
+        waiting[key] = Put(value, before)
+    st.session_state[PUT] = page, waiting
+    st.session_state.update(values)
+
+
+def put_again() -> None:
+    """Before the page: what was put and the browser has not heard of, as a run was broken off or the browser is behind.
+
+    Streamlit (1.67) tells it once. What it has not heard it shows empty, or as it was, and sends that with the next click.
+    What it has it is not told again: that would overtake typing.
+    """
+    for key, (value, before) in _waiting()[1].items():
+        if key not in st.session_state:  # taken away since, to be filled anew
+            continue
+        now = st.session_state[key]
+        if now == before != value:
+            st.session_state[key] = value
+        elif not _known(key)[0]:
+            st.session_state[key] = now
+
+
+def all_shown() -> None:
+    """After the page: only of widgets that it has not sent yet may the browser know nothing; of others it will hear."""
+    page, waiting = _waiting()
+    st.session_state[PUT] = page, {key: Put(put.value, put.value) for key, put in waiting.items() if _known(key) == (False, True)}
+
+
+def _known(key: str) -> tuple[bool, bool]:
+    """Whether the browser has just sent the widget of that key, and whether this run has drawn it."""
+    context = get_script_run_ctx()
+    if context is None:
+        return False, False
+    state = context.session_state._state
+    id = state.get_widget_id_from_key(key)
+    return id in state._new_widget_state, id in context.shared.widget_ids_this_run
+
+
+def _waiting() -> tuple[str, dict[str, Put]]:
+    """This page, and what was put into its widgets and waits for the browser."""
+    context = get_script_run_ctx()
+    here = context.page_script_hash if context else ""
+    page, waiting = st.session_state.get(PUT, (here, {}))
+    return here, dict(waiting) if page == here else {}
 
 
 def something_stored() -> bool:

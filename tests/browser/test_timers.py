@@ -1,4 +1,4 @@
-"""Whatever a slow browser still asks for of the page before, the page that it came to stays."""
+"""Whatever a slow browser still asks for of the page before, the page that it came to stays; and what was set, stays set."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ def asking(message: bytes):
 class Wire:
     """What a page's timers ask the server for; one message of theirs can be sent once more, late.
 
-    late: sent as soon as the server says that another page than the one that asks is shown.
+    late: sent as soon as the server says that another page than the one that asks is shown, or begins any run where ``soon``.
     """
 
     def __init__(self, page):
         self._page = page
         self.asked: list[bytes] = []
         self.late: bytes | None = None
+        self.soon = False
         self.shown: list[str] = []
         self._server = None
         page.route_web_socket(re.compile("_stcore/stream"), self._connect)
@@ -57,7 +58,7 @@ class Wire:
     def _received(self, browser, message) -> None:
         if isinstance(message, bytes) and (told := ForwardMsg.FromString(message)).HasField("new_session"):
             self.shown.append(told.new_session.page_script_hash)
-            if self.late and asking(self.late).page_script_hash != self.shown[-1]:
+            if self.late and (self.soon or asking(self.late).page_script_hash != self.shown[-1]):
                 self._server.send(self.late)
                 self.late = None
         browser.send(message)
@@ -81,3 +82,18 @@ def test_a_late_timer_of_the_page_before_does_not_take_the_page_away(page, serve
     before, after = wire.shown[0], wire.shown[-1]
     assert before != after
     assert wire.shown == sorted(wire.shown, key=lambda page: page == after)  # it was never told to go back
+
+
+def test_a_timer_that_has_not_heard_of_a_change_does_not_undo_it(page, server, store):
+    id = stored.calibration(store, "RUNNING")
+    wire = Wire(page)
+    page.goto(f"{server.url}/results?id={id}")
+    switch = page.get_by_role("switch", name="Go on by itself after a restart")
+    expect(switch).not_to_be_checked()
+    *_, old = wire.until_asked(1)
+    store.set_resume_after_restart(id, True)  # as another user does, or a command
+    wire.soon, wire.late = True, old
+    expect(switch).to_be_checked()
+    wire.until_asked(2)
+    assert wire.late is None and store.get(id).resume_after_restart
+    expect(switch).to_be_checked()

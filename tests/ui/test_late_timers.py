@@ -1,10 +1,12 @@
-"""A timer's request that comes while a change of page waits to begin."""
+"""A timer's request that comes while a change of page waits to begin, and what it says of widgets."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
+from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from streamlit.runtime.fragment import MemoryFragmentStorage
 from streamlit.runtime.scriptrunner import RerunData, ScriptRunner
 from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequestType
@@ -12,7 +14,8 @@ from streamlit.runtime.state import SessionState
 
 from sqrtscale.ui.timers import Runner
 
-TIMER = RerunData(page_script_hash="old", fragment_id="line", is_auto_rerun=True)
+SENT = [WidgetState(id=f"$$ID-0-{key}", string_value=f"{key} of the browser") for key in ("lr", "a key")]
+TIMER = RerunData(page_script_hash="old", fragment_id="line", is_auto_rerun=True, widget_states=WidgetStates(widgets=SENT))
 
 
 @pytest.fixture
@@ -20,10 +23,11 @@ def waiting():
     """Makes a runner of that kind whose first run has not begun."""
     loop = asyncio.new_event_loop()
 
-    def made(kind: type[ScriptRunner], first: RerunData) -> ScriptRunner:
-        return kind(session_id="", main_script_path="app.py", session_state=SessionState(), uploaded_file_mgr=None,
-                    script_cache=None, initial_rerun_data=first, user_info={}, fragment_storage=MemoryFragmentStorage(),
-                    pages_manager=None, event_loop=loop)
+    def made(kind: type[ScriptRunner], first: RerunData, state: SessionState | None = None) -> ScriptRunner:
+        state = SessionState() if state is None else state  # an empty one is false
+        return kind(session_id="", main_script_path="app.py", session_state=state, uploaded_file_mgr=None, script_cache=None,
+                    initial_rerun_data=first, user_info={}, fragment_storage=MemoryFragmentStorage(), pages_manager=None,
+                    event_loop=loop)
 
     yield made
     loop.close()
@@ -52,3 +56,24 @@ def test_what_a_person_asks_for_is_never_dropped(waiting):
     runner = waiting(Runner, RerunData(page_script_hash="old"))
     assert runner.request_rerun(RerunData(page_script_hash="new"))
     assert begins_with(runner).page_script_hash == "new"
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_what_the_page_has_set_meanwhile_a_timer_does_not_undo(waiting, first):
+    state = SessionState()
+    begin = TIMER if first else RerunData(page_script_hash="old", fragment_id="line", is_auto_rerun=True)
+    runner = waiting(Runner, begin, state)
+    assert first or runner.request_rerun(TIMER)
+    state["a key"] = "of the page"
+    assert begins_with(runner).widget_states is None
+    assert list(runner._nothing_new().widgets) == SENT[:1]
+
+
+@pytest.mark.parametrize("timer_first", [True, False])
+def test_what_a_click_says_stays_beside_a_timer(waiting, timer_first):
+    typed = WidgetStates(widgets=[WidgetState(id="$$ID-0-lr", string_value="typed")])
+    click = replace(TIMER, is_auto_rerun=False, widget_states=typed)
+    first, then = (TIMER, click) if timer_first else (click, TIMER)
+    runner = waiting(Runner, first)
+    assert runner.request_rerun(then)
+    assert begins_with(runner).widget_states == typed
