@@ -42,7 +42,6 @@ def _take_up(store: Store, id: str) -> None:
     except FieldError as error:  # its task is gone, or today's rules refuse its plan
         st.error(escaped(str(error)), title="This calibration cannot be run again by this version of sqrtscale")
     else:
-        st.session_state.update({TAKEN: id, PLAN: plan})
         forms.keep(texts_of(inputs_of(plan)))
         choices = _choices(plan)
         if carried(st.query_params.to_dict()):  # another transfer, by this plan: other batches were chosen for the old one
@@ -52,6 +51,7 @@ def _take_up(store: Store, id: str) -> None:
             choices |= {"start": "warm", f"start-{plan.task}": "warm", f"warm-{plan.task}": defaults.warm_samples,
                         f"samples-{plan.task}": defaults.samples}
         put(choices)
+        st.session_state.update({TAKEN: id, PLAN: plan})  # last: it says that the rest is done
 
 
 def _own_task(plan: CalibrationPlan) -> None:

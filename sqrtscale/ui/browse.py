@@ -110,23 +110,28 @@ def rows(store: Store, chosen: Filter, key: str, behind: bool) -> None:
         if active:
             runner.reconcile(store)
         waiting = catch_up(store, CATCH_UP) if behind else 0
-        if st.session_state.pop("store changed", False) or (behind and not waiting):
+        _listed(store, chosen, key, waiting)
+        if st.session_state.pop("store changed", False) or (behind and not waiting):  # at the end: a click in this run counts
             st.rerun()  # tags to choose from stand outside, and what the library says
-        summaries = store.summaries(chosen)
-        _undo(store)
-        if not summaries:
-            st.info(_being_judged(waiting) if waiting else _no_match(chosen))
-            return
-        bar = st.container(horizontal=True, vertical_alignment="center", key="actions")
-        st.caption(" ".join(filter(None, [_count(store, chosen, len(summaries)), _being_judged(waiting)])))
-        # A key for each search: a table that is given other rows forgets a click that comes at once.
-        table = runs.calibrations_table(summaries, key=f"{key}-{filters.text_of(filters.address_of(chosen))}")
-        if table.opened:
-            _open(table.opened)
-        with bar:
-            _actions(store, [summary for summary in summaries if summary.id in table.ticked], chosen.deleted)
 
     look()
+
+
+def _listed(store: Store, chosen: Filter, key: str, waiting: int) -> None:
+    """The rows and their buttons; waiting: how many have no verdict yet."""
+    summaries = store.summaries(chosen)
+    _undo(store)
+    if not summaries:
+        st.info(_being_judged(waiting) if waiting else _no_match(chosen))
+        return
+    bar = st.container(horizontal=True, vertical_alignment="center", key="actions")
+    st.caption(" ".join(filter(None, [_count(store, chosen, len(summaries)), _being_judged(waiting)])))
+    # A key for each search: a table that is given other rows forgets a click that comes at once.
+    table = runs.calibrations_table(summaries, key=f"{key}-{filters.text_of(filters.address_of(chosen))}")
+    if table.opened:
+        _open(table.opened)
+    with bar:
+        _actions(store, [summary for summary in summaries if summary.id in table.ticked], chosen.deleted)
 
 
 def _being_judged(waiting: int) -> str:

@@ -100,8 +100,6 @@ def _results(store: Store, id: str, ended: bool) -> None:
             record = store.get(id)
         except NotFound:  # removed for good while somebody looks at it
             st.rerun()
-        if record.final and not ended:
-            st.rerun()  # the whole page once more, and no more looks
         _state(store, record)
         try:
             version = store.curves_version(id)
@@ -129,6 +127,8 @@ def _results(store: Store, id: str, ended: bool) -> None:
             if record.final:
                 _to_the_lab(record, points)
         _log(record)
+        if record.final and not ended:  # at the end: a click in this run counts
+            st.rerun()  # the whole page once more, and no more looks
 
     look()
 

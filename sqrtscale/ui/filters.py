@@ -100,14 +100,14 @@ def ask(address: Address) -> None:
 
 def fill(view: str) -> None:
     """Put what the address says into the widgets of the view, where they are new or the address is (Back, a link)."""
-    own = OF_A_VIEW[view]
-    if not _is_new(own[0]):
+    new = [*filter(_is_new, OF_A_VIEW[view])]
+    if not new:
         return
     chosen = read(current_address())
     low, high = chosen.kappa
     values = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(chosen).items()}
     values |= {"kappa_from": low or None, "kappa_to": high if high < math.inf else None}
-    put({name: values[name] for name in own})
+    put({name: values[name] for name in new})
 
 
 def save(view: str, chosen: Filter) -> Address:

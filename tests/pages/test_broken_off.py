@@ -112,6 +112,17 @@ def test_a_list_that_is_filtered_says_so(store):
     assert told(app, "text", "order", "states") == {"text": "digits", "order": "oldest", "states": ["DONE"]}
 
 
+def test_a_list_of_which_the_browser_knows_the_search_alone_keeps_it(store):
+    """Broken off, opened again and once more before that has ended."""
+    stored.calibration(store)
+    app = page_at("pages/results.py", states="DONE")
+    for block in [app.main, *(node for node in app.main if hasattr(node, "children"))]:
+        block.children = {place: node for place, node in block.children.items() if getattr(node, "key", None) != "states"}
+    del app.session_state["states"]
+    app.text_input(key="text").set_value("digits").run()
+    assert not app.exception and app.query_params == {"text": "digits", "states": "DONE"}
+
+
 def test_a_result_keeps_its_view_name_and_note(store):
     id = stored.calibration(store, name="kept")
     store.set_note(id, "measured at night", 0)
