@@ -13,7 +13,7 @@ from test_captured import CPU, DEVICES, NEEDS_GPU, again, batches, state
 from sqrtscale.rules import TrainingConfig
 from sqrtscale.tasks import TASKS, task
 from sqrtscale.training import executors
-from sqrtscale.training.executors import Captured, Compiled, Eager, Fused, fused
+from sqrtscale.training.executors import Captured, Compiled, Eager, Fused, fused, recording
 from sqrtscale.training.optimizers import TRAINED
 from sqrtscale.training.population import Population
 
@@ -114,7 +114,7 @@ def test_what_is_compiled_holds_no_population_and_its_memory():
 @pytest.mark.parametrize("name", sorted(TASKS))
 def test_on_a_gpu(name, way, monkeypatch):
     """Compiled in earnest and replayed as a graph."""
-    monkeypatch.undo()
+    monkeypatch.setattr(fused, "capture", recording.capture)
     here = made(name=name)
     here.executor = Eager(here.network, CPU)
     there = Population(here.task, here.configs, here.seeds, DEVICES[way])
