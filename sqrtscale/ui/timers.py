@@ -5,8 +5,9 @@ After a change of page the browser may still ask for a fragment of the page befo
 joins it with the change of page that waits still, and draws the old page in place of the new one. Both may end the app with "Bad
 delta path index".
 
-Nor does a timer say anything new: it sends along every widget's value as the browser has it, also of those that the page has just
-set and that the browser has not heard of yet. Streamlit takes that for an input, which undoes what was set and calls back.
+Nor does a timer say anything new: an input asks by itself, at once. But a timer sends every widget's value along as the browser
+has it, also of those that the page has set and that the browser has not heard of yet. Streamlit takes that for an input, which
+undoes what was set and calls back. So what a timer sends along is left out.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from typing import Any
 from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.runtime import app_session
 from streamlit.runtime.scriptrunner import RerunData, ScriptRunner
-from streamlit.runtime.state.common import user_key_from_element_id
 
 
 class Runner(ScriptRunner):
@@ -25,26 +25,12 @@ class Runner(ScriptRunner):
 
     def __init__(self, *, initial_rerun_data: RerunData, **others: Any):
         self._waiting: RerunData | None = initial_rerun_data  # until it begins
-        self._by_timer: WidgetStates | None = None  # what a timer has sent along last
-        super().__init__(initial_rerun_data=self._put_aside(initial_rerun_data), **others)
+        super().__init__(initial_rerun_data=_without_widgets(initial_rerun_data), **others)
 
     def request_rerun(self, rerun_data: RerunData) -> bool:
         """As Streamlit does, but a timer adds nothing to a run of the whole page that has not begun."""
         whole = self._waiting is not None and not self._waiting.fragment_id
-        return (whole and rerun_data.is_auto_rerun) or super().request_rerun(self._put_aside(rerun_data))
-
-    def _put_aside(self, rerun_data: RerunData) -> RerunData:
-        """A timer's request without widgets, until it is run: only then it is known what the page has set."""
-        if not rerun_data.is_auto_rerun:
-            return rerun_data
-        self._by_timer = rerun_data.widget_states
-        return replace(rerun_data, widget_states=None)
-
-    def _nothing_new(self) -> WidgetStates:
-        """What a timer has sent along, without those widgets that the page has set since the browser was heard last."""
-        sent = self._by_timer.widgets if self._by_timer else ()
-        return WidgetStates(widgets=[widget for widget in sent if not self._session_state.is_new_state_value(
-            user_key_from_element_id(widget.id) or "")])
+        return (whole and rerun_data.is_auto_rerun) or super().request_rerun(_without_widgets(rerun_data))
 
     def _run_script(self, rerun_data: RerunData) -> None:
         """Run it, unless a timer of a page that is no longer shown asks for it."""
@@ -52,9 +38,14 @@ class Runner(ScriptRunner):
         shown = self._pages_manager.current_page_script_hash
         late = rerun_data.is_auto_rerun and rerun_data.fragment_id_queue and rerun_data.page_script_hash not in ("", shown)
         if rerun_data.is_auto_rerun and rerun_data.widget_states is None:  # no click waits with it
-            rerun_data = replace(rerun_data, widget_states=self._nothing_new())
+            rerun_data = replace(rerun_data, widget_states=WidgetStates())
         if not (late and shown):
             super()._run_script(rerun_data)
+
+
+def _without_widgets(rerun_data: RerunData) -> RerunData:
+    """A timer's request that leaves the widgets of a click alone, with which it may be joined."""
+    return replace(rerun_data, widget_states=None) if rerun_data.is_auto_rerun else rerun_data
 
 
 def end_with_their_page() -> None:

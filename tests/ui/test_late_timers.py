@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
@@ -14,8 +15,8 @@ from streamlit.runtime.state import SessionState
 
 from sqrtscale.ui.timers import Runner
 
-SENT = [WidgetState(id=f"$$ID-0-{key}", string_value=f"{key} of the browser") for key in ("lr", "a key")]
-TIMER = RerunData(page_script_hash="old", fragment_id="line", is_auto_rerun=True, widget_states=WidgetStates(widgets=SENT))
+SENT = WidgetStates(widgets=[WidgetState(id="$$ID-0-lr", string_value="of the browser")])
+TIMER = RerunData(page_script_hash="old", fragment_id="line", is_auto_rerun=True, widget_states=SENT)
 
 
 @pytest.fixture
@@ -23,11 +24,10 @@ def waiting():
     """Makes a runner of that kind whose first run has not begun."""
     loop = asyncio.new_event_loop()
 
-    def made(kind: type[ScriptRunner], first: RerunData, state: SessionState | None = None) -> ScriptRunner:
-        state = SessionState() if state is None else state  # an empty one is false
-        return kind(session_id="", main_script_path="app.py", session_state=state, uploaded_file_mgr=None, script_cache=None,
-                    initial_rerun_data=first, user_info={}, fragment_storage=MemoryFragmentStorage(), pages_manager=None,
-                    event_loop=loop)
+    def made(kind: type[ScriptRunner], first: RerunData) -> ScriptRunner:
+        return kind(session_id="", main_script_path="app.py", session_state=SessionState(), uploaded_file_mgr=None,
+                    script_cache=None, initial_rerun_data=first, user_info={}, fragment_storage=MemoryFragmentStorage(),
+                    pages_manager=None, event_loop=loop)
 
     yield made
     loop.close()
@@ -59,14 +59,15 @@ def test_what_a_person_asks_for_is_never_dropped(waiting):
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_what_the_page_has_set_meanwhile_a_timer_does_not_undo(waiting, first):
-    state = SessionState()
-    begin = TIMER if first else RerunData(page_script_hash="old", fragment_id="line", is_auto_rerun=True)
-    runner = waiting(Runner, begin, state)
+def test_what_the_browser_says_of_widgets_by_a_timer_is_no_input(waiting, first, monkeypatch):
+    """Nor is it nothing at all, after which Streamlit would take the last click for a new one."""
+    runner = waiting(Runner, TIMER if first else replace(TIMER, fragment_id="curves"))
     assert first or runner.request_rerun(TIMER)
-    state["a key"] = "of the page"
-    assert begins_with(runner).widget_states is None
-    assert list(runner._nothing_new().widgets) == SENT[:1]
+    ran = []
+    runner._pages_manager = SimpleNamespace(current_page_script_hash="old")
+    monkeypatch.setattr(ScriptRunner, "_run_script", lambda runner, rerun_data: ran.append(rerun_data))
+    runner._run_script(begins_with(runner))
+    assert [rerun_data.widget_states for rerun_data in ran] == [WidgetStates()]
 
 
 @pytest.mark.parametrize("timer_first", [True, False])
