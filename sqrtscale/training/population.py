@@ -189,12 +189,11 @@ class Population:
         twin.flat = _repeated(self.flat[models], count)
         twin.views = self._pieces(twin.flat)
         twin.buffers = {name: _repeated(held[models], count) for name, held in self.buffers.items()}
-        shared = all(held.stride(0) == 0 for held in self.frozen.values())
-        twin.frozen = (_shared(self.frozen, len(twin.flat)) if shared
-                       else {name: _repeated(held[models], count) for name, held in self.frozen.items()})
+        chosen = torch.arange(len(self), device=self.device)[models]
+        twin.frozen = self._frozen_of(chosen.repeat_interleave(count))
         if self.loss_scale:
             twin.loss_scale = LossScale(len(twin.seeds), self.device)
-            twin.loss_scale.take(self.loss_scale, torch.arange(len(self), device=self.device)[models])
+            twin.loss_scale.take(self.loss_scale, chosen)
         return twin
 
     def gradients_of_parts(self, batch: Batch, parts: int, place: int = 0) -> Iterator[Tensor]:
